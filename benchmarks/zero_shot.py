@@ -1,0 +1,210 @@
+"""How well labels are found by their names alone, and what each part of the method is worth.
+
+    python benchmarks/zero_shot.py FILE [--cache DIR]
+
+FILE holds labelled issues of many repositories, one JSON object a line. The labels of a repository are those
+with at least 15 uses once process labels and those that people set are dropped; of the issues that carry one
+of them, at most 75 are drawn (seed 20) from each repository with at least two such labels. The repositories
+are cut into halves: calibration, threshold and background vectors come from one, the figures from the other,
+and both ways are averaged. The last lines hold the constants of `triage/engine/embedded.py`, from all
+repositories. With `--three`, FILE holds issues with exactly one of the labels bug, feature and question, and
+the figure is the macro-F1 of the best label of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, f1_score
+
+from triage.config import PEOPLE_ONLY, PROCESS
+from triage.decide.policy import matches
+from triage.engine.embedded import EmbeddedLabels
+from triage.engine.encoder import Encoder
+from triage.engine.phrases import LabelText
+from triage.engine.zeroshot import calibrated
+from triage.issue import Issue
+from triage.learn.background import SEED, by_repository, choose, read
+
+Array = npt.NDArray[np.float64]
+LEAST_USES = 15
+SAMPLE = 75
+CORRECTIONS = ("none", "background", "own mean")
+THREE = (
+    LabelText("bug", "something does not work as expected"),
+    LabelText("feature", "a wish for something new or better"),
+    LabelText("question", "how to do something, a request for help"),
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Issues of one repository: unit `vectors` [n, d], unit label vectors `named` [L, d], `truth` [n, L]."""
+
+    repo: str
+    vectors: Array
+    named: Array
+    truth: Array
+
+
+@dataclass(frozen=True)
+class Fit:
+    """slope, intercept and threshold (on the raw score) that a half of the repositories gives."""
+
+    slope: float
+    intercept: float
+    threshold: float
+
+
+def labels_of(issues: Sequence[Issue]) -> list[str]:
+    """The labels of a repository with enough uses that tell what an issue is about."""
+    uses = Counter(label for issue in issues for label in issue.labels)
+    return sorted(n for n, c in uses.items() if c >= LEAST_USES and not matches(n, (*PROCESS, *PEOPLE_ONLY)))
+
+
+def draw(groups: dict[str, list[Issue]]) -> dict[str, tuple[list[str], list[Issue]]]:
+    """For each usable repository its labels and the issues drawn from it."""
+    drawn = {}
+    for repo, issues in groups.items():
+        names = labels_of(issues)
+        labelled = [issue for issue in issues if set(names) & set(issue.labels)]
+        if len(names) > 1:
+            pick = random.Random(f"{SEED} {repo}")
+            drawn[repo] = names, pick.sample(labelled, min(SAMPLE, len(labelled)))
+    return drawn
+
+
+def encode(
+    encoder: Encoder, issues: Sequence[Issue], cache: Path | None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """A vector for each digest; `cache` keeps them between runs of the same encoder."""
+    texts = {issue.digest: issue.text for issue in issues}
+    file = cache / f"{encoder.digest[:16]}.npz" if cache else None
+    known = dict(np.load(file, allow_pickle=False)) if file and file.is_file() else {}
+    missing = [key for key in texts if key not in known]
+    known.update(zip(missing, encoder.encode([texts[key] for key in missing]), strict=True))
+    if file and missing:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, **known)
+    return known
+
+
+def raw(sample: Sample, background: Array, correction: str, divide: bool) -> Array:
+    """Raw scores [n, L]; `own mean` leaves the issue itself out, as an index would not hold it yet."""
+    x = sample.vectors
+    usual: Array = np.zeros(x.shape[1])
+    if correction == "background":
+        usual = background.mean(axis=0)
+    elif correction == "own mean":
+        usual = (x.sum(axis=0) - x) / (len(x) - 1)
+    scores: Array = (x - usual) @ sample.named.T
+    return scores / (background @ sample.named.T).std(axis=0) if divide else scores
+
+
+def fit(scores: Sequence[Array], truths: Sequence[Array]) -> Fit:
+    """The logistic fit of all pairs and the threshold of best micro-F1, each repository weighing the same."""
+    x, y = np.concatenate([s.ravel() for s in scores]), np.concatenate([t.ravel() for t in truths])
+    pairs = np.concatenate([np.full(s.size, 1 / s.size) for s in scores])
+    centre, scale = x.mean(), x.std()
+    design = np.stack([(x - centre) / scale, np.ones_like(x)], axis=1)
+    beta = np.zeros(2)
+    for _ in range(30):  # Newton's method
+        p = 1 / (1 + np.exp(-design @ beta))
+        curvature = (design * (pairs * p * (1 - p))[:, None]).T @ design
+        beta -= np.linalg.solve(curvature, design.T @ (pairs * (p - y)))
+    slope = beta[0] / scale
+    order = np.argsort(-x)
+    rows = np.concatenate([np.full(s.size, 1 / len(s)) for s in scores])
+    f1 = 2 * np.cumsum((rows * y)[order]) / (np.cumsum(rows[order]) + (rows * y).sum())
+    return Fit(slope, beta[1] - slope * centre, float(x[order][f1.argmax()]))
+
+
+def figures(scores: Sequence[Array], truths: Sequence[Array], fitted: Fit) -> Array:
+    """micro-F1, macro-F1, mean average precision, precision, log loss.
+
+    micro-F1 and precision are of all issues together, the others are averaged over repositories.
+    """
+    chosen = [s >= fitted.threshold for s in scores]
+    hits = sum(float((c * t).sum()) for c, t in zip(chosen, truths, strict=True))
+    set_, wanted = sum(c.sum() for c in chosen), sum(t.sum() for t in truths)
+    rows = []
+    for s, t, c in zip(scores, truths, chosen, strict=True):
+        used = t.sum(axis=0) > 0
+        p = 1 / (1 + np.exp(-(fitted.slope * s + fitted.intercept)))
+        macro = f1_score(t[:, used], c[:, used], average="macro", zero_division=0)
+        precision = np.mean([average_precision_score(t[:, j], s[:, j]) for j in np.flatnonzero(used)])
+        rows.append((macro, precision, -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))))
+    macro, mean_precision, loss = np.mean(rows, axis=0)
+    return np.array([2 * hits / (set_ + wanted), macro, mean_precision, hits / set_, loss])
+
+
+def many(path: Path, cache: Path | None) -> None:
+    """Print the table for a file of many repositories, then the constants."""
+    groups = by_repository(read(path))
+    drawn, behind = draw(groups), choose(groups)
+    encoder = Encoder.load()
+    known = encode(encoder, [*behind, *(i for _, issues in drawn.values() for i in issues)], cache)
+    samples = []
+    for repo, (names, issues) in drawn.items():
+        truth = np.array([[name in issue.labels for name in names] for issue in issues], dtype=np.float64)
+        named = encoder.encode([LabelText(name).phrase for name in names]).astype(np.float64)
+        samples.append(Sample(repo, np.array([known[i.digest] for i in issues], np.float64), named, truth))
+    order = np.random.default_rng(SEED).permutation(len(samples))
+    halves = [[samples[i] for i in order[::2]], [samples[i] for i in order[1::2]]]
+    print(f"{len(samples)} repositories, {sum(len(s.truth) for s in samples)} issues, seed {SEED}")
+    print("correction   divided  micro-F1  macro-F1  mAP    precision  log loss")
+    for correction in CORRECTIONS:
+        for divide in (False, True):
+            rows = []
+            for fitting, testing in (halves, halves[::-1]):
+                away = {s.repo for s in testing}
+                shown = np.array([known[i.digest] for i in behind if i.repo not in away], np.float64)
+                a, b = ([raw(s, shown, correction, divide) for s in half] for half in (fitting, testing))
+                rows.append(figures(b, [s.truth for s in testing], fit(a, [s.truth for s in fitting])))
+            micro, macro, mean_precision, precision, loss = np.mean(rows, axis=0)
+            print(
+                f"{correction:12} {'yes' if divide else 'no':8} {micro:.3f}     {macro:.3f}     "
+                f"{mean_precision:.3f}  {precision:.3f}      {loss:.3f}"
+            )
+    everything = np.array([known[i.digest] for i in behind], np.float64)
+    for correction in CORRECTIONS[1:]:
+        found = fit([raw(s, everything, correction, False) for s in samples], [s.truth for s in samples])
+        least = calibrated(np.array([found.threshold], dtype=np.float32), found.slope, found.intercept)[0]
+        print(
+            f"{correction}: slope {found.slope:.2f}, intercept {found.intercept:.3f}, threshold {least:.3f}"
+        )
+
+
+def three(path: Path, cache: Path | None) -> None:
+    """Print the macro-F1 of the best of three described labels, by correction."""
+    issues = list(read(path))
+    encoder = Encoder.load()
+    known = encode(encoder, issues, cache)
+    vectors = np.array([known[i.digest] for i in issues])
+    truth = [[label.name for label in THREE].index(issue.labels[0]) for issue in issues]
+    method = EmbeddedLabels.load(encoder)
+    nothing = np.zeros(encoder.dimension, dtype=np.float32)
+    for correction, prior in zip(CORRECTIONS, (nothing, None, vectors.mean(axis=0)), strict=True):
+        best = method.raw([], vectors, THREE, prior).argmax(axis=1)
+        print(f"{correction:12} macro-F1 {f1_score(truth, best, average='macro'):.3f}")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Zero-shot classification by label names, measured.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
+    parser.add_argument("--three", action="store_true", help="bug, feature or question, one each")
+    given = parser.parse_args()
+    (three if given.three else many)(given.file, given.cache)
+
+
+if __name__ == "__main__":
+    main()

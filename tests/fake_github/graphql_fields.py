@@ -1,0 +1,113 @@
+"""The fields of GitHub's GraphQL types that follow from one object of the state alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.fake_github.issue import Comment, Event, Issue, Label
+from tests.fake_github.render import stamp
+from tests.fake_github.repository import Repository
+from tests.fake_github.state import Actor
+
+Plain = Callable[[Any], object]
+EVENT_TYPES = {
+    "labeled": "LabeledEvent",
+    "unlabeled": "UnlabeledEvent",
+    "renamed": "RenamedTitleEvent",
+    "closed": "ClosedEvent",
+    "reopened": "ReopenedEvent",
+    "locked": "LockedEvent",
+}
+_ISSUE: dict[str, Plain] = {
+    "id": lambda issue: issue.node_id,
+    "databaseId": lambda issue: issue.id,
+    "fullDatabaseId": lambda issue: str(issue.id),
+    "number": lambda issue: issue.number,
+    "title": lambda issue: issue.title,
+    "body": lambda issue: issue.body or "",
+    "bodyText": lambda issue: issue.body or "",
+    "state": lambda issue: issue.state.upper(),
+    "closed": lambda issue: issue.state == "closed",
+    "locked": lambda issue: issue.locked,
+    "author": lambda issue: issue.author,
+    "authorAssociation": lambda _: "NONE",
+    "createdAt": lambda issue: stamp(issue.created_at),
+    "updatedAt": lambda issue: stamp(issue.updated_at),
+    "lastEditedAt": lambda issue: stamp(issue.edits[-1]) if issue.edits else None,
+    "repository": lambda issue: issue.repository,
+}
+_REPOSITORY: dict[str, Plain] = {
+    "id": lambda repo: repo.node_id,
+    "databaseId": lambda repo: repo.id,
+    "name": lambda repo: repo.full_name.partition("/")[2],
+    "nameWithOwner": lambda repo: repo.full_name,
+    "isPrivate": lambda repo: repo.private,
+    "visibility": lambda repo: "PRIVATE" if repo.private else "PUBLIC",
+    "owner": lambda repo: repo.world.actor(repo.full_name.partition("/")[0]),
+    "defaultBranchRef": lambda repo: {"name": repo.default_branch},
+}
+_LABEL: dict[str, Plain] = {
+    "id": lambda label: label.node_id,
+    "name": lambda label: label.name,
+    "description": lambda label: label.description,
+    "color": lambda label: label.color,
+    "repository": lambda label: label.repository,
+}
+_ACTOR: dict[str, Plain] = {
+    "id": lambda actor: actor.node_id,
+    "databaseId": lambda actor: actor.id,
+    "login": lambda actor: actor.login,
+}
+# GraphQL leaves an app's `[bot]` away, save where it is the viewer, who is always a User
+_BOT: dict[str, Plain] = _ACTOR | {"login": lambda actor: actor.login.removesuffix("[bot]")}
+_EVENT: dict[str, Plain] = {
+    "id": lambda event: event.node_id,
+    "actor": lambda event: event.actor,
+    "createdAt": lambda event: stamp(event.at),
+}
+_LABELING: dict[str, Plain] = _EVENT | {
+    "label": lambda event: event.label,
+    "labelable": lambda event: event.issue,
+}
+_COMMENT: dict[str, Plain] = {
+    "id": lambda comment: comment.node_id,
+    "databaseId": lambda comment: comment.id,
+    "body": lambda comment: comment.body,
+    "author": lambda comment: comment.author,
+    "createdAt": lambda comment: stamp(comment.created_at),
+    "updatedAt": lambda comment: stamp(comment.updated_at),
+    "issue": lambda comment: comment.issue,
+}
+FIELDS: dict[str, dict[str, Plain]] = {
+    "Repository": _REPOSITORY,
+    "Issue": _ISSUE,
+    "PullRequest": _ISSUE,
+    "Label": _LABEL,
+    "User": _ACTOR,
+    "Bot": _BOT,
+    "LabeledEvent": _LABELING,
+    "UnlabeledEvent": _LABELING,
+    "ClosedEvent": _EVENT,
+    "ReopenedEvent": _EVENT,
+    "LockedEvent": _EVENT,
+    "RenamedTitleEvent": _EVENT
+    | {
+        "previousTitle": lambda event: event.titles[0],
+        "currentTitle": lambda event: event.titles[1],
+        "subject": lambda event: event.issue,
+    },
+    "IssueComment": _COMMENT,
+}
+
+
+def type_name(value: object) -> str | None:
+    """The GraphQL type of an object of the state."""
+    if isinstance(value, Issue):
+        return "PullRequest" if value.is_pull else "Issue"
+    if isinstance(value, Actor):
+        return value.kind
+    if isinstance(value, Event):
+        return EVENT_TYPES[value.kind]
+    plain = {Repository: "Repository", Label: "Label", Comment: "IssueComment"}
+    return plain.get(type(value))

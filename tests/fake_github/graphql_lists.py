@@ -1,0 +1,148 @@
+"""The fields of GitHub's GraphQL types that take arguments or depend on who asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from tests.fake_github.connection import Key, Problem, connection, moment
+from tests.fake_github.context import Args, Context, Resolver, home
+from tests.fake_github.issue import Comment, Issue, Label
+from tests.fake_github.render import stamp
+from tests.fake_github.repository import Repository
+from tests.fake_github.state import Actor
+
+ITEM_TYPES = {
+    "labeled": "LABELED_EVENT",
+    "unlabeled": "UNLABELED_EVENT",
+    "renamed": "RENAMED_TITLE_EVENT",
+    "closed": "CLOSED_EVENT",
+    "reopened": "REOPENED_EVENT",
+    "locked": "LOCKED_EVENT",
+}
+
+
+def _labels(owner: Repository | Issue, ctx: Context, args: Args) -> object:
+    repository = home(owner)
+    ctx.allow(repository, "read", "issues", "pull_requests")
+    labels = list(owner.labels.values()) if isinstance(owner, Repository) else owner.labels
+    wanted = (args.get("query") or "").casefold()
+    found = [each for each in labels if wanted in f"{each.name} {each.description or ''}".casefold()]
+    order = args.get("orderBy") or {"field": "CREATED_AT", "direction": "ASC"}
+    by_name: Callable[[Label], Key] = lambda label: (label.name, label.id)  # noqa: E731 - one of two keys
+    by_age: Callable[[Label], Key] = lambda label: (label.id,)  # noqa: E731 - the other
+    key = by_name if order["field"] == "NAME" else by_age
+    return connection("labels", found, args, key, descending=order["direction"] == "DESC")
+
+
+def _issues(repository: Repository, ctx: Context, args: Args, *, pulls: bool) -> object:
+    ctx.allow(repository, "read", "pull_requests" if pulls else "issues")
+    wanted = args.get("filterBy") or {}
+    states = args.get("states") or wanted.get("states")
+    names = {name.casefold() for name in args.get("labels") or wanted.get("labels") or ()}
+    since = datetime.fromisoformat(wanted.get("since") or "0001-01-01T00:00:00Z")
+    found = [
+        issue
+        for issue in repository.issues.values()
+        if issue.is_pull == pulls and not issue.gone
+        if not states or issue.state.upper() in states
+        if not names or names & {name.casefold() for name in issue.label_names}
+        if issue.updated_at.replace(microsecond=0) >= since
+    ]
+    order = args.get("orderBy") or {"field": "CREATED_AT", "direction": "ASC"}
+    keys: dict[str, Callable[[Issue], Key]] = {
+        "CREATED_AT": lambda issue: (moment(issue.created_at), issue.number),
+        "UPDATED_AT": lambda issue: (moment(issue.updated_at), issue.number),
+        "COMMENTS": lambda issue: (len(issue.comments), issue.number),
+    }
+    name, descending = "pullRequests" if pulls else "issues", order["direction"] == "DESC"
+    return connection(name, found, args, keys[order["field"]], descending=descending)
+
+
+def _numbered(repository: Repository, ctx: Context, args: Args, what: str, pulls: set[bool]) -> Issue:
+    ctx.allow(repository, "read", "issues", "pull_requests")
+    issue = repository.issues.get(args["number"])
+    if issue is None or issue.gone or issue.is_pull not in pulls:
+        raise Problem("NOT_FOUND", f"Could not resolve to {what} with the number of {args['number']}.")
+    return issue
+
+
+def _timeline(issue: Issue, _: Context, args: Args) -> object:
+    wanted, since = args.get("itemTypes"), args.get("since")
+    kinds = [event for event in issue.events if wanted is None or ITEM_TYPES[event.kind] in wanted]
+    if since:
+        kinds = [event for event in kinds if event.at >= datetime.fromisoformat(since)]
+    found = connection("timelineItems", kinds, args, lambda event: (moment(event.at), event.id))
+    size = args.get("first") or args.get("last") or 1
+    counts = {"totalCount": len(issue.events), "filteredCount": len(kinds)}
+    return found | counts | {"pageCount": math.ceil(len(kinds) / size), "updatedAt": stamp(issue.updated_at)}
+
+
+def _edits(issue: Issue, _: Context, args: Args) -> object:
+    # the first edit makes two entries: the text before it counts as one
+    moments = [issue.created_at, *issue.edits] if issue.edits else []
+    entries: list[dict[str, Any]] = [
+        {"id": f"UCE_{issue.id}_{n}", "editedAt": stamp(at), "at": at} for n, at in enumerate(moments)
+    ]
+    return connection("userContentEdits", entries, args, lambda e: (moment(e["at"]),), descending=True)
+
+
+def _comments(issue: Issue, _: Context, args: Args) -> object:
+    return connection("comments", issue.comments, args, lambda comment: (comment.id,))
+
+
+def _url(issue: Issue, ctx: Context, _: Args) -> str:
+    return f"{ctx.base_url}/{issue.repository.full_name}/issues/{issue.number}"
+
+
+def _can_label(_: Issue, ctx: Context, __: Args) -> bool:
+    return ctx.token.may("issues", "write")
+
+
+def _wrote(comment: Comment, ctx: Context, _: Args) -> bool:
+    return comment.author == ctx.token.actor
+
+
+def _page(owner: Repository | Actor, ctx: Context, _: Args) -> str:
+    return f"{ctx.base_url}/{owner.full_name if isinstance(owner, Repository) else owner.login}"
+
+
+def _label(repository: Repository, _: Context, args: Args) -> Label | None:
+    return repository.labels.get(args["name"].casefold())
+
+
+def _list(pulls: bool) -> Resolver:
+    return lambda repository, ctx, args: _issues(repository, ctx, args, pulls=pulls)
+
+
+def _one(what: str, *pulls: bool) -> Resolver:
+    return lambda repository, ctx, args: _numbered(repository, ctx, args, what, set(pulls))
+
+
+_ISSUE: dict[str, Resolver] = {
+    "url": _url,
+    "labels": _labels,
+    "timelineItems": _timeline,
+    "userContentEdits": _edits,
+    "comments": _comments,
+    "viewerCanLabel": _can_label,
+}
+CALLS: dict[str, dict[str, Resolver]] = {
+    "Repository": {
+        "url": _page,
+        "labels": _labels,
+        "label": _label,
+        "issues": _list(pulls=False),
+        "pullRequests": _list(pulls=True),
+        "issue": _one("an Issue", False),
+        "pullRequest": _one("a PullRequest", True),
+        "issueOrPullRequest": _one("an issue or pull request", False, True),
+    },
+    "Issue": _ISSUE,
+    "PullRequest": _ISSUE,
+    "User": {"url": _page},
+    "Bot": {"url": _page},
+    "IssueComment": {"viewerDidAuthor": _wrote},
+}

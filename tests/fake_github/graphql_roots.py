@@ -1,0 +1,93 @@
+"""The queries and mutations at the root of GitHub's GraphQL schema that the fake knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.fake_github.connection import Problem
+from tests.fake_github.context import Args, Context, Resolver
+from tests.fake_github.issue import Comment, Issue, Label
+
+
+def _nodes(_: object, ctx: Context, args: Args) -> object:
+    found: list[object] = []
+    for node_id in args["ids"]:
+        try:
+            found.append(ctx.node(node_id))
+        except Problem as problem:
+            # graphql-core turns an exception in a list into null and an error with its path
+            found.append(problem)
+    return found
+
+
+def _rate_limit(_: object, ctx: Context, __: Args) -> object:
+    used = ctx.limit - ctx.remaining
+    limits = {"limit": ctx.limit, "remaining": ctx.remaining, "used": used, "resetAt": ctx.reset_at}
+    return limits | {"cost": 1, "nodeCount": 0}
+
+
+def _labelable(ctx: Context, node_id: str) -> Issue:
+    node = ctx.node(node_id)
+    if not isinstance(node, Issue):
+        raise Problem("NOT_FOUND", f"Could not resolve to Labelable node with the global id of '{node_id}'.")
+    ctx.allow(node.repository, "write", "issues", "pull_requests")
+    return node
+
+
+def _named(ctx: Context, issue: Issue, ids: list[str]) -> list[str]:
+    labels = [ctx.node(label_id) for label_id in ids]
+    for label, label_id in zip(labels, ids, strict=True):
+        if not isinstance(label, Label):
+            raise Problem("NOT_FOUND", f"Could not resolve to Label node with the global id of '{label_id}'.")
+        if label.repository is not issue.repository:
+            raise Problem("UNPROCESSABLE", f"Label '{label.name}' belongs to another repository.")
+    return [label.name for label in labels if isinstance(label, Label)]
+
+
+def _relabel(change: Callable[..., None]) -> Resolver:
+    def mutate(_: object, ctx: Context, args: Args) -> object:
+        given = args["input"]
+        issue = _labelable(ctx, given["labelableId"])
+        change(issue, _named(ctx, issue, given["labelIds"]), ctx.token.actor.login, app=ctx.token.app)
+        return {"labelable": issue, "clientMutationId": given.get("clientMutationId")}
+
+    return mutate
+
+
+def _add_comment(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    issue = ctx.node(given["subjectId"])
+    if not isinstance(issue, Issue):
+        raise Problem(
+            "NOT_FOUND", f"Could not resolve to a node with the global id of '{given['subjectId']}'"
+        )
+    ctx.allow(issue.repository, "write", "issues", "pull_requests")
+    comment = issue.comment(given["body"], ctx.token.actor.login)
+    edge = {"node": comment, "cursor": comment.node_id}
+    return {"commentEdge": edge, "subject": issue, "clientMutationId": given.get("clientMutationId")}
+
+
+def _edit_comment(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    comment = ctx.node(given["id"])
+    if not isinstance(comment, Comment):
+        raise Problem("NOT_FOUND", f"Could not resolve to a node with the global id of '{given['id']}'")
+    ctx.allow(comment.issue.repository, "write", "issues", "pull_requests")
+    comment.body, comment.updated_at = given["body"], ctx.world.clock.tick()
+    return {"issueComment": comment, "clientMutationId": given.get("clientMutationId")}
+
+
+_QUERY: dict[str, Resolver] = {
+    "repository": lambda _, ctx, args: ctx.repository(f"{args['owner']}/{args['name']}"),
+    "node": lambda _, ctx, args: ctx.node(args["id"]),
+    "nodes": _nodes,
+    "viewer": lambda _, ctx, __: ctx.token.actor,
+    "rateLimit": _rate_limit,
+}
+_MUTATION: dict[str, Resolver] = {
+    "addLabelsToLabelable": _relabel(Issue.add_labels),
+    "removeLabelsFromLabelable": _relabel(Issue.remove_labels),
+    "addComment": _add_comment,
+    "updateIssueComment": _edit_comment,
+}
+ROOTS = {"Query": _QUERY, "Mutation": _MUTATION}

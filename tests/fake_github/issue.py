@@ -1,0 +1,194 @@
+"""Labels, issues, events and comments in the fake GitHub, with what GitHub records when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from tests.fake_github.state import Actor
+
+if TYPE_CHECKING:
+    from tests.fake_github.repository import Repository
+
+
+@dataclass(eq=False)
+class Label:
+    """One label; events keep the object, so that a rename shows in them."""
+
+    repository: Repository
+    name: str
+    description: str | None
+    color: str
+    id: int
+
+    @property
+    def node_id(self) -> str:
+        """The id for GraphQL."""
+        return f"LA_{self.id}"
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """What happened to an issue: `labeled`, `unlabeled`, `renamed`, `closed`, `reopened` or `locked`."""
+
+    issue: Issue
+    kind: str
+    actor: Actor | None
+    at: datetime
+    id: int
+    label: Label | None = None
+    titles: tuple[str, str] | None = None
+    app: str | None = None
+
+    @property
+    def node_id(self) -> str:
+        """The id for GraphQL."""
+        return f"EV_{self.id}"
+
+
+@dataclass(eq=False)
+class Comment:
+    """One comment on an issue."""
+
+    issue: Issue
+    body: str
+    author: Actor
+    created_at: datetime
+    updated_at: datetime
+    id: int
+
+    @property
+    def node_id(self) -> str:
+        """The id for GraphQL."""
+        return f"IC_{self.id}"
+
+
+@dataclass(eq=False)
+class Issue:
+    """An issue or a pull request; every change takes `by`, a login, and an optional moment `at`."""
+
+    repository: Repository
+    number: int
+    title: str
+    body: str | None
+    author: Actor | None
+    created_at: datetime
+    updated_at: datetime
+    id: int
+    is_pull: bool = False
+    state: Literal["open", "closed"] = "open"
+    locked: bool = False
+    deleted: bool = False
+    moved_to: Issue | None = None
+    labels: list[Label] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    edits: list[datetime] = field(default_factory=list)
+
+    @property
+    def node_id(self) -> str:
+        """The id for GraphQL."""
+        return f"{'PR' if self.is_pull else 'I'}_{self.id}"
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of the labels it has, in the order they were set."""
+        return [label.name for label in self.labels]
+
+    @property
+    def label_events(self) -> list[tuple[str, str, str]]:
+        """(kind, label name, actor login) of every labelling and unlabelling, oldest first."""
+        return [(e.kind, e.label.name, e.actor.login if e.actor else "ghost") for e in self.events if e.label]
+
+    @property
+    def gone(self) -> bool:
+        """Whether it can no longer be found under its number here."""
+        return self.deleted or self.moved_to is not None
+
+    def add_labels(
+        self, names: Iterable[str], by: str, *, at: datetime | None = None, app: str | None = None
+    ) -> None:
+        """Label it; a label it already has leaves no event, a name without label raises KeyError."""
+        for label in [self.repository.labels[name.casefold()] for name in names]:
+            if label not in self.labels:
+                self.labels.append(label)
+                self._happened("labeled", by, at, label=label, app=app)
+
+    def remove_labels(
+        self, names: Iterable[str], by: str, *, at: datetime | None = None, app: str | None = None
+    ) -> None:
+        """Unlabel it; a label it does not have leaves no event."""
+        for label in [self.repository.labels[name.casefold()] for name in names]:
+            if label in self.labels:
+                self.labels.remove(label)
+                self._happened("unlabeled", by, at, label=label, app=app)
+
+    def rename(self, title: str, by: str, *, at: datetime | None = None) -> None:
+        """Change the title."""
+        before, self.title = self.title, title
+        self._happened("renamed", by, at, titles=(before, title))
+
+    def edit(self, body: str | None, *, at: datetime | None = None) -> None:
+        """Change the body; GitHub keeps the moments in `userContentEdits`."""
+        self.body = body
+        self.updated_at = at or self.repository.world.clock.tick()
+        self.edits.append(self.updated_at)
+
+    def close(self, by: str, *, at: datetime | None = None) -> None:
+        """Close it."""
+        self.state = "closed"
+        self._happened("closed", by, at)
+
+    def reopen(self, by: str, *, at: datetime | None = None) -> None:
+        """Open it again."""
+        self.state = "open"
+        self._happened("reopened", by, at)
+
+    def lock(self, by: str, *, at: datetime | None = None) -> None:
+        """Lock the conversation; those with write access still label and comment."""
+        self.locked = True
+        self._happened("locked", by, at)
+
+    def comment(self, body: str, by: str, *, at: datetime | None = None) -> Comment:
+        """Write a comment."""
+        world = self.repository.world
+        moment = at or world.clock.tick()
+        comment = Comment(self, body, world.actor(by), moment, moment, world.new_id())
+        self.updated_at = moment
+        self.comments.append(comment)
+        world.nodes[comment.node_id] = comment
+        return comment
+
+    def delete(self) -> None:
+        """Delete it: REST says 410, GraphQL finds nothing, no other issue's `updatedAt` changes."""
+        self.deleted = True
+        del self.repository.world.nodes[self.node_id]
+
+    def transfer(self, target: Repository) -> Issue:
+        """Move it: a new number and id there, labels of the same name kept, a redirect here."""
+        moved = target.add_issue(self.title, self.body, self.author.login if self.author else None)
+        moved.labels = [
+            target.labels[n.casefold()] for n in self.label_names if n.casefold() in target.labels
+        ]
+        moved.created_at, moved.state, self.moved_to = self.created_at, self.state, moved
+        del self.repository.world.nodes[self.node_id]
+        return moved
+
+    def _happened(
+        self,
+        kind: str,
+        by: str,
+        at: datetime | None,
+        *,
+        label: Label | None = None,
+        titles: tuple[str, str] | None = None,
+        app: str | None = None,
+    ) -> None:
+        world = self.repository.world
+        moment = at or world.clock.tick()
+        event = Event(self, kind, world.actor(by), moment, world.new_id(), label, titles, app)
+        self.events.append(event)
+        world.nodes[event.node_id] = event
+        self.updated_at = max(self.updated_at, moment)

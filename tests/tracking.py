@@ -1,0 +1,42 @@
+"""A Tracker that reaches the fake GitHub and tells how long it would have slept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.fake_github.fixtures import BOT_TOKEN, DEMO
+from tests.fake_github.server import FakeGitHub
+from triage.world.tracker import Tracker
+
+
+@dataclass
+class Sleeps:
+    """Stands in for `time.sleep`: remembers, and does not wait."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+def tracker_of(
+    github: FakeGitHub,
+    *,
+    repo: str = DEMO,
+    token: str = BOT_TOKEN,
+    api_url: str | None = None,
+    graphql_url: str = "",
+    max_wait: float = 600.0,
+    sleeps: Sleeps | None = None,
+) -> Tracker:
+    """A tracker without jitter: a backoff is 0.5, 1, 2, 4 seconds, a rate limit exactly as asked."""
+    return Tracker(
+        repo,
+        token,
+        api_url=api_url or github.url,
+        graphql_url=graphql_url,
+        server_url=github.server_url,
+        max_wait=max_wait,
+        sleep=sleeps or Sleeps(),
+        jitter=lambda: 0.0,
+    )

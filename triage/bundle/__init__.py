@@ -1,0 +1,1 @@
+"""Bundles: what learning leaves and serving loads."""

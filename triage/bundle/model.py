@@ -1,0 +1,143 @@
+"""A bundle and the engines, opened: what `decide` asks for evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.bundle.bundle import Bundle
+from triage.config import ZeroShot as Settings
+from triage.decide.decision import Evidence, Neighbour
+from triage.decide.rules import Rules, ZeroShotRule, asks_zero_shot
+from triage.engine.encoder import Encoder
+from triage.engine.index import Index
+from triage.engine.zeroshot import LabelText, ZeroShot
+from triage.errors import BundleError
+from triage.issue import Issue, Key
+
+Floats = npt.NDArray[np.float32]
+# Issues embedded together, so that memory does not grow with their number.
+CHUNK = 256
+
+
+class Projection(Protocol):
+    """Vectors and texts [n] to the space of the index."""
+
+    def project(self, texts: Sequence[str], vectors: Floats) -> Floats: ...
+
+
+class Neighbourhood:
+    """The indexed issues of a bundle: finds the evidence near a vector."""
+
+    def __init__(self, vectors: Floats, keys: Sequence[Key], labels: Sequence[tuple[str, ...]]) -> None:
+        self._index = Index(vectors, [(number, repo) for repo, number in keys])
+        self._keys, self._labels = keys, labels
+        self._row = {key: i for i, key in enumerate(keys)}
+
+    def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
+        """The K_MAX nearest of each, itself left out by (repository, number)."""
+        found = self._index.search(vectors, without=[self._row.get(key) for key in keys])
+        for similarities, rows in zip(*found, strict=True):
+            yield tuple(
+                Neighbour(*self._keys[int(row)], round(float(s), 6), self._labels[int(row)])
+                for s, row in zip(similarities, rows, strict=True)
+                if row >= 0
+            )
+
+
+@dataclass(frozen=True)
+class ServingModel:
+    """The model behind `decide`; without a neighbourhood, zero-shot classification decides alone.
+
+    `prior` [d] is the mean of the indexed encoder vectors; `progress` is told how many issues are done.
+    """
+
+    encoder: Encoder
+    zero_shot: ZeroShot
+    descriptions: Mapping[str, str]
+    rules: Rules
+    name: str = "none"
+    neighbourhood: Neighbourhood | None = None
+    head: Projection | None = None
+    prior: Floats | None = None
+    progress: Callable[[int], None] | None = None
+
+    def evidence(self, issues: Iterable[Issue]) -> Iterator[Evidence]:
+        """See `triage.decide.Model`; memory is flat in the number of issues."""
+        rest, done = iter(issues), 0
+        while chunk := list(islice(rest, CHUNK)):
+            vectors = self.encoder.encode([issue.text for issue in chunk])
+            yield from self.evidence_of(chunk, vectors)
+            done += len(chunk)
+            if self.progress:
+                self.progress(done)
+
+    def evidence_of(self, chunk: Sequence[Issue], vectors: Floats) -> Iterator[Evidence]:
+        """The evidence on issues whose encoder vectors [n, d] are known already."""
+        near: Iterable[tuple[Neighbour, ...]] = ((),) * len(chunk)
+        if self.neighbourhood is not None:
+            texts = [issue.text for issue in chunk]
+            space = self.head.project(texts, vectors) if self.head else vectors
+            near = self.neighbourhood.near([issue.key for issue in chunk], space)
+        for issue, vector, neighbours in zip(chunk, vectors, near, strict=True):
+            found = Evidence(issue.key, neighbours)
+            yield Evidence(issue.key, neighbours, self._described(issue, vector, found))
+
+    def _described(self, issue: Issue, vector: Floats, found: Evidence) -> dict[str, float]:
+        names = asks_zero_shot(self.rules, found, tuple(self.descriptions))
+        if not names:
+            return {}
+        labels = [LabelText(name, self.descriptions.get(name, "")) for name in names]
+        raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
+        return {name: float(value) for name, value in zip(names, raw, strict=True)}
+
+
+def open_model(
+    bundle: Bundle,
+    name: str,
+    encoder: Encoder,
+    zero_shot: ZeroShot,
+    descriptions: Mapping[str, str],
+    progress: Callable[[int], None] | None = None,
+) -> ServingModel:
+    """The model of a bundle. Raises BundleError where the bundle was learnt with another encoder."""
+    manifest = bundle.manifest
+    if manifest.encoder_digest != encoder.digest:
+        raise BundleError(
+            f"bundle {name} was learnt with another encoder ({manifest.encoder}) than this ({encoder.name})",
+            likely="`encoder` in the configuration changed since, or triage ships another model now",
+            next_step="run `triage retrain`, or set `encoder` back",
+        )
+    return ServingModel(
+        encoder=encoder,
+        zero_shot=zero_shot,
+        descriptions=descriptions,
+        rules=bundle.rules,
+        name=name,
+        neighbourhood=Neighbourhood(bundle.vectors, bundle.rows.keys, bundle.rows.labels),
+        head=_head(bundle),
+        prior=bundle.prior,
+        progress=progress,
+    )
+
+
+def untaught_rule(settings: Settings, zero_shot: ZeroShot) -> ZeroShotRule:
+    """The model's own defaults under what the configuration fixes; no fallback for labels with examples."""
+    threshold = settings.threshold
+    if threshold is None:
+        # With top-k alone, the best labels are taken whatever their scores.
+        threshold = 0.0 if settings.top_k else zero_shot.threshold
+    return ZeroShotRule(zero_shot.slope, zero_shot.intercept, threshold, None, settings.top_k)
+
+
+def _head(bundle: Bundle) -> Projection | None:
+    if not bundle.head:
+        return None
+    from triage.engine.head import Head
+
+    return Head.from_parts(bundle.head, bundle.manifest.head)

@@ -1,0 +1,135 @@
+"""Where bundles live. Here: a local directory.
+
+    DIR/bundles/NAME/…   one folder a bundle, complete or not there
+    DIR/active           the name of the bundle in use
+    DIR/staged           the name of a candidate that did not become active
+
+Every change is one rename, so a killed process leaves the store as it was or as it was meant to be.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.errors import BundleError
+
+NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
+ROLES = ("active", "staged")
+
+
+class Store(Protocol):
+    """A home of bundles. `role` is "active" or "staged"."""
+
+    def names(self) -> list[str]:
+        """All bundles, newest first."""
+        ...
+
+    def named(self, role: str) -> str | None:
+        """The bundle in that role, if any."""
+        ...
+
+    def load(self, name: str) -> Bundle:
+        """Raises BundleError where it is missing, damaged or foreign."""
+        ...
+
+    def save(self, bundle: Bundle) -> str:
+        """Keep the bundle whole or not at all; returns its name."""
+        ...
+
+    def appoint(self, role: str, name: str | None) -> None:
+        """Give the role to a bundle (None: to no one), at one stroke."""
+        ...
+
+
+class LocalStore:
+    """A store in a local directory, made when first saved to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        found = (self.folder / "bundles").glob(f"*/{MANIFEST}")
+        return sorted((path.parent.name for path in found if NAME.fullmatch(path.parent.name)), reverse=True)
+
+    def named(self, role: str) -> str | None:
+        try:
+            name = (self.folder / role).read_text("utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"{self.folder / role}: cannot be read ({error})") from None
+        if not NAME.fullmatch(name):
+            raise BundleError(f"{self.folder / role}: holds no bundle name")
+        return name
+
+    def load(self, name: str) -> Bundle:
+        folder = self.folder / "bundles" / name
+        if not NAME.fullmatch(name) or not folder.is_dir():
+            raise BundleError(f"{self.folder}: there is no bundle {name!r}")
+        try:
+            files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        except OSError as error:
+            raise BundleError(f"{folder}: cannot be read ({error})") from None
+        return from_files(files, where=str(folder))
+
+    def save(self, bundle: Bundle) -> str:
+        files = to_files(bundle)
+        name = name_of(files[MANIFEST], bundle.manifest.created_at)
+        home = self.folder / "bundles"
+        if (home / name).is_dir():
+            return name
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home))
+            try:
+                for file, data in files.items():
+                    _write(partial / file, data)
+                _sync(partial)
+                partial.rename(home / name)
+            except OSError:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            _sync(home)
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder}: the bundle cannot be saved ({error.strerror})",
+                likely="the disk is full or the folder is not writable",
+                next_step="make room or choose another --store; the bundles there are as they were",
+            ) from None
+        return name
+
+    def appoint(self, role: str, name: str | None) -> None:
+        if role not in ROLES:
+            raise ValueError(role)
+        path = self.folder / role
+        try:
+            if name is None:
+                path.unlink(missing_ok=True)
+                return
+            draft = path.with_name(f".{role}-{os.getpid()}")
+            _write(draft, f"{name}\n".encode())
+            draft.replace(path)
+            _sync(self.folder)
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,63 @@
+"""`triage`: reads the command line, builds the real things, catches what users can meet, exits."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from triage import __version__
+from triage.errors import TriageError
+
+# Command → (module under triage.commands, one line of help). The modules import engines only when they run.
+COMMANDS = {
+    "label": ("label", "decide labels for issues, and show why"),
+    "retrain": ("retrain", "learn a bundle from labelled issues"),
+    "models": ("models", "list, verify, pull and export models"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; nothing heavy is imported for it."""
+    top = argparse.ArgumentParser(
+        prog="triage",
+        description="Labels issues from what the repository's own maintainers labelled before.",
+        epilog="Exit codes: 0 done; 1 a defect of triage; 2 usage; 3 nothing to label with; 4 configuration; "
+        "5 data; 6 model; 7 bundle; 8 access to GitHub; 9 GitHub unavailable; 10 gate failed; "
+        "11 an extra is not installed; 130 interrupted.",
+    )
+    top.add_argument("--version", action="version", version=f"triage {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, help_line) in COMMANDS.items():
+        sub = commands.add_parser(name, help=help_line, description=help_line.capitalize() + ".")
+        importlib.import_module(f"triage.commands.{module}").configure(sub)
+    return top
+
+
+def main_inner(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; raises TriageError."""
+    args = parser().parse_args(argv)
+    command = importlib.import_module(f"triage.commands.{COMMANDS[args.command][0]}")
+    code: int = command.run(args)
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The `triage` program: `main_inner`, with failures in words and as exit codes."""
+    try:
+        return main_inner(argv)
+    except TriageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone; Python would complain once more while closing it.
+        sys.stdout = None
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

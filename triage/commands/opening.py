@@ -1,0 +1,77 @@
+"""Opening what several commands need: the configuration's engines and the store's bundle."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from triage.config import Config
+from triage.errors import BundleError, NothingToLabelWith
+
+if TYPE_CHECKING:
+    from triage.bundle.bundle import Bundle
+    from triage.bundle.model import ServingModel
+    from triage.bundle.store import Store
+    from triage.engine.encoder import Encoder
+    from triage.engine.zeroshot import ZeroShot
+
+
+def warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def open_engines(config: Config) -> tuple[Encoder, ZeroShot]:
+    """The encoder and the zero-shot model that the configuration names. Raises ModelError."""
+    from triage.engine.encoder import Encoder
+    from triage.engine.models import BUILTIN_ENCODER, Pins, resolve
+    from triage.engine.zeroshot import open_zero_shot
+
+    settings = config.encoder
+    folder = resolve(settings.model, Pins(settings.revision, settings.sha256), BUILTIN_ENCODER)
+    encoder = Encoder.load(folder, budget=settings.budget)
+    return encoder, open_zero_shot(config.zero_shot, encoder)
+
+
+def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
+    """The active bundle; where it is damaged, the newest older one that is whole, with a warning.
+
+    None where the store holds no active bundle. Raises BundleError where none can be used.
+    """
+    active = store.named("active")
+    if active is None:
+        return None
+    failure: BundleError | None = None
+    for name in (active, *(other for other in store.names() if other < active)):
+        try:
+            bundle = store.load(name)
+        except BundleError as error:
+            failure = failure or error
+            continue
+        if failure:
+            warn(f"{failure.what}; going on with the previous bundle, {name}")
+        return name, bundle
+    assert failure is not None  # noqa: S101 - the loop ran at least once
+    raise failure
+
+
+def open_serving(
+    config: Config, store: Store | None, progress: Callable[[int], None] | None = None
+) -> ServingModel:
+    """The model to label with: the store's bundle, or described labels alone.
+
+    Raises NothingToLabelWith where there is neither, BundleError and ModelError.
+    """
+    from triage.bundle.model import ServingModel, open_model, untaught_rule
+    from triage.decide.rules import Rules
+
+    found = usable_bundle(store) if store else None
+    descriptions = config.labels.descriptions
+    if found is None and not descriptions:
+        raise NothingToLabelWith("there is no bundle to label with, and no label is described")
+    encoder, zero_shot = open_engines(config)
+    if found is not None:
+        name, bundle = found
+        return open_model(bundle, name, encoder, zero_shot, descriptions, progress)
+    rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot))
+    return ServingModel(encoder, zero_shot, descriptions, rules, progress=progress)

@@ -1,0 +1,170 @@
+"""The configuration (`.github/triage.yml`): frozen, parsed once at the edge, every default in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from triage.errors import ConfigError
+from triage.parse import SchemaError, build, option
+
+# Labels that state a person's decision rather than what the issue is about.
+PEOPLE_ONLY = (
+    "wontfix",
+    "won't fix",
+    "duplicate",
+    "invalid",
+    "spam",
+    "good first issue",
+    "good-first-issue",
+    "help wanted",
+    "help-wanted",
+    "hacktoberfest*",
+)
+# Labels that tell where an issue stands in a process; they change without a word of the issue changing.
+PROCESS = (
+    "FrozenDueToAge",
+    "stale*",
+    "no-stale",
+    "needs-*",
+    "needs *",
+    "triage/*",
+    "triage",
+    "lifecycle/*",
+    "status:*",
+    "status/*",
+    "waiting*",
+    "pinned",
+    "locked*",
+    "cla:*",
+    "cncf-cla:*",
+    "release-note*",
+    "do-not-merge*",
+    "size/*",
+    "approved",
+    "lgtm",
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Which labels the bot may set, and what they mean."""
+
+    allow: tuple[str, ...] = option(("*",), "Labels the bot may set; `*` and `?` stand for any text.")
+    deny: tuple[str, ...] = option(PEOPLE_ONLY, "Labels that only people set, whatever `allow` says.")
+    descriptions: dict[str, str] = option(
+        {}, "What each label means in one sentence; read by zero-shot classification."
+    )
+    exclusive: tuple[tuple[str, ...], ...] = option(
+        (), "Groups of which an issue carries at most one label; the best stays."
+    )
+    max: int = option(5, "The most labels set on one issue.", low=1)
+    abstain: str | None = option(None, "A label to set when no other is set; the bot takes it away again.")
+    create: bool = option(False, "Whether a label that the repository lacks may be created.")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How neighbours elect labels."""
+
+    k: int | None = option(None, "The number of neighbours; tuned when not given.", low=1, high=50)
+    m: int | None = option(None, "The votes a label needs; tuned when not given.", low=1, high=50)
+    weighting: str = option(
+        "auto", "Whether near neighbours count more.", choices=("auto", "uniform", "similarity")
+    )
+    min_examples: int = option(10, "Labels with fewer examples are left to zero-shot classification.", low=1)
+    precision_target: float | None = option(
+        None, "The precision that each label must reach to be set; none: best micro-F1.", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """Classification by name and description, for labels without enough examples."""
+
+    model: str = option(
+        "embedding", "`embedding` (similarity to the description), `builtin`, a folder, or a hub model."
+    )
+    revision: str | None = option(None, "The pinned commit of a hub model; written by `triage models pull`.")
+    sha256: dict[str, str] = option({}, "The pinned hash of each file of a hub model.")
+    template: str = option(
+        "This issue is about {}.", "The hypothesis that an entailment model judges; `{}` is the label."
+    )
+    threshold: float | None = option(
+        None, "The least score of a label, 0 to 1; tuned when not given.", low=0.0, high=1.0
+    )
+    top_k: int | None = option(None, "Set at most this many best labels.", low=1)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The sentence encoder."""
+
+    model: str = option("builtin", "`builtin`, a folder, or a hub model.")
+    revision: str | None = option(None, "The pinned commit of a hub model; written by `triage models pull`.")
+    sha256: dict[str, str] = option({}, "The pinned hash of each file of a hub model.")
+    budget: int | None = option(None, "The most tokens read of an issue; fewer are faster.", low=16, high=512)
+
+
+@dataclass(frozen=True)
+class Learn:
+    """What retraining learns from."""
+
+    ignore: tuple[str, ...] = option(PROCESS, "Labels that are neither learnt nor set; patterns.")
+    pull_requests: bool = option(False, "Whether pull requests are learnt from too.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration; `Config()` is the default."""
+
+    labels: Labels = field(default_factory=Labels)
+    vote: Vote = field(default_factory=Vote)
+    zero_shot: ZeroShot = field(default_factory=ZeroShot)
+    encoder: Encoder = field(default_factory=Encoder)
+    learn: Learn = field(default_factory=Learn)
+
+    @cached_property
+    def described(self) -> tuple[str, ...]:
+        return tuple(self.labels.descriptions)
+
+
+def from_dict(data: object, *, where: str = "the configuration") -> Config:
+    """The only door from decoded YAML to a Config. Raises ConfigError that names the path."""
+    try:
+        config = build(Config, data if data is not None else {})
+    except SchemaError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    vote = config.vote
+    if vote.k is not None and vote.m is not None and vote.m > vote.k:
+        raise ConfigError(f"{where}: in 'vote.m': {vote.m} votes of {vote.k} neighbours can never be reached")
+    if "{}" not in config.zero_shot.template:
+        raise ConfigError(f"{where}: in 'zero_shot.template': the place of the label, `{{}}`, is missing")
+    return config
+
+
+def from_text(text: str, *, where: str) -> Config:
+    """A Config from YAML. Raises ConfigError."""
+    import yaml
+
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"{where}{place}: not valid YAML") from None
+    return from_dict(data, where=where)
+
+
+def load(path: Path | None) -> Config:
+    """The Config in the file at `path`, or the default where `path` is None. Raises ConfigError."""
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step="check --config"
+        ) from None
+    return from_text(text, where=str(path))

@@ -1,0 +1,1 @@
+"""Engines: what turns texts into numbers. Each library has one home here."""

@@ -1,0 +1,95 @@
+"""Texts to vectors: L2-normalised mean pooling over the tokens of a small transformer, on the CPU.
+
+Law: a text's vector depends on that text alone. Each is run by itself at its exact length, so neither its
+batch-mates nor the number of threads change a bit of it. Source of the pooling: Reimers and Gurevych,
+Sentence-BERT (2019), as all-MiniLM-L6-v2 was trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from triage.engine.models import BUILTIN, BUILTIN_ENCODER, shipped
+from triage.engine.onnx import Floats, OnnxModel
+from triage.errors import ModelError
+
+# Small enough that two threads end together, large enough that the pool costs nothing.
+CHUNK = 8
+
+
+class Encoder:
+    """An opened encoder, from `folder`. `dimension` numbers a vector, at most `max_tokens` tokens read of a text."""
+
+    def __init__(self, model: OnnxModel, max_tokens: int) -> None:
+        manifest = model.manifest
+        if manifest.kind != "encoder":
+            raise ModelError(f"{model.folder} holds a {manifest.kind} model where an encoder is needed")
+        self._model = model
+        self.folder = model.folder
+        self.name = manifest.name
+        self.dimension = manifest.dimension
+        self.max_tokens = max_tokens
+
+    @classmethod
+    def load(cls, spec: str | Path = BUILTIN, *, budget: int | None = None) -> Encoder:
+        """Open the shipped encoder ("builtin") or a model folder; raises ModelError.
+
+        `budget` lowers the number of tokens read of each text, never above what the model was made for.
+        """
+        model = OnnxModel(shipped(BUILTIN_ENCODER) if spec == BUILTIN else Path(spec))
+        limit = model.manifest.max_tokens
+        return cls(model, limit if budget is None else min(limit, budget))
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the model's file hashes and the token limit: equal digests, equal vectors."""
+        return hashlib.sha256(f"{self._model.manifest.digest()} {self.max_tokens}".encode()).hexdigest()
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Floats:
+        """Unit vectors as float32 [len(texts), dimension]; raises ModelError where one is not finite.
+
+        `threads` (default: one for each core this process may use) are over texts; `progress` gets the
+        number of texts done so far, in the calling thread.
+        """
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+
+        def fill(start: int) -> int:
+            stop = min(start + CHUNK, len(texts))
+            for at in range(start, stop):
+                vectors[at] = self._vector(texts[at], at)
+            return stop
+
+        with ThreadPoolExecutor(threads or usable_cores()) as pool:
+            for done in pool.map(fill, range(0, len(texts), CHUNK)):
+                if progress:
+                    progress(done)
+        return vectors
+
+    def _vector(self, text: str, at: int) -> Floats:
+        states = self._model.run(self._model.tokens(text, max_tokens=self.max_tokens))
+        if states.shape[1:] != (self.dimension,):
+            raise ModelError(
+                f"{self.name} gave {states.shape}, not one row of {self.dimension} for each token"
+            )
+        mean: Floats = states.mean(axis=0)
+        length = np.linalg.norm(mean)
+        if not (np.isfinite(length) and length > 0):
+            raise ModelError(f"{self.name} gave a vector of length {length} for text {at}")
+        return mean / length
+
+
+def usable_cores() -> int:
+    """The cores this process may run on, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

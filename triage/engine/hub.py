@@ -1,0 +1,169 @@
+"""Models from a hub, by pinned commit and hash, with the standard library alone.
+
+The hub is `HF_ENDPOINT`, or https://huggingface.co. What is taken is ONNX, a tokenizer and JSON: no code
+and no pickle. Once pulled, a model is used without asking the hub again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import NoReturn, cast
+
+from triage.engine.describe import CONFIG_FILE, LIMIT_FILE, describe, mapping_of
+from triage.engine.models import (
+    MODEL_FILE,
+    REVISION,
+    TOKENIZER_FILE,
+    Pins,
+    check_files,
+    pulled_folder,
+    pulled_root,
+    sha256_of,
+    write_manifest,
+)
+from triage.errors import ModelError, UnavailableError
+
+ONNX_PATHS = ("onnx/model.onnx", MODEL_FILE)
+POOLING_FILE = "1_Pooling/config.json"
+SECONDS = 60
+
+
+def pull(model: str, revision: str = "main") -> Pins:
+    """Download a hub model and say what pins it; raises ModelError or UnavailableError.
+
+    `revision` is a branch, a tag or a commit; the pins name the commit it stands for today.
+    """
+    about = _json(f"api/models/{model}/revision/{urllib.parse.quote(revision, safe='')}", model)
+    commit = about.get("sha")
+    if not isinstance(commit, str) or not REVISION.fullmatch(commit):
+        raise ModelError(f"the hub names no commit for revision {revision!r} of {model}")
+    siblings = cast("list[dict[str, str]]", about.get("siblings", []))
+    there = {each["rfilename"] for each in siblings}
+    onnx = next((path for path in ONNX_PATHS if path in there), None)
+    if onnx is None:
+        raise ModelError(
+            f"{model} holds no ONNX file ({' or '.join(ONNX_PATHS)})",
+            likely="its authors published weights for PyTorch only",
+            next_step=f"`triage models export {model} --out DIR` makes one",
+        )
+    if POOLING_FILE in there:
+        _check_pooling(model, _json(f"{model}/resolve/{commit}/{POOLING_FILE}", model))
+    wanted = [onnx, TOKENIZER_FILE, CONFIG_FILE, *({LIMIT_FILE} & there)]
+    with _staging() as staged:
+        pins = Pins(commit, {path: _download(model, commit, path, Path(staged)) for path in wanted})
+        _keep(Path(staged), model, pins)
+    return pins
+
+
+def fetch(model: str, pins: Pins) -> Path:
+    """The folder of a pinned model, downloaded where it is not here; a file that differs is refused.
+
+    Raises ModelError naming the file, or UnavailableError.
+    """
+    revision = pins.revision or ""
+    local = {_local(path): sha for path, sha in pins.sha256.items()}
+    missing = sorted({MODEL_FILE, TOKENIZER_FILE, CONFIG_FILE} - set(local))
+    if missing:
+        raise ModelError(
+            f"the pins of {model} lack the sha256 of {', '.join(missing)}",
+            likely="they were written by hand",
+            next_step=f"`triage models pull {model} --config FILE` writes them",
+        )
+    folder = pulled_folder(model, revision)
+    if not folder.is_dir():
+        with _staging() as staged:
+            for path in pins.sha256:
+                _download(model, revision, path, Path(staged))
+            check_files(Path(staged), local)
+            _keep(Path(staged), model, pins)
+    check_files(folder, local)
+    return folder
+
+
+def _check_pooling(model: str, pooling: Mapping[str, object]) -> None:
+    if not pooling.get("pooling_mode_mean_tokens"):
+        raise ModelError(
+            f"{model} does not take the mean over its tokens",
+            likely="it was trained to put the meaning into its first token",
+            next_step="choose a model with mean pooling",
+        )
+
+
+def _keep(staged: Path, model: str, pins: Pins) -> None:
+    """Describe what was downloaded and move it to its place, in one step."""
+    write_manifest(staged, describe(staged, model, pins.revision or ""))
+    folder = pulled_folder(model, pins.revision or "")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    staged.replace(folder)
+
+
+def _local(path: str) -> str:
+    return MODEL_FILE if path.endswith(".onnx") else Path(path).name
+
+
+def _staging() -> tempfile.TemporaryDirectory[str]:
+    # Beside its destination, so that moving it there is one rename; gone when cleaned up, which is fine.
+    pulled_root().mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=pulled_root(), prefix=".pull-", ignore_cleanup_errors=True)
+
+
+def _json(path: str, model: str) -> Mapping[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answer"
+        _get(path, model, file)
+        return mapping_of(file.read_bytes(), path)
+
+
+def _download(model: str, revision: str, path: str, folder: Path) -> str:
+    file = folder / _local(path)
+    _get(f"{model}/resolve/{revision}/{path}", model, file)
+    return sha256_of(file)
+
+
+def _get(path: str, model: str, file: Path) -> None:
+    url = f"{_endpoint()}/{path}"
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer, file.open("wb") as out:  # noqa: S310 - _endpoint
+            shutil.copyfileobj(answer, out)
+    except urllib.error.HTTPError as error:
+        _refused(error, url, model)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
+        raise _unavailable(url, str(error)) from error
+
+
+def _refused(error: urllib.error.HTTPError, url: str, model: str) -> NoReturn:
+    status = error.code
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _unavailable(url, f"HTTP {status}") from error
+    raise ModelError(
+        f"{url}: HTTP {status}",
+        likely=f"the hub has no public model {model}, no such revision or no such file",
+        next_step="look for the model in a browser; gated and private models are not supported",
+    ) from error
+
+
+def _unavailable(url: str, why: str) -> UnavailableError:
+    return UnavailableError(
+        f"cannot download {url}: {why}",
+        likely="the model hub limits requests, or is out of reach from here",
+        next_step="run the command again later, or use the model inside the action (`model: builtin`)",
+    )
+
+
+def _endpoint() -> str:
+    """The hub's address. Plain HTTP is for this machine alone."""
+    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}):
+        return url
+    raise ModelError(f"HF_ENDPOINT is {url!r}: expected an https:// address", likely="", next_step="")

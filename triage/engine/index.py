@@ -1,0 +1,69 @@
+"""The only home of faiss: exact inner-product search, in an order of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.decide.vote import K_MAX
+from triage.errors import BundleError
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+# faiss breaks ties as it likes and its sums differ in the last bits with the number of queries: more
+# candidates than needed are taken and put in order anew.
+SLACK = 14
+# Cosines closer than this are one cosine.
+DIGITS = 6
+
+
+class Index:
+    """Unit vectors [n, d] and their keys, searched by inner product.
+
+    `order` is a tie-breaker for each row: of equally similar rows the one with the smaller value comes first.
+    Raises BundleError where a vector is not finite.
+    """
+
+    def __init__(self, vectors: Floats, order: Sequence[object]) -> None:
+        import faiss
+
+        if vectors.ndim != 2 or len(vectors) != len(order):
+            raise BundleError(f"{len(order)} rows cannot go with vectors of shape {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise BundleError("the index holds a vector that is not finite")
+        self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        ranks = sorted(range(len(order)), key=lambda i: order[i])  # type: ignore[arg-type, return-value]  # keys of one type
+        self._rank = np.empty(len(order), dtype=np.int64)
+        self._rank[ranks] = np.arange(len(order))
+        self._flat = faiss.IndexFlatIP(self.vectors.shape[1])
+        self._flat.add(self.vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def search(self, queries: Floats, *, without: Sequence[int | None] = ()) -> tuple[Floats, Ints]:
+        """(similarities, rows), both [q, K_MAX], similarity down, then order up; -inf and -1 where none.
+
+        `without[i]` is the row that query i must not find: itself.
+        """
+        q = len(queries)
+        similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
+        rows = np.full((q, K_MAX), -1, dtype=np.int64)
+        if not len(self) or not q:
+            return similarities, rows
+        if not np.isfinite(queries).all():
+            raise BundleError("a query vector is not finite")
+        wide = min(len(self), K_MAX + SLACK)
+        _, candidates = self._flat.search(np.ascontiguousarray(queries, dtype=np.float32), wide)
+        for i in range(q):
+            found = candidates[i][candidates[i] >= 0]
+            if i < len(without) and without[i] is not None:
+                found = found[found != without[i]]
+            exact = np.round((self.vectors[found].astype(np.float64) * queries[i]).sum(axis=1), DIGITS)
+            best = np.lexsort((self._rank[found], -exact))[:K_MAX]
+            similarities[i, : len(best)] = exact[best]
+            rows[i, : len(best)] = found[best]
+        return similarities, rows

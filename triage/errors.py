@@ -1,0 +1,106 @@
+"""Every failure a user can meet: what happened, the likely cause, the next step, an exit code.
+
+    TriageError
+    ├── UsageError            2   the command line cannot be carried out as written
+    ├── NothingToLabelWith    3   no bundle and no described label
+    ├── ConfigError           4   the configuration is not valid
+    ├── DataError             5   a file of issues, an event or a plan is not valid
+    ├── ModelError            6   a model is missing, damaged or not the pinned one
+    ├── BundleError           7   a bundle or its store cannot be used
+    ├── AccessError           8   GitHub refuses: token, permission, missing repository
+    ├── UnavailableError      9   GitHub cannot answer now: limits, outage, network
+    ├── GateError            10   the candidate is worse than the active bundle
+    └── MissingExtra         11   an optional dependency is not installed
+
+Exit code 0 is success, 1 a defect of this program, 130 an interruption (Ctrl-C).
+"""
+
+from __future__ import annotations
+
+
+class TriageError(Exception):
+    """A failure with words for the user; `str()` is the whole message, one part a line."""
+
+    exit_code = 1
+    likely = ""
+    next_step = ""
+
+    def __init__(self, what: str, *, likely: str | None = None, next_step: str | None = None) -> None:
+        self.what = what
+        self.likely = self.likely if likely is None else likely
+        self.next_step = self.next_step if next_step is None else next_step
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.likely:
+            lines.append(f"  likely cause: {self.likely}")
+        if self.next_step:
+            lines.append(f"  next step: {self.next_step}")
+        return "\n".join(lines)
+
+
+class UsageError(TriageError):
+    exit_code = 2
+    next_step = "see `triage COMMAND --help`"
+
+
+class NothingToLabelWith(TriageError):
+    exit_code = 3
+    likely = "the repository has not been learnt from yet and no label carries a description"
+    next_step = "run `triage retrain`, or describe labels under `labels.descriptions` in .github/triage.yml"
+
+
+class ConfigError(TriageError):
+    exit_code = 4
+    likely = "a typing mistake, or a key of another version"
+    next_step = "compare with docs/config.md, then run `triage check --config FILE`"
+
+
+class DataError(TriageError):
+    exit_code = 5
+    likely = "the file was cut short, edited by hand or written by another tool"
+    next_step = "mend the named line, or pass --skip-bad to leave broken rows out"
+
+
+class ModelError(TriageError):
+    exit_code = 6
+    likely = "the model folder is incomplete or was changed after it was pinned"
+    next_step = "run `triage models verify`, then `triage models pull` to fetch it again"
+
+
+class BundleError(TriageError):
+    exit_code = 7
+    likely = "the bundle was changed after it was saved, or was made by another version"
+    next_step = "run `triage bundle verify`, then `triage bundle rollback` or `triage retrain`"
+
+
+class AccessError(TriageError):
+    exit_code = 8
+    likely = "the token lacks a permission, has expired or belongs to another host"
+    next_step = "run `triage check --repo OWNER/NAME` to see which permission is missing"
+
+
+class UnavailableError(TriageError):
+    exit_code = 9
+    likely = "GitHub limits requests at the moment or is not well"
+    next_step = "run the job again later; nothing was half done"
+
+
+class GateError(TriageError):
+    exit_code = 10
+    likely = "recent labels are fewer or noisier than before, or a setting was changed"
+    next_step = "read the comparison in the summary; `triage bundle promote` overrides it"
+
+
+class MissingExtra(TriageError):
+    """Raised where an optional dependency would be imported; names the pip command."""
+
+    exit_code = 11
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            what,
+            likely=f"the extra `{extra}` is not installed",
+            next_step=f'pip install "triage[{extra}]"',
+        )

@@ -1,0 +1,65 @@
+"""Measures for sets of labels. `truth` and `predicted` are bool [n, L], `scores` floats [n, L]."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
+
+
+def f1_per_label(truth: Mask, predicted: Mask) -> Array:
+    """F1 of each label [L]; 0 where it neither occurs nor is predicted."""
+    hits = (truth & predicted).sum(axis=0)
+    total = truth.sum(axis=0) + predicted.sum(axis=0)
+    scores: Array = np.divide(2.0 * hits, total, out=np.zeros(truth.shape[1]), where=total > 0)
+    return scores
+
+
+def micro_f1(truth: Mask, predicted: Mask) -> float:
+    """F1 over all pairs of issue and label."""
+    total = int(truth.sum() + predicted.sum())
+    return 2.0 * int((truth & predicted).sum()) / total if total else 0.0
+
+
+def macro_f1(truth: Mask, predicted: Mask) -> float:
+    """The mean of the labels' F1, over the labels that occur in `truth`."""
+    occurs = truth.any(axis=0)
+    return float(f1_per_label(truth, predicted)[occurs].mean()) if occurs.any() else 0.0
+
+
+def precision_recall(truth: Mask, predicted: Mask) -> tuple[float, float]:
+    """Micro-averaged; a precision over nothing predicted is 0."""
+    hits = int((truth & predicted).sum())
+    return hits / max(1, int(predicted.sum())), hits / max(1, int(truth.sum()))
+
+
+def coverage(predicted: Mask) -> float:
+    """The share of issues that get at least one label."""
+    return float(predicted.any(axis=1).mean()) if len(predicted) else 0.0
+
+
+def precision_at_coverage(truth: Mask, scores: Array, share: float) -> float:
+    """The precision of each issue's best label, over the `share` of issues whose best score is highest."""
+    best = scores.argmax(axis=1)
+    rows = np.arange(len(scores))
+    order = np.argsort(-scores[rows, best], kind="stable")[: max(1, round(share * len(scores)))]
+    return float(truth[order, best[order]].mean())
+
+
+def summary(truth: Mask, predicted: Mask, scores: Array) -> dict[str, float]:
+    """The figures reported everywhere, rounded to four digits."""
+    precision, recall = precision_recall(truth, predicted)
+    figures = {
+        "issues": float(len(truth)),
+        "labels": float(truth.any(axis=0).sum()),
+        "micro_f1": micro_f1(truth, predicted),
+        "macro_f1": macro_f1(truth, predicted),
+        "precision": precision,
+        "recall": recall,
+        "coverage": coverage(predicted),
+    }
+    for share in (0.25, 0.5, 0.75):
+        figures[f"precision_at_{share:.0%}_coverage"] = precision_at_coverage(truth, scores, share)
+    return {name: round(value, 4) for name, value in figures.items()}

@@ -1,0 +1,1 @@
+"""Learning: from labelled issues to a bundle."""

@@ -1,0 +1,1 @@
+"""The only home of torch, transformers and optimum (the extra `train`)."""

@@ -1,0 +1,213 @@
+"""Choose k, the weighting, the votes each label needs and the calibration, from one search.
+
+Neighbours are searched once, K_MAX deep; every k is a slice of that list and every m a cut through its votes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.config import Vote
+from triage.decide.rules import LabelRule, Rules, ZeroShotRule, smoothed
+from triage.decide.vote import K_MAX, WEIGHTINGS, Array, Mask, kernel, tally
+
+KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+# Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
+# the label's own optimum is mostly luck.
+SHRINK = 10.0
+# A label's threshold stays within this factor of the common one.
+REACH = 3.0
+HIGHEST_SHARE = 0.95
+# The chance that a label's true precision is at least the target, Jeffreys prior.
+CONFIDENCE = 0.8
+MIN_QUERIES = 20
+MIN_POSITIVES = 10
+
+
+@dataclass(frozen=True)
+class Window:
+    """The tuning window: neighbours of its issues and what its issues carry.
+
+    `similarities` and `rows` are [q, K_MAX] (-inf and -1: none), `targets` [n, L] over all rows that can be
+    neighbours, `truth` [q, L]. Columns are the labels that the vote is asked about; k and the weighting are
+    chosen for those that are `settable` [L].
+    """
+
+    names: Sequence[str]
+    similarities: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64]
+    targets: Mask
+    truth: Mask
+    settable: Sequence[bool]
+
+    def carries(self) -> Mask:
+        found: Mask = self.targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
+        return found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One point of the sweep: micro-F1 with the same votes for every label."""
+
+    k: int
+    weighting: str
+    votes: float
+    micro_f1: float
+
+
+def sweep(window: Window, vote: Vote) -> list[Setting]:
+    """The best common m for each k and weighting that the configuration leaves open."""
+    carries = window.carries()
+    settings = []
+    settable = np.asarray(window.settable)
+    for weighting in WEIGHTINGS if vote.weighting == "auto" else (vote.weighting,):
+        weights = kernel(window.similarities, weighting)
+        for k in (vote.k,) if vote.k else KS:
+            counted = tally(weights, carries, k)[:, settable].ravel()
+            truth = window.truth[:, settable].ravel()
+            cut, score = (vote.m, f1_at(counted, truth, vote.m)) if vote.m else best_cut(counted, truth)
+            settings.append(Setting(k, weighting, float(cut), score))
+    return settings
+
+
+def f1_at(counted: Array, truth: npt.NDArray[np.bool_], cut: float) -> float:
+    """F1 of predicting where `counted >= cut`."""
+    predicted = counted >= cut
+    return float(2 * (predicted & truth).sum() / max(1, predicted.sum() + truth.sum()))
+
+
+def best_cut(counted: Array, truth: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """(cut, F1): predicting where `counted >= cut` gives the best F1; the cut lies between two values."""
+    order = np.argsort(-counted, kind="stable")
+    values, hits = counted[order], np.cumsum(truth[order])
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + max(1, truth.sum()))
+    last_of_value = np.append(values[:-1] > values[1:], True) & (values > 0)
+    if not last_of_value.any():
+        return 1.0, 0.0
+    best = int(np.where(last_of_value, f1, -1).argmax())
+    return between(values, best), float(f1[best])
+
+
+def between(falling: Array, last: int) -> float:
+    """A cut halfway between the value at `last` and the next smaller one."""
+    smaller = falling[last + 1] if last + 1 < len(falling) else 0.0
+    return float((falling[last] + smaller) / 2)
+
+
+def label_cut(counted: Array, truth: npt.NDArray[np.bool_], common: float, f1: float, k: int) -> float:
+    """The votes [q] at which one label's F1 is best, pulled towards the `common` cut and its `f1`."""
+    order = np.argsort(-counted, kind="stable")
+    values, hits = counted[order], np.cumsum(truth[order])
+    predicted = np.arange(1, len(hits) + 1)
+    pulled = (2 * hits + 2 * SHRINK * f1) / (predicted + truth.sum() + 2 * SHRINK)
+    allowed = np.append(values[:-1] > values[1:], True)
+    allowed &= (values >= common / REACH) & (values <= min(common * REACH, HIGHEST_SHARE * k))
+    if not allowed.any():
+        return common
+    best = int(np.where(allowed, pulled, -1).argmax())
+    at_common = int(np.searchsorted(-values, -common, side="right")) - 1
+    if at_common >= 0 and pulled[at_common] >= pulled[best]:
+        return common
+    return between(values, best)
+
+
+def precise_cut(counted: Array, truth: npt.NDArray[np.bool_], target: float) -> float | None:
+    """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is."""
+    from scipy.stats import beta
+
+    order = np.argsort(-counted, kind="stable")
+    values, hits = counted[order], np.cumsum(truth[order])
+    predicted = np.arange(1, len(hits) + 1)
+    sure = beta.ppf(1 - CONFIDENCE, hits + 0.5, predicted - hits + 0.5) >= target
+    allowed = sure & np.append(values[:-1] > values[1:], True) & (values > 0)
+    return between(values, int(np.flatnonzero(allowed)[-1])) if allowed.any() else None
+
+
+def calibrate_odds(odds: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """(slope, intercept) of the logistic from log-odds, or any raw scores, to probabilities (Platt, 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    if truth.all() or not truth.any():
+        return 1.0, 0.0
+    fitted = LogisticRegression(C=1e6).fit(odds.reshape(-1, 1), truth)
+    # A falling curve would put the labels with fewer votes first; so little data calibrates nothing.
+    slope = float(fitted.coef_[0, 0])
+    return (slope, float(fitted.intercept_[0])) if slope > 0 else (1.0, 0.0)
+
+
+def tune(window: Window, vote: Vote, examples: dict[str, int], total: int, zero_shot: ZeroShotRule) -> Rules:
+    """The rules for the labels of the window; `examples` of `total` indexed issues carry each known label.
+
+    Default rule: the k and weighting with the best micro-F1, then each label's own m by its F1, shrunk towards
+    the common one. With `precision_target`: each label's smallest m that reaches it.
+    """
+    known = {name: (count, count / max(1, total)) for name, count in examples.items()}
+    if len(window.truth) < MIN_QUERIES or not any(window.settable):
+        return _untuned(vote, known, zero_shot)
+    best = max(sweep(window, vote), key=lambda s: (round(s.micro_f1, 4), -s.k))
+    counted = tally(kernel(window.similarities, best.weighting), window.carries(), best.k)
+    shares = np.array(
+        [
+            [smoothed(c, known[n][1], best.k) for n, c in zip(window.names, row, strict=True)]
+            for row in counted
+        ]
+    )
+    slope, intercept = calibrate_odds(np.log(shares / (1 - shares)).ravel(), window.truth.ravel())
+    rules = {
+        name: _label_rule(name, known[name], counted[:, j], window.truth[:, j], best, vote)
+        for j, name in enumerate(window.names)
+    }
+    # A label that reaches `min_examples` only with the rows held out here has no m of its own yet.
+    common = best.votes if vote.precision_target is None else None
+    others = (LabelRule(n, e, p, common) for n, (e, p) in known.items() if n not in rules)
+    return Rules(
+        k=best.k,
+        weighting=best.weighting,
+        votes=common,
+        min_examples=vote.min_examples,
+        slope=slope,
+        intercept=intercept,
+        labels=tuple(sorted((*rules.values(), *others), key=lambda rule: rule.name)),
+        zero_shot=zero_shot,
+    )
+
+
+def _label_rule(
+    name: str,
+    known: tuple[int, float],
+    counted: Array,
+    truth: npt.NDArray[np.bool_],
+    best: Setting,
+    vote: Vote,
+) -> LabelRule:
+    cut: float | None
+    if vote.precision_target is not None:
+        cut = precise_cut(counted, truth, vote.precision_target)
+    elif vote.m is not None:
+        cut = float(vote.m)
+    else:
+        cut = label_cut(counted, truth, best.votes, best.micro_f1, best.k)
+    if cut is not None and best.weighting == "uniform":
+        cut = float(math.ceil(cut))
+    reached = counted >= (math.inf if cut is None else cut)
+    precision = round(float(truth[reached].mean()), 4) if reached.any() else None
+    return LabelRule(name, *known, votes=cut, precision=precision, predicted=int(reached.sum()))
+
+
+def _untuned(vote: Vote, known: dict[str, tuple[int, float]], zero_shot: ZeroShotRule) -> Rules:
+    """Too little to tune on: the chapter's rule of thumb, a majority among a few neighbours."""
+    k = vote.k or 5
+    m = float(vote.m or (k + 1) // 2)
+    return Rules(
+        k=min(k, K_MAX),
+        votes=m,
+        weighting="uniform" if vote.weighting == "auto" else vote.weighting,
+        min_examples=vote.min_examples,
+        labels=tuple(LabelRule(name, e, p, m) for name, (e, p) in sorted(known.items())),
+        zero_shot=zero_shot,
+    )

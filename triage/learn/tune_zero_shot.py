@@ -1,0 +1,82 @@
+"""When zero-shot classification may set a label: its thresholds and calibration, from the tuning window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.config import ZeroShot as Settings
+from triage.decide.rules import Rules
+from triage.decide.vote import Array, Mask
+from triage.engine.zeroshot import calibrated
+from triage.learn.tune import MIN_POSITIVES, calibrate_odds
+
+# An entailment model judges every pair of issue and label by itself; so many are affordable.
+PAIRS = 20_000
+FEWEST, MOST = 50, 2_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Raw zero-shot scores in the tuning window: `raw` and `truth` [q, L], `elected` [q, V] by the vote.
+
+    `rare` [L] tells the labels without enough examples from the others; `voted_truth` [q, V] goes with
+    `elected`. Columns of either are labels that may be set.
+    """
+
+    raw: npt.NDArray[np.float32]
+    truth: Mask
+    rare: Mask
+    elected: Mask
+    voted_truth: Mask
+
+
+def affordable(queries: Sequence[int] | npt.NDArray[np.int64], labels: int) -> int:
+    """How many of the newest queries are tried."""
+    return min(len(queries), max(FEWEST, min(MOST, PAIRS // max(1, labels))))
+
+
+def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
+    """`rules` with the thresholds that are best for the micro-F1 of the whole decision.
+
+    Rare labels: one threshold for them all, where they occur MIN_POSITIVES times in the window; else the default
+    stays. Labels with examples: asked only where the vote elected nothing, and only if that is better than
+    silence. What the configuration fixes stays as it is.
+    """
+    rule = rules.zero_shot
+    seen = trial.truth & trial.rare
+    if seen.sum() >= MIN_POSITIVES:
+        slope, intercept = calibrate_odds(
+            trial.raw[:, trial.rare].ravel(), trial.truth[:, trial.rare].ravel()
+        )
+        rule = replace(rule, slope=slope, intercept=intercept)
+    scores = calibrated(trial.raw, rule.slope, rule.intercept).astype(np.float64)
+    hits = int((trial.elected & trial.voted_truth).sum())
+    standing = (hits, int(trial.elected.sum()), int(trial.truth.sum()))
+    rare, fallback = rule.rare, None
+    if settings.threshold is None and settings.top_k is None and seen.sum() >= MIN_POSITIVES:
+        rare = best_threshold(scores[:, trial.rare], trial.truth[:, trial.rare], standing)
+    silent = ~trial.elected.any(axis=1)
+    if silent.any() and not trial.rare.all():
+        pairs = np.ix_(silent, ~trial.rare)
+        fallback = best_threshold(scores[pairs], trial.truth[pairs], standing)
+    return replace(rules, zero_shot=replace(rule, rare=rare, fallback=fallback))
+
+
+def best_threshold(scores: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:
+    """The threshold whose additions to the `standing` (hits, predicted, true) raise micro-F1 most; None: none does."""
+    order = np.argsort(-scores.ravel(), kind="stable")
+    values, hits = scores.ravel()[order], np.cumsum(truth.ravel()[order])
+    had, predicted, true = standing
+    f1 = 2 * (had + hits) / np.maximum(1, predicted + np.arange(1, len(hits) + 1) + true)
+    last_of_value = np.append(values[:-1] > values[1:], True)
+    best = int(np.where(last_of_value, f1, -1).argmax())
+    before = 2 * had / max(1, predicted + true)
+    # Too few right answers are luck, not skill.
+    if f1[best] <= before or hits[best] < MIN_POSITIVES // 2:
+        return None
+    smaller = values[best + 1] if best + 1 < len(values) else 0.0
+    return float((values[best] + smaller) / 2)

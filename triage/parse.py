@@ -1,0 +1,112 @@
+"""Frozen dataclasses from decoded YAML or JSON: the types of their fields are the schema.
+
+A field's `metadata` may hold `doc` (one sentence, used by the documentation), `low` and `high` (inclusive
+bounds of a number) and `choices`. Whatever is unknown or of another type is refused with its path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SchemaError(ValueError):
+    """What is wrong and where: `str()` reads "in 'labels.max': expected …"."""
+
+
+def option(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field with a default, its documentation and its bounds."""
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def build(cls: type[T], data: object, path: str = "") -> T:
+    """An instance of the dataclass `cls` from a mapping. Raises SchemaError."""
+    if not isinstance(data, Mapping):
+        raise _wrong(path, "a mapping", data)
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a dataclass by contract
+    for key in data:
+        if key not in fields:
+            known = ", ".join(fields)
+            raise SchemaError(f"in '{_join(path, str(key))}': unknown key; known here: {known}")
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            where = _join(path, name)
+            values[name] = _checked(_value(hints[name], data[name], where), field.metadata, where)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise SchemaError(f"in '{_join(path, name)}': missing")
+    return cls(**values)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _wrong(path: str, expected: str, found: object) -> SchemaError:
+    return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {found!r:.60}")
+
+
+def _value(hint: Any, data: object, path: str) -> object:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        inner = [a for a in typing.get_args(hint) if a is not type(None)]
+        return None if data is None else _value(inner[0], data, path)
+    if origin is tuple:
+        if not isinstance(data, list | tuple):
+            raise _wrong(path, "a list", data)
+        item = typing.get_args(hint)[0]
+        return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(data))
+    if origin is dict:
+        if not isinstance(data, Mapping):
+            raise _wrong(path, "a mapping", data)
+        of_key, of_value = typing.get_args(hint)
+        return {_value(of_key, k, path): _value(of_value, v, _join(path, str(k))) for k, v in data.items()}
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), data, path)
+    return _scalar(hint, data, path)
+
+
+def _scalar(hint: object, data: object, path: str) -> object:
+    if hint is bool:
+        if isinstance(data, bool):
+            return data
+        raise _wrong(path, "true or false", data)
+    if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
+        if not math.isfinite(data):
+            raise _wrong(path, "a finite number", data)
+        return float(data)
+    if hint is int and isinstance(data, int) and not isinstance(data, bool):
+        return data
+    if hint is str and isinstance(data, str):
+        return data
+    expected = "a whole number" if hint is int else "a number" if hint is float else "a string"
+    raise _wrong(path, expected, data)
+
+
+def _checked(value: object, rules: Mapping[str, Any], path: str) -> object:
+    low, high, choices = rules.get("low"), rules.get("high"), rules.get("choices")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if low is not None and value < low:
+            raise _wrong(path, f"at least {low:g}", value)
+        if high is not None and value > high:
+            raise _wrong(path, f"at most {high:g}", value)
+    if choices and value is not None and value not in choices:
+        raise _wrong(path, f"one of {', '.join(choices)}", value)
+    return value

@@ -1,0 +1,180 @@
+"""The one rendering of an issue to text, used for training and serving alike.
+
+Every step reads its input once from left to right: the regular expressions have bounded or
+non-overlapping repetitions, so the time is linear in the length of the text whatever it holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+
+# Part of every bundle and every cache key. Raise it with any change to what `render` returns.
+TEXT_VERSION = 1
+
+# Encoders see some 256 tokens; lexical features gain a little from more. What lies past this is never read.
+MAX_BODY_READ = 32_000
+MAX_TITLE = 300
+MAX_RENDERED = 4_000
+
+MAX_LINE = 2_000
+MAX_CODE_LINE = 200
+MAX_WORD = 60
+CODE_LINES_KEPT = 5
+LOG_LINES_KEPT = 3
+ERROR_LINES_KEPT = 4
+
+_CONTROL = {c: " " for c in range(32) if c not in (9, 10)} | {127: " ", 0x2028: "\n", 0x2029: "\n"}
+_COMMAND = re.compile(r"/[a-z][a-z-]{1,30}(?:\s|$)")
+_CHECKBOX = re.compile(r"(?:[-*+]|\d{1,3}\.)\s{1,4}\[[ xX]?\](?:\s|$)")
+_FENCE = re.compile(r"(`{3,}|~{3,})")
+_HEADING = re.compile(r"#{1,6}\s")
+_RULE = re.compile(r"[-=_*|:+\s]{3,}$")
+_IMAGE = re.compile(r"!\[([^\[\]\n]{0,200})\]\([^()\s]{0,500}\)")
+_LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\(<?(?:https?://|#|/)[^()\s]{0,500}\)")
+_URL = re.compile(r"https?://(?:www\.)?([\w.-]{1,100})\S{0,2000}")
+_TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,300}>")
+_LONG_WORD = re.compile(rf"(\S{{{MAX_WORD}}})\S+")
+_SPACE = re.compile(r"[ \t\u00a0\u200b-\u200d\ufeff]+")
+_ERROR = re.compile(
+    r"error|exception|panic|fatal|fail|traceback|abort|segfault|sigsegv|denied|cannot|undefined", re.I
+)
+_STAMP = re.compile(r"(?:\[?\d{4}-\d\d-\d\d[T ]|\[?\d\d:\d\d:\d\d|[IWEF]\d{4} \d\d:|\[\s{0,8}\d{1,8}\.\d+\])")
+_FRAME = re.compile(r"(?:at \S|File \"|\.{3} \d+ more|\S+\.go:\d+ \+0x|#\d+ +0x|goroutine \d)")
+_NO_ANSWER = {"_no response_", "no response", "n/a", "none", "_none_", "null", "-"}
+# What an issue form asks of everybody says nothing about this issue.
+_BOILERPLATE = re.compile(
+    r"(?:please (?:search|make sure|read|fill|check|use|answer|provide|note|do not|describe)\b"
+    r"|i(?: have|'ve) (?:searched|read|checked|looked)\b"
+    r"|thank(?:s| you) for (?:taking|filing|reporting|opening|contributing)\b"
+    r"|before (?:submitting|opening|filing|you)\b"
+    r"|is there an existing issue\b|code of conduct\b)",
+    re.I,
+)
+
+
+def render(title: str, body: str | None) -> str:
+    """The text of an issue: its title, then its cleaned body, at most MAX_RENDERED characters.
+
+    Never empty and always encodable as UTF-8: null bytes, lone surrogates and the like become spaces or
+    replacement characters. Comments, check-lists, form boilerplate, images, command lines and long dumps go;
+    of code and logs the first lines and the lines that name an error stay.
+    """
+    head = " ".join(_printable(title[: MAX_TITLE * 4]).split())[:MAX_TITLE]
+    rest = clean(body or "")
+    text = f"{head}\n{rest}".strip()[:MAX_RENDERED].rstrip()
+    return text or "(empty)"
+
+
+def digest(text: str) -> str:
+    """A hash of a rendered text under this text version: two issues with the same one are duplicates."""
+    return hashlib.sha256(f"{TEXT_VERSION}\0{text}".encode()).hexdigest()
+
+
+def clean(body: str) -> str:
+    """The body without what says nothing about the issue; see `render`."""
+    text = _without_comments(_printable(body[:MAX_BODY_READ]))
+    lines = _without_empty_sections(_prose(_shortened(text.split("\n"))))
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return whole.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL)
+
+
+def _without_comments(text: str) -> str:
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0:
+        kept.append(text[at:start])
+        end = text.find("-->", start + 4)
+        if end < 0:
+            # GitHub hides the rest of the block; the next paragraph may still be prose.
+            end = text.find("\n\n", start)
+            at = len(text) if end < 0 else end
+            break
+        at = end + 3
+    kept.append(text[at:])
+    return "".join(kept)
+
+
+def _shortened(lines: Iterable[str]) -> Iterator[str]:
+    """Code blocks and `<details>` cut to their first lines and the lines that name an error."""
+    block: list[str] | None = None
+    closing, keep = "", 0
+    for raw in lines:
+        line = raw[:MAX_LINE].strip()
+        if block is not None:
+            if _closes(line, closing):
+                yield from _excerpt(block, keep)
+                block = None
+            else:
+                block.append(line[:MAX_CODE_LINE])
+        elif fence := _FENCE.match(line):
+            block, closing, keep = [], fence.group(1), CODE_LINES_KEPT
+        elif line[:8].lower() == "<details":
+            block, closing, keep = [], "</details>", 1
+        else:
+            yield line
+    if block is not None:
+        # Never closed: most often a fence forgotten in the middle of prose.
+        yield from _excerpt(block, CODE_LINES_KEPT * 2)
+
+
+def _closes(line: str, closing: str) -> bool:
+    if closing == "</details>":
+        return closing in line.lower()
+    return line.startswith(closing) and not line.strip(closing[0])
+
+
+def _excerpt(block: list[str], keep: int) -> Iterator[str]:
+    lines = [line for line in block if line and not _FENCE.match(line)]
+    if sum(map(_is_log, lines)) * 2 > len(lines):
+        keep = min(keep, LOG_LINES_KEPT)
+    yield from lines[:keep]
+    errors = (line for line in lines[keep:] if _ERROR.search(line) and not _FRAME.match(line))
+    for line, _ in zip(errors, range(ERROR_LINES_KEPT), strict=False):
+        yield line
+
+
+def _is_log(line: str) -> bool:
+    return bool(_STAMP.match(line) or _FRAME.match(line))
+
+
+def _prose(lines: Iterable[str]) -> Iterator[str]:
+    logs = 0
+    for line in lines:
+        text = line.lstrip("> ")
+        if not text or _COMMAND.match(text) or _CHECKBOX.match(text) or _RULE.match(text):
+            continue
+        if _BOILERPLATE.match(text.lstrip("#*- ")):
+            continue
+        logs = logs + 1 if _is_log(text) else 0
+        if logs > LOG_LINES_KEPT and not _ERROR.search(text):
+            continue
+        inline = _inline(text)
+        if inline:
+            yield inline
+
+
+def _inline(line: str) -> str:
+    line = _IMAGE.sub(r"\1", line)
+    line = _LINK.sub(r"\1", line)
+    line = _URL.sub(r"\1", line)
+    line = _TAG.sub(" ", line)
+    line = _LONG_WORD.sub(r"\1", line.replace("`", "").replace("**", ""))
+    return _SPACE.sub(" ", line).strip()
+
+
+def _without_empty_sections(lines: Iterable[str]) -> Iterator[str]:
+    """Headings lose their marks; one that nothing but "No response" follows goes."""
+    heading = ""
+    for line in lines:
+        if _HEADING.match(line):
+            heading = line.lstrip("# ").rstrip("# ")
+        elif line.lower() not in _NO_ANSWER:
+            if heading:
+                yield heading
+                heading = ""
+            yield line

@@ -1,0 +1,72 @@
+"""Files of issues: JSON Lines, plain or gzip."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from triage.errors import DataError
+from triage.issue import Issue, Key, from_row
+
+# A row holds one issue; GitHub's own limit for a body is 65,536 characters.
+MAX_LINE = 16_000_000
+
+
+def read_issues(
+    path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
+) -> list[Issue]:
+    """All issues in the file; see `iter_issues`. A later row of the same issue replaces the earlier one."""
+    found: dict[Key, Issue] = {}
+    for issue in iter_issues(path, repo=repo, skip_bad=skip_bad, warn=warn):
+        found[issue.key] = issue
+    if not found:
+        raise DataError(
+            f"{path}: holds no issue", likely="the file is empty", next_step="check how it was made"
+        )
+    return list(found.values())
+
+
+def iter_issues(
+    path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
+) -> Iterator[Issue]:
+    """The issues of a file, one at a time. `repo` names the repository of rows that do not.
+
+    Raises DataError that names the first broken line; with `skip_bad`, broken lines go to `warn` instead.
+    """
+    try:
+        with _opened(path) as lines:
+            for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield from_row(
+                        _decoded(line, f"{path}, line {number}"),
+                        where=f"{path}, line {number}",
+                        default_repo=repo,
+                    )
+                except DataError as error:
+                    if not skip_bad:
+                        raise
+                    if warn:
+                        warn(f"left out: {error.what}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error})", likely="the path is wrong, or the file was cut short"
+        ) from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]  # a reader of bytes
+
+
+def _decoded(line: bytes, where: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({error})") from None
