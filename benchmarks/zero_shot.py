@@ -31,7 +31,8 @@ from triage.engine.encoder import Encoder
 from triage.engine.phrases import LabelText
 from triage.engine.zeroshot import calibrated
 from triage.issue import Issue
-from triage.learn.background import SEED, by_repository, choose, read
+from triage.learn.background import SEED, by_repository, choose
+from triage.world.issue_file import iter_issues
 
 Array = npt.NDArray[np.float64]
 LEAST_USES = 15
@@ -147,7 +148,7 @@ def figures(scores: Sequence[Array], truths: Sequence[Array], fitted: Fit) -> Ar
 
 def many(path: Path, cache: Path | None) -> None:
     """Print the table for a file of many repositories, then the constants."""
-    groups = by_repository(read(path))
+    groups = by_repository(iter_issues(path))
     drawn, behind = draw(groups), choose(groups)
     encoder = Encoder.load()
     known = encode(encoder, [*behind, *(i for _, issues in drawn.values() for i in issues)], cache)
@@ -184,7 +185,7 @@ def many(path: Path, cache: Path | None) -> None:
 
 def three(path: Path, cache: Path | None) -> None:
     """Print the macro-F1 of the best of three described labels, by correction."""
-    issues = list(read(path))
+    issues = list(iter_issues(path))
     encoder = Encoder.load()
     known = encode(encoder, issues, cache)
     vectors = np.array([known[i.digest] for i in issues])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from triage.engine import models
 from triage.engine.embedded import BACKGROUND_FILE, EmbeddedLabels
 from triage.engine.encoder import Encoder
-from triage.issue import from_row
+from triage.issue import Issue, from_row
 from triage.learn.background import MOST, OF_EACH, by_repository, choose, describe, main
 
 CARD = "# all-MiniLM-L6-v2\n\n- Kind: encoder\n"
@@ -25,7 +24,7 @@ def row(repo: str, number: int, **more: object) -> dict[str, object]:
     return {"repo": repo, "number": number, "title": title, "body": None, "labels": []} | more
 
 
-def groups(repos: int, each: int) -> dict[str, list[object]]:
+def groups(repos: int, each: int) -> dict[str, list[Issue]]:
     issues = (from_row(row(f"o/r{r:03}", n + 1), where="here") for r in range(repos) for n in range(each))
     return by_repository(issues)
 
@@ -37,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     made.mkdir()
     names = (models.MODEL_FILE, models.TOKENIZER_FILE)
     for name in names:
-        os.symlink(shipped / name, made / name)
+        (made / name).symlink_to(shipped / name)
     manifest = json.loads((shipped / "manifest.json").read_text())
     manifest["files"] = {name: manifest["files"][name] for name in names}
     (made / "manifest.json").write_text(json.dumps(manifest))
@@ -114,9 +113,9 @@ def test_undated_issues_are_said_to_be_so() -> None:
 def test_a_broken_file_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that is not JSON lines ends with the exit code of bad data, and the model is left alone."""
     broken = tmp_path / "broken.jsonl"
-    broken.write_text(json.dumps(row("o/a", 1)) + "\n{}\n")
+    broken.write_text(json.dumps(row("o/a", 1)) + '\n{"labels": []}\n')
     assert main([str(broken), "--model", str(folder)]) == 5
-    assert f"{broken}, line 2: `title`" in capsys.readouterr().err
+    assert f"{broken}, line 2: `number`" in capsys.readouterr().err
     broken.write_text("")
     assert main([str(broken), "--model", str(folder)]) == 5
     assert capsys.readouterr().err.startswith("error: no issue is left to make background vectors from\n")

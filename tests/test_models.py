@@ -145,7 +145,7 @@ def test_list_and_verify_tell_what_is_there(capsys: pytest.CaptureFixture[str]) 
     assert run("list") == 0
     assert run("verify", "all-MiniLM-L6-v2") == 0
     line, folder = capsys.readouterr().out.splitlines()[0], models.shipped("all-MiniLM-L6-v2")
-    assert line.startswith("all-MiniLM-L6-v2  encoder  384 out  256 tokens  23.4 MB  Apache-2.0  ")
+    assert line.startswith("all-MiniLM-L6-v2  encoder  384 out  256 tokens  23.8 MB  Apache-2.0  ")
     assert line.endswith(str(folder))
     with pytest.raises(UsageError) as caught:
         run("verify", "nothing")

@@ -1,37 +1,27 @@
-"""Reading and labelling through the tracker, against the fake GitHub; states are asserted, not calls."""
+"""Reading the repository, its labels and issues through the tracker, against the fake GitHub."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.fake_github.faults import Drop, Hook, Partial, outage
-from tests.fake_github.fixtures import BOT_TOKEN, DEMO
+from tests.fake_github.faults import Hook, Partial, outage
+from tests.fake_github.fixtures import DEMO
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Request
-from tests.tracking import tracker_of
+from tests.tracking import HOSTILE, tracker_of
 from triage.errors import AccessError
 from triage.issue import Issue, LabelEvent
-from triage.world.live import Actor, Filter, Label, LiveIssue
+from triage.world.live import Actor, Filter, Label, LiveIssue, Page
 from triage.world.live import Repository as Place
 from triage.world.reader import PAGE
-from triage.world.refusals import IssueGone, LabelGone, NotFound, Overloaded, Rejected
-from triage.world.tracker import Permissions
+from triage.world.refusals import IssueGone, NotFound, Overloaded, Rejected
 
-HOSTILE = [
-    "a,b",
-    "area: x",
-    "🐛 bug",
-    "-rf",
-    "--force",
-    'it\'s "quoted"',
-    "$(id) `id` ${{x}}",
-    "::set-output::",
-]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -39,8 +29,8 @@ def at(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def found(tracker_pages: object) -> list[int]:
-    return [live.issue.number for page in tracker_pages for live in page.items]  # type: ignore[attr-defined] # any iterable of pages
+def found(pages: Iterable[Page]) -> list[int]:
+    return [live.issue.number for page in pages for live in page.items]
 
 
 def test_the_repository_tells_its_id_and_who_can_see_it(github: FakeGitHub, demo: Repository) -> None:
@@ -132,7 +122,7 @@ def test_what_became_of_an_issue_is_told(github: FakeGitHub, demo: Repository) -
     first, *gone = tracker_of(github).issues([1, 2, 3, 4])
     assert isinstance(first, LiveIssue)
     assert first.node_id == there.node_id
-    assert [(type(each), str(each)) for each in gone] == [
+    expected: list[tuple[type, str]] = [
         (
             IssueGone,
             "cannot read issue 2 in octo/demo: This issue was deleted\n"
@@ -150,6 +140,17 @@ def test_what_became_of_an_issue_is_told(github: FakeGitHub, demo: Repository) -
             "  next step: check the spelling, and that the token's owner or App may see the repository",
         ),
     ]
+    assert [(type(each), str(each)) for each in gone] == expected
+
+
+def test_an_issue_that_only_rest_finds_is_not_called_gone(github: FakeGitHub, demo: Repository) -> None:
+    """GitHub's two ways do not always know of a new issue at the same moment."""
+    demo.add_issue("Crash")
+    unknown = [{"type": "NOT_FOUND", "message": "Could not resolve to an issue with the number of 1."}]
+    github.faults.add(Partial(unknown, [["repository", "issueOrPullRequest"]]), operation="query")
+    with pytest.raises(NotFound, match="Could not resolve to an issue with the number of 1") as raised:
+        tracker_of(github).issue(1)
+    assert not isinstance(raised.value, IssueGone)
 
 
 def test_issues_come_in_pages_newest_first_and_resume_at_the_cursor(
@@ -222,16 +223,7 @@ def test_a_page_that_is_too_much_for_github_is_asked_for_in_smaller_ones(
     for n in range(30):
         demo.add_issue(f"Issue {n}")
 
-    def large(request: Request) -> bool:
-        body = request.body
-        variables = body["variables"] if isinstance(body, dict) else None
-        return (
-            isinstance(variables, dict)
-            and isinstance(variables.get("first"), int)
-            and variables["first"] > 20
-        )  # type: ignore[operator] # an int by the line above
-
-    github.faults.add(outage(502), times=None, when=large)
+    github.faults.add(outage(502), times=None, when=lambda request: "'first': 40" in str(request.body))
     assert found(tracker_of(github).pages(Filter(), size=40)) == list(range(30, 0, -1))
     github.faults.add(outage(502), times=None, operation="query")
     with pytest.raises(Overloaded):
@@ -243,107 +235,6 @@ def test_a_cursor_that_github_does_not_know_is_an_error(github: FakeGitHub, demo
     demo.add_issue("Crash")
     with pytest.raises(Rejected, match="`nonsense` does not appear to be a valid cursor"):
         next(tracker_of(github).pages(Filter(), "nonsense"))
-
-
-def test_labels_are_added_by_id_beside_those_that_are_there(github: FakeGitHub, demo: Repository) -> None:
-    """Hostile names among them; adding again changes nothing, no label is created or taken away."""
-    for name in HOSTILE:
-        demo.add_label(name)
-    issue = demo.add_issue("Crash", labels=["question"])
-    tracker = tracker_of(github)
-    labels = tracker.labels()
-    for _ in range(2):
-        tracker.add_labels(issue.node_id, [labels[name].id for name in ("bug", *HOSTILE)])
-    assert issue.label_names == ["question", "bug", *HOSTILE]
-    assert issue.label_events[1:] == [("labeled", name, ACTIONS_BOT) for name in ("bug", *HOSTILE)]
-    assert len(demo.labels) == 3 + len(HOSTILE)
-
-
-def test_a_request_without_labels_is_never_sent(github: FakeGitHub, demo: Repository) -> None:
-    """An empty list means "remove all" elsewhere in GitHub's API."""
-    issue = demo.add_issue("Crash", labels=["bug"])
-    with pytest.raises(ValueError, match="a request to set no labels must not be sent"):
-        tracker_of(github).add_labels(issue.node_id, [])
-    assert (issue.label_names, github.requests) == (["bug"], [])
-
-
-def test_one_label_is_taken_away_and_no_other(github: FakeGitHub, demo: Repository) -> None:
-    """Taking away what is gone already changes nothing."""
-    issue = demo.add_issue("Crash", labels=["bug", "docs"])
-    tracker = tracker_of(github)
-    for _ in range(2):
-        tracker.remove_label(issue.node_id, tracker.labels()["docs"].id)
-    assert issue.label_names == ["bug"]
-    assert issue.label_events[-1] == ("unlabeled", "docs", ACTIONS_BOT)
-
-
-@pytest.mark.parametrize("kind", [Drop("before"), Drop("after"), outage(502, "after")])
-def test_labelling_survives_a_lost_answer(github: FakeGitHub, demo: Repository, kind: Drop) -> None:
-    """Sent again whether or not it was carried out, each label is set once."""
-    issue = demo.add_issue("Crash")
-    github.faults.add(kind, operation="mutation")
-    tracker_of(github).add_labels(issue.node_id, [demo.labels["bug"].node_id])
-    assert issue.label_events == [("labeled", "bug", ACTIONS_BOT)]
-
-
-def test_a_label_or_an_issue_that_went_meanwhile_is_told_apart(github: FakeGitHub, demo: Repository) -> None:
-    """Nothing else is set then."""
-    issue, label, other = demo.add_issue("Crash"), demo.labels["bug"], demo.labels["docs"]
-    demo.delete_label("bug")
-    with pytest.raises(LabelGone):
-        tracker_of(github).add_labels(issue.node_id, [other.node_id, label.node_id])
-    assert issue.label_names == []
-    issue.delete()
-    with pytest.raises(IssueGone):
-        tracker_of(github).add_labels(issue.node_id, [other.node_id])
-
-
-def test_a_label_is_created_once(github: FakeGitHub, demo: Repository) -> None:
-    """One that is there already, in whatever case, is left as it is."""
-    tracker = tracker_of(github)
-    made = tracker.create_label("needs-triage", "d93f0b", "For a person to look at")
-    assert made == tracker.labels()["needs-triage"]
-    assert (demo.labels["needs-triage"].color, made.description) == ("d93f0b", "For a person to look at")
-    assert tracker.create_label("BUG", "000000", "other").description == "Something is broken"
-    assert [label.name for label in demo.labels.values()] == ["bug", "docs", "question", "needs-triage"]
-
-
-@pytest.mark.parametrize("fault", [None, Drop("before"), Drop("after")])
-def test_there_is_one_comment_and_it_is_brought_up_to_date(
-    github: FakeGitHub, demo: Repository, fault: Drop | None
-) -> None:
-    """Others' comments stay, even one that quotes the marker, and a lost answer makes no second one."""
-    issue = demo.add_issue("Crash")
-    for n in range(101):
-        issue.comment(f"<!-- triage -->\nquoted {n}", "someone")
-    others = [comment.body for comment in issue.comments]
-    if fault:
-        github.faults.add(fault, operation="mutation addComment")
-    tracker = tracker_of(github)
-    tracker.put_comment(issue.node_id, "triage", "first")
-    tracker.put_comment(issue.node_id, "triage", "second")
-    tracker.put_comment(issue.node_id, "triage", "second")
-    assert [comment.body for comment in issue.comments] == [*others, "<!-- triage -->\nsecond"]
-    assert github.log.count("mutation updateIssueComment") == 1
-
-
-def test_permissions_are_found_out_without_writing(github: FakeGitHub, demo: Repository) -> None:
-    """A workflow's token as recommended, one that may do nothing, and one that may do all."""
-    demo.add_issue("Crash")
-    demo.private = True
-    github.world.add_token("label", ACTIONS_BOT, issues="write", contents="read", metadata="read")
-    github.world.add_token("blind", ACTIONS_BOT, metadata="read")
-    answers = {
-        token: tracker_of(github, token=token).permissions() for token in ("label", "blind", BOT_TOKEN)
-    }
-    assert answers == {
-        "label": Permissions(read_issues=True, write_labels=True, read_contents=True, write_contents=False),
-        "blind": Permissions(
-            read_issues=False, write_labels=False, read_contents=False, write_contents=False
-        ),
-        BOT_TOKEN: Permissions(read_issues=True, write_labels=True, read_contents=True, write_contents=True),
-    }
-    assert not [str(request) for request in github.requests if request.writes]
 
 
 def test_a_half_answer_is_no_answer(github: FakeGitHub, demo: Repository) -> None:

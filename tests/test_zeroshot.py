@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +150,7 @@ def test_the_shipped_background_holds_vectors_of_many_issues(encoder: Encoder) -
 def model_folder(encoder: Encoder, folder: Path, background: np.ndarray | None) -> Path:
     """The shipped encoder with another background file, or with none."""
     for name in (models.MODEL_FILE, models.TOKENIZER_FILE):
-        os.symlink(encoder.folder / name, folder / name)
+        (folder / name).symlink_to(encoder.folder / name)
     manifest = models.read_manifest(encoder.folder)
     files = {n: manifest.files[n] for n in (models.MODEL_FILE, models.TOKENIZER_FILE)}
     if background is not None:

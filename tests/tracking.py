@@ -8,6 +8,18 @@ from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from triage.world.tracker import Tracker
 
+# Names that mean something to a shell, a parser, a workflow or a list of labels.
+HOSTILE = [
+    "a,b",
+    "area: x",
+    "🐛 bug",
+    "-rf",
+    "--force",
+    'it\'s "quoted"',
+    "$(id) `id` ${{x}}",
+    "::set-output::",
+]
+
 
 @dataclass
 class Sleeps:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from triage.errors import ConfigError
@@ -27,8 +26,8 @@ PROCESS = (
     "FrozenDueToAge",
     "stale*",
     "no-stale",
-    "needs-*",
-    "needs *",
+    "needs*",
+    "started",
     "triage/*",
     "triage",
     "lifecycle/*",
@@ -71,7 +70,9 @@ class Vote:
     k: int | None = option(None, "The number of neighbours; tuned when not given.", low=1, high=50)
     m: int | None = option(None, "The votes a label needs; tuned when not given.", low=1, high=50)
     weighting: str = option(
-        "auto", "Whether near neighbours count more.", choices=("auto", "uniform", "similarity")
+        "similarity",
+        "`similarity`: nearer neighbours count more; `uniform`: all k count the same.",
+        choices=("similarity", "uniform"),
     )
     min_examples: int = option(10, "Labels with fewer examples are left to zero-shot classification.", low=1)
     precision_target: float | None = option(
@@ -113,6 +114,22 @@ class Learn:
 
     ignore: tuple[str, ...] = option(PROCESS, "Labels that are neither learnt nor set; patterns.")
     pull_requests: bool = option(False, "Whether pull requests are learnt from too.")
+    publishers: tuple[str, ...] = option(
+        ("*",), "Logins whose bundles are believed, where the store is a repository; patterns."
+    )
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the bot looks at and how it behaves on GitHub."""
+
+    pull_requests: bool = option(False, "Whether pull requests are labelled too.")
+    skip_authors: tuple[str, ...] = option((), "Authors whose issues are left alone; patterns of logins.")
+    skip_bots: bool = option(True, "Whether issues opened by bots are left alone.")
+    comment: bool = option(False, "Whether one comment tells the reasons, kept up to date in place.")
+    max_rate_limit_wait: int = option(
+        600, "The most seconds spent waiting for GitHub's limits at one request.", low=0
+    )
 
 
 @dataclass(frozen=True)
@@ -124,10 +141,7 @@ class Config:
     zero_shot: ZeroShot = field(default_factory=ZeroShot)
     encoder: Encoder = field(default_factory=Encoder)
     learn: Learn = field(default_factory=Learn)
-
-    @cached_property
-    def described(self) -> tuple[str, ...]:
-        return tuple(self.labels.descriptions)
+    act: Act = field(default_factory=Act)
 
 
 def from_dict(data: object, *, where: str = "the configuration") -> Config:
@@ -139,6 +153,8 @@ def from_dict(data: object, *, where: str = "the configuration") -> Config:
     vote = config.vote
     if vote.k is not None and vote.m is not None and vote.m > vote.k:
         raise ConfigError(f"{where}: in 'vote.m': {vote.m} votes of {vote.k} neighbours can never be reached")
+    if not all(name.strip() for name in config.labels.descriptions):
+        raise ConfigError(f"{where}: in 'labels.descriptions': a description belongs to no label")
     if "{}" not in config.zero_shot.template:
         raise ConfigError(f"{where}: in 'zero_shot.template': the place of the label, `{{}}`, is missing")
     return config
@@ -150,7 +166,7 @@ def from_text(text: str, *, where: str) -> Config:
 
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark is not None else ""
         raise ConfigError(f"{where}{place}: not valid YAML") from None

@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from triage.errors import DataError
-from triage.text import digest, render
+from triage.text import digest, is_utf8, render
 
 Key = tuple[str, int]
+
+# Bundles hold numbers in 64 bits.
+MAX_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def from_row(row: object, *, where: str, default_repo: str = "") -> Issue:
     take = _Row(row, where)
     labels = tuple(dict.fromkeys(take.texts("labels")))
     return Issue(
-        repo=take.text("repo", default_repo) or default_repo,
+        repo=take.repo(default_repo),
         number=take.number(),
         title=take.text("title"),
         body=take.nullable_text("body"),
@@ -136,6 +139,12 @@ class _Row:
             return default
         raise self.fail(name, "a string")
 
+    def repo(self, default: str) -> str:
+        value = self.text("repo", default) or default
+        if not is_utf8(value):
+            raise self.fail("repo", "a name that UTF-8 can carry")
+        return value
+
     def nullable_text(self, name: str) -> str:
         if name not in self.row:
             raise self.fail(name, "a string or null")
@@ -143,13 +152,13 @@ class _Row:
 
     def number(self) -> int:
         value = self.row.get("number")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_NUMBER:
             raise self.fail("number", "a positive whole number")
         return value
 
     def texts(self, name: str) -> list[str]:
         value = self.row.get(name)
-        if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        if not isinstance(value, list) or not all(isinstance(v, str) and v and is_utf8(v) for v in value):
             raise self.fail(name, "a list of label names")
         return value
 
@@ -159,7 +168,7 @@ class _Row:
             return None
         try:
             return parse_time(str(value))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise self.fail(name, "a date in ISO 8601") from None
 
     def events(self) -> tuple[LabelEvent, ...] | None:

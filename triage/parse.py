@@ -13,6 +13,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from triage.text import is_utf8
+
 T = TypeVar("T")
 
 
@@ -95,6 +97,8 @@ def _scalar(hint: object, data: object, path: str) -> object:
     if hint is int and isinstance(data, int) and not isinstance(data, bool):
         return data
     if hint is str and isinstance(data, str):
+        if not is_utf8(data):
+            raise _wrong(path, "text that UTF-8 can carry", data)
         return data
     expected = "a whole number" if hint is int else "a number" if hint is float else "a string"
     raise _wrong(path, expected, data)

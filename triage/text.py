@@ -25,10 +25,11 @@ CODE_LINES_KEPT = 5
 LOG_LINES_KEPT = 3
 ERROR_LINES_KEPT = 4
 
-_CONTROL = {c: " " for c in range(32) if c not in (9, 10)} | {127: " ", 0x2028: "\n", 0x2029: "\n"}
+_CONTROL = {c: " " for c in (*range(9), *range(11, 32), *range(127, 160))} | {0x2028: "\n", 0x2029: "\n"}
 _COMMAND = re.compile(r"/[a-z][a-z-]{1,30}(?:\s|$)")
 _CHECKBOX = re.compile(r"(?:[-*+]|\d{1,3}\.)\s{1,4}\[[ xX]?\](?:\s|$)")
-_FENCE = re.compile(r"(`{3,}|~{3,})")
+# Three backticks that close on the same line are code within a line, not a fence.
+_FENCE = re.compile(r"(`{3,}(?=[^`]*$)|~{3,})")
 _HEADING = re.compile(r"#{1,6}\s")
 _RULE = re.compile(r"[-=_*|:+\s]{3,}$")
 _IMAGE = re.compile(r"!\[([^\[\]\n]{0,200})\]\([^()\s]{0,500}\)")
@@ -79,6 +80,15 @@ def clean(body: str) -> str:
     return "\n".join(lines)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a string, a name for instance, can be written as UTF-8: lone surrogates cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _printable(text: str) -> str:
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return whole.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL)
@@ -113,7 +123,7 @@ def _shortened(lines: Iterable[str]) -> Iterator[str]:
                 block.append(line[:MAX_CODE_LINE])
         elif fence := _FENCE.match(line):
             block, closing, keep = [], fence.group(1), CODE_LINES_KEPT
-        elif line[:8].lower() == "<details":
+        elif line[:8].lower() == "<details" and not _closes(line, "</details>"):
             block, closing, keep = [], "</details>", 1
         else:
             yield line

@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Literal
 
 from tests.fake_github.wire import DOCS, Json, Reply, Request
@@ -87,16 +89,21 @@ def secondary_limit(retry_after: int = 1, status: int = 403) -> Answer:
 
 def primary_limit(reset_in: int = 1, status: int = 403) -> Answer:
     """403 or 429 with nothing remaining until `reset_in` real seconds from now."""
-    reset = str(int(time.time()) + reset_in)
-    message = "API rate limit exceeded for installation ID 1."
-    return error(status, message, x_ratelimit_remaining="0", x_ratelimit_reset=reset)
+    return error(status, "API rate limit exceeded for installation ID 1.", **_spent(reset_in))
 
 
 def graphql_limit(reset_in: int = 1) -> Answer:
     """How GraphQL says the primary limit: 200 with an error of type RATE_LIMITED."""
     problem: Json = {"type": "RATE_LIMITED", "message": "API rate limit exceeded for installation ID 1."}
-    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + reset_in)}
+    headers = {name.replace("_", "-"): value for name, value in _spent(reset_in).items()}
     return Answer(Reply(200, {"errors": [problem]}, headers))
+
+
+def _spent(reset_in: int) -> dict[str, str]:
+    # the reset is told by the clock that the `Date` beside it shows
+    now = int(time.time())
+    shown = format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True)
+    return {"Date": shown, "x_ratelimit_remaining": "0", "x_ratelimit_reset": str(now + reset_in)}
 
 
 def outage(status: int = 502, when: When = "before") -> Answer:

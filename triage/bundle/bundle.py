@@ -140,7 +140,7 @@ def read_manifest(data: bytes, *, where: str) -> Manifest:
     """The manifest alone; refuses one of another format or text version. Raises BundleError."""
     try:
         manifest = build(Manifest, json.loads(data))
-    except (ValueError, SchemaError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: {MANIFEST} cannot be read ({error})") from None
     for what, found, expected in (
         ("format", manifest.format, FORMAT),
@@ -179,8 +179,8 @@ def _assemble(manifest: Manifest, rules: bytes, arrays: Mapping[str, npt.NDArray
 
 def _array(data: bytes, where: str) -> npt.NDArray[np.generic]:
     try:
-        array: npt.NDArray[np.generic] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array: npt.NDArray[np.generic] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise BundleError(f"{where}: not an array ({error})") from None
     return array
 

@@ -76,7 +76,10 @@ class LocalStore:
             files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         except OSError as error:
             raise BundleError(f"{folder}: cannot be read ({error})") from None
-        return from_files(files, where=str(folder))
+        bundle = from_files(files, where=str(folder))
+        if name_of(files[MANIFEST], bundle.manifest.created_at) != name:
+            raise BundleError(f"{folder}: {MANIFEST} was changed: its hash is not the one in the name")
+        return bundle
 
     def save(self, bundle: Bundle) -> str:
         files = to_files(bundle)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.config import Config
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from triage.bundle.store import Store
     from triage.engine.encoder import Encoder
     from triage.engine.zeroshot import ZeroShot
+    from triage.world.tracker import Tracker
+
+GITHUB = "github:"
 
 
 def warn(message: str) -> None:
@@ -55,18 +59,42 @@ def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
     raise failure
 
 
+def open_store(spec: str | None, config: Config, tracker: Tracker | None = None) -> Store | None:
+    """The store that `--store` names: a directory, or `github:OWNER/NAME`; `tracker` is reused where it fits."""
+    from triage.bundle.store import LocalStore
+
+    if not spec:
+        return None
+    if not spec.startswith(GITHUB):
+        return LocalStore(Path(spec))
+    from triage.commands.github import open_tracker
+    from triage.world.git_store import GitStore
+
+    repo = spec.removeprefix(GITHUB)
+    git = tracker if tracker and tracker.repo == repo else open_tracker(repo)
+    return GitStore(git, config.learn.publishers)
+
+
 def open_serving(
-    config: Config, store: Store | None, progress: Callable[[int], None] | None = None
+    config: Config,
+    store: Store | None,
+    progress: Callable[[int], None] | None = None,
+    *,
+    described: Mapping[str, str] | None = None,
 ) -> ServingModel:
     """The model to label with: the store's bundle, or described labels alone.
 
-    Raises NothingToLabelWith where there is neither, BundleError and ModelError.
+    `described` are the descriptions on GitHub; those of the configuration go before them. Raises
+    NothingToLabelWith where there is neither a bundle nor a description, BundleError and ModelError.
     """
     from triage.bundle.model import ServingModel, open_model, untaught_rule
+    from triage.decide import Policy
     from triage.decide.rules import Rules
 
     found = usable_bundle(store) if store else None
-    descriptions = config.labels.descriptions
+    may_set = Policy.of(config).may_set
+    ours = {name: text for name, text in (described or {}).items() if may_set(name) is None}
+    descriptions = ours | config.labels.descriptions
     if found is None and not descriptions:
         raise NothingToLabelWith("there is no bundle to label with, and no label is described")
     encoder, zero_shot = open_engines(config)

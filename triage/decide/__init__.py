@@ -6,7 +6,8 @@ what runs. Nothing in this package does any input or output.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from triage.decide.decision import Decision, Evidence, Neighbour
@@ -40,11 +41,17 @@ def decide(issues: Iterable[Issue], model: Model, policy: Policy) -> Iterator[De
 
 
 def judge(
-    evidence: Evidence, rules: Rules, policy: Policy, *, bundle: str, existing: Collection[str] = ()
+    evidence: Evidence,
+    rules: Rules,
+    policy: Policy,
+    *,
+    bundle: str,
+    existing: Collection[str] = (),
+    barred: Mapping[str, str] = MappingProxyType({}),
 ) -> Decision:
-    """The decision that `rules` and `policy` make of the evidence; asks no model."""
+    """The decision that `rules` and `policy` make of the evidence; asks no model. See `Policy.apply`."""
     sources, scores = elect(rules, evidence)
-    labels, held = policy.apply(sources, scores, existing)
+    labels, held = policy.apply(sources, scores, existing, barred)
     return Decision(
         key=evidence.key,
         labels=labels,
@@ -52,6 +59,7 @@ def judge(
         held_back=held,
         scores=scores,
         votes=votes(rules, evidence),
+        needed={rule.name: rule.votes for rule in rules.voted},
         evidence=evidence,
         k=rules.k,
         bundle=bundle,

@@ -33,7 +33,7 @@ class Decision:
     """The labels for one issue, why, and what else was considered.
 
     `scores` are probabilities for every label known; `held_back` names the labels that were elected and yet
-    not set, with the reason; `votes` are those of the k neighbours that voted.
+    not set, with the reason; `votes` are those of the k neighbours that voted, `needed` what elects (None: nothing).
     """
 
     key: Key
@@ -42,6 +42,7 @@ class Decision:
     held_back: Mapping[str, str]
     scores: Mapping[str, float]
     votes: Mapping[str, float]
+    needed: Mapping[str, float | None]
     evidence: Evidence
     k: int
     bundle: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from triage.config import Config
 
@@ -51,17 +52,21 @@ class Policy:
         return None
 
     def apply(
-        self, elected: Collection[str], scores: Mapping[str, float], existing: Collection[str] = ()
+        self,
+        elected: Collection[str],
+        scores: Mapping[str, float],
+        existing: Collection[str] = (),
+        barred: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         """(labels to set, best first; label → why it was held back).
 
         `existing` are labels that the issue carries already: they are never proposed again, and in an exclusive
-        group they stay and keep the others out.
+        group they stay and keep the others out. `barred` are labels that this issue must not get, and why.
         """
         held: dict[str, str] = {}
         kept: list[str] = []
         for name in sorted(elected, key=lambda name: (-scores[name], name)):
-            reason = self._objection(name, kept, existing)
+            reason = self._objection(name, kept, existing) or barred.get(name)
             if reason is None:
                 kept.append(name)
             else:

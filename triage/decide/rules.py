@@ -10,12 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from triage.decide.decision import Evidence
-from triage.decide.vote import WEIGHTINGS, kernel, tally
+from triage.decide.vote import WEIGHTINGS, Array, kernel, tally
 from triage.parse import option
 
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
 # Votes are sums of floats; what is equal on paper counts as reached.
 EPSILON = 1e-9
+# The prior at which zero-shot scores need no correction, and the least prior believed of any label.
+COMMON, RAREST = 0.1, 0.01
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class ZeroShotRule:
-    """When zero-shot classification sets a label; scores are sigmoid(slope * raw + intercept).
+    """When zero-shot classification sets a label; scores are sigmoid(slope * raw + intercept + shift * rarity).
 
+    `rarity` is how much lower the log-odds of the label's prior are than those of a label in ten issues: what a
+    description says weighs less the rarer its label is. A repository without history knows no priors.
     `rare` is the least score for a label without enough examples, `fallback` that for any label where the vote
     elects nothing; None switches it off there. `top_k` keeps that many best ones.
     """
@@ -47,6 +51,7 @@ class ZeroShotRule:
     rare: float | None
     fallback: float | None
     top_k: int | None = None
+    shift: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,14 @@ class Rules:
     """The settings of one bundle.
 
     `votes` is the m of labels that have none of their own; `slope` and `intercept` calibrate the vote (see
-    `vote_scores`).
+    `vote_scores`). Where the nearest neighbour is less similar than `floor`, nothing near is known and the vote
+    elects nothing.
     """
 
     k: int = option(10, "", low=1)
     weighting: str = option("similarity", "", choices=WEIGHTINGS)
     votes: float | None = None
+    floor: float = -1.0
     min_examples: int = 10
     slope: float = 1.0
     intercept: float = 0.0
@@ -80,31 +87,41 @@ class Rules:
         return tuple(rule.name for rule in self.labels if rule.examples < self.min_examples)
 
 
-def votes(rules: Rules, evidence: Evidence) -> dict[str, float]:
-    """The (weighted) votes of each label with enough examples, 0..k."""
+def votes(rules: Rules, evidence: Evidence, weighting: str | None = None) -> dict[str, float]:
+    """The votes of each label with enough examples, 0..k, by the rules' weighting or the one given."""
     near = evidence.neighbours[: rules.k]
     names = [rule.name for rule in rules.voted]
-    weights = kernel(np.array([n.similarity for n in near]), rules.weighting)
+    weights = kernel(np.array([n.similarity for n in near]), weighting or rules.weighting)
     carries = np.array([[name in n.labels for name in names] for n in near], dtype=bool)
     counted = tally(weights, carries.reshape(len(near), len(names)), rules.k)
     return dict(zip(names, map(float, counted), strict=True))
 
 
-def vote_scores(rules: Rules, counted: Mapping[str, float]) -> dict[str, float]:
+def vote_scores(rules: Rules, evidence: Evidence) -> dict[str, float]:
     """Calibrated probabilities: a logistic of the log-odds of the share of votes, smoothed by the prior.
 
-    The prior counts as one more neighbour, which keeps labels without a vote apart and ties rare.
+    Votes weighted by similarity, whatever elects, and the prior as one more neighbour: so labels with as many
+    neighbours, or with none, are still told apart, and ties are rare.
     """
-    scores = {}
-    for name, count in counted.items():
-        share = smoothed(count, rules.by_name[name].prior, rules.k)
-        scores[name] = sigmoid(rules.slope * math.log(share / (1 - share)) + rules.intercept)
-    return scores
+    counted = votes(rules, evidence, "similarity")
+    shares = smoothed(
+        np.array(list(counted.values())), np.array([rules.by_name[name].prior for name in counted]), rules.k
+    )
+    odds = log_odds(shares)
+    return {
+        name: sigmoid(rules.slope * float(x) + rules.intercept) for name, x in zip(counted, odds, strict=True)
+    }
 
 
-def smoothed(count: float, prior: float, k: int) -> float:
+def smoothed(counted: Array, priors: Array, k: int) -> Array:
     """The share of votes with the prior as one more neighbour, kept within (0, 1)."""
-    return min(max((count + prior) / (k + 1), 1e-6), 1 - 1e-6)
+    shares: Array = np.clip((counted + priors) / (k + 1), 1e-6, 1 - 1e-6)
+    return shares
+
+
+def log_odds(shares: Array) -> Array:
+    odds: Array = np.log(shares / (1 - shares))
+    return odds
 
 
 def sigmoid(x: float) -> float:
@@ -114,17 +131,33 @@ def sigmoid(x: float) -> float:
     return math.exp(x) / (1 + math.exp(x))
 
 
-def elect_by_vote(rules: Rules, counted: Mapping[str, float]) -> list[str]:
-    """The labels that have the votes they need. Raising any `votes` never adds a label."""
+def elect_by_vote(rules: Rules, evidence: Evidence) -> list[str]:
+    """The labels that have the votes they need. Raising any `votes` or the floor never adds a label."""
+    if not evidence.neighbours or evidence.neighbours[0].similarity < rules.floor:
+        return []
     return [
         name
-        for name, count in counted.items()
+        for name, count in votes(rules, evidence).items()
         if (need := rules.by_name[name].votes) is not None and count > 0 and count >= need - EPSILON
     ]
 
 
-def zero_shot_scores(rule: ZeroShotRule, raw: Mapping[str, float]) -> dict[str, float]:
-    return {name: sigmoid(rule.slope * value + rule.intercept) for name, value in raw.items()}
+def rarity(rules: Rules, name: str) -> float:
+    """How much rarer than COMMON the label is, in log-odds; 0 where there is no history to tell."""
+    if not rules.labels:
+        return 0.0
+    known = rules.by_name.get(name)
+    prior = min(max(known.prior if known else 0.0, RAREST), 1 - RAREST)
+    return math.log(prior / (1 - prior)) - math.log(COMMON / (1 - COMMON))
+
+
+def zero_shot_scores(rules: Rules, raw: Mapping[str, float]) -> dict[str, float]:
+    """Calibrated zero-shot scores; see `ZeroShotRule`."""
+    rule = rules.zero_shot
+    return {
+        name: sigmoid(rule.slope * value + rule.intercept + rule.shift * rarity(rules, name))
+        for name, value in raw.items()
+    }
 
 
 def elect_by_description(
@@ -139,10 +172,9 @@ def elect_by_description(
 
 def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, float]]:
     """(label → which source elected it, label → calibrated score for every label known)."""
-    counted = votes(rules, evidence)
-    by_vote = elect_by_vote(rules, counted)
-    scores = vote_scores(rules, counted)
-    described = zero_shot_scores(rules.zero_shot, evidence.zero_shot)
+    by_vote = elect_by_vote(rules, evidence)
+    scores = vote_scores(rules, evidence)
+    described = zero_shot_scores(rules, evidence.zero_shot)
     rare = {name: score for name, score in described.items() if name not in scores}
     rule = rules.zero_shot
     found = elect_by_description(rare, rule.rare, rule.top_k)
@@ -158,6 +190,6 @@ def asks_zero_shot(rules: Rules, neighbours: Evidence, described: Sequence[str])
     known = rules.by_name
     wanted = [name for name in described if name not in known or known[name].examples < rules.min_examples]
     wanted += [name for name in rules.rare if name not in wanted]
-    if rules.zero_shot.fallback is not None and not elect_by_vote(rules, votes(rules, neighbours)):
+    if rules.zero_shot.fallback is not None and not elect_by_vote(rules, neighbours):
         wanted += [rule.name for rule in rules.voted]
     return wanted

@@ -28,6 +28,7 @@ class Entailment:
     slope = 1.0
     intercept = 0.0
     threshold = 0.5
+    costly = True
 
     def __init__(self, model: OnnxModel, template: str = TEMPLATE) -> None:
         """`template` has one `{}`, the place of the label. Raises ModelError for another kind of model."""

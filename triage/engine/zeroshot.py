@@ -25,13 +25,15 @@ class ZeroShot(Protocol):
     """A way to score any label on any text.
 
     `digest` (hex) changes with whatever changes the numbers. `slope` and `intercept` make a raw score a
-    probability, see `calibrated`; `threshold` (0 to 1, on that probability) is for a repository that has no
+    probability, see `calibrated`; `costly` tells whether every pair of text and label is judged by itself;
+    `threshold` (0 to 1, on that probability) is for a repository that has no
     labelled issue to tune one on.
     """
 
     name: str
     digest: str
     threshold: float
+    costly: bool
     slope: float
     intercept: float
 

@@ -42,6 +42,8 @@ def coverage(predicted: Mask) -> float:
 
 def precision_at_coverage(truth: Mask, scores: Array, share: float) -> float:
     """The precision of each issue's best label, over the `share` of issues whose best score is highest."""
+    if not scores.size:
+        return 0.0
     best = scores.argmax(axis=1)
     rows = np.arange(len(scores))
     order = np.argsort(-scores[rows, best], kind="stable")[: max(1, round(share * len(scores)))]

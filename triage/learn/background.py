@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import gzip
-import json
 import random
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +23,8 @@ from triage.engine.embedded import BACKGROUND_FILE
 from triage.engine.encoder import Encoder
 from triage.engine.models import read_manifest, sha256_of, write_manifest
 from triage.errors import DataError, TriageError
-from triage.issue import Issue, from_row
+from triage.issue import Issue
+from triage.world.issue_file import iter_issues
 
 CARD_FILE = "MODEL_CARD.md"
 MOST = 512
@@ -49,27 +48,11 @@ EVALUATED = (
 _SECTION = re.compile(r"\n*## Background vectors\n.*?(?=\n## |\Z)", re.S)
 
 
-def read(path: Path) -> Iterator[Issue]:
-    """The issues in a file of JSON lines, gzipped or not, without pull requests. Raises DataError."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as lines
-        ):
-            for number, line in enumerate(lines, 1):
-                issue = from_row(json.loads(line), where=f"{path}, line {number}")
-                if not issue.is_pull_request:
-                    yield issue
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-
-
 def by_repository(issues: Iterable[Issue], exclude: Sequence[str] = EVALUATED) -> dict[str, list[Issue]]:
-    """The issues of each repository that no pattern of `exclude` names, each text once, in a fixed order."""
+    """The issues (no pull requests) of each repository that `exclude` does not name, each text once, by number."""
     found: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in issues:
-        if not matches(issue.repo, exclude):
+        if not (issue.is_pull_request or matches(issue.repo, exclude)):
             found[issue.repo].setdefault(issue.digest, issue)
     return {repo: sorted(found[repo].values(), key=lambda i: i.number) for repo in sorted(found)}
 
@@ -129,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
-        issues = (issue for path in given.files for issue in read(path))
+        issues = (issue for path in given.files for issue in iter_issues(path))
         chosen = choose(by_repository(issues, given.exclude or EVALUATED))
         if not chosen:
             raise DataError("no issue is left to make background vectors from")

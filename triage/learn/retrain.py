@@ -13,7 +13,7 @@ from triage.bundle.bundle import Bundle, Manifest, Rows
 from triage.bundle.model import Neighbourhood, ServingModel, untaught_rule
 from triage.config import Config
 from triage.decide import Policy, judge
-from triage.decide.rules import LabelRule, Rules
+from triage.decide.rules import LabelRule, Rules, rarity
 from triage.decide.vote import kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
@@ -137,7 +137,7 @@ def _trial(
     """Zero-shot scores of the newest queries for every label that the policy lets be set."""
     may = Policy.of(config).may_set
     columns = [j for j, name in enumerate(data.names) if may(name) is None]
-    newest = slice(len(queries) - affordable(queries, len(columns)), None)
+    newest = slice(len(queries) - affordable(len(queries), len(columns), costly=zero_shot.costly), None)
     asked = queries[newest]
     labels = [LabelText(data.names[j], config.labels.descriptions.get(data.names[j], "")) for j in columns]
     texts = [data.issues[i].text for i in asked]
@@ -148,7 +148,8 @@ def _trial(
     return Trial(
         raw=raw,
         truth=data.targets[asked][:, columns],
-        rare=np.array([data.names[j] not in window.names for j in columns]),
+        rare=np.array([data.names[j] not in window.names for j in columns], dtype=bool),
+        rarity=np.array([rarity(rules, data.names[j]) for j in columns]),
         elected=(counted >= needed)[:, settable],
         voted_truth=window.truth[newest][:, settable],
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from triage.errors import DataError
 from triage.learn.dataset import Dataset, Mask
 
 Rows = npt.NDArray[np.int64]
@@ -57,9 +58,19 @@ class Split:
 
 
 def split(data: Dataset, kind: str | None) -> Split:
-    """Split by "time" or "stratified"; None: by time where every row has a date."""
+    """Split by "time" or "stratified"; None: by time where every row has a date.
+
+    Raises DataError where rows without a date are to be split by time.
+    """
     if kind is None:
         kind = "time" if data.dated else "stratified"
+    if kind == "time" and not data.dated:
+        undated = sum(issue.created_at is None for issue in data.issues)
+        raise DataError(
+            f"{undated} of {len(data)} issues have no `created_at`, so they cannot be split by time",
+            likely="the file was written without dates",
+            next_step="add the dates, or pass --split stratified",
+        )
     return _by_time(len(data)) if kind == "time" else _stratified(data.targets)
 
 
@@ -68,7 +79,8 @@ def _by_time(n: int) -> Split:
     first, last = int(n * TUNE_FROM), int(n * TEST_FROM)
     blocks = [block for block in np.array_split(rows[first:last], BLOCKS) if len(block)]
     tune = tuple(Fold(rows[: block[0]], block) for block in blocks)
-    return Split("time", tune, Fold(rows[:last], rows[last:]))
+    nothing = Fold(rows[:0], rows[:0])
+    return Split("time", tune or (nothing,), Fold(rows[:last], rows[last:]))
 
 
 def _stratified(targets: Mask) -> Split:

@@ -1,4 +1,4 @@
-"""Choose k, the weighting, the votes each label needs and the calibration, from one search.
+"""Choose k, the votes each label needs and the calibration, from one search.
 
 Neighbours are searched once, K_MAX deep; every k is a slice of that list and every m a cut through its votes.
 """
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triage.config import Vote
-from triage.decide.rules import LabelRule, Rules, ZeroShotRule, smoothed
-from triage.decide.vote import K_MAX, WEIGHTINGS, Array, Mask, kernel, tally
+from triage.decide.rules import LabelRule, Rules, ZeroShotRule, log_odds, smoothed
+from triage.decide.vote import K_MAX, Array, Mask, kernel, tally
 
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 # Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
@@ -25,6 +25,8 @@ REACH = 3.0
 HIGHEST_SHARE = 0.95
 # The chance that a label's true precision is at least the target, Jeffreys prior.
 CONFIDENCE = 0.8
+# So few of the tuning window's issues lie further from everything known than the floor.
+FLOOR_QUANTILE = 0.01
 MIN_QUERIES = 20
 MIN_POSITIVES = 10
 
@@ -34,8 +36,8 @@ class Window:
     """The tuning window: neighbours of its issues and what its issues carry.
 
     `similarities` and `rows` are [q, K_MAX] (-inf and -1: none), `targets` [n, L] over all rows that can be
-    neighbours, `truth` [q, L]. Columns are the labels that the vote is asked about; k and the weighting are
-    chosen for those that are `settable` [L].
+    neighbours, `truth` [q, L]. Columns are the labels that the vote is asked about; k is chosen
+    for those that are `settable` [L].
     """
 
     names: Sequence[str]
@@ -55,23 +57,20 @@ class Setting:
     """One point of the sweep: micro-F1 with the same votes for every label."""
 
     k: int
-    weighting: str
     votes: float
     micro_f1: float
 
 
 def sweep(window: Window, vote: Vote) -> list[Setting]:
-    """The best common m for each k and weighting that the configuration leaves open."""
-    carries = window.carries()
-    settings = []
+    """The best common m for each k that the configuration leaves open."""
+    carries, weights = window.carries(), kernel(window.similarities, vote.weighting)
     settable = np.asarray(window.settable)
-    for weighting in WEIGHTINGS if vote.weighting == "auto" else (vote.weighting,):
-        weights = kernel(window.similarities, weighting)
-        for k in (vote.k,) if vote.k else KS:
-            counted = tally(weights, carries, k)[:, settable].ravel()
-            truth = window.truth[:, settable].ravel()
-            cut, score = (vote.m, f1_at(counted, truth, vote.m)) if vote.m else best_cut(counted, truth)
-            settings.append(Setting(k, weighting, float(cut), score))
+    truth = window.truth[:, settable].ravel()
+    settings = []
+    for k in (vote.k,) if vote.k else KS:
+        counted = tally(weights, carries, k)[:, settable].ravel()
+        cut, f1 = (vote.m, f1_at(counted, truth, vote.m)) if vote.m else best_cut(counted, truth)
+        settings.append(Setting(k, float(cut), f1))
     return settings
 
 
@@ -143,21 +142,20 @@ def calibrate_odds(odds: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_])
 def tune(window: Window, vote: Vote, examples: dict[str, int], total: int, zero_shot: ZeroShotRule) -> Rules:
     """The rules for the labels of the window; `examples` of `total` indexed issues carry each known label.
 
-    Default rule: the k and weighting with the best micro-F1, then each label's own m by its F1, shrunk towards
-    the common one. With `precision_target`: each label's smallest m that reaches it.
+    Default rule: the k with the best micro-F1, then each label's own m by its F1, shrunk towards the common one.
+    With `precision_target`: each label's smallest m that reaches it.
     """
     known = {name: (count, count / max(1, total)) for name, count in examples.items()}
     if len(window.truth) < MIN_QUERIES or not any(window.settable):
         return _untuned(vote, known, zero_shot)
     best = max(sweep(window, vote), key=lambda s: (round(s.micro_f1, 4), -s.k))
-    counted = tally(kernel(window.similarities, best.weighting), window.carries(), best.k)
-    shares = np.array(
-        [
-            [smoothed(c, known[n][1], best.k) for n, c in zip(window.names, row, strict=True)]
-            for row in counted
-        ]
+    carries = window.carries()
+    counted = tally(kernel(window.similarities, vote.weighting), carries, best.k)
+    graded = tally(kernel(window.similarities, "similarity"), carries, best.k)
+    priors = np.array([known[name][1] for name in window.names])
+    slope, intercept = calibrate_odds(
+        log_odds(smoothed(graded, priors, best.k)).ravel(), window.truth.ravel()
     )
-    slope, intercept = calibrate_odds(np.log(shares / (1 - shares)).ravel(), window.truth.ravel())
     rules = {
         name: _label_rule(name, known[name], counted[:, j], window.truth[:, j], best, vote)
         for j, name in enumerate(window.names)
@@ -167,8 +165,9 @@ def tune(window: Window, vote: Vote, examples: dict[str, int], total: int, zero_
     others = (LabelRule(n, e, p, common) for n, (e, p) in known.items() if n not in rules)
     return Rules(
         k=best.k,
-        weighting=best.weighting,
+        weighting=vote.weighting,
         votes=common,
+        floor=float(np.quantile(window.similarities[:, 0], FLOOR_QUANTILE)),
         min_examples=vote.min_examples,
         slope=slope,
         intercept=intercept,
@@ -192,7 +191,7 @@ def _label_rule(
         cut = float(vote.m)
     else:
         cut = label_cut(counted, truth, best.votes, best.micro_f1, best.k)
-    if cut is not None and best.weighting == "uniform":
+    if cut is not None and vote.weighting == "uniform":
         cut = float(math.ceil(cut))
     reached = counted >= (math.inf if cut is None else cut)
     precision = round(float(truth[reached].mean()), 4) if reached.any() else None
@@ -201,12 +200,12 @@ def _label_rule(
 
 def _untuned(vote: Vote, known: dict[str, tuple[int, float]], zero_shot: ZeroShotRule) -> Rules:
     """Too little to tune on: the chapter's rule of thumb, a majority among a few neighbours."""
-    k = vote.k or 5
+    k = vote.k or max(5, vote.m or 0)
     m = float(vote.m or (k + 1) // 2)
     return Rules(
         k=min(k, K_MAX),
         votes=m,
-        weighting="uniform" if vote.weighting == "auto" else vote.weighting,
+        weighting=vote.weighting,
         min_examples=vote.min_examples,
         labels=tuple(LabelRule(name, e, p, m) for name, (e, p) in sorted(known.items())),
         zero_shot=zero_shot,

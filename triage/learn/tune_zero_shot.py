@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from triage.config import ZeroShot as Settings
-from triage.decide.rules import Rules
+from triage.decide.rules import Rules, ZeroShotRule, sigmoid
 from triage.decide.vote import Array, Mask
-from triage.engine.zeroshot import calibrated
 from triage.learn.tune import MIN_POSITIVES, calibrate_odds
 
 # An entailment model judges every pair of issue and label by itself; so many are affordable.
 PAIRS = 20_000
-FEWEST, MOST = 50, 2_000
+FEWEST, MOST = 50, 5_000
 
 
 @dataclass(frozen=True)
 class Trial:
     """Raw zero-shot scores in the tuning window: `raw` and `truth` [q, L], `elected` [q, V] by the vote.
 
-    `rare` [L] tells the labels without enough examples from the others; `voted_truth` [q, V] goes with
-    `elected`. Columns of either are labels that may be set.
+    `rare` [L] tells the labels without enough examples from the others, `rarity` [L] is theirs in log-odds;
+    `voted_truth` [q, V] goes with `elected`. Columns of either are labels that may be set.
     """
 
     raw: npt.NDArray[np.float32]
     truth: Mask
     rare: Mask
+    rarity: Array
     elected: Mask
     voted_truth: Mask
 
 
-def affordable(queries: Sequence[int] | npt.NDArray[np.int64], labels: int) -> int:
+def affordable(queries: int, labels: int, *, costly: bool) -> int:
     """How many of the newest queries are tried."""
-    return min(len(queries), max(FEWEST, min(MOST, PAIRS // max(1, labels))))
+    return min(queries, max(FEWEST, PAIRS // max(1, labels)) if costly else MOST)
 
 
 def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
@@ -49,11 +48,10 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
     rule = rules.zero_shot
     seen = trial.truth & trial.rare
     if seen.sum() >= MIN_POSITIVES:
-        slope, intercept = calibrate_odds(
-            trial.raw[:, trial.rare].ravel(), trial.truth[:, trial.rare].ravel()
-        )
-        rule = replace(rule, slope=slope, intercept=intercept)
-    scores = calibrated(trial.raw, rule.slope, rule.intercept).astype(np.float64)
+        odds = _log_odds(rule, trial)[:, trial.rare]
+        a, b = calibrate_odds(odds.ravel(), trial.truth[:, trial.rare].ravel())
+        rule = replace(rule, slope=a * rule.slope, intercept=a * rule.intercept + b, shift=a * rule.shift)
+    scores = _log_odds(rule, trial)
     hits = int((trial.elected & trial.voted_truth).sum())
     standing = (hits, int(trial.elected.sum()), int(trial.truth.sum()))
     rare, fallback = rule.rare, None
@@ -66,10 +64,18 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
     return replace(rules, zero_shot=replace(rule, rare=rare, fallback=fallback))
 
 
-def best_threshold(scores: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:
-    """The threshold whose additions to the `standing` (hits, predicted, true) raise micro-F1 most; None: none does."""
-    order = np.argsort(-scores.ravel(), kind="stable")
-    values, hits = scores.ravel()[order], np.cumsum(truth.ravel()[order])
+def _log_odds(rule: ZeroShotRule, trial: Trial) -> Array:
+    odds: Array = rule.slope * trial.raw + rule.intercept + rule.shift * trial.rarity
+    return odds
+
+
+def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:
+    """The probability above which additions to the `standing` (hits, predicted, true) raise micro-F1 most.
+
+    `odds` and `truth` have one shape. None where no threshold is better than adding nothing.
+    """
+    order = np.argsort(-odds.ravel(), kind="stable")
+    values, hits = odds.ravel()[order], np.cumsum(truth.ravel()[order])
     had, predicted, true = standing
     f1 = 2 * (had + hits) / np.maximum(1, predicted + np.arange(1, len(hits) + 1) + true)
     last_of_value = np.append(values[:-1] > values[1:], True)
@@ -78,5 +84,5 @@ def best_threshold(scores: Array, truth: Mask, standing: tuple[int, int, int]) -
     # Too few right answers are luck, not skill.
     if f1[best] <= before or hits[best] < MIN_POSITIVES // 2:
         return None
-    smaller = values[best + 1] if best + 1 < len(values) else 0.0
-    return float((values[best] + smaller) / 2)
+    smaller = values[best + 1] if best + 1 < len(values) else values[best] - 1
+    return sigmoid(float(values[best] + smaller) / 2)

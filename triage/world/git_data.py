@@ -79,7 +79,7 @@ class GitData(Remote):
         except Rejected as rejected:
             # It may be this very request, sent a second time after its answer was lost.
             if (there := self.read_ref(ref)) is None:
-                raise _refused(ref, rejected) from None
+                raise RefRefused(rejected.what) from None
             if there != sha:
                 raise LostRace(f"{ref} was created by somebody else") from None
 
@@ -93,7 +93,7 @@ class GitData(Remote):
         except Rejected as rejected:
             if "fast forward" in rejected.said.lower() or self.read_ref(ref) is None:
                 raise LostRace(f"{ref} was moved by somebody else") from None
-            raise _refused(ref, rejected) from None
+            raise RefRefused(rejected.what) from None
 
     def delete_ref(self, ref: str) -> None:
         """Take a ref away; one that is not there is no failure."""
@@ -110,9 +110,8 @@ class GitData(Remote):
 
     def get_blob(self, sha: str) -> bytes:
         """Raises NotFound."""
-        return _bytes(
-            Answer(self._http.get(self._path(f"/git/blobs/{sha}"), self._purpose(f"read blob {sha}", READ)))
-        )
+        purpose = self._purpose(f"read blob {sha}", READ)
+        return _bytes(Answer(self._http.get(self._path(f"/git/blobs/{quote(sha, safe='')}"), purpose)))
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
         """A tree of (path, hash of a blob), at least one; returns its hash."""
@@ -124,7 +123,9 @@ class GitData(Remote):
     def get_tree(self, sha: str) -> list[tuple[str, str]]:
         """(path, hash) of every file under a tree. Raises NotFound, DataError where it is too large."""
         purpose = self._purpose(f"read tree {sha}", READ)
-        found = Answer(self._http.get(self._path(f"/git/trees/{sha}"), purpose, {"recursive": "1"}))
+        found = Answer(
+            self._http.get(self._path(f"/git/trees/{quote(sha, safe='')}"), purpose, {"recursive": "1"})
+        )
         if found.flag("truncated"):
             raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
         files = (line for line in found.items("tree") if line.text("type") == "blob")
@@ -165,10 +166,6 @@ def _bytes(found: Answer) -> bytes:
         return base64.b64decode(found.text("content"))
     except binascii.Error:
         raise DataError("GitHub answered with content that is not base64") from None
-
-
-def _refused(ref: str, rejected: Rejected) -> RefRefused:
-    return RefRefused(f"{rejected.what} ({ref})")
 
 
 def _commit(node: Answer) -> Commit:

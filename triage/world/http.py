@@ -28,7 +28,7 @@ from triage.world.reply import Problem, Purpose, Reply
 TRIES = 5
 HOPS = 3
 TIMEOUT = 30
-REDIRECTS = {301, 302, 303, 307, 308}
+REDIRECTS = {301, 302, 307, 308}
 # GitHub asks for at least a minute after a secondary limit that names no time.
 SECONDARY_WAIT = 60.0
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -113,10 +113,9 @@ class Http:
         backoff = 2.0 ** min(attempt - 1, 6)
         if reply.limited:
             asked = reply.asked_wait()
+            wait = max(SECONDARY_WAIT * attempt if asked is None else asked, backoff)
             # Never sooner than asked; spread, so that jobs that wait for one reset do not come at once.
-            return max(SECONDARY_WAIT * attempt if asked is None else asked, backoff) * (
-                1 + self._jitter() / 10
-            )
+            return wait * (1 + self._jitter() / 10)
         if reply.transient and purpose.repeatable and attempt < TRIES:
             return backoff * (0.5 + self._jitter())
         return None

@@ -62,7 +62,8 @@ class Remote:
     @cached_property
     def repository(self) -> Repository:
         """Asked once. Raises NotFound where there is none or the token cannot see it."""
-        found = self._ask(queries.REPOSITORY, "find the repository", "`metadata: read`")
+        purpose = Purpose(f"find {self.repo}", "`metadata: read`")
+        found = self._http.graphql(queries.REPOSITORY, self._names, purpose).at("repository")
         branch = found.maybe("defaultBranchRef")
         return Repository(
             name=found.text("nameWithOwner"),
@@ -80,13 +81,21 @@ class Remote:
 
     def url(self, number: int) -> str:
         """The page of an issue."""
-        return f"{self._server_url}/{self.repo}/issues/{number}"
+        return self.url_of(self.repo, number)
+
+    def url_of(self, repo: str, number: int) -> str:
+        """The page of an issue of any repository on the same GitHub."""
+        return f"{self._server_url}/{repo}/issues/{number}"
 
     def _ask(self, document: str, doing: str, needs: str, **variables: object) -> Answer:
         """The `repository` of a query's answer."""
+        purpose = self._purpose(doing, needs)
+        return self._http.graphql(document, {**self._names, **variables}, purpose).at("repository")
+
+    @property
+    def _names(self) -> dict[str, str]:
         owner, _, name = self.repo.partition("/")
-        known = {"owner": owner, "name": name}
-        return self._http.graphql(document, known | variables, self._purpose(doing, needs)).at("repository")
+        return {"owner": owner, "name": name}
 
     def _path(self, rest: str) -> str:
         # A redirect from a former name would lose the query, so that the present name is asked for first.

@@ -43,10 +43,9 @@ class Tracker(Reader, GitData):
     def create_label(self, name: str, color: str, description: str) -> Label:
         """A new label, `color` as six hexadecimal digits; one of that name that is there already is kept."""
         body = {"name": name, "color": color, "description": description}
+        purpose = self._purpose("create a label", WRITE)
         try:
-            made = self._http.send(
-                "POST", self._path("/labels"), body, self._purpose("create a label", WRITE)
-            )
+            made = self._http.send("POST", self._path("/labels"), body, purpose)
         except Rejected:
             there = {key.casefold(): label for key, label in self.labels().items()}
             if name.casefold() not in there:
@@ -62,33 +61,31 @@ class Tracker(Reader, GitData):
         """
         text = f"<!-- {marker} -->\n{body}"
         purpose = self._purpose("write a comment", WRITE, repeatable=False)
-        for last in (False, True):
-            try:
-                return self._put_comment(node_id, text, purpose)
-            except Overloaded:
-                # It may have been written: looked for once more, and only then written again.
-                if last:
-                    raise
-        return None
+        try:
+            self._put_comment(node_id, text, purpose)
+        except Overloaded:
+            # It may have been written: looked for once more, and only then written again.
+            self._put_comment(node_id, text, purpose)
 
     def permissions(self) -> Permissions:
         """What the token may do, found out without writing anything."""
-        repository = Answer(
-            self._http.get(self._path(""), self._purpose("read the repository", "`metadata: read`"))
-        )
-        granted = repository.maybe("permissions")
-        try:
-            nodes = list(self._ask(queries.CAN_LABEL, "list issues", READ).at("issues").items("nodes"))
-        except AccessError:
-            nodes, read_issues = [], False
-        else:
-            read_issues = True
+        purpose = self._purpose("read the repository", "`metadata: read`")
+        granted = Answer(self._http.get(self._path(""), purpose)).maybe("permissions")
+        read_issues, write_labels = self._may_issues()
         return Permissions(
             read_issues=read_issues,
-            write_labels=nodes[0].flag("viewerCanLabel") if nodes else None if read_issues else False,
+            write_labels=write_labels,
             read_contents=self._may_read_contents(),
             write_contents=granted.flag("push") if granted else None,
         )
+
+    def _may_issues(self) -> tuple[bool, bool | None]:
+        try:
+            newest = self._ask(queries.CAN_LABEL, "list issues", READ).at("issues").items("nodes")
+        except AccessError:
+            return False, False
+        # GitHub tells it of an issue alone: nothing is known while there is none.
+        return True, next((issue.flag("viewerCanLabel") for issue in newest), None)
 
     def _may_read_contents(self) -> bool:
         try:

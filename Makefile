@@ -1,0 +1,46 @@
+# `make help` lists what there is. Everything is installed into .venv, and only again when pyproject.toml changes.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := --store out/demo --config examples/sample/triage.yml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lock image
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' Makefile
+
+demo: .venv/demo.stamp ## learn from the sample issues, then label new ones with what was learnt
+	$(BIN)/triage retrain --from examples/sample/issues.jsonl $(DEMO)
+	$(BIN)/triage label --file examples/sample/new.jsonl $(DEMO)
+
+# Published descriptions of the API that cannot be fetched skip their tests, which say so.
+test: .venv/test.stamp ## lint, types and every test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tests/fetch_specs.py || echo "going on without: the tests that need them are skipped"
+	$(BIN)/pytest
+
+lock: .cache/uv/bin/uv ## resolve requirements/*.lock again, with hashes
+	requirements/compile
+
+image: ## build the image of the action
+	docker build --tag triage .
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[learn]"
+	touch $@
+
+# LOCKED=1 takes the very versions that are released (Linux x86-64, Python 3.11). Without it pip chooses, and
+# takes PyTorch with CUDA; PIP_FIND_LINKS=https://download.pytorch.org/whl/cpu/torch/ offers the small build.
+.venv/test.stamp: pyproject.toml requirements/dev.lock | $(BIN)/python
+	$(if $(LOCKED),$(BIN)/pip install --quiet --require-hashes -r requirements/dev.lock -r requirements/build.lock)
+	$(BIN)/pip install --quiet --editable $(if $(LOCKED),. --no-deps --no-build-isolation,".[dev]")
+	touch $@
+
+.cache/uv/bin/uv:
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/pip install --quiet uv==0.13.9

@@ -1,0 +1,124 @@
+"""Labelling issues on GitHub: reads them, decides, and adds what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from triage.config import Config
+from triage.decide import Decision, Model, Policy, judge
+from triage.decide.attitude import Before, removed_by_people, set_by, settled, skipped
+from triage.decide.summary import Outcome
+
+if TYPE_CHECKING:
+    from triage.world.live import Label, LiveIssue
+    from triage.world.refusals import NotFound
+    from triage.world.tracker import Tracker
+
+# Issues read and decided together.
+CHUNK = 50
+NEW_COLOUR = "ededed"
+MARKER = "triage: reasons"
+
+
+@dataclass
+class Labeller:
+    """Labels issues of one repository. `known` are the repository's labels, `me` the login that acts.
+
+    `comment` makes the text of the comment of an issue that gets one; None: no comments.
+    """
+
+    tracker: Tracker
+    model: Model
+    config: Config
+    known: dict[str, Label]
+    me: str
+    dry_run: bool
+    edited: Mapping[int, Before] = field(default_factory=dict)
+    comment: Callable[[Outcome], str] | None = None
+
+    def run(self, lives: Iterable[LiveIssue | NotFound]) -> Iterator[Outcome]:
+        """One outcome for each issue, in order; what could not be found is said in its note."""
+        rest = iter(lives)
+        while chunk := list(islice(rest, CHUNK)):
+            yield from self._chunk(chunk)
+
+    def _chunk(self, chunk: list[LiveIssue | NotFound]) -> Iterator[Outcome]:
+        from triage.world.refusals import NotFound
+
+        reasons = [None if isinstance(live, NotFound) else self._leave(live) for live in chunk]
+        looked_at = [
+            live
+            for live, reason in zip(chunk, reasons, strict=True)
+            if not isinstance(live, NotFound) and reason is None
+        ]
+        evidence = self.model.evidence(live.issue for live in looked_at)
+        for live, reason in zip(chunk, reasons, strict=True):
+            if isinstance(live, NotFound):
+                yield Outcome(self.tracker.repo, 0, note=live.what)
+            elif reason is not None:
+                yield Outcome(live.issue.repo, live.issue.number, note=reason)
+            else:
+                yield self._act(
+                    live,
+                    judge(
+                        next(evidence),
+                        self.model.rules,
+                        Policy.of(self.config),
+                        bundle=self.model.name,
+                        existing=[name for name in live.issue.labels if name != self.config.labels.abstain],
+                        barred=self._barred(live),
+                    ),
+                )
+
+    def _leave(self, live: LiveIssue) -> str | None:
+        """Why the issue is not looked at, if it is not."""
+        issue = live.issue
+        reason = skipped(issue, issue.author.endswith("[bot]"), self.config.act)
+        if reason is None and (before := self.edited.get(issue.number)):
+            reason = settled(issue, before, self.me)
+        return reason
+
+    def _barred(self, live: LiveIssue) -> dict[str, str]:
+        gone = {}
+        if not self.config.labels.create:
+            names = {rule.name for rule in self.model.rules.labels} | set(self.config.labels.descriptions)
+            gone = {
+                name: "the repository has no such label (labels.create)"
+                for name in names
+                if name not in self.known
+            }
+        return {**gone, **removed_by_people(live.issue.events or (), self.me)}
+
+    def _act(self, live: LiveIssue, decision: Decision) -> Outcome:
+        """The one place where a decision becomes a change."""
+        outcome = Outcome(live.issue.repo, live.issue.number, decision, decision.labels)
+        if self.dry_run:
+            return outcome
+        wanted = [self._label(name) for name in decision.labels]
+        if wanted:
+            self.tracker.add_labels(live.node_id, [label.id for label in wanted])
+        self._mark(live, decision)
+        if self.comment and decision.labels:
+            self.tracker.put_comment(live.node_id, MARKER, self.comment(outcome))
+        return outcome
+
+    def _label(self, name: str) -> Label:
+        if name not in self.known:
+            description = self.config.labels.descriptions.get(name, "")[:100]
+            self.known[name] = self.tracker.create_label(name, NEW_COLOUR, description)
+        return self.known[name]
+
+    def _mark(self, live: LiveIssue, decision: Decision) -> None:
+        """Set or take away the abstain label, which is the bot's own; a person's hand on it is respected."""
+        name = self.config.labels.abstain
+        if name is None or (name not in self.known and not self.config.labels.create):
+            return
+        issue, events = live.issue, live.issue.events or ()
+        if name in issue.labels:
+            if (decision.labels or len(issue.labels) > 1) and set_by(name, events, self.me):
+                self.tracker.remove_label(live.node_id, self._label(name).id)
+        elif decision.abstained and not issue.labels and name not in removed_by_people(events, self.me):
+            self.tracker.add_labels(live.node_id, [self._label(name).id])

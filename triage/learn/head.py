@@ -1,0 +1,160 @@
+"""Fitting a head: kernel ridge regression of all labels at once, judged by leaving one out.
+
+The points that are indexed must come from scores that did not see the issue's own labels: in-sample scores
+look far surer than those of a new issue ever will. Ridge regression gives them exactly and for nothing
+(Allen's PRESS: the residual without row i is alpha_i / G_ii, where G is the inverse of the kernel plus its
+ridge), from n - 1 issues each, while a new issue is scored from n: no folds, and no shift between the two.
+A logistic curve for each label (Platt 1999) then makes probabilities of scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
+
+from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, sigmoid
+from triage.engine.lexical import BUCKETS, Counts, count
+from triage.engine.onnx import Floats
+
+# Fewer examples draw a direction out of chance.
+MIN_EXAMPLES = 5
+# Memory grows with the square of the rows and time with the cube: half a gigabyte for a kernel of 8,000.
+MAX_ROWS = 8_000
+RIDGE = 0.7
+# Of the vector's length, against the label part's mean length of one.
+VECTOR_LENGTH = 0.3
+# Rows of the kernel computed at a time: the sparse product of all at once takes three times its memory.
+BLOCK = 512
+PRIOR_WEIGHT = 2.0
+NEWTON_STEPS = 25
+# Buckets that a single issue fills tell nothing of others.
+MIN_TEXTS = 2
+
+Array = npt.NDArray[np.float64]
+
+
+def fit(
+    texts: Sequence[str],
+    vectors: Floats,
+    targets: npt.NDArray[np.bool_],
+    *,
+    seed: int = 0,
+    time_ordered: bool = True,
+) -> tuple[Head, Floats]:
+    """The head for new issues, and the points [n, d + l] of the n issues themselves, to be indexed.
+
+    `vectors` [n, d] are unit vectors of the encoder, `targets` [n, labels]; labels with fewer than
+    MIN_EXAMPLES get no direction. No point has seen the labels of its own issue. Of more than MAX_ROWS
+    issues, oldest first where `time_ordered`, the newest are learnt from, else a sample drawn by `seed`;
+    the others are then projected as new ones are.
+    """
+    used = _used(len(texts), seed, time_ordered)
+    labels = targets[used].astype(np.float64)
+    labels = labels[:, labels.sum(axis=0) >= MIN_EXAMPLES]
+    space = _Space.of([texts[i] for i in used], vectors[used])
+    alpha, scores = _ridge(space.kernel(), labels)
+    slope, offset = _curves(scores, labels)
+    probabilities = sigmoid(scores * slope + offset)
+    head = space.head(alpha * slope, labels.mean(axis=0) * slope + offset, _balance(probabilities))
+
+    rest = np.setdiff1d(np.arange(len(texts)), used)
+    points = np.empty((len(texts), vectors.shape[1] + labels.shape[1]), dtype=np.float32)
+    points[used] = head.join(probabilities, vectors[used])
+    points[rest] = head.project([texts[i] for i in rest], vectors[rest])
+    return head, points
+
+
+def _used(n: int, seed: int, time_ordered: bool) -> npt.NDArray[np.intp]:
+    if n <= MAX_ROWS or time_ordered:
+        return np.arange(max(0, n - MAX_ROWS), n)
+    return np.sort(np.random.default_rng(seed).choice(n, MAX_ROWS, replace=False))
+
+
+@dataclass(frozen=True)
+class _Space:
+    """What the linear model sees of n issues: hashed features and the centred vector, at their shares."""
+
+    idf: npt.NDArray[np.float16]
+    lexical: csr_matrix
+    centre: Array
+    stretch: float
+    dense: Array
+
+    @classmethod
+    def of(cls, texts: Sequence[str], vectors: Floats) -> _Space:
+        counts = count(texts)
+        idf = _idf(counts)
+        features = counts.weighted(idf, VIEW_SHARES)
+        lexical = csr_matrix((features.values, features.buckets, features.ends), (len(texts), BUCKETS))
+        centre = vectors.mean(axis=0, dtype=np.float64)
+        around = vectors - centre
+        stretch = (VECTOR_SHARE / max(float((around**2).sum(axis=1).mean()), 1e-12)) ** 0.5
+        return cls(idf, lexical, centre, stretch, around * stretch)
+
+    def kernel(self) -> Array:
+        """The inner product of every two issues [n, n], plus one for the intercept."""
+        products = self.dense @ self.dense.T + 1
+        across = self.lexical.T.tocsr()
+        for start in range(0, len(products), BLOCK):
+            products[start : start + BLOCK] += (self.lexical[start : start + BLOCK] @ across).toarray()
+        return products
+
+    def head(self, alpha: Array, shift: Array, balance: float) -> Head:
+        """The dual solution [n, l] written as weights of features; `shift` [l] is added to each logit."""
+        dense = self.stretch * self.dense.T @ alpha
+        return Head(
+            idf=self.idf,
+            words=(self.lexical.T @ alpha).astype(np.float16),
+            dense=dense.astype(np.float32),
+            intercept=(alpha.sum(axis=0) + shift - self.centre @ dense).astype(np.float32),
+            balance=np.array([balance], dtype=np.float32),
+        )
+
+
+def _idf(counts: Counts) -> npt.NDArray[np.float16]:
+    n = len(counts.ends) - 1
+    texts = np.bincount(counts.buckets, minlength=BUCKETS)
+    return np.where(texts >= MIN_TEXTS, np.log((1 + n) / (1 + texts)) + 1, 0).astype(np.float16)
+
+
+def _ridge(kernel: Array, labels: Array) -> tuple[Array, Array]:
+    """The dual solution and the score of each issue by the model without it, both [n, l]."""
+    n, mean = len(kernel), labels.mean(axis=0)
+    kernel.flat[:: n + 1] += RIDGE
+    inverse = cho_solve(cho_factor(kernel, overwrite_a=True), np.eye(n), overwrite_b=True)
+    alpha = inverse @ (labels - mean)
+    return alpha, labels - alpha / np.diag(inverse)[:, None]
+
+
+def _curves(scores: Array, labels: Array) -> tuple[Array, Array]:
+    """Slope and offset [l] of the logistic curve from scores to labels, by Newton's method.
+
+    The slope, of a score brought to deviation one, is drawn to one with the weight of two examples and is
+    never negative: a label whose scores rank worse than chance gets its frequency.
+    """
+    mean, deviation = scores.mean(axis=0), scores.std(axis=0) + 1e-9
+    z = (scores - mean) / deviation
+    frequency = (labels.sum(axis=0) + 0.5) / (len(labels) + 1)
+    start = np.stack([np.ones_like(frequency), np.log(frequency / (1 - frequency))], axis=1)
+    hold = np.array([PRIOR_WEIGHT, 1e-3])
+    w = start.copy()
+    for _ in range(NEWTON_STEPS):
+        p = sigmoid(z * w[:, 0] + w[:, 1])
+        v, error = p * (1 - p), p - labels
+        cross = (z * v).sum(axis=0)
+        hessian = np.stack([(z * z * v).sum(axis=0), cross, cross, v.sum(axis=0)], axis=1).reshape(-1, 2, 2)
+        gradient = np.stack([(z * error).sum(axis=0), error.sum(axis=0)], axis=1) + hold * (w - start)
+        w -= np.linalg.solve(hessian + np.diag(hold), gradient[:, :, None])[:, :, 0]
+    slope = np.maximum(w[:, 0], 0) / deviation
+    return slope, w[:, 1] - slope * mean
+
+
+def _balance(probabilities: Array) -> float:
+    """Brings the label part to a mean length of one and the vector to VECTOR_LENGTH; only the ratio counts."""
+    length = float(np.sqrt(probabilities.sum(axis=1).mean()))
+    return 1 / (VECTOR_LENGTH * length) if length else 1.0

@@ -1,0 +1,163 @@
+"""A store in the repository itself: git refs outside branches and tags, through the Git data API.
+
+    refs/triage/active   the commit of the bundle in use; its ancestors are the bundles before it
+    refs/triage/staged   the commit of a candidate that did not become active
+
+A bundle is a commit: the tree holds its files, unchanged ones shared with the bundle before, and the message is
+its name and its manifest. Making a bundle active is a fast-forward, the compare-and-swap that keeps two
+retrainings from losing each other's work. Nobody's clone grows and no watcher is told. Where the host refuses
+such refs, branches of the same names serve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.store import NAME, ROLES
+from triage.decide.policy import matches
+from triage.errors import BundleError
+from triage.world.git_data import Commit, GitData, RefRefused
+
+SPACES = ("refs/triage", "refs/heads/triage")
+# How many bundles are kept, the active one included.
+KEPT = 10
+SUBJECT = "triage bundle "
+
+
+class GitStore:
+    """The bundles of one repository. `publishers` are patterns of the logins whose bundles are believed."""
+
+    def __init__(self, git: GitData, publishers: Sequence[str] = ("*",)) -> None:
+        self._git, self._publishers = git, publishers
+        self._made: dict[str, Commit] = {}
+
+    def names(self) -> list[str]:
+        return sorted(self._commits(), reverse=True)
+
+    def named(self, role: str) -> str | None:
+        sha = self._head(role)[1]
+        return None if sha is None else _name(self._git.get_commit(sha))
+
+    def load(self, name: str) -> Bundle:
+        commit = self._commit(name)
+        self._check_origin(commit)
+        files = {path: self._git.get_blob(sha) for path, sha in self._git.get_tree(commit.tree)}
+        bundle = from_files(files, where=f"bundle {name} of {self._git.repo}")
+        if name_of(files[MANIFEST], bundle.manifest.created_at) != name:
+            raise BundleError(f"bundle {name} of {self._git.repo}: its manifest is that of another bundle")
+        return bundle
+
+    def save(self, bundle: Bundle) -> str:
+        """Upload the bundle; no ref knows of it before `appoint`, so that nothing is half done."""
+        files = to_files(bundle)
+        name = name_of(files[MANIFEST], bundle.manifest.created_at)
+        active = self._head("active")[1]
+        there = {sha for _, sha in self._git.get_tree(self._git.get_commit(active).tree)} if active else set()
+        entries = []
+        for path, data in sorted(files.items()):
+            sha = _blob_hash(data)
+            entries.append((path, sha if sha in there else self._git.create_blob(data)))
+        tree = self._git.create_tree(entries)
+        message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
+        sha = self._git.create_commit(message, tree, [active] if active else [])
+        self._made[name] = self._git.get_commit(sha)
+        return name
+
+    def appoint(self, role: str, name: str | None) -> None:
+        """See `Store`. Raises LostRace where another run made its bundle active in the meantime."""
+        if role not in ROLES:
+            raise ValueError(role)
+        ref, current = self._head(role)
+        if name is None:
+            if current is not None:
+                self._git.delete_ref(ref)
+            return
+        commit = self._commit(name)
+        if role == "staged":
+            self._point(ref, current, commit.sha, force=True)
+            return
+        if commit.sha == current:
+            return
+        sha = commit.sha
+        if current is not None and current not in commit.parents:
+            # An older bundle, or one made beside another: it goes on top, so that history only grows.
+            sha = self._git.create_commit(commit.message, commit.tree, [current])
+        self._point(ref, current, sha, force=False)
+        self._prune(ref, sha)
+
+    def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
+        if current is not None:
+            self._git.update_ref(ref, sha, force=force)
+            return
+        try:
+            self._git.create_ref(ref, sha)
+        except RefRefused:
+            if ref.startswith(SPACES[1]):
+                raise
+            self._git.create_ref(ref.replace(SPACES[0], SPACES[1], 1), sha)
+
+    def _prune(self, ref: str, head: str) -> None:
+        """Forget the oldest bundles: the last KEPT commits are made anew on top of nothing."""
+        chain = self._git.history(head, KEPT + 1)
+        if len(chain) <= KEPT:
+            return
+        sha = ""
+        for commit in reversed(chain[:KEPT]):
+            sha = self._git.create_commit(commit.message, commit.tree, [sha] if sha else [])
+        # Not a fast-forward; where another run was quicker, the next one prunes.
+        if self._git.read_ref(ref) == head:
+            self._git.update_ref(ref, sha, force=True)
+
+    def _head(self, role: str) -> tuple[str, str | None]:
+        """(the ref of a role, the commit it points to)."""
+        for space in SPACES:
+            sha = self._git.read_ref(f"{space}/{role}")
+            if sha is not None:
+                return f"{space}/{role}", sha
+        return f"{SPACES[0]}/{role}", None
+
+    def _commits(self) -> dict[str, Commit]:
+        """Every bundle within reach by its name; of one made active again, the newest commit."""
+        found = dict(self._made)
+        for commit in self._reachable():
+            found.setdefault(_name(commit), commit)
+        return found
+
+    def _reachable(self) -> Iterator[Commit]:
+        for role in ROLES:
+            sha = self._head(role)[1]
+            if sha is not None:
+                yield from self._git.history(sha, KEPT + 1)
+
+    def _commit(self, name: str) -> Commit:
+        commit = self._made.get(name) or self._commits().get(name)
+        if commit is None:
+            raise BundleError(
+                f"{self._git.repo} has no bundle {name!r}",
+                likely="it was pruned, or the name is mistyped",
+                next_step="run `triage bundle list`",
+            )
+        return commit
+
+    def _check_origin(self, commit: Commit) -> None:
+        who = commit.author or commit.committer
+        if not (who or commit.verified) or not matches(who, self._publishers):
+            raise BundleError(
+                f"the bundle in commit {commit.sha} of {self._git.repo} was published by {who or 'nobody known'}",
+                likely="somebody else than the retraining workflow wrote to the ref",
+                next_step="find out who did, then run `triage bundle rollback`, or name them in `learn.publishers`",
+            )
+
+
+def _name(commit: Commit) -> str:
+    name = commit.message.partition("\n")[0].removeprefix(SUBJECT)
+    if not NAME.fullmatch(name):
+        raise BundleError(f"commit {commit.sha} is no bundle")
+    return name
+
+
+def _blob_hash(data: bytes) -> str:
+    """The name git gives to these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
