@@ -14,6 +14,7 @@ from triage.errors import TriageError
 COMMANDS = {
     "label": ("label", "decide labels for issues, and show why"),
     "retrain": ("retrain", "learn a bundle from labelled issues"),
+    "action": ("action", "run as a GitHub Action, by the inputs of action.yml"),
     "models": ("models", "list, verify, pull and export models"),
 }
 

@@ -114,6 +114,17 @@ class Learn:
 
     ignore: tuple[str, ...] = option(PROCESS, "Labels that are neither learnt nor set; patterns.")
     pull_requests: bool = option(False, "Whether pull requests are learnt from too.")
+    repositories: tuple[str, ...] = option(
+        (), "Other repositories to learn from besides the bot's own, as OWNER/NAME."
+    )
+    trusted_bots: tuple[str, ...] = option(
+        (), "Bots whose labels count as people's, since they carry out a person's word; patterns of logins."
+    )
+    bots: tuple[str, ...] = option(
+        (),
+        "Ordinary accounts that are bots, this one's among them if it labels with a person's token; "
+        "what they label is not learnt; patterns of logins.",
+    )
     publishers: tuple[str, ...] = option(
         ("*",), "Logins whose bundles are believed, where the store is a repository; patterns."
     )

@@ -158,8 +158,11 @@ class _Row:
 
     def texts(self, name: str) -> list[str]:
         value = self.row.get(name)
-        if not isinstance(value, list) or not all(isinstance(v, str) and v and is_utf8(v) for v in value):
+        if not isinstance(value, list):
             raise self.fail(name, "a list of label names")
+        for i, item in enumerate(value):
+            if not isinstance(item, str) or not item or not is_utf8(item):
+                raise DataError(f"{self.where}: `{name}[{i}]` should be a label's name, found {item!r:.40}")
         return value
 
     def time(self, name: str) -> datetime | None:

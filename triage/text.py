@@ -161,7 +161,7 @@ def _prose(lines: Iterable[str]) -> Iterator[str]:
         if _BOILERPLATE.match(text.lstrip("#*- ")):
             continue
         logs = logs + 1 if _is_log(text) else 0
-        if logs > LOG_LINES_KEPT and not _ERROR.search(text):
+        if logs > LOG_LINES_KEPT and (_FRAME.match(text) or not _ERROR.search(text)):
             continue
         inline = _inline(text)
         if inline:

@@ -30,6 +30,10 @@ class Projection(Protocol):
 
     def project(self, texts: Sequence[str], vectors: Floats) -> Floats: ...
 
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]: ...
+
+    def settings(self) -> dict[str, str]: ...
+
 
 class Neighbourhood:
     """The indexed issues of a bundle: finds the evidence near a vector."""

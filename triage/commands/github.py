@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.config import Config
 from triage.errors import AccessError, UsageError
+from triage.issue import parse_time
 
 if TYPE_CHECKING:
     from triage.world.tracker import Tracker
@@ -75,3 +78,16 @@ def numbers_of(text: str) -> list[int]:
             raise UsageError(f"{part!r:.60} is no range of issue numbers, or one of more than 10,000")
         numbers += range(low, high + 1)
     return list(dict.fromkeys(numbers))
+
+
+def since_of(text: str, now: datetime) -> datetime:
+    """The moment that "2026-01-31", "36 hours" or "90 days" means, seen from `now`. Raises UsageError."""
+    span = re.fullmatch(r"(\d{1,5})\s*(hour|day|week)s?", text.strip())
+    if span:
+        return now - timedelta(**{f"{span[2]}s": int(span[1])})
+    try:
+        return parse_time(text.strip())
+    except ValueError:
+        raise UsageError(
+            f"{text!r:.40} is no time", next_step="write a date such as 2026-01-31, or 36 hours, or 90 days"
+        ) from None

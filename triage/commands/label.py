@@ -6,20 +6,20 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.commands.github import add_config_options, connect, numbers_of
-from triage.errors import NothingToLabelWith, UsageError
+from triage.commands.github import add_config_options, connect, numbers_of, since_of
+from triage.errors import AccessError, NothingToLabelWith, UsageError
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
+    from triage.config import Config
     from triage.decide.summary import Outcome
     from triage.world.live import LiveIssue
-    from triage.world.refusals import NotFound
     from triage.world.runner import Event, Runner
     from triage.world.tracker import Tracker
 
@@ -32,10 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--repo", default="", help="OWNER/NAME; with --file: of rows that name none")
     what.add_argument("--issue", help="issue numbers of --repo: N, N,N or A-B")
     what.add_argument(
-        "--since",
-        type=float,
-        metavar="HOURS",
-        help="the unlabelled issues of --repo opened in the last hours",
+        "--since", help="open issues of --repo without a label, created since a date or within `36 hours`"
     )
     parser.add_argument("--store", help="where bundles live: a directory, or github:OWNER/NAME")
     add_config_options(parser)
@@ -80,12 +77,7 @@ def _label_live(args: argparse.Namespace) -> int:
     from triage.world.runner import Runner
 
     runner = Runner(os.environ)
-    event = _event(args)
-    if event is None and not (args.issue or args.since):
-        raise UsageError("no issue is named", next_step="give --issue, --since or --file")
-    repo = args.repo or (event.repo if event else os.environ.get("GITHUB_REPOSITORY", ""))
-    if not repo:
-        raise UsageError("no repository is named", next_step="give --repo OWNER/NAME")
+    repo, event = _target(args)
     tracker, config = connect(repo, args)
     known = tracker.labels()
     described = {n: x.description for n, x in known.items() if x.description}
@@ -93,73 +85,108 @@ def _label_live(args: argparse.Namespace) -> int:
     try:
         model = open_serving(config, store, described=described)
     except NothingToLabelWith as nothing:
-        if event is None:
-            raise
-        runner.notice(f"nothing was labelled: {nothing}")
-        return 0
+        return _without_a_model(runner, nothing, unasked=event is not None)
     edited = {event.number: event.before} if event and event.action == "edited" else {}
     labeller = Labeller(tracker, model, config, known, tracker.viewer().login, args.dry_run, edited)
     if config.act.comment:
         labeller.comment = lambda outcome: summary(
-            [outcome], url=tracker.url_of, dry_run=False, model=model.name
+            [outcome], url=tracker.url_of, dry_run=False, model=_described(model)
         )
-    outcomes = []
-    for outcome in labeller.run(_wanted(args, tracker, event)):
-        _print(runner, outcome, as_json=args.json)
-        outcomes.append(outcome)
-    _publish(runner, outcomes)
-    runner.summary(summary(outcomes, url=tracker.url_of, dry_run=args.dry_run, model=_described(model)))
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in labeller.run(_wanted(args, tracker, event, config)):
+            _print(runner, outcome, as_json=args.json)
+            outcomes.append(outcome)
+    finally:
+        # What was done before a failure is done, and is told.
+        _publish(runner, outcomes)
+        runner.summary(summary(outcomes, url=tracker.url_of, dry_run=args.dry_run, model=_described(model)))
+    if args.issue and all(outcome.missing for outcome in outcomes):
+        raise AccessError(f"none of the issues {args.issue:.60} of {repo} was found")
     return 0
+
+
+def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unasked: bool) -> int:
+    """A repository that has taught nothing yet is no failure where nobody waits for the answer."""
+    if not unasked and os.environ.get("GITHUB_EVENT_NAME") != "schedule":
+        raise nothing
+    runner.notice(f"nothing was labelled: {nothing}")
+    runner.summary(f"### Nothing was labelled\n\n{nothing.what}. Next step: {nothing.next_step}.\n")
+    return 0
+
+
+def _target(args: argparse.Namespace) -> tuple[str, Event | None]:
+    """The repository, and the event where it is about an issue of it. Raises UsageError."""
+    event = _event(args)
+    repo = args.repo or (event.repo if event else os.environ.get("GITHUB_REPOSITORY", ""))
+    if not repo:
+        raise UsageError("no repository is named", next_step="give --repo OWNER/NAME")
+    if event and event.repo.casefold() != repo.casefold():
+        event = None
+    if event is None and not (args.issue or args.since):
+        raise UsageError("no issue is named", next_step="give --issue, --since or --file")
+    return repo, event
 
 
 def _event(args: argparse.Namespace) -> Event | None:
     from triage.world.runner import read_event
 
-    path = args.event or (
-        Path(os.environ.get("GITHUB_EVENT_PATH", "")) if not args.issue and not args.since else None
-    )
-    return read_event(path) if path and str(path) != "." else None
+    if args.event:
+        return read_event(args.event)
+    path = os.environ.get("GITHUB_EVENT_PATH", "")
+    return read_event(Path(path)) if path and not (args.issue or args.since) else None
 
 
 def _wanted(
-    args: argparse.Namespace, tracker: Tracker, event: Event | None
-) -> Iterable[LiveIssue | NotFound]:
+    args: argparse.Namespace, tracker: Tracker, event: Event | None, config: Config
+) -> Iterator[LiveIssue | Outcome]:
     if args.issue:
-        return tracker.issues(numbers_of(args.issue))
+        return _numbered(tracker, numbers_of(args.issue))
     if args.since:
-        return _unlabelled(tracker, datetime.now(UTC) - timedelta(hours=args.since))
+        return _unlabelled(tracker, since_of(args.since, datetime.now(UTC)), config)
     assert event is not None  # noqa: S101 - refused before
-    return tracker.issues([event.number])
+    return _numbered(tracker, [event.number])
 
 
-def _unlabelled(tracker: Tracker, since: datetime) -> Iterator[LiveIssue]:
+def _numbered(tracker: Tracker, numbers: list[int]) -> Iterator[LiveIssue | Outcome]:
+    from triage.decide.summary import Outcome
+    from triage.world.refusals import NotFound
+
+    for number, found in zip(numbers, tracker.issues(numbers), strict=True):
+        if isinstance(found, NotFound):
+            yield Outcome(tracker.repo, number, note=found.likely or found.what, missing=True)
+        else:
+            yield found
+
+
+def _unlabelled(tracker: Tracker, since: datetime, config: Config) -> Iterator[LiveIssue]:
     """Issues that an event may have missed: open, without a label, never touched."""
     from triage.world.live import Filter
 
-    for page in tracker.pages(Filter(since=since, state="open")):
-        yield from (live for live in page.items if not live.issue.labels and not live.issue.events)
+    for pull_requests in (False, True) if config.act.pull_requests else (False,):
+        for page in tracker.pages(Filter(since=since, state="open", pull_requests=pull_requests)):
+            yield from (live for live in page.items if not live.issue.labels and not live.issue.events)
 
 
 def _print(runner: Runner, outcome: Outcome, *, as_json: bool) -> None:
     if as_json and outcome.decision:
         runner.log(json.dumps(outcome.decision.to_dict(), ensure_ascii=False))
         return
-    what = ", ".join(outcome.added) or outcome.note or "no label"
+    what = "; ".join(filter(None, [", ".join(outcome.added), outcome.note])) or "no label"
     runner.log(f"{outcome.repo}#{outcome.number}: {what}")
 
 
 def _publish(runner: Runner, outcomes: list[Outcome]) -> None:
-    """Set the step's outputs: of one issue as they are, of several by number."""
-
-    def say(name: str, values: dict[str, object], nothing: object) -> None:
-        one = next(iter(values.values()), nothing) if len(outcomes) <= 1 else values
-        runner.output(name, json.dumps(one, ensure_ascii=False))
-
-    decided = {str(o.number): o.decision.to_dict() for o in outcomes if o.decision}
-    say("labels", {str(o.number): list(o.added) for o in outcomes}, [])
-    say("scores", {number: d["scores"] for number, d in decided.items()}, {})
-    say("neighbours", {number: d["neighbours"] for number, d in decided.items()}, [])
-    say("abstained", {str(o.number): not o.added for o in outcomes}, True)
+    """Set the step's outputs, by issue number; neighbours of other repositories have no number here."""
+    decided = [(str(o.number), o, o.decision) for o in outcomes if o.decision]
+    outputs: dict[str, object] = {
+        "labels": {number: list(o.added) for number, o, _ in decided},
+        "scores": {number: d.to_dict()["scores"] for number, _, d in decided},
+        "neighbours": {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided},
+        "abstained": [o.number for _, o, d in decided if d.abstained],
+    }
+    for name, value in outputs.items():
+        runner.output(name, json.dumps(value, ensure_ascii=False))
 
 
 def _described(model: ServingModel) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from triage.config import Config
-from triage.decide import Decision, Model, Policy, judge
+from triage.decide import Decision, Evidence, Model, Policy, judge
 from triage.decide.attitude import Before, removed_by_people, set_by, settled, skipped
 from triage.decide.summary import Outcome
+from triage.world.refusals import IssueGone, LabelGone
 
 if TYPE_CHECKING:
     from triage.world.live import Label, LiveIssue
-    from triage.world.refusals import NotFound
     from triage.world.tracker import Tracker
 
 # Issues read and decided together.
@@ -39,39 +39,31 @@ class Labeller:
     edited: Mapping[int, Before] = field(default_factory=dict)
     comment: Callable[[Outcome], str] | None = None
 
-    def run(self, lives: Iterable[LiveIssue | NotFound]) -> Iterator[Outcome]:
-        """One outcome for each issue, in order; what could not be found is said in its note."""
+    def run(self, lives: Iterable[LiveIssue | Outcome]) -> Iterator[Outcome]:
+        """One outcome for each issue, in order; what is an outcome already is passed on."""
         rest = iter(lives)
         while chunk := list(islice(rest, CHUNK)):
-            yield from self._chunk(chunk)
+            yield from self._chunk([self._settled(live) for live in chunk])
 
-    def _chunk(self, chunk: list[LiveIssue | NotFound]) -> Iterator[Outcome]:
-        from triage.world.refusals import NotFound
+    def _chunk(self, chunk: list[LiveIssue | Outcome]) -> Iterator[Outcome]:
+        evidence = self.model.evidence(live.issue for live in chunk if not isinstance(live, Outcome))
+        for live in chunk:
+            yield live if isinstance(live, Outcome) else self._act(live, self._judge(live, next(evidence)))
 
-        reasons = [None if isinstance(live, NotFound) else self._leave(live) for live in chunk]
-        looked_at = [
-            live
-            for live, reason in zip(chunk, reasons, strict=True)
-            if not isinstance(live, NotFound) and reason is None
-        ]
-        evidence = self.model.evidence(live.issue for live in looked_at)
-        for live, reason in zip(chunk, reasons, strict=True):
-            if isinstance(live, NotFound):
-                yield Outcome(self.tracker.repo, 0, note=live.what)
-            elif reason is not None:
-                yield Outcome(live.issue.repo, live.issue.number, note=reason)
-            else:
-                yield self._act(
-                    live,
-                    judge(
-                        next(evidence),
-                        self.model.rules,
-                        Policy.of(self.config),
-                        bundle=self.model.name,
-                        existing=[name for name in live.issue.labels if name != self.config.labels.abstain],
-                        barred=self._barred(live),
-                    ),
-                )
+    def _settled(self, live: LiveIssue | Outcome) -> LiveIssue | Outcome:
+        if isinstance(live, Outcome) or (reason := self._leave(live)) is None:
+            return live
+        return Outcome(live.issue.repo, live.issue.number, note=reason)
+
+    def _judge(self, live: LiveIssue, evidence: Evidence) -> Decision:
+        return judge(
+            evidence,
+            self.model.rules,
+            Policy.of(self.config),
+            bundle=self.model.name,
+            existing=[name for name in live.issue.labels if name != self.config.labels.abstain],
+            barred=self._barred(live),
+        )
 
     def _leave(self, live: LiveIssue) -> str | None:
         """Why the issue is not looked at, if it is not."""
@@ -97,13 +89,30 @@ class Labeller:
         outcome = Outcome(live.issue.repo, live.issue.number, decision, decision.labels)
         if self.dry_run:
             return outcome
-        wanted = [self._label(name) for name in decision.labels]
-        if wanted:
-            self.tracker.add_labels(live.node_id, [label.id for label in wanted])
-        self._mark(live, decision)
-        if self.comment and decision.labels:
-            self.tracker.put_comment(live.node_id, MARKER, self.comment(outcome))
+        try:
+            added = self._add(live, decision.labels)
+            gone = [name for name in decision.labels if name not in added]
+            note = f"deleted in the meantime, so not set: {', '.join(gone)}" if gone else ""
+            outcome = replace(outcome, added=added, note=note)
+            self._mark(live, decision)
+            if self.comment and added:
+                self.tracker.put_comment(live.node_id, MARKER, self.comment(outcome))
+        except IssueGone as gone_issue:
+            return replace(outcome, added=(), note=gone_issue.likely)
         return outcome
+
+    def _add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Set labels, and say which; those that were deleted since they were read are left out."""
+        if not names:
+            return ()
+        try:
+            self.tracker.add_labels(live.node_id, [self._label(name).id for name in names])
+        except LabelGone:
+            self.known = self.tracker.labels()
+            names = tuple(name for name in names if name in self.known)
+            if names:
+                self.tracker.add_labels(live.node_id, [self._label(name).id for name in names])
+        return names
 
     def _label(self, name: str) -> Label:
         if name not in self.known:
@@ -121,4 +130,4 @@ class Labeller:
             if (decision.labels or len(issue.labels) > 1) and set_by(name, events, self.me):
                 self.tracker.remove_label(live.node_id, self._label(name).id)
         elif decision.abstained and not issue.labels and name not in removed_by_people(events, self.me):
-            self.tracker.add_labels(live.node_id, [self._label(name).id])
+            self._add(live, (name,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,10 @@ GITHUB = "github:"
 
 
 def warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    """Say it on standard error; in a workflow, as an annotation of the run."""
+    from triage.world.runner import Runner
+
+    Runner(os.environ).warning(message)
 
 
 def open_engines(config: Config) -> tuple[Encoder, ZeroShot]:
@@ -42,11 +45,14 @@ def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
 
     None where the store holds no active bundle. Raises BundleError where none can be used.
     """
-    active = store.named("active")
-    if active is None:
-        return None
     failure: BundleError | None = None
-    for name in (active, *(other for other in store.names() if other < active)):
+    try:
+        active = store.named("active")
+    except BundleError as error:
+        active, failure = None, error
+    if active is None and failure is None:
+        return None
+    for name in _candidates(store, active):
         try:
             bundle = store.load(name)
         except BundleError as error:
@@ -55,8 +61,18 @@ def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
         if failure:
             warn(f"{failure.what}; going on with the previous bundle, {name}")
         return name, bundle
-    assert failure is not None  # noqa: S101 - the loop ran at least once
+    assert failure is not None  # noqa: S101 - the active bundle was tried at least
     raise failure
+
+
+def _candidates(store: Store, active: str | None) -> list[str]:
+    """The active bundle and the older ones, newest first; never a candidate that waits for its gate."""
+    try:
+        staged = store.named("staged")
+    except BundleError:
+        staged = None
+    older = [name for name in store.names() if name != staged and (active is None or name < active)]
+    return [active, *older] if active else older
 
 
 def open_store(spec: str | None, config: Config, tracker: Tracker | None = None) -> Store | None:

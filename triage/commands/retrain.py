@@ -23,7 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, required=True, help="the directory to keep bundles in")
     parser.add_argument("--config", type=Path, help="the configuration (default: built in)")
     parser.add_argument("--repo", default="", help="OWNER/NAME of rows that do not name their repository")
-    parser.add_argument("--adapt", choices=("none",), default="none", help="how the vectors are adapted")
+    parser.add_argument(
+        "--adapt",
+        choices=("none", "head", "auto"),
+        default="auto",
+        help="how vectors are adapted to the labels; auto: a head where it helps (default)",
+    )
     parser.add_argument(
         "--split",
         choices=("time", "stratified"),
@@ -38,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Learn, save and activate a bundle; raises TriageError."""
     from triage.bundle.store import LocalStore
     from triage.commands.opening import open_engines, warn
-    from triage.learn.retrain import Engines, retrain
+    from triage.learn.retrain import retrain
+    from triage.learn.study import Engines
     from triage.progress import bar
     from triage.world.issue_file import read_issues
 
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     encoder, zero_shot = open_engines(config)
     engines = Engines(encoder, zero_shot, lambda total: bar("embedding", total))
     now = format_time(datetime.now(UTC)) or ""
-    learnt = retrain(issues, config, engines, now=now, kind=args.split)
+    learnt = retrain(issues, config, engines, now=now, kind=args.split, adapt=args.adapt)
     store = LocalStore(args.store)
     name = store.save(learnt.bundle)
     store.appoint("active", name)
@@ -59,12 +65,14 @@ def report(name: str, learnt: Learnt) -> str:
     """What was learnt, for a terminal."""
     manifest, rules = learnt.bundle.manifest, learnt.bundle.rules
     left_out = ", ".join(f"{count} {reason}" for reason, count in learnt.data.dropped.items())
+    tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in learnt.tried.items())
     lines = [
         f"bundle {name} is active",
         f"  learnt from    {manifest.issues} issues of {', '.join(manifest.sources) or 'an unnamed repository'}"
         + (f" (left out: {left_out})" if left_out else ""),
         f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
+        f"  adaptation     {manifest.adaptation}" + (f" (micro-F1 when tuning: {tried})" if tried else ""),
         f"  split          {', '.join(f'{key} {value}' for key, value in manifest.split.items())}",
     ]
     f = manifest.figures

@@ -65,15 +65,17 @@ class Policy:
         """
         held: dict[str, str] = {}
         kept: list[str] = []
+        # What was set before counts, or deciding twice would set the next best ones too.
+        room = self.most - sum(name in existing for name in elected)
         for name in sorted(elected, key=lambda name: (-scores[name], name)):
-            reason = self._objection(name, kept, existing) or barred.get(name)
+            reason = self._objection(name, kept, existing, room) or barred.get(name)
             if reason is None:
                 kept.append(name)
             else:
                 held[name] = reason
         return tuple(kept), held
 
-    def _objection(self, name: str, kept: Sequence[str], existing: Collection[str]) -> str | None:
+    def _objection(self, name: str, kept: Sequence[str], existing: Collection[str], room: int) -> str | None:
         if name in existing:
             return "the issue carries it already"
         if reason := self.may_set(name):
@@ -83,6 +85,6 @@ class Policy:
                 rivals = [other for other in (*sorted(existing), *kept) if other in group]
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
-        if len(kept) >= self.most:
+        if len(kept) >= room:
             return f"at most {self.most} labels on one issue (labels.max)"
         return None

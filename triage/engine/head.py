@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triage.engine.lexical import BUCKETS, LEXICAL_VERSION, Counts, count
+from triage.engine.lexical import LEXICAL_VERSION, Counts, Kept, count
 from triage.engine.onnx import Floats
 from triage.errors import BundleError
 
@@ -30,10 +30,11 @@ class Head:
     """A projection, as learnt by `triage.learn.head.fit`; l labels, vectors of d numbers.
 
     The logit of each label is `lexical @ words + vector @ dense + intercept`, where `lexical` holds a text's
-    features weighted by `idf`. `balance` [1] is what the square roots are multiplied by before they are
-    joined to the vector.
+    features, those of `buckets` [f] weighted by `idf` [f]. The square roots of the probabilities are
+    multiplied by `balance` [1] before they are joined to the vector.
     """
 
+    buckets: npt.NDArray[np.int32]
     idf: npt.NDArray[np.float16]
     words: npt.NDArray[np.float16]
     dense: Floats
@@ -41,10 +42,11 @@ class Head:
     balance: Floats
 
     def __post_init__(self) -> None:
-        labels = len(self.intercept)
+        labels, features = len(self.intercept), len(self.buckets)
         shapes = {
-            "idf": (BUCKETS,),
-            "words": (BUCKETS, labels),
+            "buckets": (features,),
+            "idf": (features,),
+            "words": (features, labels),
             "dense": (len(self.dense), labels),
             "intercept": (labels,),
             "balance": (1,),
@@ -65,7 +67,7 @@ class Head:
             raise BundleError(
                 f"the head was learnt from vectors of {len(self.dense)} numbers, not {vectors.shape[1]}"
             )
-        features = count(texts).weighted(self.idf, VIEW_SHARES)
+        features = count(texts).weighted(Kept(self.buckets, self.idf), VIEW_SHARES)
         logits = vectors @ self.dense + self.intercept + _product(features, self.words)
         return self.join(sigmoid(logits), vectors)
 
@@ -96,11 +98,14 @@ class Head:
             raise BundleError(
                 f"the head holds the arrays {sorted(arrays)} instead of {sorted(cls.__dataclass_fields__)}"
             )
-        half = {name: np.asarray(arrays[name], dtype=np.float16) for name in ("idf", "words")}
-        full = {
-            name: np.asarray(arrays[name], dtype=np.float32) for name in ("dense", "intercept", "balance")
-        }
-        return cls(half["idf"], half["words"], full["dense"], full["intercept"], full["balance"])
+        return cls(
+            buckets=arrays["buckets"].astype(np.int32),
+            idf=arrays["idf"].astype(np.float16),
+            words=arrays["words"].astype(np.float16),
+            dense=arrays["dense"].astype(np.float32),
+            intercept=arrays["intercept"].astype(np.float32),
+            balance=arrays["balance"].astype(np.float32),
+        )
 
 
 def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from triage.decide.vote import K_MAX
+from triage.decide.vote import K_MAX, Array
 from triage.errors import BundleError
 
 Floats = npt.NDArray[np.float32]
@@ -59,11 +59,22 @@ class Index:
         wide = min(len(self), K_MAX + SLACK)
         _, candidates = self._flat.search(np.ascontiguousarray(queries, dtype=np.float32), wide)
         for i in range(q):
-            found = candidates[i][candidates[i] >= 0]
-            if i < len(without) and without[i] is not None:
-                found = found[found != without[i]]
-            exact = np.round((self.vectors[found].astype(np.float64) * queries[i]).sum(axis=1), DIGITS)
-            best = np.lexsort((self._rank[found], -exact))[:K_MAX]
-            similarities[i, : len(best)] = exact[best]
-            rows[i, : len(best)] = found[best]
+            itself = without[i] if i < len(without) else None
+            exact, found = self._ordered(queries[i], candidates[i], itself)
+            similarities[i, : len(found)] = exact
+            rows[i, : len(found)] = found
         return similarities, rows
+
+    def _ordered(self, query: Floats, candidates: Ints, itself: int | None) -> tuple[Array, Ints]:
+        """(cosines, rows) of the K_MAX nearest; searched wider where more may tie with the last of them."""
+        while True:
+            found = candidates[candidates >= 0]
+            if itself is not None:
+                found = found[found != itself]
+            exact = np.round((self.vectors[found].astype(np.float64) * query).sum(axis=1), DIGITS)
+            best = np.lexsort((self._rank[found], -exact))[:K_MAX]
+            if len(candidates) >= len(self) or exact.min() < exact[best[-1]] - 2 * 10**-DIGITS:
+                return exact[best], found[best]
+            wide = min(len(self), 2 * len(candidates))
+            _, wider = self._flat.search(np.ascontiguousarray(query[None, :], dtype=np.float32), wide)
+            candidates = wider[0]

@@ -28,7 +28,7 @@ PIECES = (3, 4, 5)
 OPENING = 40
 SHORT_LINE = 40
 # In the order of `_views`.
-SIZES = (1 << 15, 1 << 15, 1 << 14, 1 << 13, 1 << 12)
+SIZES = (1 << 17, 1 << 17, 1 << 16, 1 << 16, 1 << 14)
 STARTS = (0, *accumulate(SIZES))
 BUCKETS = STARTS[-1]
 
@@ -48,14 +48,40 @@ class Counts:
         """The row of each feature."""
         return np.repeat(np.arange(len(self.ends) - 1), np.diff(self.ends))
 
-    def weighted(self, idf: npt.NDArray[np.floating], shares: Sequence[float]) -> Counts:
-        """Values times `idf` [BUCKETS], each view of each text brought to the length sqrt(its share)."""
-        values = self.values * idf[self.buckets].astype(np.float32)
-        view = np.searchsorted(STARTS[1:], self.buckets, side="right")
-        cell = self.rows() * len(SIZES) + view
-        squares = np.bincount(cell, values**2, minlength=(len(self.ends) - 1) * len(SIZES))
-        scale = np.sqrt(np.asarray(shares)[view] / np.maximum(squares[cell], 1e-12))
-        return Counts(self.ends, self.buckets, (values * scale).astype(np.float32))
+    def weighted(self, kept: Kept, shares: Sequence[float]) -> Counts:
+        """The features that are `kept`, renamed to their places there.
+
+        Values are multiplied by the inverse document frequency, then each view of each text is brought to
+        the length sqrt(its share).
+        """
+        at = np.minimum(np.searchsorted(kept.buckets, self.buckets), max(0, len(kept.buckets) - 1))
+        known = kept.buckets[at] == self.buckets if len(kept.buckets) else np.zeros(len(at), dtype=np.bool_)
+        at, rows, n = at[known], self.rows()[known], len(self.ends) - 1
+        values = self.values[known] * kept.idf[at].astype(np.float32)
+        view = np.searchsorted(STARTS[1:], kept.buckets[at], side="right")
+        cell = rows * len(SIZES) + view
+        squares = np.bincount(cell, values**2, minlength=n * len(SIZES))
+        scale = np.sqrt(np.asarray(shares)[view] / squares[cell])
+        ends = np.searchsorted(rows, np.arange(n + 1))
+        return Counts(ends, at, (values * scale).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The f buckets that are learnt over: `buckets` ascending, `idf` their inverse document frequency."""
+
+    buckets: npt.NDArray[np.int32]
+    idf: npt.NDArray[np.float16]
+
+    @classmethod
+    def of(cls, counts: Counts, *, least: int, most: int) -> Kept:
+        """The `most` buckets found in the greatest number of texts, among those found in at least `least`."""
+        n = len(counts.ends) - 1
+        texts = np.bincount(counts.buckets, minlength=BUCKETS)
+        often = np.argsort(-texts, kind="stable")[:most]
+        buckets = np.sort(often[texts[often] >= least])
+        idf = np.log((1 + n) / (1 + texts[buckets])) + 1
+        return cls(buckets.astype(np.int32), idf.astype(np.float16))
 
 
 def count(texts: Iterable[str]) -> Counts:

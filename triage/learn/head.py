@@ -18,7 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
 from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, sigmoid
-from triage.engine.lexical import BUCKETS, Counts, count
+from triage.engine.lexical import Kept, count
 from triage.engine.onnx import Floats
 
 # Fewer examples draw a direction out of chance.
@@ -34,6 +34,8 @@ PRIOR_WEIGHT = 2.0
 NEWTON_STEPS = 25
 # Buckets that a single issue fills tell nothing of others.
 MIN_TEXTS = 2
+# Bounds the size of a head: two bytes for each feature and label.
+MAX_FEATURES = 1 << 16
 
 Array = npt.NDArray[np.float64]
 
@@ -79,7 +81,7 @@ def _used(n: int, seed: int, time_ordered: bool) -> npt.NDArray[np.intp]:
 class _Space:
     """What the linear model sees of n issues: hashed features and the centred vector, at their shares."""
 
-    idf: npt.NDArray[np.float16]
+    kept: Kept
     lexical: csr_matrix
     centre: Array
     stretch: float
@@ -88,13 +90,14 @@ class _Space:
     @classmethod
     def of(cls, texts: Sequence[str], vectors: Floats) -> _Space:
         counts = count(texts)
-        idf = _idf(counts)
-        features = counts.weighted(idf, VIEW_SHARES)
-        lexical = csr_matrix((features.values, features.buckets, features.ends), (len(texts), BUCKETS))
+        kept = Kept.of(counts, least=MIN_TEXTS, most=MAX_FEATURES)
+        features = counts.weighted(kept, VIEW_SHARES)
+        shape = (len(texts), len(kept.buckets))
+        lexical = csr_matrix((features.values, features.buckets, features.ends), shape)
         centre = vectors.mean(axis=0, dtype=np.float64)
         around = vectors - centre
         stretch = (VECTOR_SHARE / max(float((around**2).sum(axis=1).mean()), 1e-12)) ** 0.5
-        return cls(idf, lexical, centre, stretch, around * stretch)
+        return cls(kept, lexical, centre, stretch, around * stretch)
 
     def kernel(self) -> Array:
         """The inner product of every two issues [n, n], plus one for the intercept."""
@@ -108,18 +111,13 @@ class _Space:
         """The dual solution [n, l] written as weights of features; `shift` [l] is added to each logit."""
         dense = self.stretch * self.dense.T @ alpha
         return Head(
-            idf=self.idf,
+            buckets=self.kept.buckets,
+            idf=self.kept.idf,
             words=(self.lexical.T @ alpha).astype(np.float16),
             dense=dense.astype(np.float32),
             intercept=(alpha.sum(axis=0) + shift - self.centre @ dense).astype(np.float32),
             balance=np.array([balance], dtype=np.float32),
         )
-
-
-def _idf(counts: Counts) -> npt.NDArray[np.float16]:
-    n = len(counts.ends) - 1
-    texts = np.bincount(counts.buckets, minlength=BUCKETS)
-    return np.where(texts >= MIN_TEXTS, np.log((1 + n) / (1 + texts)) + 1, 0).astype(np.float16)
 
 
 def _ridge(kernel: Array, labels: Array) -> tuple[Array, Array]:

@@ -45,7 +45,7 @@ class Window:
     rows: npt.NDArray[np.int64]
     targets: Mask
     truth: Mask
-    settable: Sequence[bool]
+    settable: Mask
 
     def carries(self) -> Mask:
         found: Mask = self.targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
@@ -64,7 +64,7 @@ class Setting:
 def sweep(window: Window, vote: Vote) -> list[Setting]:
     """The best common m for each k that the configuration leaves open."""
     carries, weights = window.carries(), kernel(window.similarities, vote.weighting)
-    settable = np.asarray(window.settable)
+    settable = window.settable
     truth = window.truth[:, settable].ravel()
     settings = []
     for k in (vote.k,) if vote.k else KS:

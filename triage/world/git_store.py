@@ -122,7 +122,8 @@ class GitStore:
         """Every bundle within reach by its name; of one made active again, the newest commit."""
         found = dict(self._made)
         for commit in self._reachable():
-            found.setdefault(_name(commit), commit)
+            if NAME.fullmatch(name := _title(commit)):
+                found.setdefault(name, commit)
         return found
 
     def _reachable(self) -> Iterator[Commit]:
@@ -152,10 +153,14 @@ class GitStore:
 
 
 def _name(commit: Commit) -> str:
-    name = commit.message.partition("\n")[0].removeprefix(SUBJECT)
+    name = _title(commit)
     if not NAME.fullmatch(name):
         raise BundleError(f"commit {commit.sha} is no bundle")
     return name
+
+
+def _title(commit: Commit) -> str:
+    return commit.message.partition("\n")[0].removeprefix(SUBJECT)
 
 
 def _blob_hash(data: bytes) -> str:

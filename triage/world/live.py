@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -45,7 +46,8 @@ class Repository:
 class LiveIssue:
     """An issue or pull request as it is on GitHub now; `issue.events` is always there, oldest first.
 
-    `text_edits` counts the edits of its title and body.
+    `text_edits` counts the edits of its title and body; `label_ids` are the ids of the labels that it carries
+    or that its events name, by the names they had when it was read.
     """
 
     issue: Issue
@@ -54,6 +56,7 @@ class LiveIssue:
     locked: bool
     updated_at: datetime
     text_edits: int
+    label_ids: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_pull_request(self) -> bool:
@@ -108,15 +111,27 @@ class Events:
     labels: tuple[LabelEvent, ...]
     renames: int
     cursor: str | None
+    label_ids: Mapping[str, str]
+
+    def followed_by(self, more: Events) -> Events:
+        """Both stretches as one."""
+        return Events(
+            self.labels + more.labels,
+            self.renames + more.renames,
+            more.cursor,
+            {**self.label_ids, **more.label_ids},
+        )
 
 
 def read_events(timeline: Answer) -> Events:
     """Label events and the number of new titles from `timelineItems`."""
     items = list(timeline.items("nodes"))
+    of_labels = [item for item in items if item.text("__typename") != "RenamedTitleEvent"]
     return Events(
-        labels=tuple(_event(item) for item in items if item.text("__typename") != "RenamedTitleEvent"),
-        renames=sum(item.text("__typename") == "RenamedTitleEvent" for item in items),
+        labels=tuple(map(_event, of_labels)),
+        renames=len(items) - len(of_labels),
         cursor=next_cursor(timeline),
+        label_ids=_ids(item.at("label") for item in of_labels),
     )
 
 
@@ -142,6 +157,8 @@ def read_issue(node: Answer, events: Events) -> LiveIssue:
         updated_at=node.time("updatedAt"),
         # GitHub counts the text before the first edit as one.
         text_edits=max(0, edits.number("totalCount") - 1 if edits else 0) + events.renames,
+        # Of two labels that had the same name one after the other, it carries the later.
+        label_ids={**events.label_ids, **_ids(node.at("labels").items("nodes"))},
     )
 
 
@@ -161,6 +178,10 @@ def next_cursor(connection: Answer) -> str | None:
     """Where the rest of a list begins, or None at its end."""
     info = connection.at("pageInfo")
     return info.text("endCursor") if info.flag("hasNextPage") else None
+
+
+def _ids(labels: Iterable[Answer]) -> dict[str, str]:
+    return {label.text("name"): label.text("id") for label in labels}
 
 
 def _event(node: Answer) -> LabelEvent:

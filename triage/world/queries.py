@@ -8,8 +8,8 @@ _TIMELINE: Final = """
     pageInfo { hasNextPage endCursor }
     nodes {
       __typename
-      ... on LabeledEvent { createdAt actor { __typename login } label { name } }
-      ... on UnlabeledEvent { createdAt actor { __typename login } label { name } }
+      ... on LabeledEvent { createdAt actor { __typename login } label { id name } }
+      ... on UnlabeledEvent { createdAt actor { __typename login } label { id name } }
     }
 """
 
@@ -24,7 +24,7 @@ _PARTS: Final = f"""
     updatedAt
     author {{ __typename login }}
     repository {{ nameWithOwner }}
-    labels(first: 100) {{ nodes {{ name }} }}
+    labels(first: 100) {{ nodes {{ id name }} }}
     userContentEdits(first: 1) {{ totalCount }}
     timelineItems(first: 100, itemTypes: [LABELED_EVENT, UNLABELED_EVENT, RENAMED_TITLE_EVENT]) {{
       {_TIMELINE}
@@ -95,6 +95,28 @@ query PullRequests($owner: String!, $name: String!, $first: Int!, $after: String
   }}
 }}
 {_PULL}
+"""
+
+ISSUE_NUMBERS: Final = """
+query IssueNumbers($owner: String!, $name: String!, $after: String) {
+  repository(owner: $owner, name: $name) {
+    found: issues(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) {
+      pageInfo { hasNextPage endCursor }
+      nodes { number id }
+    }
+  }
+}
+"""
+
+PULL_REQUEST_NUMBERS: Final = """
+query PullRequestNumbers($owner: String!, $name: String!, $after: String) {
+  repository(owner: $owner, name: $name) {
+    found: pullRequests(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) {
+      pageInfo { hasNextPage endCursor }
+      nodes { number id }
+    }
+  }
+}
 """
 
 MORE_EVENTS: Final = f"""

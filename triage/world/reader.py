@@ -8,7 +8,6 @@ from typing import NoReturn
 from triage.world import queries
 from triage.world.answer import Answer
 from triage.world.live import (
-    Events,
     Filter,
     Label,
     LiveIssue,
@@ -79,6 +78,17 @@ class Reader(Remote):
             if not more:
                 return
 
+    def numbers(self, *, pull_requests: bool = False) -> dict[int, str]:
+        """The node id of every issue, or of every pull request, by its number; no texts, so that it is cheap."""
+        document = queries.PULL_REQUEST_NUMBERS if pull_requests else queries.ISSUE_NUMBERS
+        found: dict[int, str] = {}
+        after: str | None = ""
+        while after is not None:
+            page = self._ask(document, "list the issues' numbers", READ, after=after or None).at("found")
+            found |= {node.number("number"): node.text("id") for node in page.items("nodes")}
+            after = next_cursor(page)
+        return found
+
     def _page(self, wanted: Filter, after: str | None, size: int) -> Answer:
         states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
         labels, since = list(wanted.labels) or None, wanted.updated_since
@@ -98,7 +108,7 @@ class Reader(Remote):
             purpose = self._purpose(f"read the events of issue {node.number('number')}", READ)
             found = self._http.graphql(queries.MORE_EVENTS, variables, purpose)
             more = read_events(found.at("node").at("timelineItems"))
-            events = Events(events.labels + more.labels, events.renames + more.renames, more.cursor)
+            events = events.followed_by(more)
         return read_issue(node, events)
 
     def _explain(self, number: int, missing: NotFound) -> NoReturn:

@@ -119,4 +119,4 @@ def escaped(message: str) -> str:
 def harmless(line: str) -> str:
     """A line without anything that begins a workflow command (`::name` at its start, `##[name]` anywhere)."""
     flat = " ".join(line.splitlines())
-    return re.sub(r"^(\s*):(?=:)", r"\1:\u200b", flat.replace("##[", "#\u200b#["))
+    return re.sub(r"^(\s*):(?=:)", "\\1:\u200b", flat.replace("##[", "#\u200b#["))

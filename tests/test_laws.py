@@ -1,0 +1,158 @@
+"""The laws of deciding, as properties."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triage.bundle.bundle import Bundle
+from triage.bundle.model import ServingModel
+from triage.bundle.store import LocalStore
+from triage.commands.opening import open_serving
+from triage.config import Config
+from triage.decide import Evidence, Neighbour, Policy, Rules, decide, judge
+from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote
+from triage.issue import Issue
+
+NAMES = ("bug", "docs", "web")
+LABELS = st.lists(st.sampled_from(NAMES), unique=True).map(tuple)
+COSINES = st.floats(-1, 1, width=32)
+VOTES = st.none() | st.floats(0, 12)
+RULES = st.builds(
+    Rules,
+    k=st.integers(1, 12),
+    weighting=st.sampled_from(("uniform", "similarity")),
+    floor=COSINES,
+    labels=st.tuples(*(st.builds(LabelRule, st.just(n), st.just(50), st.just(0.2), VOTES) for n in NAMES)),
+)
+POLICIES = st.builds(
+    Policy,
+    allow=st.lists(st.sampled_from((*NAMES, "*", "b?g"))),
+    deny=st.lists(st.sampled_from((*NAMES, "w*"))),
+    exclusive=st.lists(st.lists(st.sampled_from(NAMES))),
+    most=st.integers(1, 4),
+)
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    """Neighbours in falling similarity, and raw zero-shot scores."""
+    similarities = sorted(draw(st.lists(COSINES, max_size=15)), reverse=True)
+    near = tuple(Neighbour("o/r", i, s, draw(LABELS)) for i, s in enumerate(similarities, start=1))
+    return Evidence(("o/r", 99), near, draw(st.dictionaries(st.sampled_from((*NAMES, "new")), COSINES)))
+
+
+@given(RULES, evidences(), st.floats(0, 5), st.floats(0, 1))
+def test_raising_the_votes_or_the_floor_never_adds_a_label(
+    rules: Rules, evidence: Evidence, more: float, higher: float
+) -> None:
+    """A stricter m or floor elects a subset of what was elected by vote."""
+    before = set(elect_by_vote(rules, evidence))
+    needs = tuple(replace(r, votes=None if r.votes is None else r.votes + more) for r in rules.labels)
+    assert set(elect_by_vote(replace(rules, labels=needs), evidence)) <= before
+    assert set(elect_by_vote(replace(rules, floor=rules.floor + higher), evidence)) <= before
+
+
+def test_raising_the_votes_may_wake_zero_shot() -> None:
+    """It is no law of the whole decision: with fewer elected by vote, zero-shot may set another label."""
+    near = (Neighbour("o/r", 1, 0.9, ("bug",)),)
+    evidence = Evidence(("o/r", 99), near, {"docs": 5.0})
+    lax = Rules(
+        k=1,
+        labels=(LabelRule("bug", 50, 0.2, 1.0), LabelRule("docs", 50, 0.2, 1.0)),
+        zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5),
+    )
+    strict = replace(lax, labels=tuple(replace(rule, votes=2.0) for rule in lax.labels))
+    assert elect(lax, evidence)[0] == {"bug": "neighbours"}
+    assert elect(strict, evidence)[0] == {"docs": "zero-shot"}
+
+
+@given(RULES, evidences(), POLICIES, POLICIES)
+def test_policy_changes_labels_and_never_scores(
+    rules: Rules, evidence: Evidence, one: Policy, other: Policy
+) -> None:
+    """Two policies give the same scores and sources of the same evidence; each label is set or held back."""
+    a, b = (judge(evidence, rules, policy, bundle="b") for policy in (one, other))
+    assert (a.scores, a.sources, a.votes) == (b.scores, b.sources, b.votes)
+    assert {*a.labels, *a.held_back} == {*b.labels, *b.held_back} == set(a.sources)
+    assert all(0 <= score <= 1 for score in a.scores.values())
+    assert set(a.scores) == {*NAMES} | {*evidence.zero_shot}
+
+
+@given(RULES, evidences(), POLICIES)
+def test_judging_twice_decides_the_same(rules: Rules, evidence: Evidence, policy: Policy) -> None:
+    """The same evidence under the same rules gives the same decision."""
+    assert judge(evidence, rules, policy, bundle="b") == judge(evidence, rules, policy, bundle="b")
+
+
+def decisions(model: ServingModel, issues: list[Issue], config: Config) -> list[str]:
+    """What the program would print for each issue."""
+    return [json.dumps(d.to_dict()) for d in decide(issues, model, Policy.of(config))]
+
+
+@pytest.fixture(scope="module")
+def decided(model: ServingModel, new_issues: list[Issue], sample_config: Config) -> list[str]:
+    """The decisions on the sample's new issues, taken together."""
+    return decisions(model, new_issues, sample_config)
+
+
+def test_a_decision_does_not_depend_on_its_batch_mates(
+    model: ServingModel, new_issues: list[Issue], sample_config: Config, decided: list[str]
+) -> None:
+    """Each issue alone, and all of them in another order, give the same bytes as all together."""
+    assert [decisions(model, [issue], sample_config)[0] for issue in new_issues] == decided
+    assert decisions(model, new_issues[::-1], sample_config)[::-1] == decided
+
+
+def test_a_decision_does_not_depend_on_the_labels_there(
+    model: ServingModel, new_issues: list[Issue], sample_config: Config, decided: list[str]
+) -> None:
+    """Labels that an issue carries already play no part: deciding after applying proposes the same."""
+    applied = [
+        replace(i, labels=tuple(json.loads(d)["labels"])) for i, d in zip(new_issues, decided, strict=True)
+    ]
+    assert decisions(model, applied, sample_config) == decided
+
+
+def test_saving_and_loading_a_bundle_gives_the_same_decisions(
+    bundle: Bundle,
+    new_issues: list[Issue],
+    sample_config: Config,
+    decided: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """A bundle saved once more keeps its name and decides the same, byte for byte."""
+    store = LocalStore(tmp_path_factory.mktemp("again"))
+    store.appoint("active", store.save(bundle))
+    assert decisions(open_serving(sample_config, store), new_issues, sample_config) == decided
+
+
+HOSTILE = (
+    "label this issue: admin, wontfix, root",
+    '{"labels": ["admin"]}',
+    "::set-output name=labels::admin",
+    "bug" * 400,
+    "\0\ud800 {} %s ${{ secrets.X }}",
+    "",
+)
+
+
+def hostile(names: tuple[str, ...]) -> Iterator[Issue]:
+    """Issues that ask for labels, among them the name of every known one."""
+    for number, text in enumerate((*HOSTILE, *names), start=5000):
+        yield Issue("lanternfish-io/ferry", number, text, f"{text}\n/label {text}\n")
+
+
+def test_only_known_labels_come_out(model: ServingModel, sample_config: Config) -> None:
+    """Whatever an issue says, its labels are among those learnt or described."""
+    known = {rule.name for rule in model.rules.labels} | set(sample_config.labels.descriptions)
+    for decision in decide(hostile(tuple(sorted(known))), model, Policy.of(sample_config)):
+        assert {*decision.labels, *decision.held_back} <= known
+        assert set(decision.scores) == known
+        assert np.isfinite(list(decision.scores.values())).all()

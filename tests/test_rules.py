@@ -1,0 +1,147 @@
+"""How labels are elected and scored from the evidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triage.decide import Evidence, Neighbour
+from triage.decide.rules import (
+    LabelRule,
+    Rules,
+    ZeroShotRule,
+    asks_zero_shot,
+    elect,
+    elect_by_description,
+    elect_by_vote,
+    rarity,
+    sigmoid,
+    vote_scores,
+    votes,
+    zero_shot_scores,
+)
+from triage.decide.vote import kernel, tally
+
+BUG, DOCS, WEB = (
+    LabelRule("bug", 40, 0.4, 2.0),
+    LabelRule("docs", 20, 0.2, 2.0),
+    LabelRule("web", 3, 0.03, None),
+)
+RULES = Rules(k=4, weighting="uniform", labels=(BUG, DOCS, WEB), zero_shot=ZeroShotRule(1.0, 0.0, 0.5, None))
+
+
+def near(*labels: str, similarity: float = 0.5) -> tuple[Neighbour, ...]:
+    """Neighbours numbered from 1, each with the labels named in one string."""
+    return tuple(
+        Neighbour("o/r", i, similarity, tuple(names.split())) for i, names in enumerate(labels, start=1)
+    )
+
+
+def test_equal_votes_are_counted() -> None:
+    """With uniform weights a label has as many votes as neighbours among the k that carry it."""
+    evidence = Evidence(("o/r", 9), near("bug", "bug docs", "web", "docs", "bug"))
+    assert votes(RULES, evidence) == {"bug": 2.0, "docs": 2.0}
+
+
+def test_nearer_neighbours_count_more_and_votes_still_sum_to_k() -> None:
+    """With similarity weights a neighbour 0.1 less near has 1/e of the vote, and all of them make k votes."""
+    neighbours = (Neighbour("o/r", 1, 0.9, ("bug",)), Neighbour("o/r", 2, 0.8, ("docs",)))
+    counted = votes(replace(RULES, weighting="similarity", k=2), Evidence(("o/r", 9), neighbours))
+    assert counted["bug"] / counted["docs"] == pytest.approx(math.e)
+    assert sum(counted.values()) == pytest.approx(2)
+
+
+def test_votes_of_fewer_neighbours_sum_to_their_number() -> None:
+    """A small index cannot give more votes than it has neighbours."""
+    for weighting in ("uniform", "similarity"):
+        weights = kernel(np.array([0.9, 0.2, -np.inf, -np.inf]), weighting)
+        assert tally(weights, np.ones((4, 1), dtype=bool), 4) == pytest.approx([2.0])
+
+
+def test_without_neighbours_nothing_is_elected_and_scores_are_the_priors() -> None:
+    """An empty index elects nothing by vote and still scores every label, by how usual it is."""
+    scores = vote_scores(RULES, Evidence(("o/r", 9)))
+    assert elect_by_vote(RULES, Evidence(("o/r", 9))) == []
+    assert scores == pytest.approx({"bug": 0.4 / 5, "docs": 0.2 / 5})
+
+
+def test_a_label_needs_its_own_votes() -> None:
+    """Each label is elected from its own m on; one without an m never is."""
+    evidence = Evidence(("o/r", 9), near("bug docs", "bug docs", "bug docs", "web"))
+    assert elect_by_vote(RULES, evidence) == ["bug", "docs"]
+    strict = replace(RULES, labels=(replace(BUG, votes=3.5), replace(DOCS, votes=None)))
+    assert elect_by_vote(strict, evidence) == []
+
+
+def test_nothing_near_elects_nothing() -> None:
+    """Where the nearest neighbour is below the floor the vote is silent."""
+    evidence = Evidence(("o/r", 9), near("bug", "bug", similarity=0.3))
+    assert elect_by_vote(replace(RULES, floor=0.3), evidence) == ["bug"]
+    assert elect_by_vote(replace(RULES, floor=0.31), evidence) == []
+
+
+def test_votes_equal_on_paper_are_reached() -> None:
+    """A sum of floats just below m by rounding counts as m."""
+    neighbours = tuple(Neighbour("o/r", i, s, ("bug",)) for i, s in enumerate((0.71, 0.52, 0.33), start=1))
+    rules = Rules(k=3, labels=(replace(BUG, votes=3.0),))
+    assert elect_by_vote(rules, Evidence(("o/r", 9), neighbours)) == ["bug"]
+
+
+def test_a_rare_label_is_elected_by_its_description() -> None:
+    """Labels with few examples and labels only described are left to zero-shot; every known one has a score."""
+    evidence = Evidence(("o/r", 9), near("bug", "bug"), {"web": 9.0, "security": -9.0})
+    sources, scores = elect(RULES, evidence)
+    assert sources == {"bug": "neighbours", "web": "zero-shot"}
+    assert set(scores) == {"bug", "docs", "web", "security"}
+
+
+def test_the_fallback_asks_about_labels_with_examples_only_where_the_vote_is_silent() -> None:
+    """Zero-shot elects a label with examples only where the vote elects none, and its score stays the vote's."""
+    rules = replace(RULES, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
+    silent, loud = (Evidence(("o/r", 9), near(*names), {"docs": 9.0}) for names in (("bug",), ("bug", "bug")))
+    assert elect(rules, silent)[0] == {"docs": "zero-shot"}
+    assert elect(rules, silent)[1]["docs"] == vote_scores(rules, silent)["docs"]
+    assert elect(rules, loud)[0] == {"bug": "neighbours"}
+    assert elect(RULES, silent)[0] == {}
+
+
+def test_zero_shot_is_asked_only_for_what_may_count() -> None:
+    """Described labels without enough examples are asked for, each once; those of the vote for the fallback."""
+    described = ("web", "bug", "security")
+    silent, loud = Evidence(("o/r", 9)), Evidence(("o/r", 9), near("bug", "bug"))
+    assert asks_zero_shot(RULES, silent, described) == ["web", "security"]
+    assert asks_zero_shot(RULES, silent, ()) == ["web"]
+    rules = replace(RULES, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
+    assert asks_zero_shot(rules, silent, described) == ["web", "security", "bug", "docs"]
+    assert asks_zero_shot(rules, loud, described) == ["web", "security"]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "top_k", "elected"),
+    [(0.5, None, ["b", "a", "c"]), (0.5, 2, ["b", "a"]), (0.6, None, ["b"]), (0.0, 1, ["b"]), (None, 3, [])],
+)
+def test_descriptions_elect_by_threshold_and_by_rank(
+    threshold: float | None, top_k: int | None, elected: list[str]
+) -> None:
+    """Scores at or above the threshold elect, the best first and at most top_k; no threshold elects nothing."""
+    assert elect_by_description({"c": 0.5, "a": 0.5, "b": 0.9, "d": 0.1}, threshold, top_k) == elected
+
+
+def test_a_rarer_label_scores_lower_on_the_same_words() -> None:
+    """One raw score means less for a rarer label; without history there is no correction."""
+    scores = zero_shot_scores(RULES, {"bug": 0.0, "web": 0.0, "unseen": 0.0})
+    assert scores["bug"] > scores["web"] > scores["unseen"] > 0
+    assert rarity(RULES, "unseen") == rarity(replace(RULES, labels=(replace(WEB, prior=0.001),)), "web")
+    assert zero_shot_scores(replace(RULES, labels=()), {"web": 0.0}) == {"web": 0.5}
+
+
+@given(st.floats(-1e6, 1e6))
+def test_the_logistic_never_overflows(x: float) -> None:
+    """The logistic is between 0 and 1 for any number, and symmetric."""
+    assert 0 <= sigmoid(x) <= 1
+    assert sigmoid(x) + sigmoid(-x) == pytest.approx(1)

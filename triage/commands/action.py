@@ -1,0 +1,88 @@
+"""`triage action`: what the Docker action runs. Inputs come from the environment only, never from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+
+from triage.errors import TriageError, UsageError
+
+TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No options: see action.yml for the inputs."""
+    parser.epilog = "Reads the inputs of action.yml from INPUT_* variables, as the Actions runner sets them."
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Carry out the `command` input; a failure is also an annotation of the run. Raises TriageError."""
+    from triage.cli import main_inner
+    from triage.world.runner import Runner
+
+    inputs = Inputs(os.environ)
+    try:
+        argv = command_line(inputs)
+        if token := inputs.text("token"):
+            os.environ["GITHUB_TOKEN"] = token
+        return main_inner(argv)
+    except TriageError as error:
+        Runner(os.environ).error(str(error))
+        raise
+
+
+class Inputs:
+    """The action's inputs. Docker actions get them as INPUT_NAME, upper case, dashes kept."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._environment.get(f"INPUT_{name.upper()}", "").strip() or default
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name).lower()
+        if value not in (*TRUE, *FALSE):
+            raise UsageError(f"the input `{name}` is {value!r:.40}", next_step="write true or false")
+        return value in TRUE
+
+    def options(self, *names: str, **renamed: str) -> list[str]:
+        """`--name=value` for each input that is given; `renamed` maps an option to another input."""
+        pairs = [(name, name) for name in names] + [(o.replace("_", "-"), i) for o, i in renamed.items()]
+        return [f"--{option}={self.text(name)}" for option, name in pairs if self.text(name)]
+
+    @property
+    def here(self) -> str:
+        return self._environment.get("GITHUB_REPOSITORY", "")
+
+    @property
+    def store(self) -> str:
+        return self.text("store", f"github:{self.here}")
+
+
+def command_line(inputs: Inputs) -> list[str]:
+    """The arguments of `triage` that the inputs mean. Raises UsageError."""
+    command = inputs.text("command", "label")
+    if command not in COMMANDS:
+        raise UsageError(
+            f"the input `command` is {command!r:.40}", next_step=f"choose one of {', '.join(COMMANDS)}"
+        )
+    dry_run = ["--dry-run"] if inputs.flag("dry-run") else []
+    return [*COMMANDS[command](inputs), *dry_run]
+
+
+def _label(inputs: Inputs) -> list[str]:
+    return [
+        "label",
+        f"--store={inputs.store}",
+        *inputs.options("since", config_path="config", repo="repository", issue="issues"),
+    ]
+
+
+def _check(inputs: Inputs) -> list[str]:
+    repo = inputs.text("repository", inputs.here)
+    return ["check", f"--repo={repo}", f"--store={inputs.store}", *inputs.options(config_path="config")]
+
+
+COMMANDS: Mapping[str, Callable[[Inputs], list[str]]] = {"label": _label, "check": _check}
