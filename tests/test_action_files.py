@@ -21,6 +21,10 @@ EXAMPLES = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
 WORKFLOWS = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), *EXAMPLES]
 OURS = "triage-bot/triage@v0"
 LOCKS = ("build", "dev", "image", "train")
+# PyTorch without CUDA is locked by its address; the group is its version.
+TORCH = re.compile(
+    r" @ https://download\.pytorch\.org/whl/cpu/torch-([\w.%]+)-cp311-cp311-manylinux_2_28_x86_64\.whl"
+)
 # What each lock must hold: the project's own dependencies and these extras of it.
 EXTRAS: dict[str, tuple[str, ...]] = {
     "image": ("learn",),
@@ -60,13 +64,15 @@ def steps(path: Path) -> list[dict[str, object]]:
 def locked(name: str) -> dict[str, tuple[Version, list[str]]]:
     """The packages of a lock: the version and the hashes of each."""
     text = (ROOT / "requirements" / f"{name}.lock").read_text("utf-8").replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if line and not line.startswith(("#", "--"))]
-    rows = [
-        re.fullmatch(r"([\w.-]+)==(\S+)((?: +--hash=sha256:[0-9a-f]{64})*) *(?:;.*)?", row) for row in lines
-    ]
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    form = re.compile(rf"([\w.-]+)(?:==(\S+)|{TORCH.pattern})((?: +--hash=sha256:[0-9a-f]{{64}})*) *")
+    rows = [form.fullmatch(line) for line in lines]
     assert None not in rows, lines[rows.index(None)]
     found = [row.groups() for row in rows if row]
-    return {canonicalize_name(name): (Version(version), hashes.split()) for name, version, hashes in found}
+    return {
+        canonicalize_name(package): (Version(one or other.replace("%2B", "+")), hashes.split())
+        for package, one, other, hashes in found
+    }
 
 
 def test_the_action_and_every_workflow_are_valid_against_the_published_schemas() -> None:
@@ -237,6 +243,17 @@ def test_the_image_starts_from_a_digest_and_runs_the_action() -> None:
     assert all(
         "--require-hashes" in line for line in text.splitlines() if "install" in line and ".lock" in line
     )
+
+
+def test_the_image_is_built_from_every_folder_that_the_wheel_takes() -> None:
+    """What the wheel includes is let through to the build, and copied into it."""
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+    wheel = hatch["targets"]["wheel"]
+    folders = {*wheel["packages"], *wheel["force-include"]}
+    let_through = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE))
+    copied = set(re.findall(r"^COPY (\S+) \1$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    assert folders - let_through == set()
+    assert folders - copied == set()
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -28,7 +28,7 @@ TELLING = ("segfault", "feature", "documentation")
 
 def unit(rng: np.random.Generator, n: int) -> npt.NDArray[np.float32]:
     vectors = rng.normal(size=(n, D))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def issues(
@@ -47,7 +47,7 @@ def issues(
 
 
 def nearest(points: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    return (queries @ points.T).argmax(axis=1)
+    return np.asarray((queries @ points.T).argmax(axis=1))
 
 
 def test_new_issues_land_beside_issues_with_their_label() -> None:
@@ -209,7 +209,7 @@ def test_buckets_are_the_same_on_every_machine() -> None:
     counts = count(["Crash?\nIt crashed"])
     assert counts.buckets[:4].tolist() == [30516, 48197, 49840, 59204]
     assert int(counts.buckets.sum()) == 14107351
-    assert counts.values.tolist() == [1.0] * 57
+    assert counts.values.max() == pytest.approx(1 + np.log(3))
 
 
 def test_each_view_of_a_text_weighs_its_share(learnt: Head) -> None:

@@ -14,6 +14,9 @@ from triage.errors import TriageError
 COMMANDS = {
     "label": ("label", "decide labels for issues, and show why"),
     "retrain": ("retrain", "learn a bundle from labelled issues"),
+    "init": ("init", "write a commented configuration and the workflows"),
+    "check": ("check", "say what is wrong with a configuration, a token or a bundle"),
+    "bundle": ("bundle", "list, show, verify, promote, roll back and publish bundles"),
     "action": ("action", "run as a GitHub Action, by the inputs of action.yml"),
     "models": ("models", "list, verify, pull and export models"),
 }

@@ -125,6 +125,9 @@ class Learn:
         "Ordinary accounts that are bots, this one's among them if it labels with a person's token; "
         "what they label is not learnt; patterns of logins.",
     )
+    min_new: int = option(
+        10, "With fewer newly labelled issues than this, retraining leaves the bundle as it is.", low=0
+    )
     publishers: tuple[str, ...] = option(
         ("*",), "Logins whose bundles are believed, where the store is a repository; patterns."
     )
@@ -157,6 +160,9 @@ class Config:
 
 def from_dict(data: object, *, where: str = "the configuration") -> Config:
     """The only door from decoded YAML to a Config. Raises ConfigError that names the path."""
+    if isinstance(data, dict):
+        # A section whose every key is commented out reads as nothing.
+        data = {name: {} if section is None else section for name, section in data.items()}
     try:
         config = build(Config, data if data is not None else {})
     except SchemaError as error:

@@ -66,6 +66,8 @@ def _wrong(path: str, expected: str, found: object) -> SchemaError:
 
 
 def _value(hint: Any, data: object, path: str) -> object:
+    if hint is Any:
+        return data
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [a for a in typing.get_args(hint) if a is not type(None)]

@@ -21,6 +21,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says of itself. `figures` were measured on the newest window, unseen until then."""
+    """What a bundle says of itself.
+
+    `figures` were measured on the newest window, unseen until then; `recipe` is what the gate compares; `bots` are
+    the logins under which the bot has labelled.
+    """
 
     created_at: str
     triage_version: str
@@ -54,6 +59,8 @@ class Manifest:
     text_version: int = TEXT_VERSION
     format: int = FORMAT
     head: dict[str, str] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    bots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

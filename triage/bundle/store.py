@@ -3,6 +3,7 @@
     DIR/bundles/NAME/…   one folder a bundle, complete or not there
     DIR/active           the name of the bundle in use
     DIR/staged           the name of a candidate that did not become active
+    DIR/embeddings       vectors of texts embedded before, for retraining alone
 
 Every change is one rename, so a killed process leaves the store as it was or as it was meant to be.
 """
@@ -21,6 +22,8 @@ from triage.errors import BundleError
 
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
 ROLES = ("active", "staged")
+# How many bundles a store keeps, the active one included.
+KEPT = 10
 
 
 class Store(Protocol):
@@ -44,6 +47,14 @@ class Store(Protocol):
 
     def appoint(self, role: str, name: str | None) -> None:
         """Give the role to a bundle (None: to no one), at one stroke."""
+        ...
+
+    def keep(self, title: str, data: bytes) -> None:
+        """Keep a file beside the bundles, in place of the one of that title."""
+        ...
+
+    def kept(self, title: str) -> bytes | None:
+        """The file of that title, if there is one."""
         ...
 
 
@@ -110,17 +121,45 @@ class LocalStore:
     def appoint(self, role: str, name: str | None) -> None:
         if role not in ROLES:
             raise ValueError(role)
-        path = self.folder / role
+        if name is None:
+            (self.folder / role).unlink(missing_ok=True)
+            return
+        if not (self.folder / "bundles" / name).is_dir():
+            raise BundleError(f"{self.folder}: there is no bundle {name!r}")
+        self.keep(role, f"{name}\n".encode())
+        if role == "active":
+            self._prune()
+
+    def keep(self, title: str, data: bytes) -> None:
+        path = self.folder / title
+        draft = path.with_name(f".{title}-{os.getpid()}")
         try:
-            if name is None:
-                path.unlink(missing_ok=True)
-                return
-            draft = path.with_name(f".{role}-{os.getpid()}")
-            _write(draft, f"{name}\n".encode())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(draft, data)
             draft.replace(path)
             _sync(self.folder)
         except OSError as error:
-            raise BundleError(f"{path}: cannot be written ({error.strerror})") from None
+            draft.unlink(missing_ok=True)
+            raise BundleError(
+                f"{path}: cannot be written ({error.strerror})",
+                likely="the disk is full or the folder is not writable",
+                next_step="make room or choose another --store; the store is as it was",
+            ) from None
+
+    def kept(self, title: str) -> bytes | None:
+        try:
+            return (self.folder / title).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BundleError(f"{self.folder / title}: cannot be read ({error.strerror})") from None
+
+    def _prune(self) -> None:
+        """Delete the oldest bundles beyond KEPT, never one with a role."""
+        spared = {self.named(role) for role in ROLES}
+        for name in self.names()[KEPT:]:
+            if name not in spared:
+                shutil.rmtree(self.folder / "bundles" / name, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from triage.errors import TriageError, UsageError
 
+FOLDER = "triage"
 TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
 
 
@@ -85,4 +86,24 @@ def _check(inputs: Inputs) -> list[str]:
     return ["check", f"--repo={repo}", f"--store={inputs.store}", *inputs.options(config_path="config")]
 
 
-COMMANDS: Mapping[str, Callable[[Inputs], list[str]]] = {"label": _label, "check": _check}
+def _retrain(inputs: Inputs) -> list[str]:
+    sources = inputs.text("repository", inputs.here).split()
+    return [
+        "retrain",
+        *(f"--from={source}" for source in sources),
+        f"--store={inputs.text('folder', FOLDER)}",
+        f"--against={inputs.store}",
+        *inputs.options("adapt", config_path="config"),
+    ]
+
+
+def _publish(inputs: Inputs) -> list[str]:
+    return ["bundle", "publish", f"--of={inputs.text('folder', FOLDER)}", f"--store={inputs.store}"]
+
+
+COMMANDS: Mapping[str, Callable[[Inputs], list[str]]] = {
+    "label": _label,
+    "retrain": _retrain,
+    "publish": _publish,
+    "check": _check,
+}

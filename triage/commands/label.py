@@ -61,7 +61,9 @@ def _label_file(args: argparse.Namespace) -> int:
 
     config = configuration.load(args.config)
     issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
-    model = open_serving(config, open_store(args.store, config), bar("labelling", len(issues)))
+    model = open_serving(
+        config, open_store(args.store, config) if args.store else None, bar("labelling", len(issues))
+    )
     for issue, decision in zip(issues, decide(issues, model, Policy.of(config)), strict=True):
         if args.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
@@ -81,7 +83,7 @@ def _label_live(args: argparse.Namespace) -> int:
     tracker, config = connect(repo, args)
     known = tracker.labels()
     described = {n: x.description for n, x in known.items() if x.description}
-    store = open_store(args.store, config, tracker)
+    store = open_store(args.store, config, tracker) if args.store else None
     try:
         model = open_serving(config, store, described=described)
     except NothingToLabelWith as nothing:

@@ -75,12 +75,10 @@ def _candidates(store: Store, active: str | None) -> list[str]:
     return [active, *older] if active else older
 
 
-def open_store(spec: str | None, config: Config, tracker: Tracker | None = None) -> Store | None:
+def open_store(spec: str, config: Config, tracker: Tracker | None = None) -> Store:
     """The store that `--store` names: a directory, or `github:OWNER/NAME`; `tracker` is reused where it fits."""
     from triage.bundle.store import LocalStore
 
-    if not spec:
-        return None
     if not spec.startswith(GITHUB):
         return LocalStore(Path(spec))
     from triage.commands.github import open_tracker

@@ -68,7 +68,10 @@ class Head:
                 f"the head was learnt from vectors of {len(self.dense)} numbers, not {vectors.shape[1]}"
             )
         features = count(texts).weighted(Kept(self.buckets, self.idf), VIEW_SHARES)
-        logits = vectors @ self.dense + self.intercept + _product(features, self.words)
+        logits = _product(features, self.words) + self.intercept
+        for i, vector in enumerate(vectors):
+            # Row by row: a product of matrices rounds otherwise with another number of rows.
+            logits[i] += vector @ self.dense
         return self.join(sigmoid(logits), vectors)
 
     def join(self, probabilities: npt.NDArray[np.floating], vectors: Floats) -> Floats:

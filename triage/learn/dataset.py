@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,6 +14,7 @@ from triage.config import Config
 from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key
+from triage.learn.judgement import Voices, judged, process_by_evidence, with_present_names
 
 Mask = npt.NDArray[np.bool_]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,13 +24,14 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 class Dataset:
     """Labelled issues, oldest first, and which of `names` each carries: `targets` [n, L].
 
-    `dropped` counts the rows left out, by reason.
+    `dropped` counts the rows left out, by reason; `process` are labels left out on evidence, with it.
     """
 
     issues: Sequence[Issue]
     names: Sequence[str]
     targets: Mask
     dropped: dict[str, int]
+    process: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.issues)
@@ -48,38 +49,46 @@ class Dataset:
         return [self.issues[i].labels for i in rows]
 
 
-def prepare(issues: Iterable[Issue], config: Config) -> Dataset:
-    """Drop pull requests (unless learnt from), process labels, unlabelled issues and repeated texts.
+def prepare(issues: Iterable[Issue], config: Config, voices: Voices | None = None) -> Dataset:
+    """Keep what people said: drop pull requests (unless learnt from), process labels, and repeated texts.
 
-    Of issues with the same rendered text the newest stays: its labels are what maintainers would say today.
-    Raises DataError where no labelled issue is left.
+    `voices` tell people from bots where the issues have a history. An issue on which people only took labels away
+    stays, without labels: it is a neighbour that speaks against them. One with labels that bots set and nobody
+    judged goes: which labels it lacks is not known. Of issues with the same rendered text the newest stays: its
+    labels are what maintainers would say today. Raises DataError where no labelled issue is left.
     """
+    voices = voices or Voices.of(config)
+    known = with_present_names([i for i in issues if config.learn.pull_requests or not i.is_pull_request])
+    process = process_by_evidence(known, voices)
     dropped: Counter[str] = Counter()
     by_text: dict[str, Issue] = {}
-    for issue in sorted(issues, key=_age):
-        if issue.is_pull_request and not config.learn.pull_requests:
-            dropped["pull requests"] += 1
-            continue
-        labels = tuple(sorted(name for name in issue.labels if not matches(name, config.learn.ignore)))
-        if not labels:
+    for issue in sorted(known, key=_age):
+        said = judged(issue, voices)
+        labels = _learnable(said.positive, config, process)
+        if {"bot", "me"} & set(said.unjudged.values()):
+            dropped["with a bot's label that nobody judged"] += 1
+        elif not labels and not _learnable(said.negative, config, process):
             dropped["without a label to learn"] += 1
-            continue
-        if by_text.pop(issue.digest, None) is not None:
-            dropped["repeated texts"] += 1
-        by_text[issue.digest] = dataclasses.replace(issue, labels=labels)
-    kept = list(by_text.values())
-    if not kept:
+        else:
+            dropped["repeated texts"] += by_text.pop(issue.digest, None) is not None
+            by_text[issue.digest] = replace(issue, labels=labels)
+    names = sorted({name for issue in by_text.values() for name in issue.labels})
+    if not names:
         raise DataError(
             "no labelled issue is left to learn from",
-            likely="the issues carry no labels, or all of them match `learn.ignore`",
-            next_step="label some issues first, or describe labels in the configuration and go without a bundle",
+            likely="the issues carry no labels that people set, or all of them match `learn.ignore`",
+            next_step="label some issues first, or describe labels in the configuration and do without a bundle",
         )
-    names = sorted({name for issue in kept for name in issue.labels})
+    kept = list(by_text.values())
     at = {name: j for j, name in enumerate(names)}
     targets = np.zeros((len(kept), len(names)), dtype=bool)
     for i, issue in enumerate(kept):
         targets[i, [at[name] for name in issue.labels]] = True
-    return Dataset(kept, names, targets, dict(dropped))
+    return Dataset(kept, names, targets, {why: n for why, n in dropped.items() if n}, process)
+
+
+def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:
+    return tuple(sorted(n for n in names if n not in process and not matches(n, config.learn.ignore)))
 
 
 def _age(issue: Issue) -> tuple[datetime, str, int]:

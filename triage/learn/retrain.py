@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from triage import __version__
 from triage.bundle.bundle import Bundle, Manifest, Rows
 from triage.config import Config
 from triage.issue import Issue
-from triage.learn.dataset import Dataset, prepare
+from triage.learn.dataset import Dataset
+from triage.learn.gate import recipe
 from triage.learn.split import split
 from triage.learn.study import Engines, Study
 from triage.learn.tune import sweep
@@ -28,28 +29,15 @@ class Learnt:
     study: Study
     tried: dict[str, float]
 
-    @property
-    def data(self) -> Dataset:
-        return self.study.data
 
+@dataclass(frozen=True)
+class Occasion:
+    """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data)."""
 
-def retrain(
-    issues: Iterable[Issue],
-    config: Config,
-    engines: Engines,
-    *,
-    now: str,
-    kind: str | None = None,
-    adapt: str = "auto",
-) -> Learnt:
-    """Learn a bundle; `now` (ISO 8601) becomes its date, `kind` is the split ("time", "stratified", None: by data).
-
-    Raises DataError where nothing is left to learn from.
-    """
-    data = prepare(issues, config)
-    progress = engines.progress(len(data)) if engines.progress else None
-    vectors = engines.encoder.encode([issue.text for issue in data.issues], progress=progress)
-    return learn(data, vectors, config, engines, now=now, kind=kind, adapt=adapt)
+    now: str
+    kind: str | None = None
+    adapt: str = "auto"
+    bots: tuple[str, ...] = ()
 
 
 def learn(
@@ -57,17 +45,15 @@ def learn(
     vectors: Floats,
     config: Config,
     engines: Engines,
-    *,
-    now: str,
-    kind: str | None,
-    adapt: str,
+    occasion: Occasion,
+    unlabelled: Sequence[Issue] = (),
 ) -> Learnt:
-    """The bundle of embedded issues, `vectors` [n, d] in the order of `data`."""
-    windows = split(data, kind)
-    names = ("none", "head") if adapt == "auto" else (adapt,)
-    studies = [Study(data, vectors, windows, config, engines, name) for name in names]
+    """The bundle of embedded issues, `vectors` [n, d] in the order of `data`; see `Study` for the rest."""
+    windows = split(data, occasion.kind)
+    names = ("none", "head") if occasion.adapt == "auto" else (occasion.adapt,)
+    studies = [Study(data, vectors, windows, config, engines, name, unlabelled) for name in names]
     study, tried = best(studies)
-    return Learnt(assemble(study, now), study, tried)
+    return Learnt(assemble(study, occasion), study, tried)
 
 
 def best(studies: Sequence[Study]) -> tuple[Study, dict[str, float]]:
@@ -81,19 +67,21 @@ def best(studies: Sequence[Study]) -> tuple[Study, dict[str, float]]:
     return max(studies, key=lambda study: tried[study.adaptation]), tried
 
 
-def assemble(study: Study, now: str) -> Bundle:
+def assemble(study: Study, occasion: Occasion) -> Bundle:
     """The study's rules over an index of all its issues."""
     data, engines = study.data, study.engines
     everything = np.arange(len(data))
     projection, points = study.adapted(everything)
     manifest = Manifest(
-        created_at=now,
+        created_at=occasion.now,
         triage_version=__version__,
         encoder=engines.encoder.name,
         encoder_digest=engines.encoder.digest,
         zero_shot=engines.zero_shot.name,
         adaptation=study.adaptation,
         head=projection.settings() if projection else {},
+        recipe=recipe(study.config, study.adaptation),
+        bots=occasion.bots,
         issues=len(data),
         sources=tuple(sorted({issue.repo for issue in data.issues})),
         split=study.split.describe(data)

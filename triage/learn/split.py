@@ -71,7 +71,14 @@ def split(data: Dataset, kind: str | None) -> Split:
             likely="the file was written without dates",
             next_step="add the dates, or pass --split stratified",
         )
-    return _by_time(len(data)) if kind == "time" else _stratified(data.targets)
+    whole = _by_time(len(data)) if kind == "time" else _stratified(data.targets)
+    labelled: Mask = np.asarray(data.targets.any(axis=1))
+
+    def judged(fold: Fold) -> Fold:
+        # What an issue without labels should get is not known: it is a neighbour only.
+        return Fold(fold.known, fold.query[labelled[fold.query]])
+
+    return Split(whole.kind, tuple(map(judged, whole.tune)), judged(whole.test))
 
 
 def _by_time(n: int) -> Split:

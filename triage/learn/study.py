@@ -18,6 +18,7 @@ from triage.engine.encoder import Encoder
 from triage.engine.index import Index
 from triage.engine.zeroshot import LabelText, ZeroShot
 from triage.evaluate.metrics import summary
+from triage.issue import Issue
 from triage.learn.adapt import ADAPTATIONS
 from triage.learn.dataset import Dataset
 from triage.learn.split import Fold, Split
@@ -53,7 +54,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Study:
-    """Embedded issues, their windows and one recipe; `vectors` [n, d] are the encoder's, in the order of `data`."""
+    """Embedded issues, their windows and one recipe; `vectors` [n, d] are the encoder's, in the order of `data`.
+
+    `unlabelled` are some newer issues without labels: how many would get one is counted.
+    """
 
     data: Dataset
     vectors: Floats
@@ -61,6 +65,7 @@ class Study:
     config: Config
     engines: Engines
     adaptation: str
+    unlabelled: Sequence[Issue] = ()
 
     @cached_property
     def enough(self) -> bool:
@@ -144,6 +149,16 @@ class Study:
             scores=np.array(scores, dtype=float).reshape(shape),
         )
 
+    @cached_property
+    def added_on_unlabelled(self) -> float:
+        """The share of the given unlabelled issues that would get a label."""
+        if not self.unlabelled:
+            return 0.0
+        model = self.model(self.split.test.known, self.rules)
+        found = model.evidence(self.unlabelled)
+        decided = [judge(evidence, self.rules, self.policy, bundle="") for evidence in found]
+        return sum(not decision.abstained for decision in decided) / len(decided)
+
     def decisions(self, fold: Fold) -> list[Decision]:
         """What `judge` makes of the fold's queries, each as if it had just come in."""
         model = self.model(fold.known, self.rules)
@@ -199,7 +214,7 @@ class Study:
         return Trial(
             raw=zero_shot.raw(texts, self.vectors[asked], labels, self.vectors.mean(axis=0)),
             truth=self.data.targets[asked][:, columns],
-            rare=np.array([name not in window.names for name in names]),
+            rare=np.array([name not in window.names for name in names], dtype=bool),
             rarity=np.array([rarity(rules, name) for name in names]),
             elected=elected[:, window.settable],
             voted_truth=window.truth[newest][:, window.settable],

@@ -2,6 +2,7 @@
 
     refs/triage/active   the commit of the bundle in use; its ancestors are the bundles before it
     refs/triage/staged   the commit of a candidate that did not become active
+    refs/triage/embeddings   vectors of texts embedded before, for retraining alone
 
 A bundle is a commit: the tree holds its files, unchanged ones shared with the bundle before, and the message is
 its name and its manifest. Making a bundle active is a fast-forward, the compare-and-swap that keeps two
@@ -15,14 +16,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
-from triage.bundle.store import NAME, ROLES
+from triage.bundle.store import KEPT, NAME, ROLES
 from triage.decide.policy import matches
 from triage.errors import BundleError
 from triage.world.git_data import Commit, GitData, RefRefused
 
 SPACES = ("refs/triage", "refs/heads/triage")
-# How many bundles are kept, the active one included.
-KEPT = 10
 SUBJECT = "triage bundle "
 
 
@@ -86,6 +85,19 @@ class GitStore:
             sha = self._git.create_commit(commit.message, commit.tree, [current])
         self._point(ref, current, sha, force=False)
         self._prune(ref, sha)
+
+    def keep(self, title: str, data: bytes) -> None:
+        """Keep a file under a ref of its own, without history."""
+        tree = self._git.create_tree([(title, self._git.create_blob(data))])
+        sha = self._git.create_commit(f"triage {title}", tree, [])
+        ref, current = self._head(title)
+        self._point(ref, current, sha, force=True)
+
+    def kept(self, title: str) -> bytes | None:
+        sha = self._head(title)[1]
+        if sha is None:
+            return None
+        return self._git.get_blob(dict(self._git.get_tree(self._git.get_commit(sha).tree))[title])
 
     def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
         if current is not None:

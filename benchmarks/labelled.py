@@ -1,0 +1,58 @@
+"""What the benchmarks share: labelled issues of a file, and their vectors, kept between runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.config import PEOPLE_ONLY, PROCESS, Config
+from triage.decide.policy import matches
+from triage.engine.encoder import Encoder
+from triage.issue import Issue
+from triage.learn.dataset import Dataset, prepare
+from triage.world.issue_file import read_issues
+
+Floats = npt.NDArray[np.float32]
+
+
+def labelled(path: Path, least: int) -> Dataset:
+    """The issues of a file that carry a label with at least `least` uses, and only such labels.
+
+    Pull requests, repeated texts, process labels and labels that only people set are dropped first.
+    """
+    issues = [issue for issue in read_issues(path) if not issue.is_pull_request]
+    uses = Counter(label for issue in issues for label in issue.labels)
+    unwanted = (*PROCESS, *PEOPLE_ONLY)
+    kept = {name for name, count in uses.items() if count >= least and not matches(name, unwanted)}
+    return prepare(
+        (dataclasses.replace(i, labels=tuple(n for n in i.labels if n in kept)) for i in issues), Config()
+    )
+
+
+def embedded(encoder: Encoder, issues: Sequence[Issue], cache: Path | None) -> Floats:
+    """The vectors [n, d] of the issues; the folder `cache` keeps them by the digests of the texts."""
+    file = cache / f"vectors-{encoder.digest[:16]}.npz" if cache else None
+    known: dict[str, Floats] = {}
+    if file and file.is_file():
+        with np.load(file, allow_pickle=False) as kept:
+            known = dict(zip(kept["digests"].tolist(), kept["vectors"], strict=True))
+    missing = {issue.digest: issue.text for issue in issues if issue.digest not in known}
+    known.update(zip(missing, encoder.encode(list(missing.values())), strict=True))
+    if file and missing:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, digests=np.array(list(known)), vectors=np.array(list(known.values())))
+    return np.array([known[issue.digest] for issue in issues], dtype=np.float32)
+
+
+def described(data: Dataset) -> str:
+    """The data by repository and dates, as the tables name it."""
+    repos = sorted({issue.repo for issue in data.issues})
+    where = repos[0] if len(repos) == 1 else f"{len(repos)} repositories"
+    if not data.dated:
+        return f"{where}, no dates"
+    return f"{where}, {data.issues[0].created_at:%Y-%m} to {data.issues[-1].created_at:%Y-%m}"

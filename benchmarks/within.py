@@ -1,0 +1,98 @@
+"""Macro-F1 within each repository, for issues that carry exactly one label: part of `quality.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from baselines import METHODS, Material, Method, answer
+from sklearn.model_selection import StratifiedKFold
+
+from triage.config import Config, Labels
+from triage.evaluate.metrics import macro_f1
+from triage.learn.dataset import Dataset
+from triage.learn.split import Fold, Split, stratify
+from triage.learn.study import Engines, Study
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+FOLDS, SEED = 5, 0
+SERVED, THRESHOLDS, BEST = "served", "thresholds", "best label"
+# Predictions for a test window by the way of choosing; all [n, L].
+Ways = Mapping[str, Mask]
+
+
+def windows_of(targets: Mask) -> list[Split]:
+    """Five stratified folds; of what is known in each, four stratified parts are tuned on in turn."""
+    splits = []
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
+    for known, query in folds.split(targets, targets.argmax(axis=1)):
+        parts = [known[part] for part in stratify(targets[known], [1 / 4] * 4, seed=SEED)]
+        tune = tuple(Fold(np.setdiff1d(known, part), part) for part in parts)
+        splits.append(Split("stratified", tune, Fold(known, query)))
+    return splits
+
+
+def baseline(method: Method, material: Material, windows: Split) -> Ways:
+    """A simple method: every label over its threshold, the best one of these, the best one whatever its score."""
+    found = answer(method, material, windows)
+    best = first(found.scores)
+    return {SERVED: found.predicted & best, THRESHOLDS: found.predicted, BEST: best}
+
+
+def product(adaptation: str, engines: Engines) -> Callable[[Material, Split], Ways]:
+    """The product with its labels as an exclusive group, and without."""
+
+    def ways(material: Material, windows: Split) -> Ways:
+        group = Config(labels=Labels(exclusive=(tuple(material.data.names),)))
+        alone, together = (
+            Study(material.data, material.vectors, windows, config, engines, adaptation).verdict
+            for config in (group, Config())
+        )
+        return {SERVED: alone.predicted, THRESHOLDS: together.predicted, BEST: first(alone.scores)}
+
+    return ways
+
+
+def first(scores: Array) -> Mask:
+    """The best label of each row alone; of equal ones the first."""
+    best: Mask = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+    return best
+
+
+def within_repositories(material: Material, engines: Engines, adapt: Sequence[str]) -> str:
+    """The table, as Markdown: one row for each method and way of choosing."""
+    repos = sorted({issue.repo for issue in material.data.issues})
+    parts = [_only(material, repo) for repo in repos]
+    lines = [
+        f"\nMacro-F1 within each repository, stratified {FOLDS}-fold cross-validation (seed {SEED}), of {SERVED!r}: "
+        f"an exclusive group, so at most one label; {THRESHOLDS!r}: every label elected; {BEST!r}: exactly one:\n",
+        f"| method | chosen | {' | '.join(repos)} | mean |",
+        "|---|---|" + "---|" * (len(repos) + 1),
+    ]
+    methods = {
+        **{name: lambda m, w, method=method: baseline(method, m, w) for name, method in METHODS.items()},
+        **{f"**triage, `--adapt {adaptation}`**": product(adaptation, engines) for adaptation in adapt},
+    }
+    for name, ways in methods.items():
+        by_repo = [_macro(ways, part) for part in parts]
+        for way in (SERVED, THRESHOLDS, BEST):
+            f1 = [scores[way] for scores in by_repo]
+            lines.append(f"| {name} | {way} | {' | '.join(f'{x:.3f}' for x in (*f1, np.mean(f1)))} |")
+    return "\n".join(lines)
+
+
+def _macro(ways: Callable[[Material, Split], Ways], material: Material) -> dict[str, float]:
+    """Macro-F1 by way of choosing, over the queries of all folds together."""
+    splits = windows_of(material.data.targets)
+    found = [ways(material, windows) for windows in splits]
+    truth = np.concatenate([material.data.targets[windows.test.query] for windows in splits])
+    return {way: macro_f1(truth, np.concatenate([each[way] for each in found])) for way in found[0]}
+
+
+def _only(material: Material, repo: str) -> Material:
+    data = material.data
+    rows = [i for i, issue in enumerate(data.issues) if issue.repo == repo]
+    part = Dataset([data.issues[i] for i in rows], data.names, data.targets[rows], {})
+    return Material(part, material.vectors[rows])

@@ -1,0 +1,115 @@
+"""Writes docs/config.md and docs/cli.md out of the program itself: `python docs/make_reference.py`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from triage import errors
+from triage.cli import COMMANDS, parser
+from triage.commands.reference import inline, sections
+
+DOCS = Path(__file__).parent
+
+CONFIG_HEAD = """\
+# The configuration
+
+`.github/triage.yml` on the default branch, read through the API. Every key is optional: without the file, the
+defaults below hold. `triage init` writes one with every key and its meaning; `triage check` says what is wrong
+with one. An unknown key is refused, so that a typing mistake does not go unnoticed.
+
+A pattern holds `*` for any text and `?` for any character; case does not matter, brackets mean themselves.
+"""
+
+CLI_HEAD = """\
+# The command line
+
+`triage COMMAND --help` says the same. Commands that reach GitHub take their token from `GITHUB_TOKEN` and the
+addresses from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, as the runner sets them.
+"""
+
+CODES = {
+    0: "done",
+    1: "a defect of triage",
+    130: "interrupted (Ctrl-C); run the same command again",
+}
+
+
+def config_page() -> str:
+    """docs/config.md."""
+    lines = [CONFIG_HEAD]
+    for name, doc, keys in sections():
+        lines += [f"## `{name}`", "", doc, "", "| key | default | |", "|---|---|---|"]
+        for key in keys:
+            bounds = f" Takes {key.bounds}." if key.bounds else ""
+            lines.append(
+                f"| `{key.name}` | {_code(inline(key.default))} | {key.doc.replace('|', '&#124;')}{bounds} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def cli_page() -> str:
+    """docs/cli.md."""
+    lines = [CLI_HEAD]
+    commands = _children(parser())
+    for name, command in commands.items():
+        lines += [f"## `triage {name}`", "", f"{COMMANDS[name][1].capitalize()}.", ""]
+        if command.epilog:
+            lines += [command.epilog, ""]
+        lines += _options(command)
+        for action, inner in _children(command).items():
+            lines += [f"### `triage {name} {action}`", "", *_about(command, action), *_options(inner)]
+    lines += ["## Exit codes", "", "| code | |", "|---|---|"]
+    lines += [f"| {code} | {words} |" for code, words in sorted(exit_codes().items())]
+    return "\n".join([*lines, ""])
+
+
+def exit_codes() -> dict[int, str]:
+    """What each exit code says, out of the tree of errors."""
+    tree = (errors.__doc__ or "").splitlines()
+    found = {
+        int(words[2]): " ".join(words[3:])
+        for line in tree
+        if len(words := line.split()) > 3 and words[2].isdecimal()
+    }
+    return CODES | found
+
+
+def _children(command: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    groups = [a for a in command._actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001 - no public way
+    return dict(groups[0].choices) if groups else {}
+
+
+def _about(command: argparse.ArgumentParser, action: str) -> Iterator[str]:
+    for group in command._actions:  # noqa: SLF001 - as above
+        if isinstance(group, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            for choice in group._choices_actions:  # noqa: SLF001 - as above
+                if choice.dest == action and choice.help:
+                    yield from (f"{choice.help[:1].upper()}{choice.help[1:]}.", "")
+
+
+def _options(command: argparse.ArgumentParser) -> Iterator[str]:
+    shown = [a for a in command._actions if a.help and not isinstance(a, argparse._HelpAction)]  # noqa: SLF001
+    shown = [a for a in shown if not isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001 - as above
+    if shown:
+        yield from ("| | |", "|---|---|")
+    for action in shown:
+        spelt = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest.upper()}`"
+        choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
+        help_text = str(action.help) % {"default": action.default, "prog": command.prog}
+        yield f"| {spelt} | {help_text.replace('|', '&#124;')}{choices} |"
+    if shown:
+        yield ""
+
+
+def _code(text: str) -> str:
+    return "`` " + text + " ``" if "`" in text else f"`{text}`"
+
+
+PAGES = {"config.md": config_page, "cli.md": cli_page}
+
+if __name__ == "__main__":
+    for page, write in PAGES.items():
+        (DOCS / page).write_text(write(), "utf-8")

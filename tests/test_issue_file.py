@@ -1,0 +1,183 @@
+"""Files of issues: read whole or refused, with the broken line named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triage.errors import DataError
+from triage.issue import Issue, LabelEvent, from_row, to_row
+from triage.world.issue_file import iter_issues, read_issues
+
+ROW: dict[str, object] = {"number": 7, "title": "T", "body": "B", "labels": ["bug"]}
+NAME = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+MOMENT = st.datetimes(datetime(1980, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)).map(
+    lambda at: at.replace(microsecond=0)
+)
+EVENT = st.builds(LabelEvent, NAME, st.booleans(), NAME, st.booleans(), MOMENT)
+ISSUE = st.builds(
+    Issue,
+    repo=NAME,
+    number=st.integers(1, 2**63 - 1),
+    title=st.text(),
+    body=st.text(),
+    created_at=st.none() | MOMENT,
+    is_pull_request=st.booleans(),
+    author=st.text(),
+    labels=st.lists(NAME, unique=True, max_size=4).map(tuple),
+    events=st.none() | st.lists(EVENT, max_size=3).map(tuple),
+)
+
+
+def written(path: Path, *rows: object) -> Path:
+    """A file of these rows as JSON, or as they are where they are bytes."""
+    lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+@given(ISSUE)
+def test_a_row_is_read_back_as_the_same_issue(issue: Issue) -> None:
+    """Writing an issue as a row of JSON and reading it gives an equal issue."""
+    assert from_row(json.loads(json.dumps(to_row(issue))), where="here") == issue
+
+
+def test_the_required_fields_are_enough(tmp_path: Path) -> None:
+    """Number, title, body and labels make an issue; the repository is the one given for such rows."""
+    path = written(tmp_path / "f", ROW, {**ROW, "number": 8, "repo": "a/b", "body": None})
+    assert read_issues(path, repo="o/r") == [
+        Issue("o/r", 7, "T", "B", labels=("bug",)),
+        Issue("a/b", 8, "T", "", labels=("bug",)),
+    ]
+
+
+def test_times_are_read_in_utc() -> None:
+    """A date without a zone is in UTC, and one with a zone is brought there."""
+    east = datetime(2024, 1, 1, 12, tzinfo=timezone(timedelta(hours=2))).isoformat()
+    for text in (east, "2024-01-01T10:00:00", "2024-01-01T10:00:00Z"):
+        issue = from_row({**ROW, "created_at": text}, where="here")
+        assert issue.created_at == datetime(2024, 1, 1, 10, tzinfo=UTC)
+
+
+def test_the_last_row_of_an_issue_counts_and_labels_count_once(tmp_path: Path) -> None:
+    """A later row of the same issue replaces the earlier one; a label named twice is one."""
+    path = written(tmp_path / "f", ROW, {**ROW, "title": "New", "labels": ["a", "b", "a"]})
+    assert read_issues(path) == [Issue("", 7, "New", "B", labels=("a", "b"))]
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"number": 0}, "`number` should be a positive whole number, found 0"),
+        ({"number": "7"}, "`number` should be a positive whole number, found a string"),
+        ({"number": True}, "`number` should be a positive whole number, found true or false"),
+        ({"number": 2**63}, "`number` should be a positive whole number, found 9223372036854775808"),
+        ({"title": None}, "`title` should be a string, found null"),
+        ({"body": 3}, "`body` should be a string, found 3"),
+        ({"labels": "bug"}, "`labels` should be a list of label names, found a string"),
+        ({"labels": ["a", ""]}, "`labels[1]` should be a label's name, found ''"),
+        ({"labels": [{"name": "bug"}]}, "`labels[0]` should be a label's name, found {'name': 'bug'}"),
+        ({"labels": ["\ud800"]}, "`labels[0]` should be a label's name, found '\\ud800'"),
+        ({"repo": "o/\ud800"}, "`repo` should be a name that UTF-8 can carry, found a string"),
+        ({"repo": 1}, "`repo` should be a string, found 1"),
+        ({"created_at": "yesterday"}, "`created_at` should be a date in ISO 8601, found a string"),
+        (
+            {"created_at": "0001-01-01T00:00+10:00"},
+            "`created_at` should be a date in ISO 8601, found a string",
+        ),
+        ({"is_pull_request": "no"}, "`is_pull_request` should be a bool, found a string"),
+        ({"label_events": {}}, "`label_events` should be a list of events, found an object"),
+        ({"label_events": [[]]}, "label_events[0]: expected a JSON object, found a list"),
+        (
+            {"label_events": [{"action": "moved", "created_at": "2024-01-01"}]},
+            'label_events[0]: `action` should be "labeled" or "unlabeled", found a string',
+        ),
+        (
+            {"label_events": [{"action": "labeled"}]},
+            "label_events[0]: `created_at` should be a date in ISO 8601, found nothing",
+        ),
+    ],
+)
+def test_a_broken_field_is_named(change: dict[str, object], wrong: str) -> None:
+    """A row with a field of another kind is refused with the place, the field and what was found."""
+    with pytest.raises(DataError) as refused:
+        from_row({**ROW, **change}, where="f, line 2")
+    assert refused.value.what == f"f, line 2: {wrong}"
+
+
+@pytest.mark.parametrize("name", ["number", "title", "body", "labels"])
+def test_a_missing_field_is_named(name: str) -> None:
+    """Each of the four required fields is missed by name."""
+    with pytest.raises(DataError) as refused:
+        from_row({key: value for key, value in ROW.items() if key != name}, where="f, line 2")
+    assert refused.value.what.startswith(f"f, line 2: `{name}` should be ")
+    assert refused.value.what.endswith(", found nothing")
+
+
+@pytest.mark.parametrize(
+    ("bad", "wrong"),
+    [
+        (b'{"number": 1,', "not valid JSON (Expecting property name enclosed in double quotes"),
+        (b"\xff\xfe\x00", "not valid JSON ("),
+        (b"[" * 100_000, "not valid JSON (maximum recursion depth exceeded"),
+        (b"[]", "expected a JSON object, found a list"),
+        (b"null", "expected a JSON object, found null"),
+    ],
+)
+def test_a_broken_line_refuses_the_file(tmp_path: Path, bad: bytes, wrong: str) -> None:
+    """One broken line, empty lines counted, refuses the whole file; with skip_bad it alone is left out, and said."""
+    path = written(tmp_path / "f", ROW, b"", bad, {**ROW, "number": 8})
+    with pytest.raises(DataError) as refused:
+        read_issues(path)
+    assert refused.value.what.startswith(f"{path}, line 3: {wrong}")
+    assert refused.value.next_step == "mend the named line, or pass --skip-bad to leave broken rows out"
+    said: list[str] = []
+    assert [issue.number for issue in read_issues(path, skip_bad=True, warn=said.append)] == [7, 8]
+    assert said == [f"left out: {refused.value.what}"]
+
+
+def test_gzip_is_read_whatever_the_name(tmp_path: Path) -> None:
+    """A compressed file is known by its content and gives the same issues."""
+    rows = [{**ROW, "number": n} for n in range(1, 50)]
+    plain = written(tmp_path / "plain.gz", *rows)
+    (tmp_path / "zipped").write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_issues(plain) == read_issues(tmp_path / "zipped")
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+@pytest.mark.parametrize("spoil", [lambda data: data[: len(data) // 2], lambda data: data[:50] + b"\0" * 50])
+def test_a_spoilt_gzip_is_refused(tmp_path: Path, spoil: object, skip_bad: bool) -> None:
+    """A gzip file cut short or overwritten is refused as a whole, whatever was readable before."""
+    rows = "".join(json.dumps({**ROW, "title": str(n) * 50, "number": n}) + "\n" for n in range(1, 999))
+    path = tmp_path / "f.gz"
+    assert callable(spoil)
+    path.write_bytes(spoil(gzip.compress(rows.encode())))
+    with pytest.raises(DataError) as refused:
+        read_issues(path, skip_bad=skip_bad)
+    assert refused.value.what.startswith(f"{path}: cannot be read (")
+    assert refused.value.likely == "the path is wrong, or the file was cut short"
+
+
+def test_files_without_issues_are_refused(tmp_path: Path) -> None:
+    """An empty file, a missing one and a folder each say so."""
+    with pytest.raises(DataError) as refused:
+        read_issues(written(tmp_path / "empty", b"", b" "))
+    assert refused.value.what == f"{tmp_path / 'empty'}: holds no issue"
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError) as refused:
+            read_issues(path)
+        assert refused.value.what.startswith(f"{path}: cannot be read (")
+
+
+def test_issues_come_one_at_a_time(tmp_path: Path) -> None:
+    """The first issues are there before a broken line further down is met."""
+    rows = iter_issues(written(tmp_path / "f", ROW, b"{"))
+    assert next(rows).number == 7
+    with pytest.raises(DataError):
+        next(rows)

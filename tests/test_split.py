@@ -1,0 +1,160 @@
+"""Windows to learn from, tune on and judge on: by time, or with every label's share kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triage.config import Config, from_dict
+from triage.errors import DataError
+from triage.issue import Issue
+from triage.learn.dataset import Dataset, Mask, prepare
+from triage.learn.split import FOLDS, Split, split, stratify
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def issue(number: int, *labels: str, day: int | None = 0, title: str = "") -> Issue:
+    """An issue with a text of its own unless a title is given."""
+    at = None if day is None else START + timedelta(days=day)
+    return Issue("o/r", number, title or f"title {number}", created_at=at, labels=labels or ("bug",))
+
+
+def dataset(days: list[int] | list[None]) -> Dataset:
+    """Prepared issues, one for each day."""
+    return prepare([issue(n, day=day) for n, day in enumerate(days, start=1)], Config())
+
+
+def covered(windows: Split) -> list[int]:
+    """The rows of every query, in order."""
+    return [int(row) for fold in (*windows.tune, windows.test) for row in fold.query]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=120))
+def test_by_time_nothing_is_known_that_is_newer_than_a_query(days: list[int]) -> None:
+    """Whatever the dates, a row to predict is never older than a row it is predicted from, and never one of them."""
+    data = dataset(days)
+    windows = split(data, None)
+    assert windows.kind == "time"
+    for fold in (*windows.tune, windows.test):
+        times = [data.issues[int(i)].created_at or START for i in (*fold.known, *fold.query)]
+        assert times == sorted(times)
+        assert set(fold.known.tolist()).isdisjoint(fold.query.tolist())
+    rows = covered(windows)
+    assert rows == sorted(set(rows))
+    assert windows.test.known.tolist() == list(range(len(data) - len(windows.test.query)))
+
+
+def test_the_windows_by_time_are_described() -> None:
+    """The manifest tells the sizes of the windows and the dates at which they begin."""
+    data = dataset(list(range(50)))
+    assert split(data, "time").describe(data) == {
+        "kind": "time",
+        "seed": "0",
+        "train": "20",
+        "tune": "20",
+        "test": "10",
+        "tune_from": "2024-01-21 00:00:00+00:00",
+        "test_from": "2024-02-10 00:00:00+00:00",
+    }
+
+
+def test_rows_without_dates_are_split_by_labels() -> None:
+    """Where a date is missing the split is stratified, and says so; every row is judged on or tuned on once."""
+    data = dataset([None] * 50)
+    windows = split(data, None)
+    assert windows.describe(data) == {
+        "kind": "stratified",
+        "seed": "0",
+        "train": "0",
+        "tune": "40",
+        "test": "10",
+    }
+    assert sorted(covered(windows)) == list(range(50))
+    for fold in windows.tune:
+        assert set(fold.known.tolist()).isdisjoint([*fold.query.tolist(), *windows.test.query.tolist()])
+
+
+def test_a_split_by_time_needs_dates() -> None:
+    """Asked to split by time, rows without dates are refused rather than put in some order."""
+    data = prepare([issue(1), issue(2, day=None), issue(3, day=None)], Config())
+    with pytest.raises(DataError) as refused:
+        split(data, "time")
+    assert str(refused.value).split("\n") == [
+        "2 of 3 issues have no `created_at`, so they cannot be split by time",
+        "  likely cause: the file was written without dates",
+        "  next step: add the dates, or pass --split stratified",
+    ]
+
+
+def targets(rows: int, labels: int, seed: int) -> Mask:
+    """Random labels, each half as frequent as the one before."""
+    rng = np.random.default_rng(seed)
+    return rng.random((rows, labels)) < 0.5 ** np.arange(1, labels + 1)
+
+
+@given(st.integers(0, 60), st.integers(1, 5), st.integers(0, 1000))
+def test_stratified_parts_share_out_all_rows(rows: int, labels: int, seed: int) -> None:
+    """The parts are disjoint, cover every row, have about their share of rows, and are the same every time."""
+    truth = targets(rows, labels, seed)
+    parts = stratify(truth, [0.5, 0.3, 0.2], seed=1)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(rows))
+    again = stratify(truth, [0.5, 0.3, 0.2], seed=1)
+    assert all((a == b).all() for a, b in zip(parts, again, strict=True))
+
+
+def unevenness(truth: Mask, parts: list[np.ndarray[tuple[int], np.dtype[np.int64]]]) -> float:
+    """How far the labels' shares lie from equal ones, in parts of each label."""
+    shares = np.array([truth[part].sum(axis=0) for part in parts]) / truth.sum(axis=0)
+    return float(np.abs(shares - 1 / len(parts)).mean())
+
+
+def test_stratified_parts_keep_every_labels_share() -> None:
+    """Labels, rare ones above all, are shared out more evenly than by chance, under any seed tried."""
+    for seed in range(10):
+        truth = targets(400, 6, seed)
+        truth[:10, 5] = True
+        rows = np.random.default_rng(seed).permutation(len(truth))
+        at_random = unevenness(truth, np.array_split(rows, FOLDS))
+        stratified = unevenness(truth, stratify(truth, [1 / FOLDS] * FOLDS, seed=seed))
+        assert stratified < at_random / 3
+
+
+@pytest.mark.parametrize("day", [0, None])
+def test_one_issue_is_enough_to_be_split(day: int | None) -> None:
+    """With a single row there is nothing to tune on, and still a split."""
+    windows = split(prepare([issue(1, day=day)], Config()), None)
+    assert sum(len(fold.query) for fold in windows.tune) + len(windows.test.query) == 1
+
+
+def test_what_is_learnt_from_is_filtered_and_ordered() -> None:
+    """Pull requests, process labels and unlabelled issues go; of equal texts the newest stays; oldest first."""
+    pull = Issue("o/r", 9, "pull", created_at=START, labels=("bug",), is_pull_request=True)
+    data = prepare(
+        [
+            issue(1, "web", "bug", "stale", day=5),
+            issue(2, "stale", day=1),
+            issue(3, "old", day=2, title="same"),
+            issue(4, "new", day=9, title="same"),
+            issue(5, "cli", day=3),
+            pull,
+        ],
+        Config(),
+    )
+    assert [(i.number, i.labels) for i in data.issues] == [(5, ("cli",)), (1, ("bug", "web")), (4, ("new",))]
+    assert list(data.names) == ["bug", "cli", "new", "web"]
+    assert data.targets.tolist() == [[0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]]
+    assert data.dropped == {"pull requests": 1, "without a label to learn": 1, "repeated texts": 1}
+    with_pulls = prepare([pull], from_dict({"learn": {"pull_requests": True}}))
+    assert with_pulls.keys([0]) == [("o/r", 9)]
+
+
+def test_nothing_left_to_learn_from_is_refused() -> None:
+    """Without one labelled issue there is no data set."""
+    with pytest.raises(DataError) as refused:
+        prepare([issue(1, "stale")], Config())
+    assert refused.value.what == "no labelled issue is left to learn from"

@@ -1,0 +1,133 @@
+"""`triage bundle`: look at the bundles of a store, and choose the active one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from triage.commands.opening import open_store
+from triage.config import Config
+from triage.errors import BundleError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, act, help_line in (
+        ("list", _list, "list the bundles, newest first"),
+        ("show", _show, "print a bundle's manifest and rules"),
+        ("verify", _verify, "check every file of every bundle"),
+        ("promote", _promote, "make the staged bundle, or the one named, active"),
+        ("rollback", _rollback, "make the bundle before the active one active again"),
+        ("publish", _publish, "copy what another store holds as active or staged into this one"),
+    ):
+        action = actions.add_parser(name, help=help_line, description=help_line.capitalize() + ".")
+        action.add_argument("--store", required=True, help="a directory, or github:OWNER/NAME")
+        action.set_defaults(act=act)
+        if name in {"show", "promote"}:
+            action.add_argument("name", nargs="?", help="a bundle's name")
+        if name == "publish":
+            action.add_argument("--of", required=True, help="the store to copy from")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the action that was chosen; raises TriageError."""
+    code: int = args.act(args)
+    return code
+
+
+def _list(args: argparse.Namespace) -> int:
+    store = open_store(args.store, Config())
+    roles = {store.named(role): role for role in ("staged", "active")}
+    for name in store.names():
+        print(f"{name}  {roles.get(name, '')}".rstrip())
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    store = open_store(args.store, Config())
+    name = args.name or store.named("active")
+    if name is None:
+        raise BundleError(
+            f"{args.store} has no active bundle",
+            likely="nothing was learnt yet",
+            next_step="run `triage retrain`",
+        )
+    bundle = store.load(name)
+    shown = {"name": name, "manifest": asdict(bundle.manifest), "rules": asdict(bundle.rules)}
+    print(json.dumps(shown, ensure_ascii=False, indent=2))
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    store = open_store(args.store, Config())
+    failures: list[BundleError] = []
+    for name in store.names():
+        try:
+            store.load(name)
+            print(f"✓ {name}")
+        except BundleError as error:
+            failures.append(error)
+            print(f"✗ {name}: {error.what}")
+    if failures:
+        raise BundleError(f"{len(failures)} of {len(store.names())} bundles are damaged")
+    return 0
+
+
+def _promote(args: argparse.Namespace) -> int:
+    store = open_store(args.store, Config())
+    name = args.name or store.named("staged")
+    if name is None:
+        raise BundleError(
+            f"{args.store} has no staged bundle",
+            likely="the last candidate passed the gate",
+            next_step="name a bundle; `triage bundle list` shows them",
+        )
+    store.load(name)
+    store.appoint("active", name)
+    if store.named("staged") == name:
+        store.appoint("staged", None)
+    print(f"{name} is active")
+    return 0
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    store = open_store(args.store, Config())
+    active, staged = store.named("active"), store.named("staged")
+    older = [name for name in store.names() if active and name < active and name != staged]
+    for name in older:
+        try:
+            store.load(name)
+        except BundleError as error:
+            print(f"passed over {name}: {error.what}")
+            continue
+        store.appoint("active", name)
+        print(f"{name} is active")
+        return 0
+    raise BundleError(
+        f"{args.store} has no usable bundle before the active one",
+        likely="it was pruned, or there was none",
+        next_step="run `triage retrain`",
+    )
+
+
+def _publish(args: argparse.Namespace) -> int:
+    from triage.learn.vectors import NAME
+
+    there, here = open_store(args.of, Config()), open_store(args.store, Config())
+    done = False
+    for role in ("active", "staged"):
+        name = there.named(role)
+        if name is None or name == here.named(role):
+            continue
+        made = here.save(there.load(name))
+        here.appoint(role, made)
+        print(f"{made} is {role}")
+        done = True
+    held = there.kept(NAME)
+    if held is not None and held != here.kept(NAME):
+        here.keep(NAME, held)
+    if not done:
+        print("nothing new to publish")
+    return 0

@@ -1,0 +1,106 @@
+"""What a retraining did, for the terminal and for the job summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from triage.bundle.bundle import Bundle
+from triage.decide.report import meter
+from triage.decide.summary import escape
+from triage.learn.dataset import Dataset
+from triage.learn.gate import Ruling
+from triage.learn.retrain import Learnt
+
+
+def news(active: Bundle, data: Dataset) -> int:
+    """How many issues the active bundle does not hold with these labels."""
+    held = dict(zip(active.rows.keys, active.rows.labels, strict=True))
+    return sum(held.get(issue.key) != issue.labels for issue in data.issues)
+
+
+def plain(name: str, learnt: Learnt, ruling: Ruling, computed: int) -> str:
+    """For a terminal."""
+    manifest, rules, data = learnt.bundle.manifest, learnt.bundle.rules, learnt.study.data
+    left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
+    tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in learnt.tried.items())
+    split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
+    sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
+    lines = [
+        f"bundle {name} is {'active' if ruling.passed else 'staged: it did not pass the gate'}",
+        f"  learnt from    {manifest.issues} issues of {sources}",
+        f"  left out       {left_out or 'none'}",
+        f"  embedded       {computed} texts, {manifest.issues - computed} from the cache",
+        f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
+        f"  adaptation     {manifest.adaptation}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
+        f"  vote           {rules.k} neighbours, {rules.weighting} weights",
+        f"  split          {split}",
+        *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
+        *(f"  gate           {line}" for line in _gate(ruling)),
+        *(f"  not learnt     {label}: {why}" for label, why in data.process.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _held_out(figures: dict[str, float]) -> Iterator[str]:
+    if figures:
+        yield (
+            f"micro-F1 {figures['micro_f1']:.3f}, macro-F1 {figures['macro_f1']:.3f}, precision "
+            f"{figures['precision']:.3f} at {figures['coverage']:.0%} coverage, {figures['issues']:.0f} issues"
+        )
+
+
+def _gate(ruling: Ruling) -> Iterator[str]:
+    for d in ruling.differences:
+        yield (
+            f"{d.measure} {d.active:.3f} → {d.candidate:.3f} "
+            f"(difference {d.low:+.3f} to {d.high:+.3f}, tolerance {d.tolerance:.2f})"
+        )
+    yield from ruling.notes
+    yield from (f"objection: {objection}" for objection in ruling.objections)
+
+
+def markdown(name: str, learnt: Learnt, ruling: Ruling, active: Bundle | None) -> str:
+    """For the job summary; holds label names and numbers alone."""
+    manifest = learnt.bundle.manifest
+    verdict = "is active" if ruling.passed else "is staged, the active bundle stays"
+    before = active.manifest.issues if active else 0
+    lines = [
+        f"### Bundle <code>{name}</code> {verdict}",
+        "",
+        f"Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
+        f"adaptation {manifest.adaptation}.",
+        "",
+        *(f"- **Objection:** {escape(objection)}" for objection in ruling.objections),
+        *(f"- {escape(note)}" for note in ruling.notes),
+        "",
+        *_differences(ruling),
+        *_labels(learnt, active),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _differences(ruling: Ruling) -> Iterator[str]:
+    if ruling.differences:
+        yield "| on the newest issues | active recipe | candidate | difference | |"
+        yield "|---|---|---|---|---|"
+    for d in ruling.differences:
+        mark = "✓" if d.passed else "✗"
+        yield f"| {d.measure} | {d.active:.3f} | {d.candidate:.3f} | {d.low:+.3f} to {d.high:+.3f} | {mark} |"
+    yield ""
+
+
+def _labels(learnt: Learnt, active: Bundle | None) -> Iterator[str]:
+    had = active.rules.by_name if active else {}
+    yield "| label | examples | set by the vote | precision when tuning |"
+    yield "|---|---|---|---|"
+    for rule in sorted(learnt.bundle.rules.labels, key=lambda rule: -rule.examples):
+        gained = rule.examples - (had[rule.name].examples if rule.name in had else 0)
+        if rule.examples < learnt.bundle.rules.min_examples:
+            how = "by its description alone"
+        elif rule.votes is None:
+            how = "a suggestion: it does not reach the precision target"
+        else:
+            how = f"from {rule.votes:.1f} votes"
+        precision = f"<code>{meter(rule.precision)}</code>" if rule.precision is not None else ""
+        yield f"| {escape(rule.name)} | {rule.examples} ({gained:+d}) | {how} | {precision} |"
+    yield ""

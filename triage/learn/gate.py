@@ -1,0 +1,155 @@
+"""The gate: a candidate becomes active only if its recipe is not worse than that of the active bundle.
+
+Both recipes are fitted without the newest window and judged on it, so that neither profits from having seen it.
+Differences are paired: the same issues are drawn again and again for both (bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.bundle.bundle import Bundle
+from triage.config import Config, Vote
+from triage.evaluate.metrics import macro_f1, micro_f1, precision_recall
+from triage.learn.study import Study, Verdict
+from triage.parse import SchemaError, build
+
+Mask = npt.NDArray[np.bool_]
+
+# How much worse a candidate may be, in F1 or precision; noise of a few hundred issues is of that size.
+TOLERANCE: Mapping[str, float] = {"micro-F1": 0.01, "macro-F1": 0.02, "precision": 0.02}
+MEASURES: Mapping[str, Callable[[Mask, Mask], float]] = {
+    "micro-F1": micro_f1,
+    "macro-F1": macro_f1,
+    "precision": lambda truth, predicted: precision_recall(truth, predicted)[0],
+}
+# How many more unlabelled issues, as a share, a candidate may label.
+ADDED_TOLERANCE = 0.1
+DRAWS, SEED = 1000, 0
+# A loss beyond the tolerance counts when this share of the draws shows a loss; the interval leaves out 5 % each side.
+SURE, TAIL = 0.8, 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure of both; `low` and `high` bound the paired difference, `worse` is how surely it is below 0."""
+
+    measure: str
+    active: float
+    candidate: float
+    low: float
+    high: float
+    worse: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Not worse beyond the tolerance, or that may well be chance."""
+        return self.candidate >= self.active - self.tolerance or self.worse < SURE
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the gate says; `objections` are empty where the candidate passed."""
+
+    differences: tuple[Difference, ...] = ()
+    objections: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.objections
+
+
+def recipe(config: Config, adaptation: str) -> dict[str, object]:
+    """What of the configuration makes a bundle what it is, beside the data and the models."""
+    vote = config.vote
+    return {
+        "adaptation": adaptation,
+        "vote": {name: getattr(vote, name) for name in vote.__dataclass_fields__},
+    }
+
+
+def rule(active: Bundle, candidate: Study, *, exist: Collection[str] | None = None) -> Ruling:
+    """Judge the candidate beside the recipe of the active bundle, on the candidate's own newest window.
+
+    `exist` are the labels that the repository has now (None: unknown): one that was deleted may vanish.
+    """
+    objections = [
+        f"the label {name} has no example left, and had {count}"
+        for name, count in _vanished(active, candidate, exist)
+    ]
+    if not candidate.enough:
+        return Ruling(objections=tuple(objections), notes=("too few issues to compare recipes on",))
+    rival, notes = _rival(active, candidate)
+    differences = compare(rival.verdict, candidate.verdict)
+    objections += [
+        f"{d.measure} would fall from {d.active:.3f} to {d.candidate:.3f} (tolerance {d.tolerance:.2f})"
+        for d in differences
+        if not d.passed
+    ]
+    had, has = rival.added_on_unlabelled, candidate.added_on_unlabelled
+    if has > had + ADDED_TOLERANCE:
+        objections.append(f"{has:.0%} of unlabelled issues would get labels, up from {had:.0%}")
+    return Ruling(differences, tuple(objections), notes)
+
+
+def compare(active: Verdict, candidate: Verdict) -> tuple[Difference, ...]:
+    """Every measure of two verdicts on the same issues and labels, with its bootstrap interval."""
+    rng = np.random.default_rng(SEED)
+    draws = rng.integers(0, len(active.truth), size=(DRAWS, len(active.truth)))
+    found = []
+    for name, measure in MEASURES.items():
+        gaps = [
+            measure(candidate.truth[rows], candidate.predicted[rows])
+            - measure(active.truth[rows], active.predicted[rows])
+            for rows in draws
+        ]
+        low, high = np.quantile(gaps, [TAIL, 1 - TAIL])
+        found.append(
+            Difference(
+                name,
+                measure(active.truth, active.predicted),
+                measure(candidate.truth, candidate.predicted),
+                float(low),
+                float(high),
+                float(np.mean(np.array(gaps) < 0)),
+                TOLERANCE[name],
+            )
+        )
+    return tuple(found)
+
+
+def _rival(active: Bundle, candidate: Study) -> tuple[Study, tuple[str, ...]]:
+    """The active bundle's recipe on the candidate's data."""
+    manifest, notes = active.manifest, []
+    if manifest.encoder_digest != candidate.engines.encoder.digest:
+        notes.append(
+            f"the active bundle's encoder, {manifest.encoder}, is not at hand: its recipe gets the new one"
+        )
+    try:
+        vote = build(Vote, manifest.recipe.get("vote", {}))
+    except SchemaError as error:
+        notes.append(f"the active bundle's recipe cannot be read ({error}): the default stands in for it")
+        vote = Vote()
+    how = str(manifest.recipe.get("adaptation", manifest.adaptation))
+    if how == candidate.adaptation and vote == candidate.config.vote:
+        return candidate, (*notes, "the recipe is the same as that of the active bundle")
+    config = replace(candidate.config, vote=vote)
+    return replace(candidate, config=config, adaptation=how), tuple(notes)
+
+
+def _vanished(active: Bundle, candidate: Study, exist: Collection[str] | None) -> list[tuple[str, int]]:
+    """Labels that the active bundle votes on and the new data does not know, where nothing explains it."""
+    policy, known = candidate.policy, set(candidate.data.names) | set(candidate.data.process)
+    return [
+        (rule.name, rule.examples)
+        for rule in active.rules.voted
+        if rule.name not in known
+        and policy.may_set(rule.name) is None
+        and (exist is None or rule.name in exist)
+    ]
