@@ -21,7 +21,6 @@ RUN pip install --require-hashes --only-binary :all: -r requirements/build.lock
 COPY LICENSE README.md pyproject.toml ./
 COPY model_cache model_cache
 COPY examples/workflows examples/workflows
-COPY examples/workflows examples/workflows
 COPY triage triage
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /wheels .
 

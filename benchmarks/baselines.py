@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +111,7 @@ METHODS: Mapping[str, Method] = {
 def regression(known: csr_matrix | Floats, targets: Mask, query: csr_matrix | Floats) -> Scores:
     """Scores by strength of regularisation."""
     return {
-        c: one_against_rest(lambda c=c: LogisticRegression(solver="liblinear", C=c), known, targets, query)
+        c: one_against_rest(partial(LogisticRegression, solver="liblinear", C=c), known, targets, query)
         for c in STRENGTHS
     }
 
@@ -138,6 +138,9 @@ def answer(method: Method, material: Material, windows: Split) -> Answer:
     cuts = {setting: best_cut(scores.ravel(), truth.ravel()) for setting, scores in tuned.items()}
     best = max(cuts, key=lambda setting: cuts[setting][1])
     common = cuts[best][0]
-    own = [best_cut(tuned[best][:, j], truth[:, j])[0] if truth[:, j].any() else common for j in range(truth.shape[1])]
+    own = [
+        best_cut(tuned[best][:, j], truth[:, j])[0] if truth[:, j].any() else common
+        for j in range(truth.shape[1])
+    ]
     scores = method(material, windows.test)[best]
     return Answer(scores >= common, scores >= np.array(own), scores, best)

@@ -11,7 +11,6 @@ none has a date, macro-F1 within each repository follows, by stratified cross-va
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="How well labels are found, beside simple methods.")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues")
-    parser.add_argument("--adapt", default="none,head", help="adaptations of the product (default: none,head)")
+    parser.add_argument(
+        "--adapt", default="none,head", help="adaptations of the product (default: none,head)"
+    )
     parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
     parser.add_argument("--least", type=int, default=20, help="the uses a label needs (default: 20)")
     given = parser.parse_args()
@@ -118,10 +119,14 @@ def main() -> None:
     notes = [
         note for f in given.files for note in measure(f, given.least, given.adapt.split(","), given.cache)
     ]
-    print(f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over {RESAMPLES} resamples of the")
-    print(f"test issues, seed {SEED}:\n\n| data | `--adapt` | difference | 95 % interval |\n|---|---|---|---|")
+    print(
+        f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over {RESAMPLES} resamples of the"
+    )
+    print(
+        f"test issues, seed {SEED}:\n\n| data | `--adapt` | difference | 95 % interval |\n|---|---|---|---|"
+    )
     print("\n".join(notes))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

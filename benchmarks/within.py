@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ FOLDS, SEED = 5, 0
 SERVED, THRESHOLDS, BEST = "served", "thresholds", "best label"
 # Predictions for a test window by the way of choosing; all [n, L].
 Ways = Mapping[str, Mask]
+Chooser = Callable[[Material, Split], Ways]
 
 
 def windows_of(targets: Mask) -> list[Split]:
@@ -41,7 +43,7 @@ def baseline(method: Method, material: Material, windows: Split) -> Ways:
     return {SERVED: found.predicted & best, THRESHOLDS: found.predicted, BEST: best}
 
 
-def product(adaptation: str, engines: Engines) -> Callable[[Material, Split], Ways]:
+def product(adaptation: str, engines: Engines) -> Chooser:
     """The product with its labels as an exclusive group, and without."""
 
     def ways(material: Material, windows: Split) -> Ways:
@@ -71,8 +73,8 @@ def within_repositories(material: Material, engines: Engines, adapt: Sequence[st
         f"| method | chosen | {' | '.join(repos)} | mean |",
         "|---|---|" + "---|" * (len(repos) + 1),
     ]
-    methods = {
-        **{name: lambda m, w, method=method: baseline(method, m, w) for name, method in METHODS.items()},
+    methods: dict[str, Chooser] = {
+        **{name: partial(baseline, method) for name, method in METHODS.items()},
         **{f"**triage, `--adapt {adaptation}`**": product(adaptation, engines) for adaptation in adapt},
     }
     for name, ways in methods.items():
@@ -83,7 +85,7 @@ def within_repositories(material: Material, engines: Engines, adapt: Sequence[st
     return "\n".join(lines)
 
 
-def _macro(ways: Callable[[Material, Split], Ways], material: Material) -> dict[str, float]:
+def _macro(ways: Chooser, material: Material) -> dict[str, float]:
     """Macro-F1 by way of choosing, over the queries of all folds together."""
     splits = windows_of(material.data.targets)
     found = [ways(material, windows) for windows in splits]

@@ -55,7 +55,7 @@ def cli_page() -> str:
     lines = [CLI_HEAD]
     commands = _children(parser())
     for name, command in commands.items():
-        lines += [f"## `triage {name}`", "", f"{COMMANDS[name][1].capitalize()}.", ""]
+        lines += [f"## `triage {name}`", "", f"{COMMANDS[name][1][:1].upper()}{COMMANDS[name][1][1:]}.", ""]
         if command.epilog:
             lines += [command.epilog, ""]
         lines += _options(command)
@@ -74,25 +74,25 @@ def exit_codes() -> dict[int, str]:
         for line in tree
         if len(words := line.split()) > 3 and words[2].isdecimal()
     }
-    return CODES | found
+    return found | CODES
 
 
 def _children(command: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    groups = [a for a in command._actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001 - no public way
+    groups = [a for a in command._actions if isinstance(a, argparse._SubParsersAction)]
     return dict(groups[0].choices) if groups else {}
 
 
 def _about(command: argparse.ArgumentParser, action: str) -> Iterator[str]:
-    for group in command._actions:  # noqa: SLF001 - as above
-        if isinstance(group, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            for choice in group._choices_actions:  # noqa: SLF001 - as above
+    for group in command._actions:
+        if isinstance(group, argparse._SubParsersAction):
+            for choice in group._choices_actions:
                 if choice.dest == action and choice.help:
                     yield from (f"{choice.help[:1].upper()}{choice.help[1:]}.", "")
 
 
 def _options(command: argparse.ArgumentParser) -> Iterator[str]:
-    shown = [a for a in command._actions if a.help and not isinstance(a, argparse._HelpAction)]  # noqa: SLF001
-    shown = [a for a in shown if not isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001 - as above
+    shown = [a for a in command._actions if a.help and not isinstance(a, argparse._HelpAction)]
+    shown = [a for a in shown if not isinstance(a, argparse._SubParsersAction)]
     if shown:
         yield from ("| | |", "|---|---|")
     for action in shown:

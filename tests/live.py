@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from tests.fake_github.wire import Json
 from tests.sample import Trained
 from triage.cli import main
 from triage.config import Config
+from triage.engine.encoder import Encoder
 from triage.issue import Issue as NewIssue
 
 FERRY = "lanternfish-io/ferry"
@@ -27,6 +30,8 @@ STORAGE, SYNC, QUESTION, HOSTILE = 938, 971, 946, 975
 CONFIG_PATH = ".github/triage.yml"
 OUTPUT = re.compile(r"^(\S+?)<<(triage-[0-9a-f]{32})\n(.*?)\n\2\n", re.MULTILINE | re.DOTALL)
 WORKFLOW = ("GITHUB_", "INPUT_")
+# Opening the real encoder takes half of a run's time, and it has no state.
+opened_once = functools.cache(Encoder.load)
 
 
 @dataclass
@@ -114,8 +119,7 @@ def step(
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Step]:
     """A step of a workflow in the sample's repository; whatever it does, it must not print the token."""
-    import os
-
+    monkeypatch.setattr(Encoder, "load", opened_once)
     for name in [name for name in os.environ if name.startswith(WORKFLOW)]:
         monkeypatch.delenv(name)
     found = Step(github, ferry, tmp_path, trained.folder, monkeypatch, capsys)
@@ -131,6 +135,8 @@ def step(
     }
     for name, value in here.items():
         monkeypatch.setenv(name, value)
+    for name in ("output", "summary"):
+        (tmp_path / name).touch()
     yield found
     assert BOT_TOKEN not in found.said
     assert [w for w in found.writes if "labels" in w and not w.startswith("mutation")] == []

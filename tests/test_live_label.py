@@ -201,10 +201,10 @@ def test_a_description_in_the_configuration_goes_before_that_on_github(
     issue = step.repository.issues[STORAGE]
     step.happen(issue)
     assert step.run("label", f"--store=github:{FERRY}") == 0
-    assert issue.label_names == []
+    vague = step.outputs["scores"]["938"]["area: storage"]  # type: ignore[index, call-overload] # Json is wide
     step.configure(f"labels: {{descriptions: {{'area: storage': '{meaning}'}}}}")
     assert step.run("label", f"--store=github:{FERRY}") == 0
-    assert issue.label_names == ["area: storage"]
+    assert step.outputs["scores"]["938"]["area: storage"] > vague + 0.1  # type: ignore[index, call-overload, operator]
 
 
 @pytest.mark.parametrize(("payload", "name"), [("issue", "issues"), ({"schedule": "23 4 * * *"}, "schedule")])

@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"triage {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, help_line) in COMMANDS.items():
-        sub = commands.add_parser(name, help=help_line, description=help_line.capitalize() + ".")
+        sub = commands.add_parser(
+            name, help=help_line, description=f"{help_line[:1].upper()}{help_line[1:]}."
+        )
         importlib.import_module(f"triage.commands.{module}").configure(sub)
     return top
 

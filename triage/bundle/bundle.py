@@ -42,7 +42,7 @@ class Manifest:
     """What a bundle says of itself.
 
     `figures` were measured on the newest window, unseen until then; `recipe` is what the gate compares; `bots` are
-    the logins under which the bot has labelled.
+    the logins under which the bot has labelled; `after` is the bundle that was active when this one was learnt.
     """
 
     created_at: str
@@ -61,6 +61,7 @@ class Manifest:
     head: dict[str, str] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     bots: tuple[str, ...] = ()
+    after: str = ""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,8 @@ class LocalStore:
             try:
                 for file, data in files.items():
                     _write(partial / file, data)
+                # What one job of a workflow leaves, another user's step picks up.
+                partial.chmod(0o755)
                 _sync(partial)
                 partial.rename(home / name)
             except OSError:

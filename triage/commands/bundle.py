@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+from triage.commands.handing_over import active_name, hand_over, refuse_exposure
 from triage.commands.opening import open_store
 from triage.config import Config
 from triage.errors import BundleError
@@ -94,9 +95,7 @@ def _promote(args: argparse.Namespace) -> int:
 
 def _rollback(args: argparse.Namespace) -> int:
     store = open_store(args.store, Config())
-    active, staged = store.named("active"), store.named("staged")
-    older = [name for name in store.names() if active and name < active and name != staged]
-    for name in older:
+    for name in older(store, active_name(store)):
         try:
             store.load(name)
         except BundleError as error:
@@ -121,8 +120,10 @@ def _publish(args: argparse.Namespace) -> int:
         name = there.named(role)
         if name is None or name == here.named(role):
             continue
-        made = here.save(there.load(name))
-        here.appoint(role, made)
+        bundle = there.load(name)
+        refuse_exposure(args.store, filter(None, bundle.manifest.sources))
+        made = here.save(bundle)
+        hand_over(here, made, bundle, role)
         print(f"{made} is {role}")
         done = True
     held = there.kept(NAME)

@@ -18,14 +18,14 @@ def news(active: Bundle, data: Dataset) -> int:
     return sum(held.get(issue.key) != issue.labels for issue in data.issues)
 
 
-def plain(name: str, learnt: Learnt, ruling: Ruling, computed: int) -> str:
-    """For a terminal."""
+def plain(name: str, learnt: Learnt, ruling: Ruling, computed: int) -> list[str]:
+    """The lines for a terminal."""
     manifest, rules, data = learnt.bundle.manifest, learnt.bundle.rules, learnt.study.data
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
     tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in learnt.tried.items())
     split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
     sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
-    lines = [
+    return [
         f"bundle {name} is {'active' if ruling.passed else 'staged: it did not pass the gate'}",
         f"  learnt from    {manifest.issues} issues of {sources}",
         f"  left out       {left_out or 'none'}",
@@ -38,7 +38,6 @@ def plain(name: str, learnt: Learnt, ruling: Ruling, computed: int) -> str:
         *(f"  gate           {line}" for line in _gate(ruling)),
         *(f"  not learnt     {label}: {why}" for label, why in data.process.items()),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _held_out(figures: dict[str, float]) -> Iterator[str]:

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.commands.github import add_config_options, connect, open_tracker
-from triage.commands.opening import GITHUB, open_engines, open_store, warn
-from triage.config import Config
-from triage.errors import BundleError, GateError, UsageError
-from triage.issue import Issue, format_time
+from triage.commands.gathering import Gathered, gather, sources_of
+from triage.commands.github import add_config_options, connect
+from triage.commands.opening import open_engines, open_store, usable_bundle, warn
+from triage.errors import BundleError, GateError
+from triage.issue import format_time, parse_time
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
     from triage.bundle.store import Store
+    from triage.learn.advice import Advice
     from triage.learn.dataset import Dataset
-    from triage.learn.judgement import Voices
+    from triage.learn.gate import Ruling
+    from triage.learn.retrain import Learnt
 
 # So many of the newest unlabelled issues show how often labels would be added unasked.
 UNLABELLED = 200
-REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
-# From the most visible to the least.
-VISIBILITY = ("public", "internal", "private")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, help="a folder for collected issues, so that only news is asked for"
     )
+    parser.add_argument(
+        "--plots", type=Path, help="a folder for a plot of how far the scores can be believed"
+    )
     parser.add_argument("--always", action="store_true", help="learn even where too little is new")
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out broken rows instead of refusing the file"
@@ -72,41 +70,53 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """Issues to learn from, under which configuration, and what is known of the world they come from."""
+class Before:
+    """The active bundle as it was when learning began, under the name that the store gave it ("": none).
 
-    issues: Sequence[Issue]
-    config: Config
-    voices: Voices
-    bots: tuple[str, ...] = ()
-    exist: frozenset[str] | None = None
+    `bundle` is the one that can be used: where the active one is damaged, an older one, or none.
+    """
 
-    def unlabelled(self, most: int) -> list[Issue]:
-        """The newest issues that nobody has labelled."""
-        quiet = [issue for issue in self.issues if not issue.labels and not issue.is_pull_request]
-        return sorted(quiet, key=lambda issue: issue.number)[-most:]
+    name: str = ""
+    bundle: Bundle | None = None
 
 
 def run(args: argparse.Namespace) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
+    from triage.commands.handing_over import refuse_exposure
     from triage.commands.learning_report import news
     from triage.learn.dataset import prepare
 
     files, repos = sources_of(args.sources)
     config = connect(repos[0], args)[1] if repos and not args.config else configuration.load(args.config)
+    if repos:
+        repos = list(dict.fromkeys([*repos, *config.learn.repositories]))
+    for home in filter(None, (args.store, args.against)):
+        refuse_exposure(home, repos)
     store = open_store(args.store, config)
-    against = open_store(args.against or args.store, config)
-    _refuse_exposure(args.store, repos)
-    name = against.named("active")
-    active = against.load(name) if name else None
-    gathered = _gather(args, files, repos, config, active)
+    against = open_store(args.against, config) if args.against else store
+    before = _before(against)
+    gathered = gather(args, files, repos, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
-    if active and not args.always:
-        new, least = news(active, data), gathered.config.learn.min_new
+    if before.bundle and not args.always:
+        new, least = news(before.bundle, data), gathered.config.learn.min_new
         if new < least:
-            print(f"nothing to do: {new} labelled issues are new since {name}; learn.min_new is {least}")
+            words = f"{new} labelled issues are new since {before.name}; learn.min_new is {least}"
+            print(f"nothing to do: {words}")
             return 0
-    return _learn(args, gathered, data, (store, against), active)
+    return _learn(args, gathered, data, (store, against), before)
+
+
+def _before(against: Store) -> Before:
+    """What is compared with. A store without one whole bundle must not keep the next one from being learnt."""
+    from triage.commands.handing_over import active_name
+
+    name = active_name(against)
+    try:
+        found = usable_bundle(against)
+    except BundleError as error:
+        warn(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
+        found = None
+    return Before(name, found[1] if found else None)
 
 
 def _learn(
@@ -114,9 +124,9 @@ def _learn(
     gathered: Gathered,
     data: Dataset,
     stores: tuple[Store, Store],
-    active: Bundle | None,
+    before: Before,
 ) -> int:
-    from triage.commands.learning_report import markdown, plain
+    from triage.commands.handing_over import hand_over
     from triage.learn.gate import Ruling, rule
     from triage.learn.retrain import Occasion, learn
     from triage.learn.study import Engines
@@ -134,101 +144,57 @@ def _learn(
         lambda total: bar("embedding", total),
     )
     now = format_time(datetime.now(UTC)) or ""
-    occasion = Occasion(now, args.split, args.adapt, gathered.bots)
-    quiet = gathered.unlabelled(UNLABELLED) if active else []
-    learnt = learn(data, embedded.vectors, gathered.config, engines, occasion, quiet)
+    occasion = Occasion(now, args.split, args.adapt, gathered.bots, before.name)
+    learnt = learn(
+        data, embedded.vectors, gathered.config, engines, occasion, gathered.unlabelled(UNLABELLED)
+    )
+    active = before.bundle
     ruling = rule(active, learnt.study, exist=gathered.exist) if active else Ruling()
     made = store.save(learnt.bundle)
-    store.appoint("active" if ruling.passed else "staged", made)
-    sys.stdout.write(plain(made, learnt, ruling, embedded.computed))
-    Runner(os.environ).summary(markdown(made, learnt, ruling, active))
+    # Also of a candidate that the gate refuses: another job keeps it aside.
+    Runner(os.environ).output("bundle", made)
+    role = "active" if ruling.passed else "staged"
+    hand_over(store, made, learnt.bundle, role, beside=against)
+    _tell(args, made, learnt, ruling, before, _advice(gathered, learnt, active), embedded.computed)
     if not ruling.passed:
         raise GateError(f"{made} was not made active: {'; '.join(ruling.objections)}")
     return 0
 
 
-def sources_of(given: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """(files, repositories). Raises UsageError for what is neither."""
-    files, repos = [], []
-    for source in given:
-        if Path(source).is_file():
-            files.append(Path(source))
-        elif REPOSITORY.fullmatch(source) and not source.endswith((".jsonl", ".gz", ".json")):
-            repos.append(source)
-        else:
-            raise UsageError(
-                f"{source!r} is neither a file nor of the form OWNER/NAME", next_step="check --from"
-            )
-    return files, repos
+def _advice(gathered: Gathered, learnt: Learnt, active: Bundle | None) -> Advice:
+    from triage.learn.advice import advise
+
+    since = parse_time(active.manifest.created_at) if active else None
+    return advise(learnt.study, gathered.issues, gathered.voices, since)
 
 
-def _gather(
-    args: argparse.Namespace, files: list[Path], repos: list[str], config: Config, active: Bundle | None
-) -> Gathered:
-    from triage.learn.judgement import Voices
-    from triage.world.issue_file import read_issues
+def _tell(
+    args: argparse.Namespace,
+    made: str,
+    learnt: Learnt,
+    ruling: Ruling,
+    before: Before,
+    advice: Advice,
+    computed: int,
+) -> None:
+    """The log, the job summary and, where asked for, the plots."""
+    from triage.commands import health_report, learning_report
+    from triage.evaluate.reliability import plot, reliability
+    from triage.world.remote import SERVER_URL
+    from triage.world.runner import Runner
 
-    issues: list[Issue] = []
-    for file in files:
-        issues += read_issues(file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
-    recorded = active.manifest.bots if active else ()
-    if not repos:
-        return Gathered(issues, config, Voices.of(config, recorded), recorded)
-    with tempfile.TemporaryDirectory() as scratch:
-        found = [_collected(repo, args.cache or Path(scratch), config, recorded) for repo in repos]
-    described = {name: text for one in reversed(found) for name, text in one.described.items()}
-    labels = replace(config.labels, descriptions={**described, **config.labels.descriptions})
-    bots = tuple(sorted({login for one in found for login in one.bots}))
-    return Gathered(
-        issues=[*issues, *(issue for one in found for issue in one.issues)],
-        config=replace(config, labels=labels),
-        voices=Voices.of(config, bots),
-        bots=bots,
-        exist=frozenset(name for one in found for name in one.exist),
+    runner, verdict = Runner(os.environ), learnt.study.verdict if learnt.study.enough else None
+    bins = reliability(verdict.truth, verdict.scores) if verdict else []
+    for line in (
+        *learning_report.plain(made, learnt, ruling, computed),
+        *health_report.plain(advice),
+    ):
+        runner.log(line)
+    server = os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
+    runner.summary(
+        learning_report.markdown(made, learnt, ruling, before.bundle)
+        + health_report.markdown(advice, bins, lambda repo, number: f"{server}/{repo}/issues/{number}")
     )
-
-
-@dataclass(frozen=True)
-class _Found:
-    issues: Sequence[Issue]
-    described: dict[str, str]
-    exist: frozenset[str]
-    bots: frozenset[str]
-
-
-def _collected(repo: str, work: Path, config: Config, recorded: Sequence[str]) -> _Found:
-    """Everything of one repository on GitHub."""
-    from triage.learn.collect import collect
-    from triage.learn.judgement import identity
-    from triage.progress import bar
-
-    tracker = open_tracker(repo, config.act.max_rate_limit_wait)
-    viewer = tracker.viewer()
-    who = identity(viewer.login, viewer.is_bot, recorded)
-    if who.warning:
-        warn(who.warning)
-    found = collect(
-        tracker,
-        work,
-        now=datetime.now(UTC),
-        pull_requests=config.learn.pull_requests,
-        progress=lambda total: bar(f"reading {repo}", total),
-    )
-    labels = tracker.labels()
-    described = {name: label.description for name, label in labels.items() if label.description}
-    return _Found(found.issues, described, frozenset(labels), who.me)
-
-
-def _refuse_exposure(store: str, repos: Sequence[str]) -> None:
-    """Raise BundleError where the store is a repository that more people see than one that is learnt from."""
-    if not store.startswith(GITHUB):
-        return
-    home = store.removeprefix(GITHUB)
-    visible = {repo: open_tracker(repo).repository.visibility for repo in {home, *repos}}
-    for repo in repos:
-        if VISIBILITY.index(visible[repo]) > VISIBILITY.index(visible[home]):
-            raise BundleError(
-                f"the issues of {repo} are {visible[repo]}, and the store {home} is {visible[home]}",
-                likely="a bundle tells numbers and labels of issues to everybody who sees its store",
-                next_step="choose a store that no more people see, such as the repository itself",
-            )
+    if args.plots and bins:
+        args.plots.mkdir(parents=True, exist_ok=True)
+        plot(bins, args.plots / f"{made}-reliability.png")

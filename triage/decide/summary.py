@@ -58,7 +58,8 @@ def summary(outcomes: Sequence[Outcome], *, url: Url, dry_run: bool, model: str)
         parts = _issue(outcomes[0], url, dry_run)
     else:
         parts = [*_overview(outcomes, url, dry_run), *_details(outcomes, url, dry_run)]
-    return "\n".join([*parts, f"<sub>Decided by {escape(model)}.</sub>", ""])
+    hint = " Take a wrong label off: it is not put back." if any(o.added for o in outcomes) else ""
+    return "\n".join([*parts, f"<sub>Decided by {escape(model)}.{hint}</sub>", ""])
 
 
 def _overview(outcomes: Sequence[Outcome], url: Url, dry_run: bool) -> Iterator[str]:
@@ -130,7 +131,7 @@ def _neighbours(voters: Sequence[Neighbour], url: Url) -> list[str]:
     if not voters:
         return []
     shown = voters[:NEIGHBOURS_SHOWN]
-    title = f"The {len(voters)} most similar issues, which voted"
+    title = f"The {len(voters)} most similar issues voted"
     lines = [f"<details><summary>{title}</summary>", "", "| issue | similarity | labels |", "|---|---|---|"]
     lines += [
         f"| {_linked(n.repo, n.number, url)} | {n.similarity:.2f} | {_labels(n.labels)} |" for n in shown

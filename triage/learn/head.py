@@ -31,7 +31,7 @@ RIDGE = 0.7
 VECTOR_LENGTH = 0.3
 # Rows of the kernel computed at a time: the sparse product of all at once takes three times its memory.
 BLOCK = 512
-# Features of more than this share of the issues are a percent of all and nine tenths of a sparse product's time.
+# Features of more than this share of the issues are few, and nine tenths of a sparse product's time.
 OFTEN = 0.1
 PRIOR_WEIGHT = 2.0
 NEWTON_STEPS = 25

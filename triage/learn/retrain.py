@@ -32,12 +32,16 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Occasion:
-    """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data)."""
+    """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data).
+
+    `after` names the bundle that was active when it began ("": none).
+    """
 
     now: str
     kind: str | None = None
     adapt: str = "auto"
     bots: tuple[str, ...] = ()
+    after: str = ""
 
 
 def learn(
@@ -82,6 +86,7 @@ def assemble(study: Study, occasion: Occasion) -> Bundle:
         head=projection.settings() if projection else {},
         recipe=recipe(study.config, study.adaptation),
         bots=occasion.bots,
+        after=occasion.after,
         issues=len(data),
         sources=tuple(sorted({issue.repo for issue in data.issues})),
         split=study.split.describe(data)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaught_rule
 from triage.config import Config
-from triage.decide import Decision, Policy, judge
+from triage.decide import Decision, Policy, decide, judge
 from triage.decide.rules import LabelRule, Rules, rarity
 from triage.decide.vote import Mask, kernel, tally
 from triage.engine.encoder import Encoder
@@ -138,7 +138,7 @@ class Study:
             self.split.test,
             [n for n, may in zip(self.data.names, self.settable, strict=True) if may],
         )
-        decisions = self.decisions(fold)
+        decisions = self.newest
         predicted = [[name in d.labels for name in names] for d in decisions]
         scores = [[d.scores.get(name, 0.0) for name in names] for d in decisions]
         shape = len(decisions), len(names)
@@ -150,14 +150,23 @@ class Study:
         )
 
     @cached_property
+    def newest(self) -> list[Decision]:
+        """The decisions on the newest window."""
+        return self.decisions(self.split.test)
+
+    @cached_property
+    def on_unlabelled(self) -> list[Decision]:
+        """The decisions on the given unlabelled issues."""
+        if not self.unlabelled:
+            return []
+        model = self.model(self.split.test.known, self.rules)
+        return list(decide(self.unlabelled, model, self.policy))
+
+    @property
     def added_on_unlabelled(self) -> float:
         """The share of the given unlabelled issues that would get a label."""
-        if not self.unlabelled:
-            return 0.0
-        model = self.model(self.split.test.known, self.rules)
-        found = model.evidence(self.unlabelled)
-        decided = [judge(evidence, self.rules, self.policy, bundle="") for evidence in found]
-        return sum(not decision.abstained for decision in decided) / len(decided)
+        added = sum(not decision.abstained for decision in self.on_unlabelled)
+        return added / max(1, len(self.unlabelled))
 
     def decisions(self, fold: Fold) -> list[Decision]:
         """What `judge` makes of the fold's queries, each as if it had just come in."""

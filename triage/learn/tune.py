@@ -19,12 +19,14 @@ from triage.decide.vote import K_MAX, Array, Mask, kernel, tally
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 # Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
 # the label's own optimum is mostly luck.
-SHRINK = 10.0
+SHRINK = 20.0
 # A label's threshold stays within this factor of the common one.
 REACH = 3.0
 HIGHEST_SHARE = 0.95
-# The chance that a label's true precision is at least the target, Jeffreys prior.
-CONFIDENCE = 0.8
+# The chance that a label's true precision is at least the target, Jeffreys prior, on the newest RECENT of the
+# tuning window: what a label means drifts, and a promise is about what comes next.
+CONFIDENCE = 0.9
+RECENT = 0.6
 # So few of the tuning window's issues lie further from everything known than the floor.
 FLOOR_QUANTILE = 0.01
 MIN_QUERIES = 20
@@ -116,9 +118,14 @@ def label_cut(counted: Array, truth: npt.NDArray[np.bool_], common: float, f1: f
 
 
 def precise_cut(counted: Array, truth: npt.NDArray[np.bool_], target: float) -> float | None:
-    """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is."""
+    """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is.
+
+    `counted` and `truth` [q], oldest first.
+    """
     from scipy.stats import beta
 
+    newest = slice(round(len(counted) * (1 - RECENT)), None)
+    counted, truth = counted[newest], truth[newest]
     order = np.argsort(-counted, kind="stable")
     values, hits = counted[order], np.cumsum(truth[order])
     predicted = np.arange(1, len(hits) + 1)

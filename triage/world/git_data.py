@@ -48,8 +48,10 @@ class GitData(Remote):
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None where there is none."""
         purpose = self._purpose(f"read {path}", READ)
+        # Where the repository itself is missing, that is the failure.
+        address = self._path(f"/contents/{quote(path)}")
         try:
-            found = self._http.get(self._path(f"/contents/{quote(path)}"), purpose)
+            found = self._http.get(address, purpose)
         except NotFound:
             return None
         if not isinstance(found, dict) or found.get("encoding") != "base64":

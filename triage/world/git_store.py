@@ -77,7 +77,7 @@ class GitStore:
         if role == "staged":
             self._point(ref, current, commit.sha, force=True)
             return
-        if commit.sha == current:
+        if current is not None and _title(self._git.get_commit(current)) == name:
             return
         sha = commit.sha
         if current is not None and current not in commit.parents:

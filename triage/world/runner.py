@@ -15,7 +15,6 @@ from triage.errors import DataError
 
 # GitHub drops a step's summary when it is longer.
 MAX_SUMMARY = 1_000_000
-HANDLED = {"issues": "issue", "issue_comment": "issue", "pull_request": "pull_request"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,9 @@ def read_event(path: Path) -> Event | None:
             likely="the file was made by hand",
             next_step="compare it with the events that GitHub documents",
         )
-    return Event(repo, number, str(data.get("action", "")), _before(data.get("changes")))
+    # An edited comment changes nothing of its issue.
+    changes = None if "comment" in data else data.get("changes")
+    return Event(repo, number, str(data.get("action", "")), _before(changes))
 
 
 def _before(changes: object) -> Before:

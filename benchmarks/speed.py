@@ -1,0 +1,157 @@
+"""What reading fewer tokens of an issue costs and saves: micro-F1 against issues embedded per second.
+
+    python benchmarks/speed.py --texts FILE [--cache DIR] [--weights FOLDER --peer-python PATH]
+
+FILE holds labelled issues; micro-F1 is the product's, on the newest 20 % as in `quality.py`, by the vote of
+plain vectors and with a head. Speed is that of the same issues of the file, in turn for each number of tokens
+and threads; with the peer of `serve.py`, which reads 256 tokens with all cores, in turn too. Writes a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelled import described, embedded, labelled
+from serve import HERE, run
+
+from triage.config import Config
+from triage.engine.encoder import Encoder
+from triage.engine.models import shipped
+from triage.engine.zeroshot import open_zero_shot
+from triage.learn.dataset import Dataset
+from triage.learn.split import split
+from triage.learn.study import Engines, Study
+
+BUDGETS = (64, 96, 128, 192, 256)
+THREADS = (1, 2)
+ADAPTATIONS = ("none", "head")
+# Within half a point of the whole, four times as fast as the peer: what was looked for.
+HALF_A_POINT, TIMES = 0.005, 4
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Issues a second, and processor milliseconds for each."""
+
+    rate: float
+    processor: float
+
+    @classmethod
+    def of(cls, runs: Sequence[Speed]) -> Speed:
+        """The medians."""
+        return cls(statistics.median(r.rate for r in runs), statistics.median(r.processor for r in runs))
+
+
+def found(data: Dataset, encoder: Encoder, cache: Path | None) -> list[float]:
+    """micro-F1 by adaptation."""
+    config = Config()
+    engines = Engines(encoder, open_zero_shot(config.zero_shot, encoder))
+    vectors = embedded(encoder, data.issues, cache)
+    studies = (Study(data, vectors, split(data, None), config, engines, name) for name in ADAPTATIONS)
+    return [study.verdict.figures["micro_f1"] for study in studies]
+
+
+def timed(encoder: Encoder, texts: Sequence[str], threads: int) -> Speed:
+    """One pass over the texts."""
+    start, used = time.perf_counter(), time.process_time()
+    encoder.encode(texts, threads=threads)
+    return Speed(len(texts) / (time.perf_counter() - start), 1000 * (time.process_time() - used) / len(texts))
+
+
+def timed_peer(given: argparse.Namespace, texts: Sequence[str]) -> Speed:
+    """One pass of the peer, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.json"
+        path.write_text(json.dumps(texts))
+        command = [given.peer_python, str(HERE / "serve_peer.py"), "embed", str(given.weights), str(path)]
+        took = json.loads(run(command).out)
+    return Speed(len(texts) / took["seconds"], 1000 * took["processor"] / len(texts))
+
+
+def draw(
+    path: Path,
+    name: str,
+    f1: Sequence[Sequence[float]],
+    speeds: dict[tuple[int, int], Speed],
+    peer: Speed | None,
+) -> None:
+    """The picture: one curve for each adaptation and number of threads, a point for each number of tokens."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    for a, (adaptation, colour) in enumerate(zip(ADAPTATIONS, ("tab:blue", "tab:orange"), strict=True)):
+        scores = [row[a] for row in f1]
+        for threads, line in zip(THREADS, ("o--", "o-"), strict=True):
+            rates = [speeds[budget, threads].rate for budget in BUDGETS]
+            label = f"--adapt {adaptation}, {threads} thread{'s' * (threads > 1)}"
+            axes.plot(rates, scores, line, color=colour, label=label)
+        for budget, rate, score in zip(BUDGETS, rates, scores, strict=True):
+            axes.annotate(str(budget), (rate, score), textcoords="offset points", xytext=(4, 5), fontsize=8)
+        axes.axhline(scores[-1] - HALF_A_POINT, color=colour, linewidth=0.6, linestyle=":")
+    if peer:
+        axes.axvline(peer.rate, color="gray", label="sentence-transformers, 256 tokens")
+        axes.axvline(TIMES * peer.rate, color="gray", linestyle=":", label=f"{TIMES} times as fast")
+    axes.set(xlabel="issues embedded per second", ylabel="micro-F1", xlim=(0, None), title=name)
+    axes.legend(fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Print the table and write the picture."""
+    data = labelled(given.texts, given.least)
+    texts = [issue.text for issue in data.issues[:: max(1, len(data) // given.number)]][: given.number]
+    encoders = {budget: Encoder.load(shipped("all-MiniLM-L6-v2"), budget=budget) for budget in BUDGETS}
+    passes: dict[tuple[int, int], list[Speed]] = {(b, t): [] for b in BUDGETS for t in THREADS}
+    peers = []
+    for _ in range(given.rounds):
+        for (budget, threads), runs in passes.items():
+            runs.append(timed(encoders[budget], texts, threads))
+        if given.weights and given.peer_python:
+            peers.append(timed_peer(given, texts))
+    speeds, peer = {key: Speed.of(runs) for key, runs in passes.items()}, Speed.of(peers) if peers else None
+    f1 = [found(data, encoders[budget], given.cache) for budget in BUDGETS]
+    print(f"{described(data)}: {len(data)} issues, {len(data.names)} labels; speed of {len(texts)} of them,")
+    print(f"medians of {given.rounds} rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+    print(
+        "| tokens | issues/s, 1 thread | issues/s, 2 threads | micro-F1, `none` | micro-F1, `head` "
+        "| ms of processor | share of the peer's |\n|---|---|---|---|---|---|---|"
+    )
+    for budget, scores in zip(BUDGETS, f1, strict=True):
+        one = speeds[budget, 1]
+        rates = " | ".join(f"{speeds[budget, t].rate:.1f}" for t in THREADS)
+        share = f"1 / {peer.processor / one.processor:.1f}" if peer else "-"
+        print(f"| {budget} | {rates} | {scores[0]:.3f} | {scores[1]:.3f} | {one.processor:.1f} | {share} |")
+    if peer:
+        print(f"| the peer, 256 | - | {peer.rate:.1f} | - | - | {peer.processor:.1f} | 1 |")
+    draw(given.out, described(data), f1, speeds, peer)
+    print(f"\n{given.out}")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="micro-F1 against issues embedded per second.")
+    parser.add_argument("--texts", type=Path, required=True, metavar="FILE", help="labelled issues")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
+    parser.add_argument("--least", type=int, default=20, help="the uses a label needs (default: 20)")
+    parser.add_argument("--number", type=int, default=200, help="issues timed (default: 200)")
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
+    parser.add_argument("--out", type=Path, default=Path("docs/speed.png"), help="default: docs/speed.png")
+    parser.add_argument("--weights", type=Path, help="as for serve.py: PyTorch weights of the same encoder")
+    parser.add_argument("--peer-python", help="as for serve.py: a Python with sentence-transformers")
+    measure(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

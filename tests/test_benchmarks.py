@@ -1,0 +1,63 @@
+"""The benchmarks run: their figures are for reading, not for asserting."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sample import LEARNT_FROM
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+def bench(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script as the README says."""
+    command = [sys.executable, str(FOLDER / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("script", ["quality.py", "serve.py", "speed.py", "zero_shot.py"])
+def test_every_benchmark_tells_its_options(script: str) -> None:
+    """Each program of the folder answers --help with how it is called."""
+    done = bench(script, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {script} [-h]")
+
+
+def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> None:
+    """One row for each method, all of the same 31 newest issues, and the vectors are kept for the next run."""
+    done = bench("quality.py", str(LEARNT_FROM), "--least", "10", "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    table, _, comparison = done.stdout.partition("\n\n")
+    header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert header[-2:] == ["issues", "labels"]
+    assert [row[1] for row in rows] == [
+        "naive Bayes",
+        "TF-IDF logistic regression",
+        "TF-IDF logistic regression, a threshold per label",
+        "MiniLM logistic regression",
+        "MiniLM logistic regression, a threshold per label",
+        "plain k/m vote",
+        "**triage, `--adapt none`**",
+        "**triage, `--adapt head`**",
+    ]
+    assert {(row[0], *row[-2:]) for row in rows} == {("lanternfish-io/ferry, 2024-02 to 2026-02", "31", "9")}
+    assert all(0 < float(cell) <= 1 for row in rows for cell in row[2:-2])
+    assert [line.split("|")[2].strip() for line in comparison.splitlines()[-2:]] == ["`none`", "`head`"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_serve_names_the_program_that_failed(tmp_path: Path) -> None:
+    """A Python that fails ends the benchmark with that command, not with figures."""
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    few = ("--number", "2", "--issues", "60", "--runs", "1")
+    done = bench(
+        "serve.py", "--weights", "w", "--peer-python", str(broken), "--texts", str(LEARNT_FROM), *few
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"exit code 3: {broken} ")

@@ -1,0 +1,151 @@
+"""The job summary: complete, and whatever a label is called, nothing but text."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triage.decide import Decision, Evidence, Neighbour
+from triage.decide.summary import ISSUES_SHOWN, Outcome, escape, escape_url, label, summary
+
+REPO = "octo/demo"
+# What GitHub makes links of in a finished page: mentions, numbers, GH-7, and addresses.
+LINK = re.compile(r"(?<![\w&])@\w|#\d|\bgh-\d|https?://|www\.", re.IGNORECASE)
+TAGS = {"a", "code", "details", "summary", "sub"}
+HOSTILE = [
+    "@everyone",
+    "octo/demo#1",
+    "GH-1",
+    "a|b",
+    "<script>alert(1)</script>",
+    "</code></details>",
+    "[x](javascript:alert(1))",
+    "![x](https://example.org/pixel.png)",
+    "`code`",
+    "a\n# b",
+    "*b* _i_ ~s~",
+    "https://example.org www.example.org",
+    "\u202egnp.exe",
+    "-rf",
+    "🐛: bug, really",
+    "&lt;b&gt;",
+]
+
+
+def url(repo: str, number: int) -> str:
+    return f"https://github.com/{repo}/issues/{number}"
+
+
+def decision(
+    *labels: str, held: dict[str, str] | None = None, votes: float = 3.0, voters: int = 2
+) -> Decision:
+    """A decision for these labels, with neighbours that carry them."""
+    held = held or {}
+    near = tuple(Neighbour(REPO, n, 0.9, labels) for n in range(1, voters + 1))
+    names = [*labels, *held, "runner-up"]
+    return Decision(
+        key=(REPO, 7),
+        labels=labels,
+        sources=dict.fromkeys(labels, "neighbours"),
+        held_back=held,
+        scores={name: 0.9 - 0.1 * i for i, name in enumerate(names)},
+        votes=dict.fromkeys(names, votes),
+        needed=dict.fromkeys(names, 4.0),
+        evidence=Evidence((REPO, 7), near),
+        k=voters,
+        bundle="b",
+    )
+
+
+def page(*outcomes: Outcome, dry_run: bool = False) -> str:
+    return summary(outcomes, url=url, dry_run=dry_run, model="bundle b")
+
+
+def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_back() -> None:
+    """The whole page, as a maintainer gets it."""
+    decided = decision("bug", held={"docs": "only people set it (labels.deny)"})
+    assert page(Outcome(REPO, 7, decided, ("bug",))) == (
+        '### <a href="https://github.com/octo/demo/issues/7">#7</a> got <code>bug</code>\n'
+        "\n"
+        "| | label | probability | why |\n"
+        "|:-:|---|---|---|\n"
+        "| ✓ | <code>bug</code> | <code>█████████  0.90</code> | 3&#46;0 of 2 votes |\n"
+        "| ✗ | <code>docs</code> | <code>████████   0.80</code> "
+        "| held back&#58; only people set it &#40;labels&#46;deny&#41; |\n"
+        "|  | <code>runner&#45;up</code> | <code>███████    0.70</code> | 3&#46;0 of 2 votes&#44; 4&#46;0 needed |\n"
+        "\n"
+        "<details><summary>The 2 most similar issues voted</summary>\n"
+        "\n"
+        "| issue | similarity | labels |\n"
+        "|---|---|---|\n"
+        '| <a href="https://github.com/octo/demo/issues/1">#1</a> | 0.90 | <code>bug</code> |\n'
+        '| <a href="https://github.com/octo/demo/issues/2">#2</a> | 0.90 | <code>bug</code> |\n'
+        "\n"
+        "</details>\n"
+        "\n"
+        "<sub>Decided by bundle b. Take a wrong label off: it is not put back.</sub>\n"
+    )
+
+
+def test_an_issue_without_labels_and_one_left_alone_say_so() -> None:
+    """With the reason."""
+    assert "#7</a> got no label\n" in page(Outcome(REPO, 7, decision()))
+    assert "#7</a> would get no label\n" in page(Outcome(REPO, 7, decision()), dry_run=True)
+    assert "#7</a> was left alone\n\nA bot opened it.\n" in page(Outcome(REPO, 7, note="a bot opened it"))
+
+
+def test_several_issues_begin_with_a_table() -> None:
+    """One line an issue; the reasons are folded away below."""
+    text = page(
+        Outcome(REPO, 7, decision("bug"), ("bug",)), Outcome(REPO, 8, note="it was deleted", missing=True)
+    )
+    assert text.startswith(
+        "### 1 of 2 issues were labelled\n\n| issue | labels | |\n|---|---|---|\n"
+        '| <a href="https://github.com/octo/demo/issues/7">#7</a> | <code>bug</code> |  |\n'
+        '| <a href="https://github.com/octo/demo/issues/8">#8</a> | none | it was deleted |\n'
+    )
+    assert text.count("<details>") == text.count("</details>") == 2
+
+
+def test_a_run_over_thousands_shows_the_first_and_counts_the_rest() -> None:
+    """GitHub drops a summary of more than a megabyte."""
+    text = page(*(Outcome(REPO, n, decision("bug"), ("bug",)) for n in range(1, ISSUES_SHOWN + 4)))
+    assert "| … | 3 more | |" in text
+    assert len(text.encode()) < 1_000_000
+
+
+def test_a_run_over_no_issue_is_a_page_too() -> None:
+    """The sweep finds nothing on most days."""
+    assert page() == "### 0 of 0 issues were labelled\n\n\n<sub>Decided by bundle b.</sub>\n"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_label_of_any_name_is_nothing_but_text(name: str) -> None:
+    """No link, no tag, no cell and no line of its own, wherever the name stands."""
+    reason = f"at most one of {name}, bug, and {name} stays"
+    text = page(Outcome(REPO, 7, decision(name, held={"docs": reason}), (name,), note=f"deleted: {name}"))
+    plain = page(Outcome(REPO, 7, decision("name", held={"docs": "at most one"}), ("name",), note="deleted"))
+    assert re.findall(r"<(/?\w+)", text) == re.findall(r"<(/?\w+)", plain)
+    assert {tag.strip("/") for tag in re.findall(r"<(/?\w+)", text)} <= TAGS
+    assert [line.count("|") for line in text.splitlines()] == [line.count("|") for line in plain.splitlines()]
+    outside_code = re.sub(r"<code>.*?</code>|<a .*?</a>", "", text)
+    assert not LINK.search(html.unescape(outside_code).replace("https://example.org", "").replace("www.", ""))
+    # an address becomes a link where Markdown is read, so that entities are enough there
+    assert "://" not in re.sub(r"<a .*?</a>", "", text)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_escaped_text_holds_no_mark_of_markdown_or_html(text: str) -> None:
+    """Letters, digits, spaces, entities and what lies beyond ASCII."""
+    assert re.fullmatch(r"(?:[a-zA-Z0-9 ]|&#\d+;|[^\x00-\x7e])*", escape(text))
+    assert re.fullmatch(r"<code>(?:[a-zA-Z0-9 ]|&#\d+;|[^\x00-\x7e])*</code>", label(text))
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_an_address_cannot_end_its_attribute(text: str) -> None:
+    """Nor begin a tag."""
+    assert not set('"<>|`\\ \n') & set(escape_url(text))
