@@ -11,7 +11,7 @@ none has a date, macro-F1 within each repository follows, by stratified cross-va
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from within import within_repositories
 from triage.commands.opening import open_engines
 from triage.config import Config
 from triage.evaluate.metrics import summary
+from triage.learn.adapt import ADAPTATIONS
 from triage.learn.split import Split, split
 from triage.learn.study import Engines, Study
 
@@ -80,8 +81,17 @@ def _f1(truth: Mask, predicted: Mask, drawn: npt.NDArray[np.int64]) -> Array:
     return f1
 
 
-def measure(path: Path, least: int, adapt: Sequence[str], cache: Path | None) -> list[str]:
-    """Print the rows of a file; what follows the table is returned."""
+@dataclass(frozen=True)
+class Rest:
+    """What is printed of a file below the table: lines of two more tables, and one of its own if any."""
+
+    windows: str
+    differences: list[str]
+    within: str
+
+
+def measure(path: Path, least: int, adapt: Sequence[str], cache: Path | None) -> Rest:
+    """Print the rows of a file."""
     data = labelled(path, least)
     encoder, zero_shot = open_engines(Config())
     engines = Engines(encoder, zero_shot)
@@ -93,16 +103,29 @@ def measure(path: Path, least: int, adapt: Sequence[str], cache: Path | None) ->
         figures = summary(truth, row.predicted, row.scores)
         cells = " | ".join(f"{figures[key]:.3f}" for key in SHOWN)
         print(f"| {name} | {row.method} | {cells} | {len(truth)} | {len(data.names)} |", flush=True)
-    by_name = {row.method: row for row in rows}
-    notes = []
+    by_name = {row.method: row.predicted for row in rows}
+    differences = []
     for adaptation in adapt:
-        difference = interval(truth, by_name[product(adaptation)].predicted, by_name[RIVAL].predicted)
-        notes.append(
-            f"| {name} | `{adaptation}` | {difference[0]:+.3f} | {difference[1]:+.3f} to {difference[2]:+.3f} |"
-        )
-    if not data.dated and (data.targets.sum(axis=1) == 1).all():
-        notes.append(within_repositories(material, engines, adapt))
-    return notes
+        gain, low, high = interval(truth, by_name[product(adaptation)], by_name[RIVAL])
+        differences.append(f"| {name} | `{adaptation}` | {gain:+.3f} | {low:+.3f} to {high:+.3f} |")
+    alone = not data.dated and bool((data.targets.sum(axis=1) == 1).all())
+    within = within_repositories(material, engines, adapt) if alone else ""
+    return Rest(f"| {name} | {len(data)} | {sizes(windows.describe(data))} |", differences, within)
+
+
+def sizes(said: Mapping[str, str]) -> str:
+    """The cells of the windows' table."""
+    days = {key: f" from {said[key][:10]}" if key in said else "" for key in ("tune_from", "test_from")}
+    tune, test = f"{said['tune']}{days['tune_from']}", f"{said['test']}{days['test_from']}"
+    return f"{said['kind']} | {said['train']} | {tune} | {test}"
+
+
+def adaptations(text: str) -> list[str]:
+    """The value of --adapt."""
+    names = text.split(",")
+    if unknown := set(names) - set(ADAPTATIONS):
+        raise argparse.ArgumentTypeError(f"{unknown.pop()!r} is none of {', '.join(ADAPTATIONS)}")
+    return names
 
 
 def main() -> None:
@@ -110,22 +133,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well labels are found, beside simple methods.")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues")
     parser.add_argument(
-        "--adapt", default="none,head", help="adaptations of the product (default: none,head)"
+        "--adapt", type=adaptations, default="none,head", help="of the product (default: none,head)"
     )
     parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
     parser.add_argument("--least", type=int, default=20, help="the uses a label needs (default: 20)")
     given = parser.parse_args()
     print(HEAD)
-    notes = [
-        note for f in given.files for note in measure(f, given.least, given.adapt.split(","), given.cache)
-    ]
-    print(
-        f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over {RESAMPLES} resamples of the"
-    )
-    print(
-        f"test issues, seed {SEED}:\n\n| data | `--adapt` | difference | 95 % interval |\n|---|---|---|---|"
-    )
-    print("\n".join(notes))
+    rest = [measure(file, given.least, given.adapt, given.cache) for file in given.files]
+    print(f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over {RESAMPLES} resamples of")
+    print(f"the test issues, seed {SEED}:\n")
+    print("| data | `--adapt` | difference | 95 % interval |\n|---|---|---|---|")
+    print("\n".join(line for each in rest for line in each.differences))
+    print("\nThe windows:\n\n| data | issues | split | neighbours only | tuned on | judged on |")
+    print("|---|---|---|---|---|---|")
+    print("\n".join(each.windows for each in rest))
+    print("\n".join(each.within for each in rest if each.within))
 
 
 if __name__ == "__main__":

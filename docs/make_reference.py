@@ -1,4 +1,4 @@
-"""Writes docs/config.md and docs/cli.md out of the program itself: `python docs/make_reference.py`."""
+"""Writes docs/config.md and docs/cli.md out of the program itself: `python -m docs.make_reference`."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
 """Fixtures for every test."""
 
-pytest_plugins = ["tests.fake_github.fixtures", "tests.sample", "tests.live"]
+pytest_plugins = ["tests.fake_github.fixtures", "tests.sample", "tests.live", "tests.learning"]

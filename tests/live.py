@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,9 +64,9 @@ class Step:
     def happen(self, issue: Issue, action: str = "opened", **before: str) -> None:
         """Let an event of the issue have started the workflow; `before` is what an edit changed."""
         kind = "pull_request" if issue.is_pull else "issue"
-        changes = {name: {"from": text} for name, text in before.items()}
-        repository = {"full_name": issue.repository.full_name}
-        thing = {"number": issue.number, "title": issue.title, "body": issue.body}
+        changes: dict[str, Json] = {name: {"from": text} for name, text in before.items()}
+        repository: dict[str, Json] = {"full_name": issue.repository.full_name}
+        thing: dict[str, Json] = {"number": issue.number, "title": issue.title, "body": issue.body}
         self.event({"action": action, kind: thing, "changes": changes, "repository": repository})
 
     def event(self, payload: Json) -> None:
@@ -79,7 +80,8 @@ class Step:
         self.repository.put_file(CONFIG_PATH, text)
 
     @property
-    def outputs(self) -> dict[str, Json]:
+    def outputs(self) -> dict[str, Any]:
+        """The step's outputs, each decoded from JSON."""
         text = (self.folder / "output").read_text("utf-8")
         return {name: json.loads(value) for name, _, value in OUTPUT.findall(text)}
 

@@ -89,7 +89,7 @@ def test_a_label_that_a_person_removed_is_barred_for_good() -> None:
         event("stale[bot]", "docs", added=False),
         event(ME, "question", added=False),
     ]
-    assert removed_by_people(events, ME) == {"bug": "a person removed it from this issue"}
+    assert removed_by_people(events) == {"bug": "a person removed it from this issue"}
 
 
 @pytest.mark.parametrize(

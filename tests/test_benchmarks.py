@@ -31,7 +31,7 @@ def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> Non
     """One row for each method, all of the same 31 newest issues, and the vectors are kept for the next run."""
     done = bench("quality.py", str(LEARNT_FROM), "--least", "10", "--cache", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    table, _, comparison = done.stdout.partition("\n\n")
+    table, _, _, differences, _, windows = done.stdout.strip().split("\n\n")
     header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     assert header[-2:] == ["issues", "labels"]
     assert [row[1] for row in rows] == [
@@ -46,7 +46,10 @@ def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> Non
     ]
     assert {(row[0], *row[-2:]) for row in rows} == {("lanternfish-io/ferry, 2024-02 to 2026-02", "31", "9")}
     assert all(0 < float(cell) <= 1 for row in rows for cell in row[2:-2])
-    assert [line.split("|")[2].strip() for line in comparison.splitlines()[-2:]] == ["`none`", "`head`"]
+    assert [line.split("|")[2].strip() for line in differences.splitlines()[2:]] == ["`none`", "`head`"]
+    assert windows.splitlines()[2].startswith(
+        "| lanternfish-io/ferry, 2024-02 to 2026-02 | 155 | time | 62 | 62 from "
+    )
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
 
 

@@ -33,6 +33,18 @@ def test_a_label_that_a_person_removed_is_not_put_back(step: Step) -> None:
     assert "a person removed it from this issue" in step.summary
 
 
+def test_a_label_removed_by_the_person_whose_token_is_used_is_not_put_back(step: Step) -> None:
+    """Under one login, the removal is the person's."""
+    step.github.world.add_token("personal", "marit-oh", issues="write", contents="read")
+    step.environment.setenv("GITHUB_TOKEN", "personal")
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    step.label()
+    issue.remove_labels(["bug"], "marit-oh")
+    assert step.label() == 0
+    assert issue.label_names == ["area: storage"]
+
+
 def test_a_label_that_a_bot_removed_is_put_back(step: Step) -> None:
     """Bots do not decide for maintainers."""
     issue = step.repository.issues[STORAGE]

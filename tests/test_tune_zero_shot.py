@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -53,17 +54,33 @@ def test_no_threshold_where_silence_is_better() -> None:
     assert best_threshold(odds, np.arange(60)[:, None] < 4, (50, 60, 70)) is None
 
 
-@pytest.mark.parametrize("skilled", [True, False])
-def test_the_fallback_is_on_only_where_it_helps(skilled: bool) -> None:
+def test_the_fallback_is_on_only_where_it_helps() -> None:
     """Labels with examples are described where the vote is silent, if that raises micro-F1 and not otherwise."""
-    tuned = tune_zero_shot(RULES, trial(rare=False, skilled=skilled, silent=True), Settings()).zero_shot
+    skilled = trial(rare=False, skilled=True, silent=True)
+    tuned = tune_zero_shot(RULES, skilled, Settings()).zero_shot
     assert tuned.rare == 0.4
-    if skilled:
-        assert tuned.fallback == pytest.approx(0.5, abs=0.1)
-    else:
-        assert tuned.fallback is None
+    assert tuned.fallback == pytest.approx(0.5, abs=0.1)
+    # Where the vote found every label, whatever the description adds is wrong.
+    found = dataclasses.replace(skilled, elected=skilled.truth, voted_truth=skilled.truth)
+    assert tune_zero_shot(RULES, found, Settings()).zero_shot.fallback is None
     never = tune_zero_shot(RULES, trial(rare=False, skilled=True, silent=False), Settings()).zero_shot
     assert never.fallback is None
+
+
+@pytest.mark.parametrize("rare", [True, False])
+def test_a_precision_target_holds_for_descriptions_too(rare: bool) -> None:
+    """Scores that tell right from wrong get a threshold that reaches it; those that do not set nothing."""
+    rng = np.random.default_rng(2)
+    order = rng.permutation(100)
+    good, bad = trial(rare=rare, skilled=True, silent=True), trial(rare=rare, skilled=False, silent=True)
+    mixed = [dataclasses.replace(one, raw=one.raw[order], truth=one.truth[order]) for one in (good, bad)]
+    cuts = [
+        rule.rare if rare else rule.fallback
+        for rule in (tune_zero_shot(RULES, one, Settings(), 0.9).zero_shot for one in mixed)
+    ]
+    assert cuts == [pytest.approx(0.5, abs=0.2), None]
+    fixed = tune_zero_shot(RULES, mixed[1], Settings(threshold=0.4), 0.9).zero_shot
+    assert fixed.rare == 0.4
 
 
 def test_rare_labels_are_calibrated_and_get_a_threshold() -> None:

@@ -42,7 +42,7 @@ def test_each_published_example_of_an_event_leads_to_a_decision_or_to_one_clear_
         if there:
             repository.issues.pop(number, None)
             issue = repository.add_issue(
-                str(title), body and str(body), "Codertocat", number=number, pull=is_pull
+                str(title), str(body or ""), "Codertocat", number=number, pull=is_pull
             )
         step.event(example)
         assert step.label() == 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from triage.errors import TriageError, UsageError
+from triage.world.runner import Runner, read_event
 
 FOLDER = "triage"
 TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
@@ -20,7 +22,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(_args: argparse.Namespace) -> int:
     """Carry out the `command` input; a failure is also an annotation of the run. Raises TriageError."""
     from triage.cli import main_inner
-    from triage.world.runner import Runner
 
     inputs = Inputs(os.environ)
     try:
@@ -54,6 +55,16 @@ class Inputs:
         return [f"--{option}={self.text(name)}" for option, name in pairs if self.text(name)]
 
     @property
+    def dry_run(self) -> list[str]:
+        return ["--dry-run"] if self.flag("dry-run") else []
+
+    @property
+    def about_an_issue(self) -> bool:
+        """Whether the event that started the workflow is about one."""
+        path = self._environment.get("GITHUB_EVENT_PATH", "")
+        return bool(path) and read_event(Path(path)) is not None
+
+    @property
     def here(self) -> str:
         return self._environment.get("GITHUB_REPOSITORY", "")
 
@@ -69,15 +80,17 @@ def command_line(inputs: Inputs) -> list[str]:
         raise UsageError(
             f"the input `command` is {command!r:.40}", next_step=f"choose one of {', '.join(COMMANDS)}"
         )
-    dry_run = ["--dry-run"] if inputs.flag("dry-run") else []
-    return [*COMMANDS[command](inputs), *dry_run]
+    return COMMANDS[command](inputs)
 
 
 def _label(inputs: Inputs) -> list[str]:
+    # Where an issue started the workflow, it is that one's turn; the sweep is for when none did.
+    which = ["since"] if not inputs.about_an_issue else []
     return [
         "label",
         f"--store={inputs.store}",
-        *inputs.options("since", config_path="config", repo="repository", issue="issues"),
+        *inputs.options(*which, config_path="config", repo="repository", issue="issues"),
+        *inputs.dry_run,
     ]
 
 
@@ -98,6 +111,8 @@ def _retrain(inputs: Inputs) -> list[str]:
 
 
 def _publish(inputs: Inputs) -> list[str]:
+    if inputs.flag("dry-run"):
+        raise UsageError("`publish` has no dry run", next_step="leave the step out, or run `check`")
     return ["bundle", "publish", f"--of={inputs.text('folder', FOLDER)}", f"--store={inputs.store}"]
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from triage.commands.handing_over import active_name, hand_over, refuse_exposure
-from triage.commands.opening import open_store
-from triage.config import Config
+from triage import config as configuration
+from triage.commands.github import add_config_options, connect
+from triage.commands.handing_over import hand_over, named_in, refuse_exposure
+from triage.commands.opening import GITHUB, candidates, open_store
 from triage.errors import BundleError
+
+if TYPE_CHECKING:
+    from triage.bundle.store import Store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=help_line, description=help_line.capitalize() + ".")
         action.add_argument("--store", required=True, help="a directory, or github:OWNER/NAME")
+        add_config_options(action)
         action.set_defaults(act=act)
         if name in {"show", "promote"}:
             action.add_argument("name", nargs="?", help="a bundle's name")
@@ -38,16 +45,24 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+def _open(args: argparse.Namespace, spec: str) -> Store:
+    """The store, with the publishers that the configuration names."""
+    if spec.startswith(GITHUB) and not args.config:
+        tracker, config = connect(spec.removeprefix(GITHUB), args)
+        return open_store(spec, config, tracker)
+    return open_store(spec, configuration.load(args.config))
+
+
 def _list(args: argparse.Namespace) -> int:
-    store = open_store(args.store, Config())
-    roles = {store.named(role): role for role in ("staged", "active")}
+    store = _open(args, args.store)
+    roles = {named_in(store, role): role for role in ("staged", "active")}
     for name in store.names():
         print(f"{name}  {roles.get(name, '')}".rstrip())
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
-    store = open_store(args.store, Config())
+    store = _open(args, args.store)
     name = args.name or store.named("active")
     if name is None:
         raise BundleError(
@@ -62,7 +77,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    store = open_store(args.store, Config())
+    store = _open(args, args.store)
     failures: list[BundleError] = []
     for name in store.names():
         try:
@@ -77,7 +92,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _promote(args: argparse.Namespace) -> int:
-    store = open_store(args.store, Config())
+    store = _open(args, args.store)
     name = args.name or store.named("staged")
     if name is None:
         raise BundleError(
@@ -94,8 +109,8 @@ def _promote(args: argparse.Namespace) -> int:
 
 
 def _rollback(args: argparse.Namespace) -> int:
-    store = open_store(args.store, Config())
-    for name in older(store, active_name(store)):
+    store = _open(args, args.store)
+    for name in _before_the_active(store):
         try:
             store.load(name)
         except BundleError as error:
@@ -111,14 +126,23 @@ def _rollback(args: argparse.Namespace) -> int:
     )
 
 
+def _before_the_active(store: Store) -> Sequence[str]:
+    """Newest first; everything that is not staged where what is active is no bundle."""
+    try:
+        active = store.named("active")
+    except BundleError:
+        return candidates(store, None)
+    return candidates(store, active)[1:] if active else ()
+
+
 def _publish(args: argparse.Namespace) -> int:
     from triage.learn.vectors import NAME
 
-    there, here = open_store(args.of, Config()), open_store(args.store, Config())
+    there, here = _open(args, args.of), _open(args, args.store)
     done = False
     for role in ("active", "staged"):
         name = there.named(role)
-        if name is None or name == here.named(role):
+        if name is None or name == named_in(here, role):
             continue
         bundle = there.load(name)
         refuse_exposure(args.store, filter(None, bundle.manifest.sources))

@@ -16,7 +16,6 @@ from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.issue import parse_time
 
 if TYPE_CHECKING:
-    from triage.bundle.store import Store
     from triage.world.live import Label
     from triage.world.tracker import Tracker
 
@@ -68,8 +67,10 @@ def run(args: argparse.Namespace) -> int:
     for mark, words in contradictions(config):
         report.add(mark, words, ConfigError)
     if tracker:
-        _check_repository(report, tracker, config)
-    _check_store(report, args.store, config, tracker)
+        _attempt(report, lambda: _check_labels(report, tracker, config))
+        _attempt(report, lambda: _check_token(report, tracker))
+    if spec := args.store or (f"github:{tracker.repo}" if tracker else ""):
+        _attempt(report, lambda: _check_store(report, spec, config, tracker))
     return report.code
 
 
@@ -95,13 +96,17 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
 
 
-def _check_repository(report: Report, tracker: Tracker, config: Config) -> None:
+def _attempt(report: Report, check: Callable[[], None]) -> None:
+    """One failure does not keep the other checks from being made."""
     try:
-        for mark, words in strangers(config, tracker.labels()):
-            report.add(mark, words, ConfigError)
-        _check_token(report, tracker)
+        check()
     except TriageError as error:
         report.fail(error)
+
+
+def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
+    for mark, words in strangers(config, tracker.labels()):
+        report.add(mark, words, ConfigError)
 
 
 def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
@@ -147,22 +152,12 @@ def _check_token(report: Report, tracker: Tracker) -> None:
     )
 
 
-def _check_store(report: Report, spec: str | None, config: Config, tracker: Tracker | None) -> None:
-    from triage.commands.opening import open_store
-
-    try:
-        store = open_store(spec or (f"github:{tracker.repo}" if tracker else None), config, tracker)
-        if store is not None:
-            _check_bundle(report, store, config)
-    except TriageError as error:
-        report.fail(error)
-
-
-def _check_bundle(report: Report, store: Store, config: Config) -> None:
+def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | None) -> None:
     """Raises BundleError where the active bundle cannot be used, ModelError where the encoder cannot."""
     from triage.bundle.model import open_model
-    from triage.commands.opening import open_engines
+    from triage.commands.opening import open_engines, open_store
 
+    store = open_store(spec, config, tracker)
     name = store.named("active")
     if name is None:
         report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")

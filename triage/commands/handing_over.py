@@ -14,10 +14,10 @@ from triage.errors import BundleError
 VISIBILITY = ("public", "internal", "private")
 
 
-def active_name(store: Store) -> str:
-    """The name of the active bundle; empty where there is none, or none that can be told."""
+def named_in(store: Store, role: str) -> str:
+    """The name of the bundle in that role; empty where there is none, or what holds the role is no bundle."""
     try:
-        return store.named("active") or ""
+        return store.named(role) or ""
     except BundleError:
         return ""
 
@@ -33,7 +33,7 @@ def hand_over(store: Store, name: str, bundle: Bundle, role: str, *, beside: Sto
     if role != "active":
         store.appoint(role, name)
         return
-    now = active_name(beside or store)
+    now = named_in(beside or store, "active")
     try:
         if now not in (bundle.manifest.after, name):
             raise LostRace(f"{now} became active while {name} was learnt, which was not compared with it")
@@ -49,7 +49,7 @@ def refuse_exposure(store: str, repos: Iterable[str]) -> None:
         return
     home = store.removeprefix(GITHUB)
     here = _visibility(home)
-    for repo in sorted(set(repos) - {home}):
+    for repo in sorted(set(repos) - {home}) if here != VISIBILITY[-1] else ():
         there = _visibility(repo)
         if VISIBILITY.index(there) > VISIBILITY.index(here):
             raise BundleError(
@@ -60,4 +60,5 @@ def refuse_exposure(store: str, repos: Iterable[str]) -> None:
 
 
 def _visibility(repo: str) -> str:
+    """Raises NotFound where the token does not see the repository: it may well be private."""
     return open_tracker(repo).repository.visibility

@@ -38,7 +38,10 @@ def _live(advice: Advice) -> Iterator[str]:
     if not advice.live:
         return
     yield from ("#### Since the active bundle was made", "")
-    yield from ("| label | set by the bot | still there | removed by people | missed |", "|---|---|---|---|---|")
+    yield from (
+        "| label | set by the bot | still there | removed by people | missed |",
+        "|---|---|---|---|---|",
+    )
     for name, one in advice.live.items():
         yield f"| {label(name)} {_row(one)}"
     yield f"| all {_row(reduce(add, advice.live.values()))}"

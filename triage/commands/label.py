@@ -102,7 +102,10 @@ def _label_live(args: argparse.Namespace) -> int:
     finally:
         # What was done before a failure is done, and is told.
         _publish(runner, outcomes)
-        runner.summary(summary(outcomes, url=tracker.url_of, dry_run=args.dry_run, model=_described(model)))
+        if outcomes:
+            runner.summary(
+                summary(outcomes, url=tracker.url_of, dry_run=args.dry_run, model=_described(model))
+            )
     if args.issue and all(outcome.missing for outcome in outcomes):
         raise AccessError(f"none of the issues {args.issue:.60} of {repo} was found")
     return 0
@@ -125,7 +128,11 @@ def _target(args: argparse.Namespace) -> tuple[str, Event | None]:
         raise UsageError("no repository is named", next_step="give --repo OWNER/NAME")
     if event and event.repo.casefold() != repo.casefold():
         event = None
-    if event is None and not (args.issue or args.since):
+    if args.issue:
+        numbers_of(args.issue)
+    elif args.since:
+        since_of(args.since, datetime.now(UTC))
+    elif event is None:
         raise UsageError("no issue is named", next_step="give --issue, --since or --file")
     return repo, event
 

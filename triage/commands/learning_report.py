@@ -90,12 +90,13 @@ def _differences(ruling: Ruling) -> Iterator[str]:
 
 def _labels(learnt: Learnt, active: Bundle | None) -> Iterator[str]:
     had = active.rules.by_name if active else {}
+    described = learnt.bundle.rules.zero_shot.rare is not None
     yield "| label | examples | set by the vote | precision when tuning |"
     yield "|---|---|---|---|"
     for rule in sorted(learnt.bundle.rules.labels, key=lambda rule: -rule.examples):
         gained = rule.examples - (had[rule.name].examples if rule.name in had else 0)
         if rule.examples < learnt.bundle.rules.min_examples:
-            how = "by its description alone"
+            how = "by its description alone" if described else "a suggestion: too few examples"
         elif rule.votes is None:
             how = "a suggestion: it does not reach the precision target"
         else:

@@ -82,7 +82,7 @@ class Labeller:
                 for name in names
                 if name not in self.known
             }
-        return {**gone, **removed_by_people(live.issue.events or (), self.me)}
+        return {**gone, **removed_by_people(live.issue.events or ())}
 
     def _act(self, live: LiveIssue, decision: Decision) -> Outcome:
         """The one place where a decision becomes a change."""
@@ -129,5 +129,5 @@ class Labeller:
         if name in issue.labels:
             if (decision.labels or len(issue.labels) > 1) and set_by(name, events, self.me):
                 self.tracker.remove_label(live.node_id, self._label(name).id)
-        elif decision.abstained and not issue.labels and name not in removed_by_people(events, self.me):
+        elif decision.abstained and not issue.labels and name not in removed_by_people(events):
             self._add(live, (name,))

@@ -52,7 +52,7 @@ def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
         active, failure = None, error
     if active is None and failure is None:
         return None
-    for name in _candidates(store, active):
+    for name in candidates(store, active):
         try:
             bundle = store.load(name)
         except BundleError as error:
@@ -65,7 +65,7 @@ def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
     raise failure
 
 
-def _candidates(store: Store, active: str | None) -> list[str]:
+def candidates(store: Store, active: str | None) -> list[str]:
     """The active bundle and the older ones, newest first; never a candidate that waits for its gate."""
     try:
         staged = store.named("staged")

@@ -108,9 +108,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _before(against: Store) -> Before:
     """What is compared with. A store without one whole bundle must not keep the next one from being learnt."""
-    from triage.commands.handing_over import active_name
+    from triage.commands.handing_over import named_in
 
-    name = active_name(against)
+    name = named_in(against, "active")
     try:
         found = usable_bundle(against)
     except BundleError as error:

@@ -52,12 +52,15 @@ def material(old: str, new: str) -> bool:
     return len(had ^ has) > MATERIAL * max(1, len(had | has))
 
 
-def removed_by_people(events: Iterable[LabelEvent], me: str) -> Mapping[str, str]:
-    """Labels that a person took off the issue, with the reason they are not put back."""
+def removed_by_people(events: Iterable[LabelEvent]) -> Mapping[str, str]:
+    """Labels that a person took off the issue, with the reason they are not put back.
+
+    Also the person whose token is used: the bot takes nothing away but its own abstain label.
+    """
     return {
         event.label: "a person removed it from this issue"
         for event in events
-        if not event.added and by_person(event, me)
+        if not event.added and not event.actor_is_bot
     }
 
 

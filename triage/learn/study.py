@@ -112,9 +112,10 @@ class Study:
             )
             return tune(empty, self.config.vote, self.examples(known), len(known), start)
         rules = tune(self.window, self.config.vote, self.examples(known), len(known), start)
-        return (
-            tune_zero_shot(rules, self._trial(rules), self.config.zero_shot) if self.window.names else rules
-        )
+        if not self.window.names:
+            return rules
+        target = self.config.vote.precision_target
+        return tune_zero_shot(rules, self._trial(rules), self.config.zero_shot, target)
 
     def rules_for(self, rows: RowIds) -> Rules:
         """The tuned rules with the examples that `rows` hold; a label new in them gets the common m."""

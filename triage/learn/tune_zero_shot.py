@@ -10,7 +10,7 @@ import numpy.typing as npt
 from triage.config import ZeroShot as Settings
 from triage.decide.rules import Rules, ZeroShotRule, sigmoid
 from triage.decide.vote import Array, Mask
-from triage.learn.tune import MIN_POSITIVES, calibrate_odds
+from triage.learn.tune import MIN_POSITIVES, calibrate_odds, precise_cut
 
 # An entailment model judges every pair of issue and label by itself; so many are affordable.
 PAIRS = 20_000
@@ -38,12 +38,13 @@ def affordable(queries: int, labels: int, *, costly: bool) -> int:
     return min(queries, max(FEWEST, PAIRS // max(1, labels)) if costly else MOST)
 
 
-def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
+def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings, target: float | None = None) -> Rules:
     """`rules` with the thresholds that are best for the micro-F1 of the whole decision.
 
     Rare labels: one threshold for them all, where they occur MIN_POSITIVES times in the window; else the default
     stays. Labels with examples: asked only where the vote elected nothing, and only if that is better than
-    silence. What the configuration fixes stays as it is.
+    silence. With a precision `target`: the smallest thresholds that reach it, and none where none does. What the
+    configuration fixes stays as it is.
     """
     rule = rules.zero_shot
     seen = trial.truth & trial.rare
@@ -55,18 +56,29 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
     hits = int((trial.elected & trial.voted_truth).sum())
     standing = (hits, int(trial.elected.sum()), int(trial.truth.sum()))
     rare, fallback = rule.rare, None
-    if settings.threshold is None and settings.top_k is None and seen.sum() >= MIN_POSITIVES:
-        rare = best_threshold(scores[:, trial.rare], trial.truth[:, trial.rare], standing)
-    silent = ~trial.elected.any(axis=1)
+
+    def threshold(pairs: Mask) -> float | None:
+        if target is not None:
+            return precise_cut(_sigmoid(scores[pairs]), trial.truth[pairs], target)
+        return best_threshold(scores[pairs], trial.truth[pairs], standing)
+
+    anywhere = np.ones((len(scores), 1), dtype=bool)
+    told = seen.sum() >= MIN_POSITIVES or target is not None
+    if settings.threshold is None and settings.top_k is None and told:
+        rare = threshold(anywhere & trial.rare)
+    silent = ~trial.elected.any(axis=1, keepdims=True)
     if silent.any() and not trial.rare.all():
-        pairs = np.ix_(silent, ~trial.rare)
-        fallback = best_threshold(scores[pairs], trial.truth[pairs], standing)
+        fallback = threshold(silent & ~trial.rare)
     return replace(rules, zero_shot=replace(rule, rare=rare, fallback=fallback))
 
 
 def _log_odds(rule: ZeroShotRule, trial: Trial) -> Array:
     odds: Array = rule.slope * trial.raw + rule.intercept + rule.shift * trial.rarity
     return odds
+
+
+def _sigmoid(odds: Array) -> Array:
+    return np.array([sigmoid(x) for x in odds.tolist()])
 
 
 def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:

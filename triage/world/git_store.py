@@ -20,6 +20,8 @@ from triage.bundle.store import KEPT, NAME, ROLES
 from triage.decide.policy import matches
 from triage.errors import BundleError
 from triage.world.git_data import Commit, GitData, RefRefused
+from triage.world.live import BOT
+from triage.world.refusals import LostRace
 
 SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
@@ -81,9 +83,12 @@ class GitStore:
             return
         sha = commit.sha
         if current is not None and current not in commit.parents:
-            # An older bundle, or one made beside another: it goes on top, so that history only grows.
+            if name in self._made:
+                raise LostRace(f"{ref} was moved by somebody else")
+            # An older bundle, or one that was staged: it goes on top, so that history only grows.
             sha = self._git.create_commit(commit.message, commit.tree, [current])
         self._point(ref, current, sha, force=False)
+        self._made.pop(name, None)
         self._prune(ref, sha)
 
     def keep(self, title: str, data: bytes) -> None:
@@ -94,10 +99,13 @@ class GitStore:
         self._point(ref, current, sha, force=True)
 
     def kept(self, title: str) -> bytes | None:
+        """The file; one of an origin that is not believed counts as none."""
         sha = self._head(title)[1]
-        if sha is None:
+        commit = self._git.get_commit(sha) if sha else None
+        if commit is None or not self._believes(commit):
             return None
-        return self._git.get_blob(dict(self._git.get_tree(self._git.get_commit(sha).tree))[title])
+        blob = dict(self._git.get_tree(commit.tree)).get(title)
+        return self._git.get_blob(blob) if blob else None
 
     def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
         if current is not None:
@@ -111,12 +119,15 @@ class GitStore:
             self._git.create_ref(ref.replace(SPACES[0], SPACES[1], 1), sha)
 
     def _prune(self, ref: str, head: str) -> None:
-        """Forget the oldest bundles: the last KEPT commits are made anew on top of nothing."""
+        """Forget the oldest bundles: the last KEPT commits are made anew on top of nothing.
+
+        They then come from this run, so that what is not believed must not be among them.
+        """
         chain = self._git.history(head, KEPT + 1)
         if len(chain) <= KEPT:
             return
         sha = ""
-        for commit in reversed(chain[:KEPT]):
+        for commit in filter(self._believes, reversed(chain[:KEPT])):
             sha = self._git.create_commit(commit.message, commit.tree, [sha] if sha else [])
         # Not a fast-forward; where another run was quicker, the next one prunes.
         if self._git.read_ref(ref) == head:
@@ -154,9 +165,19 @@ class GitStore:
             )
         return commit
 
-    def _check_origin(self, commit: Commit) -> None:
+    def _believes(self, commit: Commit) -> bool:
+        """Whether the publisher is one of those named.
+
+        Whoever may push can write any author into a commit, but not GitHub's signature under those of an App.
+        """
         who = commit.author or commit.committer
-        if not (who or commit.verified) or not matches(who, self._publishers):
+        if who.endswith(BOT) and not commit.verified:
+            who = ""
+        return bool(who or commit.verified or "*" in self._publishers) and matches(who, self._publishers)
+
+    def _check_origin(self, commit: Commit) -> None:
+        if not self._believes(commit):
+            who = commit.author or commit.committer
             raise BundleError(
                 f"the bundle in commit {commit.sha} of {self._git.repo} was published by {who or 'nobody known'}",
                 likely="somebody else than the retraining workflow wrote to the ref",

@@ -50,6 +50,27 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """Rendered texts and their labels, `targets` [n, L]; `groups` [n] name the repository of each text."""
+
+    texts: Sequence[str]
+    targets: npt.NDArray[np.bool_]
+    groups: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        rows = {len(self.texts), len(self.targets), len(self.texts if self.groups is None else self.groups)}
+        if len(rows) > 1:
+            raise ValueError("texts, targets and groups must have a row for each issue")
+
+    @property
+    def group_numbers(self) -> list[int]:
+        """The repository of each text as a number; all zero without groups."""
+        names = self.groups or [""] * len(self.texts)
+        at = {name: number for number, name in enumerate(sorted(set(names)))}
+        return [at[name] for name in names]
+
+
+@dataclass(frozen=True)
 class Step:
     """One step done, the `number`th of `total` planned; losses are means over the batch."""
 
@@ -106,22 +127,19 @@ class Training:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
-        texts: Sequence[str],
-        targets: npt.NDArray[np.bool_],
+        issues: Labelled,
         plan: Plan,
-        groups: Sequence[int] | None = None,
     ) -> None:
-        """`targets` is [n, L]; `groups` [n] number the repository of each text (default: one for all)."""
         self.model, self.plan, self._pad = model.train(), plan, tokenizer.pad_token_id or 0
-        self._tokens = tokenizer(list(texts), truncation=True, max_length=plan.max_tokens)["input_ids"]
-        self._targets = torch.from_numpy(targets.astype(np.float32))
+        self._tokens = tokenizer(list(issues.texts), truncation=True, max_length=plan.max_tokens)["input_ids"]
+        self._targets = torch.from_numpy(issues.targets.astype(np.float32))
         lengths = [len(each) for each in self._tokens]
-        self._batches = Batches(lengths, groups or [0] * len(texts), plan.batch, plan.seed)
+        self._batches = Batches(lengths, issues.group_numbers, plan.batch, plan.seed)
         # Few texts hold few of the words, and moving those alone would part them from the rest.
         for weight in model.get_input_embeddings().parameters():
             weight.requires_grad_(False)
         torch.manual_seed(plan.seed)
-        self._directions = Directions(targets.shape[1], model.config.hidden_size)
+        self._directions = Directions(issues.targets.shape[1], model.config.hidden_size)
         moved = [weight for weight in model.parameters() if weight.requires_grad]
         self._optimizer = torch.optim.AdamW(
             [
@@ -183,7 +201,7 @@ class Training:
         torch.manual_seed(self.plan.seed + 1 + step)
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(step, total) * group["speed"]
-        vectors, targets = self._embed(rows), self._targets[rows]
+        vectors, targets = self.embed(rows), self._targets[rows]
         shared, told = contrast(vectors, targets), self._directions(vectors, targets)
         self._optimizer.zero_grad()
         (shared + told).backward()
@@ -192,7 +210,7 @@ class Training:
         self._optimizer.step()
         return shared.item(), told.item()
 
-    def _embed(self, rows: Rows) -> Tensor:
+    def embed(self, rows: Rows) -> Tensor:
         """Unit vectors [n, d], pooled as the encoder is served: the mean over all tokens of a text."""
         tokens = [self._tokens[i] for i in rows]
         longest = max(map(len, tokens))

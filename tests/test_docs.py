@@ -1,0 +1,80 @@
+"""The documentation is complete and agrees with the program: options, keys, inputs, outputs, exit codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.make_reference import PAGES, exit_codes
+from triage.cli import parser
+from triage.errors import TriageError
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+ACTION = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
+PROSE = sorted(path for path in [*DOCS.glob("*.md"), ROOT / "README.md"])
+
+
+def rows(text: str, title: str) -> dict[str, list[str]]:
+    """The rows of the first table under a heading, by what their first cell names."""
+    section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {cell[0].strip("`"): cell[1:] for cell in cells}
+
+
+@pytest.mark.parametrize(("name", "write"), PAGES.items(), ids=PAGES)
+def test_a_generated_page_is_the_one_that_the_program_gives(name: str, write: Callable[[], str]) -> None:
+    """`python -m docs.make_reference` writes them anew."""
+    assert (DOCS / name).read_text("utf-8") == write()
+
+
+@pytest.mark.parametrize("section", ["inputs", "outputs"])
+def test_every_input_and_output_of_the_action_is_documented(section: str) -> None:
+    """And no other, each with its default."""
+    found = rows((DOCS / "action.md").read_text("utf-8"), section.capitalize())
+    assert list(found) == list(ACTION[section])
+    for name, entry in ACTION[section].items():
+        default = entry.get("default", "")
+        assert not default or "${{" in default or found[name][0] == f"`{default}`"
+
+
+def test_every_exit_code_is_documented() -> None:
+    """In the tree of errors, the help and the page; no two failures share one."""
+    failures = TriageError.__subclasses__()
+    codes = [failure.exit_code for failure in failures]
+    assert sorted(codes) == sorted(set(codes)) == sorted(set(exit_codes()) - {0, 1, 130})
+    told = re.findall(r"(\d+) ", str(parser().epilog).partition("Exit codes: ")[2])
+    assert [int(code) for code in told] == sorted(exit_codes())
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
+    """Also to the heading that is named."""
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", path.read_text("utf-8")):
+        page = (path.parent / target).resolve() if target else path
+        assert page.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_command_that_the_pages_name_exists(path: Path) -> None:
+    """With the options that they give it."""
+    commands = re.findall(r"`triage ([a-z]+)((?: (?:--?[a-z-]+|[A-Z]+|[a-z]+))*)`", path.read_text("utf-8"))
+    reference = (DOCS / "cli.md").read_text("utf-8")
+    for command, rest in commands:
+        section = reference.partition(f"## `triage {command}`\n")[2].partition("\n## ")[0]
+        assert section, command
+        assert [option for option in re.findall(r"--[a-z-]+", rest) if f"`{option}`" not in section] == []
+
+
+def test_the_picture_of_the_summary_is_small() -> None:
+    """A page that loads at once."""
+    data = (DOCS / "summary.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) < 150_000

@@ -1,0 +1,169 @@
+"""The embedding cache: what was embedded before is not embedded again, and never changes a vector."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.learning import Material
+from triage.bundle.store import LocalStore
+from triage.engine.encoder import Encoder
+from triage.issue import Issue
+from triage.learn import vectors
+from triage.learn.vectors import NAME, Embedded, Floats, embed
+
+
+@dataclass
+class Run:
+    """Embeds some of the sample's issues; `pieces` is what the cache was after each piece, `told` the progress."""
+
+    encoder: Encoder
+    pieces: list[bytes] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+
+    def of(self, issues: list[Issue], kept: bytes | None = None) -> Embedded:
+        return embed(issues, self.encoder, kept, self.pieces.append, lambda total: self.told.append)
+
+
+@pytest.fixture
+def run(material: Material) -> Run:
+    return Run(material.engines.encoder)
+
+
+@pytest.fixture
+def issues(material: Material) -> list[Issue]:
+    return list(material.data.issues[:12])
+
+
+def test_vectors_are_those_of_the_encoder(run: Run, issues: list[Issue]) -> None:
+    """In the order of the issues, to the last bit."""
+    found = run.of(issues)
+    assert found.computed == 12
+    assert np.array_equal(found.vectors, run.encoder.encode([issue.text for issue in issues]))
+
+
+def test_what_is_cached_is_taken_as_it_is(run: Run, issues: list[Issue]) -> None:
+    """Nothing is computed and nothing written; the vectors are the same bits in whatever order."""
+    first = run.of(issues)
+    again = run.of(issues[::-1], run.pieces[-1])
+    assert (again.computed, len(run.pieces)) == (0, 1)
+    assert np.array_equal(again.vectors, first.vectors[::-1])
+
+
+def test_only_new_texts_are_embedded(run: Run, issues: list[Issue]) -> None:
+    """A text that was edited counts as new, and what is no longer there leaves the cache."""
+    run.of(issues[:10])
+    edited = dataclasses.replace(issues[9], title="Another title")
+    now = [*issues[2:9], edited, *issues[10:]]
+    found = run.of(now, run.pieces[-1])
+    assert found.computed == 3
+    assert np.array_equal(found.vectors, run.encoder.encode([issue.text for issue in now]))
+    assert run.of(issues[:2], run.pieces[-1]).computed == 2
+
+
+def test_a_text_that_comes_twice_is_embedded_once(run: Run, issues: list[Issue]) -> None:
+    """Under both numbers it is the same vector."""
+    twin = dataclasses.replace(issues[0], number=7000)
+    found = run.of([issues[0], twin])
+    assert found.computed == 1
+    assert np.array_equal(found.vectors[0], found.vectors[1])
+
+
+def test_nothing_to_embed_is_no_failure(run: Run) -> None:
+    """Not even an empty cache is written."""
+    assert run.of([]).vectors.shape == (0, run.encoder.dimension)
+    assert (run.pieces, run.told) == ([], [])
+
+
+def test_the_vectors_of_another_encoder_are_not_used(run: Run, issues: list[Issue]) -> None:
+    """They would be neighbours of nothing."""
+    run.of(issues)
+    other = dataclasses.replace(run, encoder=dataclasses.replace(run.encoder, digest="another model"))
+    assert other.of(issues, run.pieces[-1]).computed == 12
+
+
+def test_the_vectors_of_another_rendering_are_not_used(
+    run: Run, issues: list[Issue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text version is part of what the vectors are of."""
+    run.of(issues)
+    monkeypatch.setattr(vectors, "TEXT_VERSION", vectors.TEXT_VERSION + 1)
+    assert run.of(issues, run.pieces[-1]).computed == 12
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut short", "another file", "bit flipped", "not finite"])
+def test_a_damaged_cache_counts_as_none(run: Run, issues: list[Issue], damage: str) -> None:
+    """It is only a cache."""
+    first = run.of(issues)
+    good = run.pieces[-1]
+    spoilt = {
+        "empty": b"PK",
+        "cut short": good[: len(good) // 2],
+        "another file": b"%PDF-1.7",
+        # In the middle of the vectors: the archive's own checksum notices.
+        "bit flipped": good[: len(good) // 2]
+        + bytes([good[len(good) // 2] ^ 1])
+        + good[len(good) // 2 + 1 :],
+        "not finite": vectors._write(
+            {issue.digest: np.full(run.encoder.dimension, np.nan, np.float32) for issue in issues},
+            f"{run.encoder.digest} {vectors.TEXT_VERSION}",
+        ),
+    }
+    found = run.of(issues, spoilt[damage])
+    assert found.computed == 12
+    assert np.array_equal(found.vectors, first.vectors)
+
+
+class Killed(BaseException):
+    """Stands for a process that ends here."""
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(
+    run: Run, issues: list[Issue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every piece is kept when it is done; the result is that of a run in one go."""
+    monkeypatch.setattr(vectors, "PIECE", 5)
+    store, saved = LocalStore(tmp_path), list[int]()
+
+    def keep(data: bytes) -> None:
+        store.keep(NAME, data)
+        saved.append(len(data))
+        if len(saved) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        embed(issues, run.encoder, None, keep)
+    assert saved[0] < saved[1]
+    found = run.of(issues, store.kept(NAME))
+    assert found.computed == 2
+    assert np.array_equal(found.vectors, run.encoder.encode([issue.text for issue in issues]))
+
+
+def test_progress_counts_what_is_embedded_alone(
+    run: Run, issues: list[Issue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over all pieces, up to their sum."""
+    monkeypatch.setattr(vectors, "PIECE", 4)
+    run.of(issues[:2])
+    run.told.clear()
+    run.of(issues, run.pieces[-1])
+    assert run.told == sorted(run.told)
+    assert run.told[-1] == 10
+
+
+def test_the_cache_holds_no_word_of_an_issue(run: Run, issues: list[Issue]) -> None:
+    """Hashes and numbers alone are at rest."""
+    run.of(issues)
+    words: set[str] = {word for issue in issues for word in issue.text.split() if len(word) > 7}
+    assert len(words) > 50
+    assert [word for word in words if word.encode() in run.pieces[-1]] == []
+
+
+def test_vectors_are_single_precision(run: Run, issues: list[Issue]) -> None:
+    """From the encoder and from the cache alike."""
+    fresh: Floats = run.of(issues).vectors
+    assert (fresh.dtype, run.of(issues, run.pieces[-1]).vectors.dtype) == (np.float32, np.float32)

@@ -1,0 +1,194 @@
+"""Making the plan of a backfill: past issues through the same `judge`, and nothing written to GitHub."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triage import config as configuration
+from triage.commands.github import connect, numbers_of, open_tracker, since_of
+from triage.commands.opening import open_serving, open_store
+from triage.commands.retrain import REPOSITORY
+from triage.config import Config
+from triage.decide import Policy, judge
+from triage.decide.attitude import removed_by_people, skipped
+from triage.decide.plan import Entry, Header, entry_of, fingerprint, promises, settable, title_of
+from triage.errors import UsageError
+from triage.issue import format_time
+from triage.progress import bar
+from triage.world.past import Batch, Past, Selection, of_file, of_repository
+
+if TYPE_CHECKING:
+    from triage.bundle.model import ServingModel
+    from triage.world.plan_file import Plan
+    from triage.world.tracker import Tracker
+
+# The options that choose the issues; plans of the same options can be merged.
+FILTERS = ("since", "until", "state", "label", "unlabelled", "limit", "issue")
+# A backfill has time: GitHub's allowance is refilled within an hour.
+PATIENCE = 3_700.0
+# Where nearly everything is labelled, a preview does not read it all.
+PREVIEW_PAGES = 10
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Decides about past issues. `me` is the login that acts, where known; `there` the repository's labels."""
+
+    model: ServingModel
+    config: Config
+    me: str = ""
+    there: frozenset[str] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The labels that can come out."""
+        return settable(self.model.rules, self.model.descriptions, Policy.of(self.config))
+
+    def entries(self, items: Sequence[Past]) -> list[Entry]:
+        """The entries of these issues, in order."""
+        left = [skipped(p.issue, p.issue.author.endswith("[bot]"), self.config.act) for p in items]
+        looked_at = (past.issue for past, reason in zip(items, left, strict=True) if reason is None)
+        evidence, policy, names = self.model.evidence(looked_at), Policy.of(self.config), self.names
+        found = []
+        for past, reason in zip(items, left, strict=True):
+            issue = past.issue
+            if reason:
+                found.append(Entry(issue.number, title_of(issue), existing=issue.labels, note=reason))
+                continue
+            decision = judge(
+                next(evidence),
+                self.model.rules,
+                policy,
+                bundle=self.model.name,
+                existing=[name for name in issue.labels if name != policy.abstain],
+                barred=self._barred(past, names),
+            )
+            found.append(entry_of(issue, decision, names, past.locked))
+        return found
+
+    def _barred(self, past: Past, names: frozenset[str]) -> dict[str, str]:
+        missing: frozenset[str] = frozenset()
+        if self.there is not None and not self.config.labels.create:
+            missing = names - self.there
+        gone = dict.fromkeys(missing, "the repository has no such label (labels.create)")
+        return {**gone, **removed_by_people(past.issue.events or (), self.me)}
+
+
+def make_plan(args: argparse.Namespace, path: Path) -> Plan:
+    """The plan that the options mean, at `path`; goes on where an interrupted run was. Raises TriageError."""
+    from triage.world.plan_file import drafting
+
+    given = args.source
+    if not Path(given).is_file() and not REPOSITORY.fullmatch(given):
+        raise UsageError(f"{given!r} is neither a file nor of the form OWNER/NAME", next_step="check --from")
+    planner, header, batches = (_from_file if Path(given).is_file() else _from_github)(args)
+    with drafting(path, header) as draft:
+        told: Callable[[int], None] | None = None
+        for batch in batches(draft.place):
+            told = told or bar("planning", batch.total)
+            draft.add(planner.entries(batch.items), batch.place)
+            told(draft.planned)
+        return draft.finish()
+
+
+Batches = Callable[[str], Iterator[Batch]]
+
+
+def _from_file(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
+    config = configuration.load(args.config)
+    found = of_file(Path(args.source), args.repo, _selection(args), Policy.of(config).may_set)
+    store = open_store(args.store, config) if args.store else None
+    planner = Planner(open_serving(config, store), config)
+    return planner, _header(args, planner, found.repo, found.digest), found.batches
+
+
+def _from_github(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
+    quick, config = connect(args.source, args)
+    tracker = open_tracker(quick.repository.name, max(PATIENCE, config.act.max_rate_limit_wait))
+    labels = tracker.labels()
+    described = {name: label.description for name, label in labels.items() if label.description}
+    store = open_store(args.store, config, tracker) if args.store else None
+    model = open_serving(config, store, described=described)
+    planner = Planner(model, config, tracker.viewer().login, frozenset(labels))
+    wanted, may_set = _selection(args), Policy.of(config).may_set
+
+    def batches(place: str) -> Iterator[Batch]:
+        return of_repository(tracker, wanted, may_set, place, pull_requests=config.act.pull_requests)
+
+    return planner, _header(args, planner, tracker.repo, ""), batches
+
+
+def _header(args: argparse.Namespace, planner: Planner, repo: str, source: str) -> Header:
+    model, config = planner.model, planner.config
+    learnt = args.store and model.neighbourhood is not None
+    given = {name: getattr(args, name) for name in FILTERS}
+    return Header(
+        repo=repo,
+        bundle=model.name,
+        created_at=format_time(datetime.now(UTC)) or "",
+        policy=fingerprint(config),
+        source=source,
+        filters={name: str(value) for name, value in given.items() if value},
+        shard=args.shard or "",
+        promises=promises(model.rules, planner.names),
+        figures=open_store(args.store, config).load(model.name).manifest.figures if learnt else {},
+    )
+
+
+def _selection(args: argparse.Namespace) -> Selection:
+    now = datetime.now(UTC)
+    return Selection(
+        since=since_of(args.since, now) if args.since else None,
+        until=since_of(args.until, now) if args.until else None,
+        state=args.state or "all",
+        labels=tuple(args.label or ()),
+        unlabelled=args.unlabelled,
+        numbers=frozenset(numbers_of(args.issue)) if args.issue else None,
+        limit=args.limit,
+        shard=shard_of(args.shard) if args.shard else (1, 1),
+    )
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """(i, n) of "i/n". Raises UsageError."""
+    first, slash, last = text.partition("/")
+    if not (slash and first.isdecimal() and last.isdecimal() and len(text) < 12):
+        raise UsageError(f"{text!r:.20} is no shard", next_step="write 1/4, 2/4, 3/4 and 4/4")
+    i, n = int(first), int(last)
+    if not 1 <= i <= n:
+        raise UsageError(f"there is no shard {i} of {n}", next_step="write 1/4, 2/4, 3/4 and 4/4")
+    return i, n
+
+
+def preview(tracker: Tracker, model: ServingModel, config: Config, limit: int = 50) -> str:
+    """What a backfill of the newest `limit` issues would do, in a sentence or two; writes nothing anywhere.
+
+    Only issues without a label that the bot may set are looked at, since those are what a backfill is for.
+    """
+    wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
+    found = of_repository(tracker, wanted, policy.may_set, "", pull_requests=config.act.pull_requests)
+    items = list(islice((past for batch in islice(found, PREVIEW_PAGES) for past in batch.items), limit))
+    planner = Planner(model, config, tracker.viewer().login, frozenset(tracker.labels()))
+    entries = [entry for entry in planner.entries(items) if not entry.note]
+    if not entries:
+        return "A backfill has nothing to do: no issue is without a label that the bot may set."
+    labelled = sum(bool(entry.labels) for entry in entries)
+    measured = promises(model.rules, planner.names)
+    counts = Counter(name for entry in entries for name in entry.labels).most_common()
+    told = ", ".join(f"{name} {count}{_precision(measured[name].precision)}" for name, count in counts)
+    return (
+        f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}"
+        f"{f': {told}' if told else ''}.\nTo see it for all of them, and before anything is set: "
+        f"triage backfill --from {tracker.repo} --unlabelled"
+    )
+
+
+def _precision(value: float | None) -> str:
+    return "" if value is None else f" (precision {value:.0%})"

@@ -1,0 +1,126 @@
+"""From a repository's labelled issues to an encoder of its own: trained, exported, checked, in a model folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from triage.engine.models import Manifest, sha256_of
+from triage.errors import DataError
+from triage.learn.deep import checkpoint as checkpoints
+from triage.learn.deep.contrastive import Labelled, Plan, Step, Training
+from triage.learn.deep.export import Recipe, export
+from triage.learn.deep.weights import Weights
+
+LOSSES_FILE = "losses.jsonl"
+# Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
+EXPORT_SECONDS, EXPORT_SHARE = 60.0, 0.25
+
+Listener = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What fine-tuning may take: `seconds` in all, export included (None: no bound)."""
+
+    seconds: float | None = None
+    max_epochs: int = Plan.epochs
+    max_tokens: int = Plan.max_tokens
+
+    def plan(self, seed: int) -> Plan:
+        """The training that leaves time for the export."""
+        rest = self.seconds
+        if rest is not None:
+            rest -= min(EXPORT_SECONDS, EXPORT_SHARE * rest)
+        return Plan(epochs=self.max_epochs, max_tokens=self.max_tokens, seconds=rest, seed=seed)
+
+
+def fine_tune(
+    issues: Labelled,
+    weights: Weights,
+    out: Path,
+    *,
+    seed: int = 0,
+    budget: Budget = Budget(),
+    checkpoint: Path | None = None,
+    progress: Listener | None = None,
+) -> Manifest:
+    """Write the model folder `out`: an encoder that starts from `weights` and tells the labels apart.
+
+    The folder `checkpoint` lets a run that was killed go on where it stood, and keeps the losses of each
+    step (JSON Lines); its tensors are deleted once the model is made. Raises DataError where there is
+    nothing to learn, ModelError where the weights cannot be read or the export is not true to them; `out`
+    is not touched then.
+    """
+    _check(issues)
+    plan = budget.plan(seed)
+    model, tokenizer = weights.open()
+    training = Training(model, tokenizer, issues, plan)
+    listen = _logged(checkpoint, progress) if checkpoint else progress
+    steps = training.run(fingerprint(issues, weights, plan), checkpoint, listen)
+    with tempfile.TemporaryDirectory() as scratch:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        recipe = Recipe(
+            source=scratch,
+            name=f"{weights.name}-tuned",
+            origin=weights.origin,
+            licence=weights.licence,
+            note=f"Fine-tuned on {len(issues.texts)} labelled issues with {issues.targets.shape[1]} labels, in "
+            f"{steps} steps of at most {plan.batch} issues, seed {seed}: it knows their repository best.",
+            max_tokens=plan.max_tokens,
+        )
+        manifest, _ = export(recipe, out)
+    if checkpoint:
+        (checkpoint / checkpoints.FILE).unlink(missing_ok=True)
+    return manifest
+
+
+def _check(issues: Labelled) -> None:
+    counts = issues.targets.sum(axis=0)
+    if not ((counts >= 2) & (counts < len(issues.texts))).any():
+        raise DataError(
+            f"no label is carried by two of the {len(issues.texts)} issues and lacking on another",
+            likely="there are too few labelled issues",
+            next_step="label more issues, or learn with --adapt head",
+        )
+
+
+def fingerprint(issues: Labelled, weights: Weights, plan: Plan) -> str:
+    """sha256 (hex) of all that decides what a run gives, but for the time that it may take."""
+    state = hashlib.sha256()
+    for part in (
+        json.dumps({**asdict(plan), "seconds": None, "torch": version("torch")}),
+        json.dumps([list(issues.texts), list(issues.groups or ()), issues.targets.shape]),
+        np.packbits(issues.targets).tobytes().hex(),
+        *map(sha256_of, sorted(weights.folder.glob("*.safetensors"))),
+    ):
+        state.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
+    return state.hexdigest()
+
+
+def _logged(folder: Path, progress: Listener | None) -> Listener:
+    """Writes each step's losses; what a killed run wrote after its checkpoint is dropped first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOSSES_FILE
+    earlier = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    begun = False
+
+    def listen(step: Step) -> None:
+        nonlocal begun
+        if not begun:
+            path.write_text("".join(earlier[: step.number - 1]), encoding="utf-8")
+            begun = True
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(step)) + "\n")
+        if progress:
+            progress(step)
+
+    return listen

