@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,6 @@ from triage.bundle.model import ServingModel, open_model
 from triage.commands.opening import open_engines
 from triage.config import Config
 from triage.decide import Policy, judge
-from triage.evaluate.metrics import summary
 from triage.learn.adapt import CHOICES
 from triage.learn.dataset import Dataset
 from triage.learn.gate import TAIL, compare
@@ -105,11 +105,7 @@ def by_months(data: Dataset, start: str, every: int) -> list[Period]:
     months = [_month(issue.created_at) for issue in data.issues]
     begin = _month(datetime.strptime(start, "%Y-%m").replace(tzinfo=UTC))
     bounds = np.searchsorted(months, range(begin, months[-1] + every + 1, every)).tolist()
-    return [
-        Period(f"{data.issues[a].created_at:%Y-%m}", a, b)
-        for a, b in zip(bounds, bounds[1:], strict=False)
-        if a < b
-    ]
+    return [Period(f"{data.issues[a].created_at:%Y-%m}", a, b) for a, b in pairwise(bounds) if a < b]
 
 
 def by_number(data: Dataset, start: str, size: int) -> list[Period]:
@@ -151,7 +147,9 @@ def report(done: Iterator[Replayed]) -> list[Replayed]:
         print(row(each.period.name, each.verdicts), flush=True)
     fresh, first = (pooled([each.verdicts[way] for each in finished]) for way in (0, 1))
     print(row("**all**", (fresh, first)))
-    print(f"\nRetrained minus never retrained over all periods, with the {1 - 2 * TAIL:.0%} interval of a paired")
+    print(
+        f"\nRetrained minus never retrained over all periods, with the {1 - 2 * TAIL:.0%} interval of a paired"
+    )
     print("bootstrap over issues:\n\n| measure | difference | interval |\n|---|---|---|")
     for d in compare(first, fresh):
         print(f"| {d.measure} | {d.candidate - d.active:+.3f} | {d.low:+.3f} to {d.high:+.3f} |")
@@ -181,24 +179,32 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Quality over time, with and without retraining.")
     parser.add_argument("file", type=Path, metavar="FILE", help="labelled issues with dates")
-    parser.add_argument("--from", dest="start", metavar="YYYY-MM", help="first labelled month (default: halfway)")
+    parser.add_argument(
+        "--from", dest="start", metavar="YYYY-MM", help="first labelled month (default: halfway)"
+    )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--every", type=int, default=1, metavar="N", help="retrain every N months (default: 1)")
+    length.add_argument(
+        "--every", type=int, default=1, metavar="N", help="retrain every N months (default: 1)"
+    )
     length.add_argument("--issues", type=int, metavar="N", help="retrain every N issues instead")
     parser.add_argument("--adapt", choices=CHOICES, default="head", help="(default: head)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
-    parser.add_argument("--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)")
+    parser.add_argument(
+        "--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)"
+    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the figures over time")
     given = parser.parse_args()
     data = labelled(given.file, given.least)
     if not data.dated:
         sys.exit(f"{given.file}: a replay needs the dates of all issues")
-    encoder, zero_shot = open_engines(Config())
     start = given.start or f"{data.issues[len(data) // 2].created_at:%Y-%m}"
     periods = by_number(data, start, given.issues) if given.issues else by_months(data, start, given.every)
     if not periods or not periods[0].start:
         sys.exit(f"{given.file}: there must be issues both before {start} and from then on")
-    replay = Replay(data, embedded(encoder, data.issues, given.cache), Engines(encoder, zero_shot), given.adapt)
+    encoder, zero_shot = open_engines(Config())
+    replay = Replay(
+        data, embedded(encoder, data.issues, given.cache), Engines(encoder, zero_shot), given.adapt
+    )
     title = f"{described(data)}: {len(data)} issues, {len(data.names)} labels, --adapt {given.adapt}"
     print(f"{title}; {periods[0].start} issues before the first period\n")
     done = report(replay.run(periods))

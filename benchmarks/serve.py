@@ -66,36 +66,42 @@ def row(name: str, peer: Sequence[float], ours: Sequence[float], digits: int) ->
 
 def measure(given: argparse.Namespace, folder: Path) -> None:
     """Print the table."""
-    ours, peer = (
-        [sys.executable, str(HERE / "serve_ours.py")],
-        [given.peer_python, str(HERE / "serve_peer.py")],
-    )
-    run([*ours, "prepare", str(folder), str(given.texts), str(given.number), str(given.issues)])
+    ours, peer = str(HERE / "serve_ours.py"), str(HERE / "serve_peer.py")
+    ready = ["prepare", str(folder), str(given.texts), str(given.number), str(given.issues)]
+    run([sys.executable, ours, *ready])
     weights, issue, texts = str(given.weights), str(folder / "issue.jsonl"), str(folder / "texts.json")
     rows = [str(folder / "vectors.npy"), str(folder / "labels.json")]
-    labelling = in_turn(
+    asked = ["label", "--file", issue, "--store", str(folder / "store"), "--json"]
+    a, b, c = in_turn(
         [
-            [*peer, "label", weights, *rows, issue],
-            [*ours, "label", "--file", issue, "--store", str(folder / "store"), "--json"],
+            [given.peer_python, peer, "label", weights, *rows, issue],
+            [sys.executable, ours, *asked],
+            [sys.executable, "-m", "triage", *asked],
         ],
         given.runs,
     )
-    commands = [[*peer, "embed", weights, texts], [*ours, "embed", "builtin", texts]]
-    embedding = [[json.loads(each.out) for each in runs] for runs in in_turn(commands, given.embedding_runs)]
-    count = len(json.loads((folder / "texts.json").read_text()))
-    print(
-        f"{given.runs} runs each of one issue among {given.issues}, {given.embedding_runs} of {count} texts;"
+    embedding = in_turn(
+        [
+            [given.peer_python, peer, "embed", weights, texts],
+            [sys.executable, ours, "embed", "builtin", texts],
+        ],
+        given.embedding_runs,
     )
+    x, y = ([json.loads(each.out) for each in runs] for runs in embedding)
+    count = len(json.loads((folder / "texts.json").read_text()))
+    print(f"{given.runs} runs of one issue among {given.issues}, {given.embedding_runs} of {count} texts;")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians\n")
     print("| what | the peer | triage | triage / the peer |\n|---|---|---|---|")
-    a, b = labelling
     print(row("one issue, processor seconds", [r.processor for r in a], [r.processor for r in b], 2))
     print(row("one issue, seconds", [r.wall for r in a], [r.wall for r in b], 2))
     print(row("one issue, peak MiB", [r.memory for r in a], [r.memory for r in b], 0))
-    x, y = ([1000 * each["processor"] / count for each in runs] for runs in embedding)
-    print(row("embedding, processor milliseconds a text", x, y, 1))
-    x, y = ([count / each["seconds"] for each in runs] for runs in embedding)
-    print(row("embedding, texts a second", x, y, 1))
+    name = "one issue of a file, as `triage label` is"
+    print(row(f"{name}: processor seconds", [r.processor for r in a], [r.processor for r in c], 2))
+    print(row(f"{name}: seconds", [r.wall for r in a], [r.wall for r in c], 2))
+    used_x, used_y = ([1000 * each["processor"] / count for each in runs] for runs in (x, y))
+    print(row("embedding, processor milliseconds a text", used_x, used_y, 1))
+    rate_x, rate_y = ([count / each["seconds"] for each in runs] for runs in (x, y))
+    print(row("embedding, texts a second", rate_x, rate_y, 1))
     print(
         f"\nthe peer's labels: {json.loads(a[0].out)['labels']}, triage's: {json.loads(b[0].out)['labels']}"
     )

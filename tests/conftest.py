@@ -1,3 +1,10 @@
 """Fixtures for every test."""
 
-pytest_plugins = ["tests.fake_github.fixtures", "tests.sample", "tests.live", "tests.learning"]
+pytest_plugins = [
+    "tests.fake_github.fixtures",
+    "tests.sample",
+    "tests.live",
+    "tests.learning",
+    "tests.storing",
+    "tests.backfilling",
+]

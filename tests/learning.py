@@ -11,7 +11,9 @@ from datetime import timedelta
 import pytest
 
 from tests.fake_github.repository import Repository
-from tests.sample import LEARNT_FROM, SAMPLE, Trained
+from tests.live import FERRY, Step
+from tests.sample import CONFIG, LEARNT_FROM, SAMPLE, Trained
+from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
 from triage.commands.opening import open_engines
 from triage.config import Config
@@ -21,8 +23,11 @@ from triage.learn.retrain import Occasion, assemble
 from triage.learn.split import split
 from triage.learn.study import Engines, Floats, Study
 from triage.learn.vectors import NAME, embed
+from triage.world.git_store import GitStore
 from triage.world.issue_file import read_issues
 
+HOME = f"github:{FERRY}"
+RETRAIN = ("retrain", f"--from={FERRY}", f"--store={HOME}", "--adapt=none")
 NOW = "2026-02-01T00:00:00Z"
 LATER = timedelta(hours=1)
 
@@ -88,3 +93,21 @@ def populate(repository: Repository, issues: Iterable[Issue]) -> None:
         for event in issue.events or ():
             change = made.add_labels if event.added else made.remove_labels
             change([event.label], event.actor, at=event.at)
+
+
+@pytest.fixture
+def past(step: Step, trained: Trained) -> Step:
+    """The sample's repository with its past: issues, who labelled them, its configuration, and embedded texts."""
+    populate(step.repository, histories())
+    step.configure(CONFIG.read_text("utf-8") + "learn: {trusted_bots: [ferry-ci-robot], min_new: 5}\n")
+    kept = trained.store.kept(NAME)
+    assert kept is not None
+    GitStore(tracker_of(step.github, repo=FERRY)).keep(NAME, kept)
+    step.github.requests.clear()
+    return step
+
+
+def active(step: Step) -> Bundle:
+    """The active bundle as another process reads it."""
+    store = GitStore(tracker_of(step.github, repo=FERRY))
+    return store.load(store.named("active") or "")

@@ -31,7 +31,7 @@ def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> Non
     """One row for each method, all of the same 31 newest issues, and the vectors are kept for the next run."""
     done = bench("quality.py", str(LEARNT_FROM), "--least", "10", "--cache", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    table, _, _, differences, _, windows = done.stdout.strip().split("\n\n")
+    table, _, differences, _, windows = done.stdout.strip().split("\n\n")
     header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     assert header[-2:] == ["issues", "labels"]
     assert [row[1] for row in rows] == [

@@ -29,9 +29,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return Weights(save_bert(tmp_path_factory.mktemp("weights")), "toy", "toy")
 
 
-def training(weights: Weights, plan: Plan = SHORT, n: int = 40) -> Training:
+def training_on(weights: Weights, issues: Labelled, plan: Plan) -> Training:
     model, tokenizer = weights.open()
-    return Training(model, tokenizer, Labelled(*toy_issues(n, seed=1)), plan)
+    return Training(model, tokenizer, issues, plan)
+
+
+def training(weights: Weights, plan: Plan = SHORT) -> Training:
+    return training_on(weights, Labelled(*toy_issues(40, seed=1)), plan)
 
 
 def state(run: Training) -> dict[str, torch.Tensor]:
@@ -42,7 +46,9 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def brute_force(vectors: npt.NDArray[np.float64], targets: npt.NDArray[np.bool_], temperature: float) -> float:
+def brute_force(
+    vectors: npt.NDArray[np.float64], targets: npt.NDArray[np.bool_], temperature: float
+) -> float:
     """The loss by its definition, one pair of texts after the other."""
     n, losses = len(vectors), []
     labels = [set(np.flatnonzero(row)) for row in targets]
@@ -99,39 +105,39 @@ def test_an_epoch_holds_every_text_once_in_batches_of_one_repository_and_like_le
 
 
 def accuracy(run: Training, texts: Sequence[str], targets: npt.NDArray[np.bool_], n: int) -> float:
-    """Share of the texts from the `n`th on of which the 5 nearest of the first n carry the same labels."""
-    rows = np.arange(len(texts))
+    """Share of the labels of the texts from the `n`th on that a majority of the 5 nearest of the first n tells."""
+    run.model.eval()
     with torch.inference_mode():
-        vectors = run.embed(rows).numpy()
+        vectors = run.embed(np.arange(len(texts))).numpy()
     nearest = np.argsort(-(vectors[n:] @ vectors[:n].T), axis=1)[:, :5]
-    return float(((targets[nearest].mean(axis=1) > 0.5) == targets[n:]).all(axis=1).mean())
+    return float(((targets[nearest].mean(axis=1) > 0.5) == targets[n:]).mean())
 
 
 def test_new_texts_find_neighbours_with_their_labels(weights: Weights) -> None:
     """The losses fall, and the vote on texts never trained on rises from poor to nearly always right."""
     texts, targets = toy_issues(300, seed=2)
-    model, tokenizer = weights.open()
-    everything = Labelled(texts, targets)
-    before = Training(model, tokenizer, everything, SHORT)
-    before.model.eval()
-    poor = accuracy(before, texts, targets, 200)
-    plan = Plan(epochs=10, max_tokens=16, batch=20, rate=2e-3, seed=1)
+    plan = Plan(epochs=20, max_tokens=16, batch=20, rate=3e-3, seed=1)
+    trained = training_on(weights, Labelled(texts[:200], targets[:200]), plan)
+    poor = accuracy(training_on(weights, Labelled(texts, targets), plan), texts, targets, 200)
     steps: list[Step] = []
-    trained = Training(*weights.open(), Labelled(texts[:200], targets[:200]), plan)
     trained.run(progress=steps.append)
-    assert [step.number for step in steps] == list(range(1, 101))
-    after = Training(trained.model, tokenizer, everything, SHORT)
-    after.model.eval()
-    good = accuracy(after, texts, targets, 200)
+    judged = Training(trained.model, weights.open()[1], Labelled(texts, targets), plan)
+    good = accuracy(judged, texts, targets, 200)
+    assert [step.number for step in steps] == list(range(1, 201))
     first, last = steps[:10], steps[-10:]
     assert np.mean([step.contrast for step in last]) < np.mean([step.contrast for step in first]) - 0.3
-    assert np.mean([step.labels for step in last]) < 0.7 * np.mean([step.labels for step in first])
-    assert (poor < 0.6, good > 0.85) == (True, True), (poor, good)
+    assert np.mean([step.labels for step in last]) < 0.5 * np.mean([step.labels for step in first])
+    assert poor < 0.7
+    assert good > 0.9
 
 
 def test_the_same_seed_gives_the_same_weights(weights: Weights) -> None:
     """Two runs agree to the last bit; with another seed they do not; the embeddings of words stay."""
-    one, two, other = training(weights), training(weights), training(weights, Plan(**{**vars(SHORT), "seed": 4}))
+    one, two, other = (
+        training(weights),
+        training(weights),
+        training(weights, Plan(**{**vars(SHORT), "seed": 4})),
+    )
     for run in (one, two, other):
         assert run.run() == 10
     assert same(state(one), state(two))

@@ -80,10 +80,12 @@ def test_nothing_to_embed_is_no_failure(run: Run) -> None:
 
 
 def test_the_vectors_of_another_encoder_are_not_used(run: Run, issues: list[Issue]) -> None:
-    """They would be neighbours of nothing."""
+    """One that reads fewer tokens is another encoder."""
     run.of(issues)
-    other = dataclasses.replace(run, encoder=dataclasses.replace(run.encoder, digest="another model"))
-    assert other.of(issues, run.pieces[-1]).computed == 12
+    other = Run(Encoder.load(budget=16))
+    found = other.of(issues, run.pieces[-1])
+    assert found.computed == 12
+    assert np.array_equal(found.vectors, other.encoder.encode([issue.text for issue in issues]))
 
 
 def test_the_vectors_of_another_rendering_are_not_used(

@@ -8,8 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 FILLER = [f"{a}{b}" for a in ("lor", "ips", "dol", "sit", "ame") for b in ("em", "um", "or", "is")]
-TELLING = [["crash", "panic", "broken"], ["wish", "please", "feature"], ["how", "why", "explain"]]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *FILLER, *(word for three in TELLING for word in three)]
+TELLING = [["crash", "panic"], ["wish", "feature"], ["how", "explain"]]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *FILLER,
+    *(word for words in TELLING for word in words),
+]
 
 
 def save_bert(folder: Path) -> Path:
@@ -39,7 +47,7 @@ def toy_issues(n: int, *, seed: int) -> tuple[list[str], npt.NDArray[np.bool_]]:
     texts, targets = [], np.zeros((n, len(TELLING)), dtype=np.bool_)
     for row in targets:
         row[rng.choice(len(TELLING), size=rng.choice([1, 2], p=[0.8, 0.2]), replace=False)] = True
-        words = [str(word) for word in rng.choice(FILLER, size=rng.integers(4, 12))]
+        words = [str(word) for word in rng.choice(FILLER, size=rng.integers(3, 8))]
         for label in np.flatnonzero(row):
             words.insert(int(rng.integers(len(words))), str(rng.choice(TELLING[label])))
         texts.append(" ".join(words))

@@ -17,6 +17,8 @@ COMMANDS = {
     "init": ("init", "write a commented configuration and the workflows"),
     "check": ("check", "say what is wrong with a configuration, a token or a bundle"),
     "bundle": ("bundle", "list, show, verify, promote, roll back and publish bundles"),
+    "backfill": ("backfill", "plan labels for past issues, and apply the plan"),
+    "undo": ("undo", "take back what a backfill set"),
     "action": ("action", "run as a GitHub Action, by the inputs of action.yml"),
     "models": ("models", "list, verify, pull and export models"),
 }

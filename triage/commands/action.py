@@ -113,12 +113,28 @@ def _retrain(inputs: Inputs) -> list[str]:
 def _publish(inputs: Inputs) -> list[str]:
     if inputs.flag("dry-run"):
         raise UsageError("`publish` has no dry run", next_step="leave the step out, or run `check`")
-    return ["bundle", "publish", f"--of={inputs.text('folder', FOLDER)}", f"--store={inputs.store}"]
+    return [
+        "bundle",
+        "publish",
+        f"--of={inputs.text('folder', FOLDER)}",
+        f"--store={inputs.store}",
+        *inputs.options(config_path="config"),
+    ]
+
+
+def _backfill(inputs: Inputs) -> list[str]:
+    repo, folder = inputs.text("repository", inputs.here), inputs.text("folder", FOLDER)
+    where = [f"--repo={repo}", *inputs.options(config_path="config"), *inputs.dry_run]
+    if inputs.flag("apply"):
+        return ["backfill", f"--apply={folder}/plan.jsonl", *where]
+    chosen = inputs.options("since", issue="issues")
+    return ["backfill", f"--from={repo}", f"--store={inputs.store}", f"--out={folder}", *chosen, *where]
 
 
 COMMANDS: Mapping[str, Callable[[Inputs], list[str]]] = {
     "label": _label,
     "retrain": _retrain,
     "publish": _publish,
+    "backfill": _backfill,
     "check": _check,
 }

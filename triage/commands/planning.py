@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
+from triage.commands.gathering import REPOSITORY
 from triage.commands.github import connect, numbers_of, open_tracker, since_of
 from triage.commands.opening import open_serving, open_store
-from triage.commands.retrain import REPOSITORY
 from triage.config import Config
 from triage.decide import Policy, judge
 from triage.decide.attitude import removed_by_people, skipped
@@ -39,11 +39,10 @@ PREVIEW_PAGES = 10
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides about past issues. `me` is the login that acts, where known; `there` the repository's labels."""
+    """Decides about past issues; `there` are the repository's labels, where they are known."""
 
     model: ServingModel
     config: Config
-    me: str = ""
     there: frozenset[str] | None = None
 
     @property
@@ -78,7 +77,7 @@ class Planner:
         if self.there is not None and not self.config.labels.create:
             missing = names - self.there
         gone = dict.fromkeys(missing, "the repository has no such label (labels.create)")
-        return {**gone, **removed_by_people(past.issue.events or (), self.me)}
+        return {**gone, **removed_by_people(past.issue.events or ())}
 
 
 def make_plan(args: argparse.Namespace, path: Path) -> Plan:
@@ -116,7 +115,7 @@ def _from_github(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
     described = {name: label.description for name, label in labels.items() if label.description}
     store = open_store(args.store, config, tracker) if args.store else None
     model = open_serving(config, store, described=described)
-    planner = Planner(model, config, tracker.viewer().login, frozenset(labels))
+    planner = Planner(model, config, frozenset(labels))
     wanted, may_set = _selection(args), Policy.of(config).may_set
 
     def batches(place: str) -> Iterator[Batch]:
@@ -175,7 +174,7 @@ def preview(tracker: Tracker, model: ServingModel, config: Config, limit: int = 
     wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
     found = of_repository(tracker, wanted, policy.may_set, "", pull_requests=config.act.pull_requests)
     items = list(islice((past for batch in islice(found, PREVIEW_PAGES) for past in batch.items), limit))
-    planner = Planner(model, config, tracker.viewer().login, frozenset(tracker.labels()))
+    planner = Planner(model, config, frozenset(tracker.labels()))
     entries = [entry for entry in planner.entries(items) if not entry.note]
     if not entries:
         return "A backfill has nothing to do: no issue is without a label that the bot may set."

@@ -73,11 +73,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 class Before:
     """The active bundle as it was when learning began, under the name that the store gave it ("": none).
 
-    `bundle` is the one that can be used: where the active one is damaged, an older one, or none.
+    `bundle` is the one that can be used: where the active one is not `whole`, an older one, or none.
     """
 
     name: str = ""
     bundle: Bundle | None = None
+    whole: bool = True
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     before = _before(against)
     gathered = gather(args, files, repos, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
-    if before.bundle and not args.always:
+    if before.bundle and before.whole and not args.always:
         new, least = news(before.bundle, data), gathered.config.learn.min_new
         if new < least:
             words = f"{new} labelled issues are new since {before.name}; learn.min_new is {least}"
@@ -115,8 +116,8 @@ def _before(against: Store) -> Before:
         found = usable_bundle(against)
     except BundleError as error:
         warn(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
-        found = None
-    return Before(name, found[1] if found else None)
+        return Before(name, whole=False)
+    return Before(name, found[1], found[0] == name) if found else Before(name)
 
 
 def _learn(

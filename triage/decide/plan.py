@@ -108,11 +108,9 @@ def title_of(issue: Issue) -> str:
 
 def fingerprint(config: Config) -> str:
     """Of all that the configuration says about which labels may be set, and where."""
-    said = [
-        dataclasses.asdict(Policy.of(config)),
-        config.labels.create,
-        dataclasses.asdict(config.act),
-    ]
+    act = config.act
+    issues = act.pull_requests, act.skip_authors, act.skip_bots
+    said = [dataclasses.asdict(Policy.of(config)), config.labels.create, issues]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

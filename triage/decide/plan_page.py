@@ -14,7 +14,7 @@ from html import escape
 
 from triage.decide.plan import Entry, Header
 from triage.decide.plan_page_parts import SCRIPT, STYLE
-from triage.decide.plan_report import MEASURED, UNSEEN, Line, Totals, expected, promise, unseen
+from triage.decide.plan_report import MEASURED, UNSEEN, Line, Totals, chosen, expected, promise, unseen
 
 # More labels would make the picture longer than a screen.
 BARS = 24
@@ -81,7 +81,7 @@ def _head(header: Header) -> str:
     repo = escape(header.repo)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         f"{allowed}; base-uri 'none'; form-action 'none'\">\n"
         '<meta name="viewport" content="width=device-width">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>Backfill of {repo}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
@@ -93,13 +93,13 @@ def _summary(header: Header, found: Totals) -> Iterator[str]:
     tiles = [
         (f"{found.labelled:,}", f"of {found.issues:,} issues get a label"),
         (f"{found.planned:,}", "labels would be set"),
-        (f"{right / of:.0%}" if of else "–", "of them right, by what was measured"),
+        (f"{right / of:.0%}" if of else "?", "of them right, by what was measured"),
         (f"{found.disputed:,}", "issues carry a label that the rules would not set"),
     ]
     yield f"<header><h1>Backfill of {escape(header.repo)}</h1>\n<p>A plan: nothing was written to GitHub. "
     yield f"Made {escape(header.created_at)} with bundle <code>{escape(header.bundle)}</code>"
-    chosen = ", ".join(f"{name} {value}" for name, value in header.filters.items())
-    yield f"; only {escape(chosen)}.</p>" if chosen else ".</p>"
+    only = chosen(header)
+    yield f"; only {escape(only)}.</p>" if only else ".</p>"
     yield "</header>\n<ul class=tiles>"
     yield from (f"<li><b>{number}</b> {escape(words)}</li>" for number, words in tiles)
     yield "</ul>\n"

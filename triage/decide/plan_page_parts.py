@@ -42,7 +42,8 @@ th[aria-sort=ascending] button::after { content: " ↑" } th[aria-sort=descendin
 td { padding: 6px 8px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere }
 td:first-child { font-variant-numeric: tabular-nums } a { color: var(--right) }
 .tag { display: inline-block; border: 1px solid var(--line); border-radius: 20px; padding: 0 8px; margin: 0 4px 3px 0;
-  background: var(--shade); font-size: 13px; unicode-bidi: isolate } .tag small { color: var(--quiet); margin-left: 6px }
+  background: var(--shade); font-size: 13px; unicode-bidi: isolate }
+.tag small { color: var(--quiet); margin-left: 6px }
 .missed { text-decoration: line-through; color: var(--bad) }
 #more { font: inherit; margin: 16px 0; padding: 6px 14px; border: 1px solid var(--line); border-radius: 6px;
   background: var(--shade); color: var(--ink); cursor: pointer }
@@ -85,7 +86,8 @@ function passes(row) {
   const gets = planned.some(([name]) => !state.label || name === state.label);
   const lost = carried.some(([name, missed]) => missed && (!state.label || name === state.label));
   const words = state.find.trim().toLowerCase();
-  const kinds = { planned: gets, unlabelled: gets && !carried.length, disputed: disputed && (gets || lost), all: gets || lost };
+  const any = gets || lost;
+  const kinds = { planned: gets, unlabelled: gets && !carried.length, disputed: disputed && any, all: any };
   return kinds[state.show] && confidence(row) >= Number(state.least)
     && (!words || String(number) === words.replace(/^#/, "") || title.toLowerCase().includes(words));
 }

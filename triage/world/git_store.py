@@ -95,8 +95,11 @@ class GitStore:
         """Keep a file under a ref of its own, without history."""
         tree = self._git.create_tree([(title, self._git.create_blob(data))])
         sha = self._git.create_commit(f"triage {title}", tree, [])
-        ref, current = self._head(title)
-        self._point(ref, current, sha, force=True)
+        try:
+            self._point(*self._head(title), sha, force=True)
+        except LostRace:
+            # Made or taken away at this very moment by another run: the last one to write stays.
+            self._point(*self._head(title), sha, force=True)
 
     def kept(self, title: str) -> bytes | None:
         """The file; one of an origin that is not believed counts as none."""

@@ -89,9 +89,7 @@ class FileOfIssues:
         rows = ((i, issue) for i, issue in enumerate(_rows(self.path, self.repo)) if i >= start)
         wanted = ((i, issue) for i, issue in rows if i in self.chosen)
         while batch := list(islice(wanted, BATCH)):
-            yield Batch(
-                tuple(Past(issue) for _, issue in batch), str(batch[-1][0] + 1), len(self.chosen)
-            )
+            yield Batch(tuple(Past(issue) for _, issue in batch), str(batch[-1][0] + 1), len(self.chosen))
 
 
 def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOfIssues:
@@ -117,7 +115,9 @@ def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOf
     chosen = frozenset(rows[number] for number in newest if wanted.shares(number))
     if not rows:
         raise DataError(
-            f"{path}: holds no such issue", likely="the filters leave none", next_step="check --since and others"
+            f"{path}: holds no such issue",
+            likely="the filters leave none",
+            next_step="check --since and others",
         )
     with path.open("rb") as file:
         return FileOfIssues(path, name, chosen, hashlib.file_digest(file, "sha256").hexdigest())

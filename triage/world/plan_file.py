@@ -1,7 +1,7 @@
 """Plans as files: written as they are made, whole at the end, and read back strictly, line by line.
 
-    plan.jsonl           complete, see `triage.decide.plan`
-    plan.jsonl.partial   under way: after each batch a mark `{"place": …}` says where reading goes on
+plan.jsonl           complete, see `triage.decide.plan`
+plan.jsonl.partial   under way: after each batch a mark `{"place": …}` says where reading goes on
 """
 
 from __future__ import annotations

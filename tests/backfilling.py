@@ -1,0 +1,115 @@
+"""A desk at which plans are made and applied against the fake GitHub."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.fixtures import BOT_TOKEN, DEMO
+from tests.fake_github.issue import Issue
+from tests.fake_github.repository import Repository
+from tests.fake_github.server import FakeGitHub
+from triage.cli import main
+from triage.config import Config
+from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
+from triage.issue import format_time
+
+FAST = "--per-minute=60000"
+
+
+def entry(number: int, *labels: str, **more: object) -> Entry:
+    """An entry that would set these labels, each with a score of its own."""
+    scores = {name: round(0.9 - 0.1 * i, 2) for i, name in enumerate(labels)}
+    return Entry(number=number, labels=labels, scores=scores, **more)  # type: ignore[arg-type] # fields by name
+
+
+def header(**more: object) -> Header:
+    """The header of a plan for the demo under the default configuration."""
+    usual: dict[str, object] = {
+        "repo": DEMO,
+        "bundle": "20260101T000000Z-0123456789",
+        "created_at": "2026-01-01T00:00:00Z",
+        "policy": fingerprint(Config()),
+        "promises": {"bug": Promise(0.9, 40), "docs": Promise()},
+        "figures": {"precision": 0.85, "coverage": 0.5, "issues": 200.0},
+    }
+    return Header(**(usual | more))  # type: ignore[arg-type] # fields by name
+
+
+def write_plan(path: Path, entries: Iterable[Entry], **more: object) -> Path:
+    """A complete plan at `path`."""
+    path.write_text("".join([line(header(**more)), *map(line, entries), END]), "utf-8")
+    return path
+
+
+@dataclass
+class Desk:
+    """Runs the program, in this process or in one of its own that can be killed."""
+
+    github: FakeGitHub
+    demo: Repository
+    folder: Path
+    capture: pytest.CaptureFixture[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    out: str = ""
+    err: str = ""
+
+    def plan(self, *entries: Entry, **more: object) -> Path:
+        """A plan made at this moment of GitHub's clock."""
+        now = format_time(self.github.world.clock.tick())
+        return write_plan(self.folder / "plan.jsonl", entries, **({"created_at": now} | more))
+
+    def run(self, *argv: str | Path) -> int:
+        """The exit code of the program in this process."""
+        self.capture.readouterr()
+        code = main([str(part) for part in argv])
+        self.out, self.err = self.capture.readouterr()
+        return code
+
+    def apply(self, *argv: str) -> int:
+        return self.run("backfill", f"--apply={self.folder / 'plan.jsonl'}", FAST, *argv)
+
+    def undo(self, *argv: str) -> int:
+        return self.run("undo", self.journal, FAST, *argv)
+
+    def start(self, *argv: str | Path) -> subprocess.Popen[bytes]:
+        """The program in a process of its own."""
+        command = [sys.executable, "-m", "triage", *map(str, argv)]
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, env=os.environ | self.environment, stdout=quiet, stderr=quiet)
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "plan.journal.jsonl"
+
+    def issues(self, count: int) -> list[Issue]:
+        """So many new issues."""
+        return [self.demo.add_issue(f"Issue {i}") for i in range(1, count + 1)]
+
+
+@pytest.fixture
+def desk(
+    github: FakeGitHub,
+    demo: Repository,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Desk:
+    """A desk in an empty folder, with the bot's token."""
+    here = {
+        "GITHUB_TOKEN": BOT_TOKEN,
+        "GITHUB_API_URL": github.url,
+        "GITHUB_GRAPHQL_URL": github.graphql_url,
+        "GITHUB_SERVER_URL": github.server_url,
+    }
+    for name, value in here.items():
+        monkeypatch.setenv(name, value)
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_EVENT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    return Desk(github, demo, tmp_path, capsys, here)

@@ -1,0 +1,280 @@
+"""`triage backfill --apply`: what stands on GitHub afterwards, whatever happened in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.backfilling import FAST, Desk, entry
+from tests.fake_github.faults import Cut, Drop, Hook, Kind, error, outage, secondary_limit
+from tests.fake_github.fixtures import DEMO
+from tests.fake_github.issue import Issue
+from tests.fake_github.state import ACTIONS_BOT
+from tests.fake_github.wire import Request
+
+ADD = "mutation addLabelsToLabelable"
+
+
+def steps(path: Path) -> list[tuple[int, str, list[str], str]]:
+    """(number, step, labels, why) of each line of a journal but the first."""
+    rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()[1:]]
+    return [(row["number"], row["step"], row.get("labels", []), row.get("why", "")) for row in rows]
+
+
+def set_once(*names: str) -> list[tuple[str, str, str]]:
+    """The label events of an issue on which the bot set these labels, each once."""
+    return [("labeled", name, ACTIONS_BOT) for name in names]
+
+
+def test_exactly_the_plan_is_set(desk: Desk) -> None:
+    """The labels of the plan, no other issue and no other label; the journal has each step on the disk."""
+    one, other, third = desk.issues(3)
+    desk.plan(entry(1, "bug", "docs"), entry(2), entry(3, "question"))
+    assert desk.apply() == 0
+    assert [i.label_events for i in (one, other, third)] == [set_once("bug", "docs"), [], set_once("question")]
+    assert desk.out == "2 of 2 issues labelled, 0 left alone\n"
+    assert steps(desk.journal) == [
+        (1, "intent", ["bug", "docs"], ""),
+        (1, "done", ["bug", "docs"], ""),
+        (3, "intent", ["question"], ""),
+        (3, "done", ["question"], ""),
+    ]
+
+
+def test_applying_twice_changes_nothing(desk: Desk) -> None:
+    """With the journal, and where it was lost: then the label events tell what was done."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    for lost in (False, False, True):
+        if lost:
+            desk.journal.unlink()
+        assert desk.apply() == 0
+        assert one.label_events == set_once("bug")
+        assert desk.out == "1 of 1 issues labelled, 0 left alone\n"
+    assert steps(desk.journal) == [(1, "done", ["bug"], "")]
+
+
+def test_a_dry_run_tells_and_leaves_nothing(desk: Desk) -> None:
+    """No label and no journal."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    assert desk.apply("--dry-run") == 0
+    assert (one.label_events, desk.journal.exists()) == ([], False)
+    assert desk.out == f"{DEMO}#1: bug\n1 of 1 issues would be labelled, 0 left alone\n"
+
+
+@pytest.mark.parametrize("journal_lost", [False, True], ids=["with its journal", "journal lost"])
+@pytest.mark.parametrize("point", ["between writes", "sent, not carried out", "carried out, not answered"])
+def test_killed_at_every_write_it_goes_on(desk: Desk, point: str, *, journal_lost: bool) -> None:
+    """Killed again and again, each run a write further: at the end all is set, each label event is there once."""
+    planned = {1: ["bug", "docs"], 2: ["question"], 3: ["docs"]}
+    desk.issues(3)
+    path = desk.plan(*(entry(number, *names) for number, names in planned.items()))
+    killed = 0
+    for run in range(8):
+        desk.github.faults.clear()
+        victims: list[subprocess.Popen[bytes]] = []
+        _strike(desk, point, lambda: _kill(victims[0]), run, again=journal_lost)
+        victims.append(desk.start("backfill", f"--apply={path}", FAST))
+        if (code := victims[0].wait(60)) == 0:
+            break
+        assert code == -signal.SIGKILL
+        killed += 1
+        if journal_lost:
+            desk.journal.unlink(missing_ok=True)
+    assert killed == 3
+    found = {number: desk.demo.issues[number].label_events for number in planned}
+    assert found == {number: set_once(*names) for number, names in planned.items()}
+    done = [number for number, step, _, _ in steps(desk.journal) if step == "done"]
+    assert sorted(done) == [1, 2, 3]
+
+
+def _strike(desk: Desk, point: str, kill: Callable[[], None], run: int, *, again: bool) -> None:
+    """Let a run be killed a write further than the one before; `again`: it reads every issue once more."""
+    faults, further = desk.github.faults, min(run, 1)
+    if point == "between writes":
+        faults.add(Hook(lambda _: kill()), when=_reads_an_issue, skip=run if again else further)
+    elif point == "sent, not carried out":
+        faults.add(Hook(lambda _: kill()), operation=ADD, skip=further)
+        faults.add(Drop(), operation=ADD, skip=further)
+    else:
+        faults.add(Hook(lambda _: kill(), when="after"), operation=ADD)
+
+
+def _reads_an_issue(request: Request) -> bool:
+    return isinstance(request.body, dict) and "issueOrPullRequest" in str(request.body.get("query"))
+
+
+def _kill(victim: subprocess.Popen[bytes]) -> None:
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait(60)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [secondary_limit(1, status=429), secondary_limit(1), outage(502), Drop(), Drop(when="after"), Cut()],
+    ids=["429", "secondary limit", "502", "dropped", "dropped after it was carried out", "cut short"],
+)
+def test_limits_and_outages_are_waited_for(desk: Desk, fault: Kind) -> None:
+    """Every label is set, each once."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    desk.github.faults.add(fault, operation=ADD)
+    assert desk.apply() == 0
+    assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
+
+
+def test_an_outage_that_lasts_ends_the_run_and_the_next_one_finishes(desk: Desk) -> None:
+    """What was done is told and journalled, and the issue that failed is tried again."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    desk.github.faults.add(error(400, "Bad day"), operation=ADD, skip=1, times=None)
+    assert desk.apply() == 8
+    assert (one.label_events, other.label_events) == (set_once("bug"), [])
+    assert desk.out == "1 of 2 issues labelled, 0 left alone\n"
+    assert steps(desk.journal)[-1] == (2, "failed", [], f"cannot add labels in {DEMO}: Bad day (status 400)")
+    desk.github.faults.clear()
+    assert desk.apply() == 0
+    assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
+
+
+def test_a_token_without_permission_is_told_at_the_first_write(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is set, and the message names the permission."""
+    issues = desk.issues(2)
+    desk.github.world.add_token("reader", "visitor", issues="read", contents="read")
+    monkeypatch.setenv("GITHUB_TOKEN", "reader")
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    assert desk.apply() == 8
+    assert [issue.label_events for issue in issues] == [[], []]
+    assert "the token lacks the permission `issues: write`" in desk.err
+    assert [step for _, step, _, _ in steps(desk.journal)] == ["intent", "failed"]
+
+
+def test_two_runs_at_once_set_each_label_once(desk: Desk) -> None:
+    """With journals of their own on two machines; with one journal the second is sent away."""
+    issues = desk.issues(4)
+    path = desk.plan(*(entry(number, "bug", "docs") for number in range(1, 5)))
+    runs = [desk.start("backfill", f"--apply={path}", f"--journal={path}.{i}", FAST) for i in range(2)]
+    assert [run.wait(60) for run in runs] == [0, 0]
+    assert [issue.label_events for issue in issues] == [set_once("bug", "docs")] * 4
+
+
+def test_a_second_run_with_the_same_journal_is_refused(desk: Desk) -> None:
+    """While the first is at work."""
+    [one] = desk.issues(1)
+    path = desk.plan(entry(1, "bug"))
+    codes: list[int] = []
+    again = Hook(lambda _: codes.append(desk.start("backfill", f"--apply={path}", FAST).wait(60)))
+    desk.github.faults.add(again, operation=ADD)
+    assert desk.apply() == 0
+    assert (codes, one.label_events) == ([2], set_once("bug"))
+
+
+def _set(issue: Issue) -> None:
+    issue.add_labels(["docs"], by="maintainer")
+
+
+def _taken_away(issue: Issue) -> None:
+    issue.add_labels(["bug"], by="helper[bot]")
+    issue.remove_labels(["bug"], by="maintainer")
+
+
+def _there(issue: Issue) -> None:
+    issue.add_labels(["bug"], by="helper[bot]")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_set, "bug: a person has set or removed labels on it since the plan"),
+        (_taken_away, "bug: a person has set or removed labels on it since the plan"),
+        (_there, "bug: the issue carries it already"),
+        (lambda issue: issue.lock("maintainer"), "bug: it was locked since the plan"),
+        (lambda issue: issue.delete(), "it was deleted"),
+        (lambda issue: issue.transfer(issue.repository.world.add_repository("octo/new")), "it was transferred to "),
+        (lambda issue: issue.repository.delete_label("bug"), "bug: the repository has no such label"),
+    ],
+    ids=["labelled", "label taken away", "label there", "locked", "deleted", "transferred", "label deleted"],
+)
+def test_what_changed_since_the_plan_is_respected(
+    desk: Desk, change: Callable[[Issue], None], why: str
+) -> None:
+    """The issue is left alone and the reason told; the next one is labelled all the same."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug", locked=False), entry(2, "question", locked=False))
+    change(one)
+    before = one.label_events
+    assert desk.apply() == 0
+    assert (one.label_events, other.label_events) == (before, set_once("question"))
+    [(_, step, labels, told), *_] = steps(desk.journal)
+    assert (step, labels) == ("skipped", [])
+    assert told.startswith(why)
+    assert desk.out.startswith(f"{DEMO}#1: {why}")
+    assert desk.out.endswith("1 of 2 issues labelled, 1 left alone\n")
+
+
+def test_a_label_that_a_person_removed_before_the_plan_is_not_put_back(desk: Desk) -> None:
+    """A plan made from a file knows nothing of it."""
+    [one] = desk.issues(1)
+    _taken_away(one)
+    desk.plan(entry(1, "bug", "docs"))
+    assert desk.apply() == 0
+    assert one.label_events[2:] == set_once("docs")
+    assert "bug: a person removed it from this issue" in desk.out
+
+
+@pytest.mark.parametrize("fate", ["issue", "label"])
+def test_what_goes_between_reading_and_writing_is_left_out(desk: Desk, fate: str) -> None:
+    """The rest is set."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug", "docs"), entry(2, "question"))
+    gone = one.delete if fate == "issue" else lambda: desk.demo.delete_label("bug")
+    desk.github.faults.add(Hook(lambda _: gone()), operation=ADD)
+    assert desk.apply() == 0
+    assert other.label_events == set_once("question")
+    assert one.label_events == ([] if fate == "issue" else set_once("docs"))
+
+
+def test_an_issue_locked_when_the_plan_was_made_is_labelled(desk: Desk) -> None:
+    """Old issues are often locked; that is no change since the plan."""
+    [one] = desk.issues(1)
+    one.lock("maintainer")
+    desk.plan(entry(1, "bug", locked=True))
+    assert desk.apply() == 0
+    assert one.label_events == set_once("bug")
+
+
+def test_a_plan_of_another_repository_is_refused(desk: Desk) -> None:
+    """Before anything is written."""
+    [one] = desk.issues(1)
+    path = desk.plan(entry(1, "bug"))
+    assert desk.apply("--repo=octo/other") == 5
+    assert desk.err.startswith(f"error: {path}: a plan for {DEMO}, not for octo/other\n")
+    assert one.label_events == []
+
+
+def test_a_plan_under_another_configuration_is_refused(desk: Desk) -> None:
+    """A label that was denied since must not be set by an older plan."""
+    [one] = desk.issues(1)
+    path = desk.plan(entry(1, "bug"))
+    desk.demo.put_file(".github/triage.yml", "labels:\n  deny: [bug]\n")
+    assert desk.apply() == 5
+    assert desk.err.startswith(f"error: {path}: what the configuration says about labels has changed since the plan\n")
+    assert one.label_events == []
+
+
+def test_a_journal_of_another_plan_is_refused(desk: Desk) -> None:
+    """It would say that issues are done which are not."""
+    desk.issues(2)
+    desk.plan(entry(1, "bug"))
+    desk.apply()
+    desk.plan(entry(2, "bug"))
+    assert desk.apply() == 5
+    assert f"{desk.journal}: this journal is of another plan" in desk.err
+    assert desk.demo.issues[2].label_events == []

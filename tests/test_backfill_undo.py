@@ -1,0 +1,181 @@
+"""`triage undo`: only what the backfill set, and only where nobody has touched it since."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.backfilling import FAST, Desk, entry
+from tests.fake_github.faults import Drop, Hook, error, secondary_limit
+from tests.fake_github.fixtures import DEMO
+from tests.fake_github.issue import Issue
+from tests.fake_github.state import ACTIONS_BOT
+
+REMOVE = "mutation removeLabelsFromLabelable"
+
+
+def back_and_forth(*names: str) -> list[tuple[str, str, str]]:
+    """The label events of an issue on which the bot set these labels and took them back."""
+    return [(kind, name, ACTIONS_BOT) for kind in ("labeled", "unlabeled") for name in names]
+
+
+def test_what_was_set_is_taken_back_and_nothing_else(desk: Desk) -> None:
+    """Labels of people stay, and so do issues that the backfill left alone."""
+    one, other = desk.issues(2)
+    one.add_labels(["question"], by="maintainer")
+    other.add_labels(["docs"], by="maintainer")
+    desk.plan(entry(1, "bug", "docs"))
+    assert desk.apply() == 0
+    assert desk.undo() == 0
+    assert (one.label_names, other.label_names) == (["question"], ["docs"])
+    assert one.label_events[1:] == back_and_forth("bug", "docs")
+    assert desk.out == "1 of 1 issues set back, 0 left alone\n"
+
+
+def test_undoing_twice_changes_nothing(desk: Desk) -> None:
+    """Neither with the journal of the first undo nor without it."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.apply()
+    for lost in (False, False, True):
+        if lost:
+            desk.journal.with_suffix(".undo.jsonl").unlink()
+        assert desk.undo() == 0
+        assert one.label_events == back_and_forth("bug")
+        assert desk.out == "1 of 1 issues set back, 0 left alone\n"
+
+
+def test_a_dry_run_tells_and_changes_nothing(desk: Desk) -> None:
+    """The labels stay, and there is no journal of it."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.apply()
+    assert desk.undo("--dry-run") == 0
+    assert one.label_names == ["bug"]
+    assert not desk.journal.with_suffix(".undo.jsonl").exists()
+    assert desk.out == f"{DEMO}#1: bug\n1 of 1 issues would be set back, 0 left alone\n"
+
+
+def _removed_and_set_again(issue: Issue) -> None:
+    issue.remove_labels(["bug"], by="maintainer")
+    issue.add_labels(["bug"], by="maintainer")
+
+
+def _removed(issue: Issue) -> None:
+    issue.remove_labels(["bug"], by="maintainer")
+
+
+def _set_by_another_run(issue: Issue) -> None:
+    issue.remove_labels(["bug"], by="maintainer")
+    issue.add_labels(["bug"], by=ACTIONS_BOT)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_removed_and_set_again, "bug: it was set again by somebody else, or by another run"),
+        (_set_by_another_run, "bug: it was set again by somebody else, or by another run"),
+        (_removed, "bug: it was removed already"),
+        (lambda issue: issue.delete(), "it was deleted"),
+        (lambda issue: issue.repository.delete_label("bug"), "bug: it is not there any more"),
+    ],
+    ids=["removed and set again", "set by another run", "removed", "issue deleted", "label deleted"],
+)
+def test_what_people_touched_since_stays_as_they_left_it(
+    desk: Desk, change: Callable[[Issue], None], why: str
+) -> None:
+    """The other issue is set back all the same."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    desk.apply()
+    change(one)
+    before = one.label_names, one.label_events
+    assert desk.undo() == 0
+    assert (one.label_names, one.label_events) == before
+    assert other.label_events == back_and_forth("docs")
+    assert desk.out == f"{DEMO}#1: {why}\n1 of 2 issues set back, 1 left alone\n"
+
+
+def test_a_label_that_was_there_before_the_backfill_stays(desk: Desk) -> None:
+    """The bot itself had set it, on the day the issue was opened."""
+    [one] = desk.issues(1)
+    one.add_labels(["bug"], by=ACTIONS_BOT)
+    desk.plan(entry(1, "bug", "docs"))
+    desk.apply()
+    desk.undo()
+    assert one.label_names == ["bug"]
+
+
+def test_what_a_killed_run_wrote_without_noting_it_is_taken_back(desk: Desk) -> None:
+    """The intent stands in the journal, and GitHub's events tell that it was carried out."""
+    one, other = desk.issues(2)
+    path = desk.plan(entry(1, "bug"), entry(2, "docs"))
+    victims: list[subprocess.Popen[bytes]] = []
+    desk.github.faults.add(Hook(lambda _: _kill(victims[0]), when="after"), operation="addLabels")
+    victims.append(desk.start("backfill", f"--apply={path}", FAST))
+    assert victims[0].wait(60) == -signal.SIGKILL
+    assert one.label_names == ["bug"]
+    assert desk.undo() == 0
+    assert (one.label_events, other.label_events) == (back_and_forth("bug"), [])
+
+
+def test_what_a_resumed_run_found_set_is_taken_back_too(desk: Desk) -> None:
+    """Its journal was lost, and made anew from the label events."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug", "docs"))
+    desk.apply()
+    desk.journal.unlink()
+    desk.apply()
+    assert desk.undo() == 0
+    assert one.label_events == back_and_forth("bug", "docs")
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["sent", "carried out"])
+def test_killed_while_undoing_it_goes_on(desk: Desk, *, carried_out: bool) -> None:
+    """Each label is taken away once."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    desk.apply()
+    victims: list[subprocess.Popen[bytes]] = []
+    when = "after" if carried_out else "before"
+    desk.github.faults.add(Hook(lambda _: _kill(victims[0]), when=when), operation=REMOVE)
+    if not carried_out:
+        desk.github.faults.add(Drop(), operation=REMOVE)
+    victims.append(desk.start("undo", desk.journal, FAST))
+    assert victims[0].wait(60) == -signal.SIGKILL
+    assert desk.undo() == 0
+    assert (one.label_events, other.label_events) == (back_and_forth("bug"), back_and_forth("docs"))
+
+
+def test_limits_are_waited_for_and_refusals_are_told(desk: Desk) -> None:
+    """A token that may not write leaves everything as it is; the next run finishes."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.apply()
+    desk.github.faults.add(error(403, "Resource not accessible by integration"), operation=REMOVE)
+    assert desk.undo() == 8
+    assert "the token lacks the permission `issues: write`" in desk.err
+    assert one.label_names == ["bug"]
+    desk.github.faults.add(secondary_limit(1), operation=REMOVE)
+    assert desk.undo() == 0
+    assert one.label_events == back_and_forth("bug")
+
+
+def test_a_journal_of_an_undo_is_no_journal_of_a_backfill(desk: Desk) -> None:
+    """An undo is not undone by this command; a new plan is made instead."""
+    desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.apply()
+    desk.undo()
+    path = desk.journal.with_suffix(".undo.jsonl")
+    assert desk.run("undo", path) == 5
+    assert desk.err.startswith(f"error: {path}: not the journal of a backfill\n")
+
+
+def _kill(victim: subprocess.Popen[bytes]) -> None:
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait(60)

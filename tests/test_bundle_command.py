@@ -1,0 +1,193 @@
+"""`triage bundle` on both kinds of store: whatever is told of one holds of the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.fixtures import DEMO
+from tests.fake_github.repository import Repository
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import ACTIONS_BOT
+from tests.storing import ACTIVE, activate, git_store, tiny
+from triage.bundle.store import LocalStore, Store
+from triage.cli import main
+from triage.learn.vectors import NAME
+
+HOME = f"github:{DEMO}"
+
+
+@pytest.fixture(params=["a directory", "a repository"])
+def home(
+    request: pytest.FixtureRequest, tmp_path: Path, github: FakeGitHub, reach: Callable[[str], None]
+) -> tuple[str, Store]:
+    """What `--store` is given, and the store."""
+    if request.param == "a directory":
+        return str(tmp_path / "store"), LocalStore(tmp_path / "store")
+    return HOME, git_store(github)
+
+
+def test_the_bundles_are_listed_newest_first_with_their_roles(
+    home: tuple[str, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty store has none to list."""
+    spec, store = home
+    assert main(["bundle", "list", f"--store={spec}"]) == 0
+    assert capsys.readouterr().out == ""
+    first, second = activate(store, tiny(1)), activate(store, tiny(2))
+    third = store.save(tiny(3))
+    store.appoint("staged", third)
+    assert main(["bundle", "list", f"--store={spec}"]) == 0
+    assert capsys.readouterr().out == f"{third}  staged\n{second}  active\n{first}\n"
+
+
+def test_a_bundle_is_shown_as_json(home: tuple[str, Store], capsys: pytest.CaptureFixture[str]) -> None:
+    """The active one, or the one that is named; without either, exit code 7 and words."""
+    spec, store = home
+    assert main(["bundle", "show", f"--store={spec}"]) == 7
+    assert capsys.readouterr().err == (
+        f"error: {spec} has no active bundle\n"
+        "  likely cause: nothing was learnt yet\n"
+        "  next step: run `triage retrain`\n"
+    )
+    first, second = activate(store, tiny(1)), activate(store, tiny(2))
+    for argv, name, day in (([], second, 2), ([first], first, 1)):
+        assert main(["bundle", "show", *argv, f"--store={spec}"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["name"], shown["manifest"]["created_at"]) == (name, f"2026-01-{day:02d}T00:00:00Z")
+        assert shown["rules"]["labels"][0]["name"] == "bug"
+
+
+def test_every_file_of_every_bundle_is_verified(
+    own_damage: tuple[str, Store, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The damaged one is named with what is wrong; the others are whole."""
+    spec, _, good, bad = own_damage
+    assert main(["bundle", "verify", f"--store={spec}"]) == 7
+    said = capsys.readouterr()
+    assert f"✓ {good}\n" in said.out
+    assert f"✗ {bad}: " in said.out
+    assert "vectors.npy was changed: expected sha256 " in said.out
+    assert said.err.startswith("error: 1 of 2 bundles are damaged\n")
+
+
+def test_a_whole_store_verifies(home: tuple[str, Store]) -> None:
+    """Exit code 0."""
+    spec, store = home
+    activate(store, tiny(1))
+    assert main(["bundle", "verify", f"--store={spec}"]) == 0
+
+
+@pytest.fixture
+def own_damage(home: tuple[str, Store], request: pytest.FixtureRequest) -> tuple[str, Store, str, str]:
+    """(what --store is given, the store, a whole bundle, the active one with a changed byte)."""
+    spec, store = home
+    good, bad = activate(store, tiny(1)), activate(store, tiny(2))
+    if isinstance(store, LocalStore):
+        path = store.folder / "bundles" / bad / "vectors.npy"
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    else:
+        demo: Repository = request.getfixturevalue("demo")
+        entry = dict(demo.git.walk(demo.git.commits[demo.git.refs[ACTIVE]].tree))["vectors.npy"]
+        data = demo.git.blobs[entry.sha]
+        demo.git.blobs[entry.sha] = data[:-1] + bytes([data[-1] ^ 1])
+    return spec, store, good, bad
+
+
+def test_the_staged_bundle_is_promoted(home: tuple[str, Store], capsys: pytest.CaptureFixture[str]) -> None:
+    """Its role as the staged one ends; without one there is nothing to promote."""
+    spec, store = home
+    first = activate(store, tiny(1))
+    second = store.save(tiny(2))
+    store.appoint("staged", second)
+    assert main(["bundle", "promote", f"--store={spec}"]) == 0
+    assert capsys.readouterr().out == f"{second} is active\n"
+    assert (store.named("active"), store.named("staged"), store.names()) == (second, None, [second, first])
+    assert main(["bundle", "promote", f"--store={spec}"]) == 7
+    assert capsys.readouterr().err.startswith(f"error: {spec} has no staged bundle\n")
+
+
+def test_a_named_bundle_is_promoted_if_it_is_whole(
+    home: tuple[str, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is not there is named in the error, and nothing changes."""
+    spec, store = home
+    first, second = activate(store, tiny(1)), activate(store, tiny(2))
+    assert main(["bundle", "promote", first, f"--store={spec}"]) == 0
+    assert store.named("active") == first
+    assert main(["bundle", "promote", "20260101T000000Z-0123456789", f"--store={spec}"]) == 7
+    assert "no bundle '20260101T000000Z-0123456789'\n" in capsys.readouterr().err
+    assert (store.named("active"), store.names()) == (first, [second, first])
+
+
+def test_a_damaged_bundle_is_not_promoted(own_damage: tuple[str, Store, str, str]) -> None:
+    """Even if it is active by mistake."""
+    spec, store, good, bad = own_damage
+    assert main(["bundle", "promote", bad, f"--store={spec}"]) == 7
+    assert main(["bundle", "promote", good, f"--store={spec}"]) == 0
+    assert store.named("active") == good
+
+
+def test_rolling_back_goes_to_the_bundle_before(
+    home: tuple[str, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Past a staged one; with none left the error says so, and the active one stays."""
+    spec, store = home
+    first, second = activate(store, tiny(1)), activate(store, tiny(3))
+    store.appoint("staged", store.save(tiny(2)))
+    assert main(["bundle", "rollback", f"--store={spec}"]) == 0
+    assert store.named("active") == first
+    capsys.readouterr()
+    assert main(["bundle", "rollback", f"--store={spec}"]) == 7
+    assert capsys.readouterr().err.startswith(f"error: {spec} has no usable bundle before the active one\n")
+    assert (store.named("active"), second in store.names()) == (first, True)
+
+
+def test_an_empty_store_cannot_be_rolled_back(home: tuple[str, Store]) -> None:
+    """Exit code 7."""
+    assert main(["bundle", "rollback", f"--store={home[0]}"]) == 7
+
+
+def test_rolling_back_from_a_damaged_bundle_works(own_damage: tuple[str, Store, str, str]) -> None:
+    """That is what it is for."""
+    spec, store, good, _ = own_damage
+    assert main(["bundle", "rollback", f"--store={spec}"]) == 0
+    assert store.named("active") == good
+
+
+def test_a_bundle_and_the_embeddings_are_published(
+    github: FakeGitHub, tmp_path: Path, reach: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a folder into the repository; a second time there is nothing to do."""
+    folder, here = LocalStore(tmp_path), git_store(github)
+    name = activate(folder, tiny(1))
+    folder.keep(NAME, b"vectors")
+    argv = ["bundle", "publish", f"--of={tmp_path}", f"--store={HOME}"]
+    github.world.add_token("publisher", ACTIONS_BOT, contents="write")
+    reach("publisher")
+    assert main(argv) == 0
+    assert capsys.readouterr().out == f"{name} is active\n"
+    assert (here.named("active"), here.kept(NAME)) == (name, b"vectors")
+    assert here.load(name).manifest == folder.load(name).manifest
+    github.requests.clear()
+    assert main(argv) == 0
+    assert capsys.readouterr().out == "nothing new to publish\n"
+    assert [str(request) for request in github.requests if request.writes] == []
+
+
+def test_the_publishers_of_the_configuration_are_the_only_ones_believed(
+    github: FakeGitHub, demo: Repository, reach: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The repository's own configuration holds for `triage bundle` as well."""
+    first = activate(git_store(github), tiny(1))
+    github.world.add_token("mallory", "mallory", contents="write")
+    foreign = activate(git_store(github, token="mallory"), tiny(2))
+    demo.put_file(".github/triage.yml", "learn: {publishers: ['github-actions[bot]']}\n")
+    assert main(["bundle", "promote", foreign, f"--store={HOME}"]) == 7
+    assert "was published by mallory" in capsys.readouterr().err
+    assert main(["bundle", "rollback", f"--store={HOME}"]) == 0
+    assert git_store(github).named("active") == first

