@@ -13,109 +13,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from keeping import Kept, Remembering, kept
 from labelled import described, embedded, labelled
 
-from triage.bundle.model import Projection
 from triage.commands.opening import open_engines
-from triage.config import Config, Vote
-from triage.decide.rules import NEIGHBOURS
-from triage.evaluate.metrics import coverage
+from triage.config import Config
 from triage.evaluate.reliability import Bin, reliability
 from triage.learn.adapt import ADAPTATIONS
 from triage.learn.split import split
-from triage.learn.study import Engines, Study
+from triage.learn.study import Engines
 
 Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-RowIds = npt.NDArray[np.int64]
-DRAWS, SEED = 1000, 0
 TARGETS = "0.8,0.9,0.95"
-
-
-@dataclass(frozen=True)
-class Remembering(Study):
-    """A study that fits the adaptation to the same rows once, also for copies with another target."""
-
-    fitted: dict[bytes, tuple[Projection | None, Floats]] = field(default_factory=dict)
-
-    def adapted(self, rows: RowIds) -> tuple[Projection | None, Floats]:
-        """See `Study`."""
-        key = rows.tobytes()
-        if key not in self.fitted:
-            self.fitted[key] = super().adapted(rows)
-        return self.fitted[key]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What became of one target on the newest issues.
-
-    `precision` is None where no label was set; `low` and `high` bound it. `by_vote` is the precision of the labels
-    that neighbours elected. `able` of `labels` may be set by vote; `broken` of them surely miss the target.
-    """
-
-    target: float | None
-    applied: int
-    precision: float | None
-    low: float
-    high: float
-    by_vote: float | None
-    coverage: float
-    able: int
-    labels: int
-    broken: int
-
-
-def kept(study: Study, target: float | None) -> Kept:
-    """The study with that target, judged."""
-    aimed = replace(study, config=Config(vote=Vote(precision_target=target)))
-    verdict = aimed.verdict
-    truth, predicted = verdict.truth, verdict.predicted
-    elected = [[d.sources.get(name) == NEIGHBOURS for name in verdict.names] for d in aimed.newest]
-    low, high = interval(truth, predicted)
-    voted = aimed.rules.voted
-    return Kept(
-        target=target,
-        applied=int(predicted.sum()),
-        precision=precision(truth, predicted),
-        low=low,
-        high=high,
-        by_vote=precision(truth, predicted & np.array(elected)),
-        coverage=coverage(predicted),
-        able=sum(rule.votes is not None for rule in voted),
-        labels=len(voted),
-        broken=surely_broken(truth, predicted, target or 0.0),
-    )
-
-
-def precision(truth: Mask, predicted: Mask) -> float | None:
-    """The share of the labels set that were right; None where there is none."""
-    return float(truth[predicted].mean()) if predicted.any() else None
-
-
-def interval(truth: Mask, predicted: Mask) -> tuple[float, float]:
-    """The 95 % interval of the precision, issues resampled."""
-    drawn = np.random.default_rng(SEED).integers(len(truth), size=(DRAWS, len(truth)))
-    hits, count = (truth & predicted).sum(axis=1)[drawn].sum(axis=1), predicted.sum(axis=1)[drawn].sum(axis=1)
-    some = count > 0
-    if not some.any():
-        return 0.0, 1.0
-    low, high = np.quantile(hits[some] / count[some], (0.025, 0.975))
-    return float(low), float(high)
-
-
-def surely_broken(truth: Mask, predicted: Mask, target: float) -> int:
-    """How many labels were right so rarely that a label of the promised precision would be with under 5 %."""
-    from scipy.stats import binom
-
-    hits, count = (truth & predicted).sum(axis=0), predicted.sum(axis=0)
-    return int(((count > 0) & (binom.cdf(hits, count, target) < 0.05)).sum())
+# Bins of fewer pairs are not drawn: a share of so few is mostly luck.
+FEW = 10
 
 
 def best_scores(truth: Mask, scores: Array) -> tuple[Mask, Array]:
@@ -159,9 +76,18 @@ def line(name: str, row: Kept, issues: int) -> str:
     target = "none" if row.target is None else f"{row.target:g}"
     broken = "" if row.target is None else str(row.broken)
     reached = "" if row.precision is None else f"{row.precision:.3f} ({row.low:.3f} to {row.high:.3f})"
-    by_vote = "" if row.by_vote is None else f"{row.by_vote:.3f}"
-    cells = (name, target, reached, by_vote, row.applied, f"{row.coverage:.3f} of {issues}")
+    cells = (name, target, reached, row.applied, f"{row.coverage:.3f} of {issues}")
     return f"| {' | '.join(map(str, cells))} | {row.able} of {row.labels} | {broken} |"
+
+
+def together(measured: Sequence[Measured]) -> Iterator[str]:
+    """Lines on the labels of all files together, by target."""
+    yield "\nAll files together:\n\n| target | precision kept | labels set |\n|---|---|---|"
+    for rows in zip(*(each.rows for each in measured), strict=True):
+        applied = sum(row.applied for row in rows)
+        right = sum(round(row.applied * (row.precision or 0)) for row in rows)
+        target = "none" if rows[0].target is None else f"{rows[0].target:g}"
+        yield f"| {target} | {f'{right / applied:.3f}' if applied else ''} | {applied} |"
 
 
 def tables(measured: Sequence[Measured]) -> Iterator[str]:
@@ -199,15 +125,25 @@ def draw(measured: Sequence[Measured], path: Path) -> None:
     FigureCanvasAgg(figure)
     keeping, covering, believing = figure.subplots(1, 3)
     for i, each in enumerate(measured):
-        rows = [row for row in each.rows if row.target is not None and row.precision is not None]
         # Side by side, or the bars would hide each other.
-        targets = [(row.target or 0) + (i - (len(measured) - 1) / 2) * 0.004 for row in rows]
-        reached = np.array([row.precision for row in rows], dtype=float)
-        bars = np.abs(np.array([[row.low, row.high] for row in rows]).reshape(-1, 2).T - reached)
-        keeping.errorbar(targets, reached, yerr=bars, marker="o", capsize=3, color=f"C{i}")
-        covering.plot(targets, [row.coverage for row in rows], marker="o", color=f"C{i}")
-        promised = [b.promised for b in each.best]
-        believing.plot(promised, [b.reached for b in each.best], marker="o", color=f"C{i}", label=each.name)
+        shift = (i - (len(measured) - 1) / 2) * 0.004
+        rows = [row for row in each.rows if row.target is not None]
+        covering.plot([row.target for row in rows], [row.coverage for row in rows], marker="o", color=f"C{i}")
+        bars = [(row.target + shift, row.precision, row) for row in rows if row.target and row.precision]
+        keeping.errorbar(
+            [at for at, _, _ in bars],
+            [reached for _, reached, _ in bars],
+            yerr=np.array([(reached - row.low, row.high - reached) for _, reached, row in bars])
+            .reshape(-1, 2)
+            .T,
+            marker="o",
+            capsize=3,
+            color=f"C{i}",
+        )
+        bins = [b for b in each.all_scores if b.pairs >= FEW]
+        promised, reached = [b.promised for b in bins], [b.reached for b in bins]
+        label = f"{each.name} (error {calibration_error(each.all_scores):.3f})"
+        believing.plot(promised, reached, marker="o", color=f"C{i}", label=label)
     for axes, start in ((keeping, 0.7), (believing, 0.0)):
         axes.plot([start, 1], [start, 1], color="0.6", linestyle="--", label="as promised")
     keeping.set(xlabel="precision promised", ylabel="precision kept (95 % interval)", title="The promise")
@@ -244,11 +180,12 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the tables")
     given = parser.parse_args()
     print(
-        "| data | target | precision kept (95 %) | of labels elected by vote | labels set | issues that got one | "
-        "labels that vote may set | labels that surely miss |\n|---|---|---|---|---|---|---|---|",
+        "| data | target | precision kept (95 %) | labels set | issues that got one | labels that vote may set | "
+        "labels that surely miss |\n|---|---|---|---|---|---|---|",
         flush=True,
     )
     measured = [measure(path, given) for path in given.files]
+    print("\n".join(together(measured)))
     print("\n".join(tables(measured)))
     if given.plot:
         draw(measured, given.plot)

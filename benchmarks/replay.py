@@ -72,7 +72,7 @@ class Replay:
     def learnt(self, stop: int) -> ServingModel:
         """The bundle of the rows before `stop`, opened; it knows of no label that only later issues carry."""
         data = self.data
-        known = data.targets[:stop].any(axis=0)
+        known = data.targets[:stop].sum(axis=0) > 0
         names = [name for name, there in zip(data.names, known, strict=True) if there]
         past = Dataset(data.issues[:stop], names, data.targets[:stop][:, known], {})
         occasion = Occasion(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)

@@ -15,6 +15,7 @@ from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.issue import Issue
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
+from tests.fake_github.wire import Request
 from triage.cli import main
 from triage.config import Config
 from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
@@ -46,6 +47,24 @@ def write_plan(path: Path, entries: Iterable[Entry], **more: object) -> Path:
     """A complete plan at `path`."""
     path.write_text("".join([line(header(**more)), *map(line, entries), END]), "utf-8")
     return path
+
+
+@dataclass
+class Victim:
+    """A process that is killed while it is being served."""
+
+    process: subprocess.Popen[bytes] | None = None
+
+    def kill(self, _: Request) -> None:
+        """SIGKILL, and wait until it is gone."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(60)
+
+    def run(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit code, negative where a signal ended it."""
+        self.process = process
+        return process.wait(60)
 
 
 @dataclass

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 from collections.abc import Callable
 
 import pytest
 
-from tests.backfilling import FAST, Desk, entry
-from tests.fake_github.faults import Drop, Hook, error, secondary_limit
+from tests.backfilling import FAST, Desk, Victim, entry
+from tests.fake_github.faults import Drop, Hook, When, error, secondary_limit
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
@@ -114,10 +112,9 @@ def test_what_a_killed_run_wrote_without_noting_it_is_taken_back(desk: Desk) -> 
     """The intent stands in the journal, and GitHub's events tell that it was carried out."""
     one, other = desk.issues(2)
     path = desk.plan(entry(1, "bug"), entry(2, "docs"))
-    victims: list[subprocess.Popen[bytes]] = []
-    desk.github.faults.add(Hook(lambda _: _kill(victims[0]), when="after"), operation="addLabels")
-    victims.append(desk.start("backfill", f"--apply={path}", FAST))
-    assert victims[0].wait(60) == -signal.SIGKILL
+    victim = Victim()
+    desk.github.faults.add(Hook(victim.kill, when="after"), operation="addLabels")
+    assert victim.run(desk.start("backfill", f"--apply={path}", FAST)) == -signal.SIGKILL
     assert one.label_names == ["bug"]
     assert desk.undo() == 0
     assert (one.label_events, other.label_events) == (back_and_forth("bug"), [])
@@ -140,13 +137,12 @@ def test_killed_while_undoing_it_goes_on(desk: Desk, *, carried_out: bool) -> No
     one, other = desk.issues(2)
     desk.plan(entry(1, "bug"), entry(2, "docs"))
     desk.apply()
-    victims: list[subprocess.Popen[bytes]] = []
-    when = "after" if carried_out else "before"
-    desk.github.faults.add(Hook(lambda _: _kill(victims[0]), when=when), operation=REMOVE)
+    victim = Victim()
+    when: When = "after" if carried_out else "before"
+    desk.github.faults.add(Hook(victim.kill, when=when), operation=REMOVE)
     if not carried_out:
         desk.github.faults.add(Drop(), operation=REMOVE)
-    victims.append(desk.start("undo", desk.journal, FAST))
-    assert victims[0].wait(60) == -signal.SIGKILL
+    assert victim.run(desk.start("undo", desk.journal, FAST)) == -signal.SIGKILL
     assert desk.undo() == 0
     assert (one.label_events, other.label_events) == (back_and_forth("bug"), back_and_forth("docs"))
 
@@ -174,8 +170,3 @@ def test_a_journal_of_an_undo_is_no_journal_of_a_backfill(desk: Desk) -> None:
     path = desk.journal.with_suffix(".undo.jsonl")
     assert desk.run("undo", path) == 5
     assert desk.err.startswith(f"error: {path}: not the journal of a backfill\n")
-
-
-def _kill(victim: subprocess.Popen[bytes]) -> None:
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait(60)

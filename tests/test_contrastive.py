@@ -249,6 +249,13 @@ def test_time_spent_before_a_kill_counts(weights: Weights, tmp_path: Path) -> No
     assert training(weights, plan).run("toy", tmp_path, clock=Clock()) <= first + 1
 
 
+def test_a_long_text_is_cut_to_what_the_model_has_positions_for(weights: Weights) -> None:
+    """Asked for more tokens than the model can read, training reads as many as it can."""
+    texts, targets = toy_issues(8, seed=0)
+    issues = Labelled([" ".join(texts) * 3, *texts[1:]], targets)
+    assert training_on(weights, issues, Plan(epochs=1, max_tokens=256)).run() == 1
+
+
 def test_texts_and_labels_out_of_step_are_refused() -> None:
     """A row of labels too few, or of groups, does not make a training set."""
     texts, targets = toy_issues(3, seed=0)

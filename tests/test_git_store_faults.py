@@ -164,3 +164,21 @@ def test_a_host_that_refuses_such_refs_gets_branches_for_all_of_them(
     assert demo.git.refs.keys() == names
     assert (store.named("active"), store.kept(NAME), len(store.names())) == (second, b"vectors", 2)
     assert STAGED not in demo.git.refs
+
+
+def test_what_is_too_large_for_one_request_is_sent_in_parts(
+    github: FakeGitHub, demo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is whole again when read; parts that did not change are not sent again."""
+    monkeypatch.setattr("triage.world.git_store.PART", 100)
+    store, data = git_store(github), bytes(range(256)) * 4
+    name = activate(store, tiny(1))
+    store.keep(NAME, data)
+    assert max(len(blob) for blob in demo.git.blobs.values()) == 100
+    assert "vectors.npy/0001" in demo.git.files(ACTIVE)
+    other = git_store(github)
+    assert (other.kept(NAME), other.load(name).manifest.issues) == (data, 2)
+    github.requests.clear()
+    activate(store, tiny(4))
+    sent = sum(str(request) == "POST /repos/octo/demo/git/blobs" for request in github.requests)
+    assert 0 < sent < len(demo.git.files(ACTIVE)) / 2

@@ -84,7 +84,7 @@ def test_promise_sets_fewer_labels_where_more_is_promised(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     rows = cells(done.stdout.split("\n\n")[0])
     assert [row[1] for row in rows] == ["none", "0.5", "0.8", "0.999"]
-    applied = [int(row[4]) for row in rows]
+    applied = [int(row[3]) for row in rows]
     assert applied == sorted(applied, reverse=True)
     assert (applied[-1], rows[-1][2]) == (0, "")
     assert plot.read_bytes().startswith(PNG)

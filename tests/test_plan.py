@@ -20,7 +20,12 @@ from triage.world.journal import Record, Task, journal, read_journal
 from triage.world.plan_file import Plan, drafting, merge, open_plan
 
 TASK = Task("backfill", "octo/demo", "abc", "bot[bot]")
-ENTRIES = [entry(9, "bug"), entry(8), entry(7, "docs", "bug", existing=("x",), missed=("x",)), entry(3, note="a bot")]
+ENTRIES = [
+    entry(9, "bug"),
+    entry(8),
+    entry(7, "docs", "bug", existing=("x",), missed=("x",)),
+    entry(3, note="a bot"),
+]
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 ANEW = "make the plan again with `triage backfill --from`"
 
@@ -75,7 +80,10 @@ def test_a_broken_header_is_named(text: str, what: str) -> None:
         ("[]", "line 2: in '(top)': expected a mapping, found []"),
         ("{}", "line 2: in 'number': missing"),
         ('{"number": 0}', "line 2: in 'number': expected at least 1, found 0"),
-        ('{"number": 1, "label": []}', "line 2: in 'label': unknown key; known here: number, title, labels, "),
+        (
+            '{"number": 1, "label": []}',
+            "line 2: in 'label': unknown key; known here: number, title, labels, ",
+        ),
         ('{"number": 1, "labels": ["bug"]}', "line 2: in 'scores': the label 'bug' has none"),
         ('{"number": 1, "labels": [7]}', "line 2: in 'labels[0]': expected a string, found 7"),
     ],
@@ -137,13 +145,13 @@ def test_a_draft_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
 def test_a_draft_under_other_conditions_starts_over(tmp_path: Path) -> None:
     """With another bundle nothing of it counts; the date alone is no other condition and stays the first."""
     path = tmp_path / "plan.jsonl"
-    for given, place, date in (
+    for one, place, date in (
         (header(), "one", "2026-01-01T00:00:00Z"),
         (header(created_at="2026-02-02T00:00:00Z"), "one", "2026-01-01T00:00:00Z"),
         (header(bundle="other", created_at="2026-03-03T00:00:00Z"), "", "2026-03-03T00:00:00Z"),
     ):
-        with drafting(path, given) as draft:
-            if given == header():
+        with drafting(path, one) as draft:
+            if one == header():
                 draft.add(ENTRIES[:2], "one")
             assert (draft.place, draft.header.created_at) == (place, date)
 
@@ -173,9 +181,14 @@ def test_the_plans_of_all_shards_become_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "what"),
-    [(("1/3", "3/3"), "the plan of shard 2/3 is missing"), (("1/2", "2/2", "2/2"), "the plan of a shard is given twice")],
+    [
+        (("1/3", "3/3"), "the plan of shard 2/3 is missing"),
+        (("1/2", "2/2", "2/2"), "the plan of a shard is given twice"),
+    ],
 )
-def test_shards_that_do_not_make_a_whole_are_refused(tmp_path: Path, names: tuple[str, ...], what: str) -> None:
+def test_shards_that_do_not_make_a_whole_are_refused(
+    tmp_path: Path, names: tuple[str, ...], what: str
+) -> None:
     """Nothing is skipped in silence."""
     with pytest.raises(DataError) as raised:
         merge(shards(tmp_path, *names), tmp_path / "plan.jsonl")
@@ -239,12 +252,26 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
     ]
     text = markdown(header(), totals(header(), entries))
     assert text.startswith("### A backfill would label 2 of 5 issues of octo&#47;demo\n\nNothing was written")
-    assert "Of 2 labels whose precision was measured, about 2 should be right.\n1 more are of labels" in text
-    assert "| <code>bug</code> | 2 | 90% (40) | 1 | 0 |\n| <code>docs</code> | 1 | never measured | 0 | 1 |" in text
+    assert (
+        "Of 2 labels whose precision was measured, about 2 should be right.\n1 more are of labels that were never"
+        in text
+    )
+    assert (
+        "| <code>bug</code> | 2 | 90% right of 40 | 1 | 0 |\n| <code>docs</code> | 1 | never measured | 0 | 1 |"
+        in text
+    )
     assert "the bundle reached a precision of 85%, with a label for 50% of 200 issues." in text
     assert "- 1: a bot opened it" in text
     assert "- 1 labels: only people set it" in text
     assert "Issue" not in text.replace("Issues that", "")
+
+
+def test_a_share_of_a_few_issues_promises_nothing() -> None:
+    """One right of one is no precision of 100 %, nor one wrong one of 0 %."""
+    few = header(promises={"bug": Promise(1.0, 9), "docs": Promise(0.5, 10)})
+    text = markdown(few, totals(few, [entry(1, "bug"), entry(2, "docs"), entry(3, "docs")]))
+    assert "Of 2 labels whose precision was measured, about 1 should be right." in text
+    assert "| <code>bug</code> | 1 | 100% right of 9, too few to tell | 0 | 0 |" in text
 
 
 def test_a_report_with_hostile_names_stays_a_table() -> None:
@@ -258,7 +285,11 @@ def test_a_report_with_hostile_names_stays_a_table() -> None:
 def test_a_journal_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
     """At every byte: whole lines count, the torn one is dropped, and what follows is on a line of its own."""
     path = tmp_path / "journal.jsonl"
-    records = [Record(7, "intent", ("bug",), "2026-01-01T00:00:00Z"), Record(7, "done", ("bug",)), Record(8, "skipped")]
+    records = [
+        Record(7, "intent", ("bug",), "2026-01-01T00:00:00Z"),
+        Record(7, "done", ("bug",)),
+        Record(8, "skipped"),
+    ]
     with journal(path, TASK) as log:
         for record in records:
             log.add(record)
@@ -270,7 +301,7 @@ def test_a_journal_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
             log.add(Record(9, "skipped"))
         kept = sum(mark <= end for mark in ends)
         rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()]
-        assert [row.get("number") for row in rows] == [None, 7, 7, 8][: max(1, kept)] + [9]
+        assert [row.get("number") for row in rows] == [*[None, 7, 7, 8][: max(1, kept)], 9]
 
 
 def test_a_journal_knows_what_is_settled_and_what_was_ever_to_be_written(tmp_path: Path) -> None:
@@ -293,4 +324,6 @@ def test_a_broken_line_of_a_journal_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8") + '{"number": 8, "step": "perhaps"}\n', "utf-8")
     with pytest.raises(DataError) as raised, journal(path, TASK):
         pass
-    assert raised.value.what.startswith(f"{path}, line 3: in 'step': expected one of intent, done, skipped, failed")
+    assert raised.value.what.startswith(
+        f"{path}, line 3: in 'step': expected one of intent, done, skipped, failed"
+    )

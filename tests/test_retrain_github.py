@@ -6,22 +6,14 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
-from tests.fake_github.faults import Hook
-from tests.fake_github.fixtures import BOT_TOKEN
 from tests.fake_github.repository import Repository
 from tests.fake_github.state import ACTIONS_BOT
-from tests.learning import histories, populate
+from tests.learning import HOME, RETRAIN, active
 from tests.live import FERRY, STORAGE, Step
-from tests.sample import CONFIG
-from tests.storing import ACTIVE, STAGED
+from tests.storing import ACTIVE
 from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
 from triage.world.git_store import GitStore
-
-HOME = f"github:{FERRY}"
-RETRAIN = ("retrain", f"--from={FERRY}", f"--store={HOME}", "--adapt=none")
 
 
 def labels_of(bundle: Bundle, number: int) -> tuple[str, ...] | None:

@@ -7,58 +7,77 @@ from pathlib import Path
 
 from tests.fake_github.faults import Hook
 from tests.fake_github.fixtures import BOT_TOKEN
-from tests.fake_github.state import ACTIONS_BOT
+from tests.fake_github.state import ACTIONS_BOT, Level
 from tests.learning import RETRAIN, active
 from tests.live import FERRY, Step
-from tests.storing import ACTIVE, STAGED
 from tests.test_git_store import spoil
 from tests.tracking import tracker_of
+from triage.bundle.store import LocalStore
 from triage.world.git_store import GitStore
 
 
-def two_jobs(step: Step, folder: Path) -> tuple[int, int]:
-    """The exit codes of both jobs of the workflow, each with the permissions of its own."""
-    environment, world = step.environment, step.github.world
-    environment.setenv("INPUT_FOLDER", str(folder))
-    environment.setenv("INPUT_ADAPT", "none")
-    codes = []
-    for command, token in (
-        ("retrain", {"issues": "read", "contents": "read"}),
-        ("publish", {"contents": "write"}),
-    ):
-        world.add_token(f"{command}-token", ACTIONS_BOT, **token)  # type: ignore[arg-type] # levels are literals
-        environment.setenv("INPUT_COMMAND", command)
-        environment.setenv("INPUT_TOKEN", f"{command}-token")
-        codes.append(step.run("action"))
-        if command == "retrain":
-            assert step.writes == []
-    return codes[0], codes[1]
+def job(step: Step, command: str, folder: Path, **permissions: Level) -> int:
+    """The exit code of one job of the workflow, with the permissions of its own."""
+    step.github.world.add_token(f"{command}-token", ACTIONS_BOT, **permissions)
+    inputs = {"COMMAND": command, "TOKEN": f"{command}-token", "FOLDER": str(folder), "ADAPT": "none"}
+    for name, value in inputs.items():
+        step.environment.setenv(f"INPUT_{name}", value)
+    step.github.requests.clear()
+    return step.run("action")
+
+
+def named(step: Step, role: str) -> str:
+    """The bundle in that role."""
+    return GitStore(tracker_of(step.github, repo=FERRY)).named(role) or ""
 
 
 def test_one_job_learns_and_another_publishes(past: Step, tmp_path: Path) -> None:
     """What reads strangers' words cannot write; what writes reads no issue."""
-    past.github.requests.clear()
-    assert two_jobs(past, tmp_path / "triage") == (0, 0)
-    assert active(past).manifest.issues > 100
-    published = [
-        request
-        for request in past.github.requests
-        if request.token and request.token.may("contents", "write")
-    ]
-    assert not any("issues" in request.path or "issue" in str(request.body)[:200] for request in published)
+    folder = tmp_path / "triage"
+    assert job(past, "retrain", folder, issues="read", contents="read") == 0
+    assert past.writes == []
+    made = LocalStore(folder).named("active") or ""
+    assert "bundle<<triage-" in (past.folder / "output").read_text("utf-8")
+    assert f"\n{made}\n" in (past.folder / "output").read_text("utf-8")
+    assert job(past, "publish", folder, contents="write") == 0
+    assert named(past, "active") == made
+    assert past.out == f"{made} is active\n"
+    assert not any("issues(" in str(request.body) for request in past.github.requests)
 
 
 def test_a_refused_candidate_is_handed_over_and_staged(past: Step, tmp_path: Path) -> None:
-    """The learning job ends red and names the bundle; publishing keeps it aside."""
+    """The learning job ends red and names the bundle all the same; publishing keeps it aside."""
     past.run(*RETRAIN)
-    name = GitStore(tracker_of(past.github, repo=FERRY)).named("active")
+    before, folder = named(past, "active"), tmp_path / "triage"
     past.configure("vote: {k: 1, m: 1, weighting: uniform}\nlearn: {min_new: 0}\n")
-    past.github.requests.clear()
-    assert two_jobs(past, tmp_path / "triage") == (10, 0)
-    store = GitStore(tracker_of(past.github, repo=FERRY))
-    assert store.named("active") == name
-    assert (store.named("staged") or "") in past.out
-    assert past.repository.git.refs.keys() >= {ACTIVE, STAGED}
+    assert job(past, "retrain", folder, issues="read", contents="read") == 10
+    made = LocalStore(folder).named("staged") or ""
+    assert f"::error::{made} was not made active: " in past.out
+    assert f"\n{made}\n" in (past.folder / "output").read_text("utf-8")
+    assert f"### Bundle <code>{made}</code> is staged, the active bundle stays\n" in past.summary
+    assert "- **Objection:** " in past.summary
+    assert job(past, "publish", folder, contents="write") == 0
+    assert (named(past, "active"), named(past, "staged")) == (before, made)
+
+
+def test_too_little_new_leaves_no_bundle_to_hand_over(past: Step, tmp_path: Path) -> None:
+    """The output is empty, and the workflow skips the second job."""
+    past.run(*RETRAIN)
+    assert job(past, "retrain", tmp_path / "triage", issues="read", contents="read") == 0
+    assert past.out.startswith("nothing to do: 0 labelled issues are new since ")
+    assert (past.folder / "output").read_text("utf-8") == ""
+    assert not (tmp_path / "triage").exists()
+
+
+def test_a_publishing_job_without_the_permission_says_which(past: Step, tmp_path: Path) -> None:
+    """Nothing is active then, and the job may be run again."""
+    folder = tmp_path / "triage"
+    job(past, "retrain", folder, issues="read", contents="read")
+    assert job(past, "publish", folder, contents="read") == 8
+    assert "lacks the permission `contents: write`" in past.err
+    assert named(past, "active") == ""
+    assert job(past, "publish", folder, contents="write") == 0
+    assert named(past, "active") == LocalStore(folder).named("active")
 
 
 def test_a_damaged_bundle_does_not_keep_the_next_one_from_being_learnt(past: Step) -> None:
@@ -78,8 +97,8 @@ def test_a_retraining_that_another_one_overtook_is_told(past: Step) -> None:
 
     def overtake(_: object) -> None:
         past.github.faults.clear()
-        manifest = type(quick.manifest)(**{**vars(quick.manifest), "created_at": "2999-01-01T00:00:00Z"})
-        store.appoint("active", store.save(type(quick)(**{**vars(quick), "manifest": manifest})))
+        manifest = replace(quick.manifest, created_at="2999-01-01T00:00:00Z")
+        store.appoint("active", store.save(replace(quick, manifest=manifest)))
 
     past.github.faults.add(Hook(overtake), method="POST", path="git/blobs")
     assert past.run(*RETRAIN, "--always") == 9

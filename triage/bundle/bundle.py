@@ -8,8 +8,10 @@
     offsets.npy     int64 [n + 1]
     prior.npy       float32 [d], the mean of the encoder's vectors (corrects zero-shot scores)
     head-*.npy      the projection, where one was learnt
+    encoder-*       a model folder, where an encoder was fine-tuned (`--adapt encoder`)
 
-Nothing here is pickled, and no native parser reads a downloaded file.
+Nothing here is pickled, and no native parser reads a downloaded file but, where there is one, the fine-tuned
+encoder's, whose hashes are checked first like those of every file.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +36,7 @@ from triage.text import TEXT_VERSION
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+ENCODER = "encoder-"
 Floats = npt.NDArray[np.float32]
 
 
@@ -74,7 +77,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded or freshly learnt bundle. `head` holds the arrays of the projection, if there is one."""
+    """A loaded or freshly learnt bundle. `head` holds the arrays of the projection, if there is one,
+    `encoder` the files of the fine-tuned encoder."""
 
     manifest: Manifest
     rules: Rules
@@ -82,6 +86,7 @@ class Bundle:
     rows: Rows
     prior: Floats
     head: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    encoder: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.rows.keys)
@@ -112,6 +117,7 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
         "offsets.npy": _npy(offsets),
         "prior.npy": _npy(bundle.prior.astype(np.float32)),
         **{f"head-{name}.npy": _npy(array) for name, array in bundle.head.items()},
+        **{f"{ENCODER}{name}": data for name, data in bundle.encoder.items()},
     }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     manifest = dataclasses.replace(bundle.manifest, files=hashes)
@@ -137,7 +143,9 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Bundle:
         name: _array(files[name], f"{where}: {name}") for name in manifest.files if name.endswith(".npy")
     }
     try:
-        return _assemble(manifest, files["rules.json"], arrays)
+        bundle = _assemble(manifest, files["rules.json"], arrays)
+        own = {name.removeprefix(ENCODER): files[name] for name in manifest.files if name.startswith(ENCODER)}
+        return replace(bundle, encoder=own)
     except SchemaError as error:
         raise BundleError(f"{where}: {error}") from None
     except (KeyError, IndexError, ValueError, TypeError) as error:

@@ -163,7 +163,7 @@ def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | N
         report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
         return
     bundle = store.load(name)
-    open_model(bundle, name, *open_engines(config), {})
+    open_model(bundle, name, *open_engines(config, bundle), {})
     days = (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days
     words = f"bundle {name} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
     report.add(FINE, f"{words} {days} days ago" if days else f"{words} today")

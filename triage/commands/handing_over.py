@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from triage.bundle.bundle import Bundle
-from triage.bundle.store import Store
 from triage.commands.github import open_tracker
 from triage.commands.opening import GITHUB
 from triage.errors import BundleError
+
+if TYPE_CHECKING:
+    from triage.bundle.bundle import Bundle
+    from triage.bundle.store import Store
 
 # From the most visible to the least.
 VISIBILITY = ("public", "internal", "private")

@@ -28,14 +28,20 @@ def warn(message: str) -> None:
     Runner(os.environ).warning(message)
 
 
-def open_engines(config: Config) -> tuple[Encoder, ZeroShot]:
-    """The encoder and the zero-shot model that the configuration names. Raises ModelError."""
+def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder, ZeroShot]:
+    """The encoder, the bundle's own where it has one, and the zero-shot model of the configuration.
+
+    Raises ModelError.
+    """
     from triage.engine.encoder import Encoder
-    from triage.engine.models import BUILTIN_ENCODER, Pins, resolve
+    from triage.engine.models import BUILTIN_ENCODER, Pins, resolve, unpacked
     from triage.engine.zeroshot import open_zero_shot
 
     settings = config.encoder
-    folder = resolve(settings.model, Pins(settings.revision, settings.sha256), BUILTIN_ENCODER)
+    if bundle is not None and bundle.encoder:
+        folder = unpacked(bundle.encoder)
+    else:
+        folder = resolve(settings.model, Pins(settings.revision, settings.sha256), BUILTIN_ENCODER)
     encoder = Encoder.load(folder, budget=settings.budget)
     return encoder, open_zero_shot(config.zero_shot, encoder)
 
@@ -111,7 +117,7 @@ def open_serving(
     descriptions = ours | config.labels.descriptions
     if found is None and not descriptions:
         raise NothingToLabelWith("there is no bundle to label with, and no label is described")
-    encoder, zero_shot = open_engines(config)
+    encoder, zero_shot = open_engines(config, found[1] if found else None)
     if found is not None:
         name, bundle = found
         return open_model(bundle, name, encoder, zero_shot, descriptions, progress)

@@ -48,9 +48,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repo", default="", help="OWNER/NAME of rows that do not name their repository")
     parser.add_argument(
         "--adapt",
-        choices=("none", "head", "auto"),
+        choices=("none", "head", "encoder", "auto"),
         default="auto",
-        help="how vectors are adapted to the labels; auto: a head where it helps (default)",
+        help="how vectors are adapted to the labels; auto: a head where it helps (default); encoder: fine-tuned, "
+        "needs the extra `train`",
+    )
+    parser.add_argument("--budget", default="30m", help="with --adapt encoder: how long, such as 30m or 2h")
+    parser.add_argument(
+        "--weights", help="with --adapt encoder: PyTorch weights to start from, a folder or org/name@COMMIT"
     )
     parser.add_argument(
         "--split",
@@ -146,11 +151,17 @@ def _learn(
     )
     now = format_time(datetime.now(UTC)) or ""
     occasion = Occasion(now, args.split, args.adapt, gathered.bots, before.name)
-    learnt = learn(
-        data, embedded.vectors, gathered.config, engines, occasion, gathered.unlabelled(UNLABELLED)
-    )
+    quiet, untuned = gathered.unlabelled(UNLABELLED), None
+    if args.adapt == "encoder":
+        from triage.commands.tuning import tuner
+        from triage.learn.tuned import Untuned, learn_tuned
+
+        shipped = Untuned(embedded.vectors, engines)
+        learnt, untuned = learn_tuned(data, shipped, gathered.config, occasion, tuner(args), quiet)
+    else:
+        learnt = learn(data, embedded.vectors, gathered.config, engines, occasion, quiet)
     active = before.bundle
-    ruling = rule(active, learnt.study, exist=gathered.exist) if active else Ruling()
+    ruling = rule(active, learnt.study, exist=gathered.exist, untuned=untuned) if active else Ruling()
     made = store.save(learnt.bundle)
     # Also of a candidate that the gate refuses: another job keeps it aside.
     Runner(os.environ).output("bundle", made)

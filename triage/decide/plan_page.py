@@ -14,7 +14,7 @@ from html import escape
 
 from triage.decide.plan import Entry, Header
 from triage.decide.plan_page_parts import SCRIPT, STYLE
-from triage.decide.plan_report import MEASURED, UNSEEN, Line, Totals, chosen, expected, promise, unseen
+from triage.decide.plan_report import MEASURED, UNSEEN, Line, Totals, chosen, expected, promise, told, unseen
 
 # More labels would make the picture longer than a screen.
 BARS = 24
@@ -56,10 +56,9 @@ def picture(header: Header, lines: Iterable[Line]) -> str:
 
 
 def _bar(header: Header, one: Line, top: int, most: int) -> Iterator[str]:
-    precision, measured = promise(header, one.name)
+    precision = promise(header, one.name)
     whole = max(1.0, WIDTH * one.planned / most)
     right = 0.0 if precision is None else whole * precision
-    told = "not measured" if precision is None else f"{precision:.0%} of {measured}"
     kind = 'fill="url(#unknown)"' if precision is None else 'class="wrong"'
     middle, name = top + 16, escape(one.name)
     yield f'<g class="bar" data-label="{name}" tabindex="0"><title>{name}</title>'
@@ -69,7 +68,7 @@ def _bar(header: Header, one: Line, top: int, most: int) -> Iterator[str]:
     if right:
         yield f'<rect class="right" x="{LEFT}" y="{top + 4}" width="{right:.1f}" height="{ROW - 8}" rx="2"/>'
     yield f'<text class="count" x="{LEFT + whole + 8:.1f}" y="{middle}">{one.planned:,}'
-    yield f'<tspan class="quiet" dx="8">{told}</tspan></text></g>'
+    yield f'<tspan class="quiet" dx="8">{told(header, one.name)}</tspan></text></g>'
 
 
 def _short(name: str) -> str:
@@ -112,7 +111,7 @@ def _figure(header: Header, found: Totals) -> str:
     return (
         "<figure><h2>How many issues get which label, and how often that is right</h2>"
         '<p class="key"><i class="right"></i> right, by the measured precision '
-        '<i class="wrong"></i> wrong <i class="stripe"></i> never measured</p>'
+        '<i class="wrong"></i> wrong <i class="stripe"></i> never measured, or on too few</p>'
         f"{picture(header, found.lines)}<figcaption>{escape(MEASURED + own + more)}</figcaption></figure>\n"
     )
 
@@ -127,12 +126,12 @@ def _controls(found: Totals) -> str:
 <option value="unlabelled">… that carry none</option><option value="disputed">disagreement with labels there</option>
 <option value="all">all of these</option></select></label>
 <label>Confidence at least <input name="least" type="number" min="0" max="1" step="0.05" value="0"></label>
-<label>Find <input name="find" type="search" placeholder="number or words of the title"></label>
+<label>Find <input name="find" type="search" placeholder="number or words"></label>
 <output id="count"></output>
 </form>
 <table><thead><tr><th data-sort="number"><button>Issue</button></th><th>Title</th>
 <th data-sort="confidence"><button>Would get, with confidence</button></th>
-<th data-sort="disagreement"><button>Carries; crossed out: would not be set</button></th></tr></thead>
+<th data-sort="disagreement"><button>Carries, struck where the rules disagree</button></th></tr></thead>
 <tbody id="rows"></tbody></table>
 <button id="more" hidden>Show more</button>
 <noscript>The table needs JavaScript; the plan itself is the file plan.jsonl.</noscript></main>

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from triage.decide.plan import Entry, Header
 from triage.decide.summary import escape, label
 
+# On fewer issues than this a share says nothing.
+ENOUGH = 10
 MEASURED = (
     "Precision: how often the bundle's rule for the label was right on issues newer than all it had learnt from by "
-    "then; in brackets, on how many issues that was measured. Issues that the rules were learnt from count for "
+    "then. Issues that the rules were learnt from count for "
     "nothing here. It was measured on issues that people labelled: where people left issues without a label "
     "because none fits, fewer will be right."
 )
@@ -70,15 +72,24 @@ def totals(header: Header, entries: Iterable[Entry]) -> Totals:
     )
 
 
-def promise(header: Header, name: str) -> tuple[float | None, int]:
-    """(precision or None, on how many issues it was measured) of a label."""
+def promise(header: Header, name: str) -> float | None:
+    """The measured precision of a label; None where it was measured on too few issues to promise anything."""
     found = header.promises.get(name)
-    return (found.precision, found.predicted) if found else (None, 0)
+    return found.precision if found and found.predicted >= ENOUGH else None
+
+
+def told(header: Header, name: str) -> str:
+    """What was measured of a label, in words."""
+    found = header.promises.get(name)
+    if found is None or found.precision is None:
+        return "never measured"
+    few = ", too few to tell" if found.predicted < ENOUGH else ""
+    return f"{found.precision:.0%} right of {found.predicted}{few}"
 
 
 def expected(header: Header, found: Totals) -> tuple[float, int]:
     """(right labels to expect, out of how many): of the labels whose precision was measured."""
-    known = [(one.planned, promise(header, one.name)[0]) for one in found.lines]
+    known = [(one.planned, promise(header, one.name)) for one in found.lines]
     measured = [(count, share) for count, share in known if share is not None]
     return sum(count * share for count, share in measured), sum(count for count, _ in measured)
 
@@ -127,7 +138,7 @@ def _basis(header: Header, found: Totals) -> Iterator[str]:
     if of:
         yield f"Of {of} labels whose precision was measured, about {right:.0f} should be right."
     if found.planned > of:
-        yield f"{found.planned - of} more are of labels whose precision was never measured: look at these first."
+        yield f"{found.planned - of} more are of labels that were never measured or on too few: look at these first."
     if found.disputed:
         yield f"{found.disputed} issues carry a label that the same rules would not have set."
 
@@ -139,6 +150,5 @@ def _table(header: Header, found: Totals) -> Iterator[str]:
     yield "| label | issues that get it | precision | there already, found alike | there already, not found |"
     yield "|---|--:|--:|--:|--:|"
     for one in found.lines:
-        precision, count = promise(header, one.name)
-        told = "never measured" if precision is None else f"{precision:.0%} ({count})"
-        yield f"| {label(one.name)} | {one.planned} | {told} | {one.agreed} | {one.missed} |"
+        known = told(header, one.name)
+        yield f"| {label(one.name)} | {one.planned} | {known} | {one.agreed} | {one.missed} |"

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,3 +210,27 @@ def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
     from triage.engine.hub import fetch
 
     return fetch(spec, pins)
+
+
+def unpacked(files: Mapping[str, bytes]) -> Path:
+    """A model folder, kept among the pulled ones, that holds these files; raises ModelError.
+
+    The manifest among them is checked when the folder is opened, like any other's.
+    """
+    manifest = files.get(MANIFEST_FILE, b"")
+    folder = pulled_root() / "bundles" / hashlib.sha256(manifest).hexdigest()
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            whole = Path(scratch) / "model"
+            whole.mkdir()
+            for name, data in files.items():
+                (whole / Path(name).name).write_bytes(data)
+            whole.rename(folder)
+    except OSError as error:
+        # Another process may have been quicker.
+        if not folder.is_dir():
+            raise ModelError(f"cannot write {folder}: {error.strerror}") from error
+    return folder

@@ -65,19 +65,27 @@ class Ruling:
         return not self.objections
 
 
-def recipe(config: Config, adaptation: str) -> dict[str, object]:
+def recipe(config: Config, adaptation: str, *, own_encoder: bool = False) -> dict[str, object]:
     """What of the configuration makes a bundle what it is, beside the data and the models."""
     vote = config.vote
     return {
         "adaptation": adaptation,
+        "own_encoder": own_encoder,
         "vote": {name: getattr(vote, name) for name in vote.__dataclass_fields__},
     }
 
 
-def rule(active: Bundle, candidate: Study, *, exist: Collection[str] | None = None) -> Ruling:
+def rule(
+    active: Bundle,
+    candidate: Study,
+    *,
+    exist: Collection[str] | None = None,
+    untuned: Study | None = None,
+) -> Ruling:
     """Judge the candidate beside the recipe of the active bundle, on the candidate's own newest window.
 
-    `exist` are the labels that the repository has now (None: unknown): one that was deleted may vanish.
+    `untuned`, where the candidate has an encoder of its own, is the study without it on the same windows. `exist`
+    are the labels that the repository has now (None: unknown): one that was deleted may vanish.
     """
     objections = [
         f"the label {name} has no example left, and had {count}"
@@ -85,7 +93,15 @@ def rule(active: Bundle, candidate: Study, *, exist: Collection[str] | None = No
     ]
     if not candidate.enough:
         return Ruling(objections=tuple(objections), notes=("too few issues to compare recipes on",))
-    rival, notes = _rival(active, candidate)
+    had_own = bool(active.manifest.recipe.get("own_encoder"))
+    if had_own and untuned is None:
+        objections.append(
+            "the active bundle has an encoder of its own: learn with --adapt encoder, as it did"
+        )
+        return Ruling(objections=tuple(objections))
+    rival, notes = _rival(active, candidate if untuned is None or had_own else untuned)
+    if rival is candidate:
+        notes = (*notes, "the recipe is the same as that of the active bundle")
     differences = compare(rival.verdict, candidate.verdict)
     objections += [
         f"{d.measure} would fall from {d.active:.3f} to {d.candidate:.3f} (tolerance {d.tolerance:.2f})"
@@ -138,7 +154,7 @@ def _rival(active: Bundle, candidate: Study) -> tuple[Study, tuple[str, ...]]:
         vote = Vote()
     how = str(manifest.recipe.get("adaptation", manifest.adaptation))
     if how == candidate.adaptation and vote == candidate.config.vote:
-        return candidate, (*notes, "the recipe is the same as that of the active bundle")
+        return candidate, tuple(notes)
     config = replace(candidate.config, vote=vote)
     return replace(candidate, config=config, adaptation=how), tuple(notes)
 

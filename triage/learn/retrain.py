@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -71,11 +71,23 @@ def best(studies: Sequence[Study]) -> tuple[Study, dict[str, float]]:
     return max(studies, key=lambda study: tried[study.adaptation]), tried
 
 
-def assemble(study: Study, occasion: Occasion) -> Bundle:
-    """The study's rules over an index of all its issues."""
-    data, engines = study.data, study.engines
+def assemble(
+    study: Study,
+    occasion: Occasion,
+    *,
+    vectors: Floats | None = None,
+    engines: Engines | None = None,
+    encoder: Mapping[str, bytes] | None = None,
+) -> Bundle:
+    """The study's rules over an index of all its issues.
+
+    With the files of an `encoder` of its own, `vectors` [n, d] and `engines` are that one's.
+    """
+    data = study.data
     everything = np.arange(len(data))
-    projection, points = study.adapted(everything)
+    whole = replace(study, vectors=study.vectors if vectors is None else vectors)
+    engines = engines or study.engines
+    projection, points = whole.adapted(everything)
     manifest = Manifest(
         created_at=occasion.now,
         triage_version=__version__,
@@ -84,7 +96,7 @@ def assemble(study: Study, occasion: Occasion) -> Bundle:
         zero_shot=engines.zero_shot.name,
         adaptation=study.adaptation,
         head=projection.settings() if projection else {},
-        recipe=recipe(study.config, study.adaptation),
+        recipe=recipe(study.config, study.adaptation, own_encoder=bool(encoder)),
         bots=occasion.bots,
         after=occasion.after,
         issues=len(data),
@@ -99,6 +111,7 @@ def assemble(study: Study, occasion: Occasion) -> Bundle:
         rules=study.rules_for(everything),
         vectors=points,
         rows=Rows(data.keys(everything), data.labels(everything)),
-        prior=study.vectors.mean(axis=0),
+        prior=whole.vectors.mean(axis=0),
+        encoder=encoder or {},
         head=projection.arrays() if projection else {},
     )

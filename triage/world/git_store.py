@@ -4,16 +4,16 @@
     refs/triage/staged   the commit of a candidate that did not become active
     refs/triage/embeddings   vectors of texts embedded before, for retraining alone
 
-A bundle is a commit: the tree holds its files, unchanged ones shared with the bundle before, and the message is
-its name and its manifest. Making a bundle active is a fast-forward, the compare-and-swap that keeps two
-retrainings from losing each other's work. Nobody's clone grows and no watcher is told. Where the host refuses
-such refs, branches of the same names serve.
+A bundle is a commit: the tree holds its files, unchanged ones shared with the bundle before, large ones in parts,
+and the message is its name and its manifest. Making a bundle active is a fast-forward, the compare-and-swap that
+keeps two retrainings from losing each other's work. Nobody's clone grows and no watcher is told. Where the host
+refuses such refs, branches of the same names serve.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
 from triage.bundle.store import KEPT, NAME, ROLES
@@ -25,6 +25,8 @@ from triage.world.refusals import LostRace
 
 SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
+# GitHub refuses requests of some tens of megabytes, and what was dropped on the way is sent again.
+PART = 16 * 2**20
 
 
 class GitStore:
@@ -44,7 +46,7 @@ class GitStore:
     def load(self, name: str) -> Bundle:
         commit = self._commit(name)
         self._check_origin(commit)
-        files = {path: self._git.get_blob(sha) for path, sha in self._git.get_tree(commit.tree)}
+        files = self._download(commit.tree)
         bundle = from_files(files, where=f"bundle {name} of {self._git.repo}")
         if name_of(files[MANIFEST], bundle.manifest.created_at) != name:
             raise BundleError(f"bundle {name} of {self._git.repo}: its manifest is that of another bundle")
@@ -56,11 +58,7 @@ class GitStore:
         name = name_of(files[MANIFEST], bundle.manifest.created_at)
         active = self._head("active")[1]
         there = {sha for _, sha in self._git.get_tree(self._git.get_commit(active).tree)} if active else set()
-        entries = []
-        for path, data in sorted(files.items()):
-            sha = _blob_hash(data)
-            entries.append((path, sha if sha in there else self._git.create_blob(data)))
-        tree = self._git.create_tree(entries)
+        tree = self._upload(files, there)
         message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
         sha = self._git.create_commit(message, tree, [active] if active else [])
         self._made[name] = self._git.get_commit(sha)
@@ -93,7 +91,7 @@ class GitStore:
 
     def keep(self, title: str, data: bytes) -> None:
         """Keep a file under a ref of its own, without history."""
-        tree = self._git.create_tree([(title, self._git.create_blob(data))])
+        tree = self._upload({title: data})
         sha = self._git.create_commit(f"triage {title}", tree, [])
         try:
             self._point(*self._head(title), sha, force=True)
@@ -107,8 +105,25 @@ class GitStore:
         commit = self._git.get_commit(sha) if sha else None
         if commit is None or not self._believes(commit):
             return None
-        blob = dict(self._git.get_tree(commit.tree)).get(title)
-        return self._git.get_blob(blob) if blob else None
+        return self._download(commit.tree, title).get(title)
+
+    def _upload(self, files: Mapping[str, bytes], there: Collection[str] = ()) -> str:
+        """The tree of the files, a large one as a folder of its parts; blobs that are `there` are not sent."""
+        entries = []
+        for path, data in sorted(files.items()):
+            for place, piece in _parts(path, data):
+                sha = _blob_hash(piece)
+                entries.append((place, sha if sha in there else self._git.create_blob(piece)))
+        return self._git.create_tree(entries)
+
+    def _download(self, tree: str, only: str = "") -> dict[str, bytes]:
+        """The files of a tree, whole again (`only`: the one of that name)."""
+        pieces: dict[str, list[bytes]] = {}
+        for place, sha in sorted(self._git.get_tree(tree)):
+            name = place.partition("/")[0]
+            if not only or name == only:
+                pieces.setdefault(name, []).append(self._git.get_blob(sha))
+        return {name: b"".join(found) for name, found in pieces.items()}
 
     def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
         if current is not None:
@@ -197,6 +212,12 @@ def _name(commit: Commit) -> str:
 
 def _title(commit: Commit) -> str:
     return commit.message.partition("\n")[0].removeprefix(SUBJECT)
+
+
+def _parts(path: str, data: bytes) -> list[tuple[str, bytes]]:
+    if len(data) <= PART:
+        return [(path, data)]
+    return [(f"{path}/{at // PART:04d}", data[at : at + PART]) for at in range(0, len(data), PART)]
 
 
 def _blob_hash(data: bytes) -> str:

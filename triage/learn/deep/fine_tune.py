@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from triage import __version__
 from triage.engine.models import Manifest, sha256_of
 from triage.errors import DataError
 from triage.learn.deep import checkpoint as checkpoints
@@ -97,7 +98,7 @@ def fingerprint(issues: Labelled, weights: Weights, plan: Plan) -> str:
     """sha256 (hex) of all that decides what a run gives, but for the time that it may take."""
     state = hashlib.sha256()
     for part in (
-        json.dumps({**asdict(plan), "seconds": None, "torch": version("torch")}),
+        json.dumps({**asdict(plan), "seconds": None, "torch": version("torch"), "triage": __version__}),
         json.dumps([list(issues.texts), list(issues.groups or ()), issues.targets.shape]),
         np.packbits(issues.targets).tobytes().hex(),
         *map(sha256_of, sorted(weights.folder.glob("*.safetensors"))),

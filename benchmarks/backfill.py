@@ -1,0 +1,124 @@
+"""What a backfill promises and what it keeps: the labels of the newest third are hidden, planned, and compared.
+
+    python benchmarks/backfill.py FILE... [--cache DIR]
+
+Of each FILE, the issues that carry a label to learn, by time: the oldest two thirds are learnt as `triage retrain`
+learns them, the newest third is planned for as `triage backfill` does it. Promised is what stands in the plan's
+report: the measured precision of each planned label. Reached is how many of the same labels the issues carry.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from labelled import embedded
+
+from triage.bundle.bundle import Bundle
+from triage.bundle.model import ServingModel, open_model
+from triage.commands.opening import open_engines
+from triage.commands.planning import Planner
+from triage.config import Config, from_dict
+from triage.decide import Policy
+from triage.decide.plan import Header, fingerprint, promises
+from triage.decide.plan_report import expected, promise, totals
+from triage.engine.encoder import Encoder
+from triage.engine.zeroshot import ZeroShot
+from triage.issue import Issue
+from triage.learn.dataset import prepare
+from triage.learn.retrain import Occasion, learn
+from triage.learn.study import Engines
+from triage.text import digest
+from triage.world.issue_file import read_issues
+from triage.world.past import Past
+
+Floats = npt.NDArray[np.float32]
+TARGETS = (None, 0.9)
+HEAD = (
+    "| data | precision target | planned for | get a label | labels set | promised right | are right "
+    "| too little measured: set | are right | labels there, found |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Stands in for an encoder: gives vectors computed before, by the digest of the text."""
+
+    vectors: dict[str, Floats]
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        return np.array([self.vectors[digest(text)] for text in texts], dtype=np.float32)
+
+
+def measure(path: Path, cache: Path | None) -> None:
+    """Print a row for each precision target."""
+    known = prepare(read_issues(path), Config()).issues
+    dated = sorted(known, key=lambda issue: (issue.created_at is not None, issue.created_at, issue.number))
+    cut = len(dated) * 2 // 3
+    encoder, zero_shot = open_engines(Config())
+    vectors = dict(zip((i.digest for i in dated), embedded(encoder, dated, cache), strict=True))
+    for target in TARGETS:
+        config = from_dict({"vote": {"precision_target": target}})
+        data = prepare(dated[:cut], config)
+        points = np.array([vectors[issue.digest] for issue in data.issues])
+        bundle = learn(
+            data, points, config, Engines(encoder, zero_shot), Occasion("2026-01-01T00:00:00Z")
+        ).bundle
+        model = opened(bundle, encoder, zero_shot, vectors)
+        row(path.name.partition(".")[0], target, dated[cut:], Planner(model, config), bundle)
+
+
+def opened(bundle: Bundle, encoder: Encoder, zero_shot: ZeroShot, vectors: dict[str, Floats]) -> ServingModel:
+    """The bundle's model over kept vectors."""
+    model = open_model(bundle, "benchmark", encoder, zero_shot, {})
+    return replace(model, encoder=Kept(vectors))  # type: ignore[arg-type]  # only `encode` is used
+
+
+def row(name: str, target: float | None, truth: Sequence[Issue], planner: Planner, bundle: Bundle) -> None:
+    """Plan for the issues without their labels, and print what was promised and what was reached."""
+    hidden = [Past(replace(issue, labels=(), events=None)) for issue in truth]
+    entries = planner.entries(hidden)
+    measured = promises(bundle.rules, planner.names)
+    header = Header(truth[0].repo, "", "", fingerprint(planner.config), promises=measured)
+    found = totals(header, entries)
+    right, of = expected(header, found)
+    known = {label for label in measured if promise(header, label) is not None}
+    hits = [
+        (label in issue.labels, label in known)
+        for entry, issue in zip(entries, truth, strict=True)
+        for label in entry.labels
+    ]
+    kept = [hit for hit, was_measured in hits if was_measured]
+    other = [hit for hit, was_measured in hits if not was_measured]
+    may_set = Policy.of(planner.config).may_set
+    there = sum(may_set(label) is None for issue in truth for label in issue.labels)
+    print(
+        f"| {name} | {target or 'none'} | {len(truth)} | {share(found.labelled, len(truth))} | {len(hits)} "
+        f"| {share(right, of)} | {share(sum(kept), len(kept))} | {len(other)} | {share(sum(other), len(other))} "
+        f"| {share(sum(kept) + sum(other), there)} |",
+        flush=True,
+    )
+
+
+def share(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if whole else "none"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="What a backfill promises, and what it keeps.")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues with dates")
+    parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
+    given = parser.parse_args()
+    print(HEAD)
+    for path in given.files:
+        measure(path, given.cache)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""What becomes of a precision target on the newest issues: part of `promise.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.bundle.model import Projection
+from triage.config import Config, Vote
+from triage.evaluate.metrics import coverage
+from triage.learn.study import Study
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+RowIds = npt.NDArray[np.int64]
+DRAWS, SEED = 1000, 0
+
+
+@dataclass(frozen=True)
+class Remembering(Study):
+    """A study that fits the adaptation to the same rows once, also for copies with another target."""
+
+    fitted: dict[bytes, tuple[Projection | None, Floats]] = field(default_factory=dict)
+
+    def adapted(self, rows: RowIds) -> tuple[Projection | None, Floats]:
+        """See `Study`."""
+        key = rows.tobytes()
+        if key not in self.fitted:
+            self.fitted[key] = super().adapted(rows)
+        return self.fitted[key]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of one target on the newest issues.
+
+    `precision` is None where no label was set; `low` and `high` bound it. `able` of `labels` may be set by vote;
+    `broken` of those that were set surely miss the target.
+    """
+
+    target: float | None
+    applied: int
+    precision: float | None
+    low: float
+    high: float
+    coverage: float
+    able: int
+    labels: int
+    broken: int
+
+
+def kept(study: Study, target: float | None) -> Kept:
+    """The study with that target, judged."""
+    aimed = replace(study, config=Config(vote=Vote(precision_target=target)))
+    verdict = aimed.verdict
+    truth, predicted = verdict.truth, verdict.predicted
+    low, high = interval(truth, predicted)
+    voted = aimed.rules.voted
+    return Kept(
+        target=target,
+        applied=int(predicted.sum()),
+        precision=precision(truth, predicted),
+        low=low,
+        high=high,
+        coverage=coverage(predicted),
+        able=sum(rule.votes is not None for rule in voted),
+        labels=len(voted),
+        broken=surely_broken(truth, predicted, target or 0.0),
+    )
+
+
+def precision(truth: Mask, predicted: Mask) -> float | None:
+    """The share of the labels set that were right; None where there is none."""
+    return float(truth[predicted].mean()) if predicted.any() else None
+
+
+def interval(truth: Mask, predicted: Mask) -> tuple[float, float]:
+    """The 95 % interval of the precision, issues resampled."""
+    drawn = np.random.default_rng(SEED).integers(len(truth), size=(DRAWS, len(truth)))
+    hits, count = (truth & predicted).sum(axis=1)[drawn].sum(axis=1), predicted.sum(axis=1)[drawn].sum(axis=1)
+    some = count > 0
+    if not some.any():
+        return 0.0, 1.0
+    low, high = np.quantile(hits[some] / count[some], (0.025, 0.975))
+    return float(low), float(high)
+
+
+def surely_broken(truth: Mask, predicted: Mask, target: float) -> int:
+    """How many labels were right so rarely that a label of the promised precision would be with under 5 %."""
+    from scipy.stats import binom
+
+    hits, count = (truth & predicted).sum(axis=0), predicted.sum(axis=0)
+    return int(((count > 0) & (binom.cdf(hits, count, target) < 0.05)).sum())

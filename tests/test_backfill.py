@@ -1,0 +1,293 @@
+"""`triage backfill --from`: plans out of files and from GitHub, in parts, interrupted and all at once."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.repository import Repository
+from tests.fake_github.server import FakeGitHub
+from tests.live import FERRY, STORAGE, Step
+from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
+from tests.tracking import tracker_of
+from triage.bundle.model import ServingModel
+from triage.cli import main
+from triage.commands.backfill import preview
+from triage.commands.planning import Planner
+from triage.config import Config
+from triage.decide import Policy, decide
+from triage.decide.plan import Entry
+from triage.issue import Issue, to_row
+from triage.world import past
+from triage.world.past import Batch, Past, Selection, of_file, of_repository
+from triage.world.plan_file import open_plan
+
+
+def may_set(name: str) -> str | None:
+    """As a policy that lets every label be set but one."""
+    return "a process" if name == "stale" else None
+
+
+@pytest.fixture
+def plan(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Plan:
+    """Makes plans from the sample's files, without a token."""
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    return Plan(trained, tmp_path, capsys)
+
+
+class Plan:
+    """`triage backfill` on the sample, in a folder of its own."""
+
+    def __init__(self, trained: Trained, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.trained, self.folder, self.capture = trained, folder, capture
+
+    def __call__(self, *argv: str | Path, file: Path = NEW) -> int:
+        where = [f"--store={self.trained.folder}", f"--config={CONFIG}", f"--out={self.folder}"]
+        return main(["backfill", f"--from={file}", *where, *map(str, argv)])
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "plan.jsonl"
+
+    @property
+    def entries(self) -> list[Entry]:
+        return list(open_plan(self.path).entries())
+
+    @property
+    def numbers(self) -> list[int]:
+        return sorted(one.number for one in self.entries)
+
+
+def test_a_plan_from_a_file_is_what_is_decided(
+    plan: Plan, model: ServingModel, sample_config: Config, new_issues: list[Issue]
+) -> None:
+    """What was measured is what would run; plan, report and page are there, and no token was needed."""
+    assert plan() == 0
+    decisions = decide(new_issues, model, Policy.of(sample_config))
+    assert [(one.number, one.labels) for one in plan.entries] == [(d.key[1], d.labels) for d in decisions]
+    header = open_plan(plan.path).header
+    assert (header.repo, header.bundle) == (FERRY, plan.trained.name)
+    assert header.figures == plan.trained.store.load(plan.trained.name).manifest.figures
+    rules = model.rules.by_name
+    assert {name: (p.precision, p.predicted) for name, p in header.promises.items() if name in rules} == {
+        name: (rules[name].precision, rules[name].predicted) for name in header.promises if name in rules
+    }
+    labelled = sum(bool(one.labels) for one in plan.entries)
+    in_all = sum(len(one.labels) for one in plan.entries)
+    assert plan.capture.readouterr().out.splitlines() == [
+        f"{labelled} of 12 issues would get a label, {in_all} labels in all",
+        f"  plan    {plan.path}",
+        f"  report  {plan.path.with_suffix('.md')}",
+        f"  page    {plan.path.with_suffix('.html')}",
+        f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}",
+    ]
+    report = plan.path.with_suffix(".md").read_text("utf-8")
+    assert report.startswith(
+        f"### A backfill would label {labelled} of 12 issues of lanternfish&#45;io&#47;ferry\n"
+    )
+    assert plan.path.with_suffix(".html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_issues_that_carry_their_labels_get_no_more_of_them(plan: Plan) -> None:
+    """Of learnt issues only what is not there is planned; what the rules would not have set is told."""
+    assert plan("--limit=40", file=LEARNT_FROM) == 0
+    assert all(set(one.labels).isdisjoint(one.existing) for one in plan.entries)
+    assert all(set(one.missed) <= set(one.existing) for one in plan.entries)
+    assert len(plan.entries) == 40
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """A file of issues 1 to 9, a day apart from 2026-01-01 on, of which some carry labels; 3 stands there twice."""
+    labels = {2: ("bug",), 3: ("stale",), 5: ("docs", "bug"), 6: ("stale", "docs")}
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    issues = [
+        Issue("o/r", n, f"Title {n}", "", start + timedelta(days=n - 1), labels=labels.get(n, ()))
+        for n in range(1, 10)
+    ]
+    path = tmp_path / "issues.jsonl"
+    twice = [Issue("o/r", 3, "Older", labels=("bug",)), *issues]
+    path.write_text("".join(json.dumps(to_row(issue)) + "\n" for issue in twice), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        (Selection(), [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (Selection(since=datetime(2026, 1, 4, tzinfo=UTC)), [4, 5, 6, 7, 8, 9]),
+        (Selection(until=datetime(2026, 1, 4, tzinfo=UTC)), [1, 2, 3]),
+        (Selection(labels=("bug", "x")), [2, 5]),
+        (Selection(unlabelled=True), [1, 3, 4, 7, 8, 9]),
+        (Selection(limit=3), [7, 8, 9]),
+        (Selection(numbers=frozenset({2, 4, 77})), [2, 4]),
+        (Selection(shard=(2, 3)), [1, 4, 7]),
+        (Selection(unlabelled=True, limit=4, shard=(1, 2)), [4, 8]),
+    ],
+)
+def test_a_file_is_filtered(
+    rows: Path, wanted: Selection, numbers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each filter, in batches; a later row of an issue is the one that counts."""
+    monkeypatch.setattr(past, "BATCH", 2)
+    batches = list(of_file(rows, "", wanted, may_set).batches(""))
+    found = [one.issue for batch in batches for one in batch.items]
+    assert [issue.number for issue in found] == numbers
+    assert all(issue.title != "Older" for issue in found)
+    for i, batch in enumerate(batches):
+        rest = [one.issue for later in batches[i + 1 :] for one in later.items]
+        again = of_file(rows, "", wanted, may_set).batches(batch.place)
+        assert [one.issue for more in again for one in more.items] == rest
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "error"),
+    [
+        (("--state=open",), 2, "a file does not tell which issues are open"),
+        (("--since=2030-01-01",), 5, "holds no such issue"),
+        (("--shard=3/2",), 2, "there is no shard 3 of 2"),
+        (("--shard=two",), 2, "'two' is no shard"),
+        (("--repo=o/other",), 5, "holds no such issue"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(plan: Plan, argv: tuple[str, ...], code: int, error: str) -> None:
+    """With the exit code of its kind, and no plan."""
+    assert plan(*argv) == code
+    assert error in plan.capture.readouterr().err
+    assert not plan.path.exists()
+
+
+def test_a_file_of_several_repositories_needs_a_choice(plan: Plan, rows: Path) -> None:
+    """A plan is for one."""
+    rows.write_text(rows.read_text("utf-8") + NEW.read_text("utf-8"), "utf-8")
+    assert plan(file=rows) == 2
+    assert (
+        f"holds issues of o/r and of {FERRY}; a plan is for one repository" in plan.capture.readouterr().err
+    )
+    assert plan("--repo", FERRY.upper(), file=rows) == 0
+    assert (len(plan.entries), open_plan(plan.path).header.repo) == (12, FERRY)
+
+
+def test_an_interrupted_plan_goes_on(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is missing is decided, and the plan is the same."""
+    monkeypatch.setattr(past, "BATCH", 5)
+    assert plan() == 0
+    expected = plan.entries
+    plan.path.unlink()
+    asked: list[int] = []
+    real = Planner.entries
+
+    def until_stopped(self: Planner, items: tuple[Past, ...]) -> list[Entry]:
+        asked.append(len(items))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return real(self, items)
+
+    monkeypatch.setattr(Planner, "entries", until_stopped)
+    assert plan() == 130
+    assert not plan.path.exists()
+    assert plan() == 0
+    assert (plan.entries, asked) == (expected, [5, 5, 5, 2])
+
+
+def test_the_shards_make_the_whole(plan: Plan) -> None:
+    """Merged, they are the plan that one run makes."""
+    plan()
+    whole = sorted(plan.entries, key=lambda one: one.number)
+    for i in (1, 2, 3):
+        assert plan(f"--shard={i}/3") == 0
+    parts = [str(plan.folder / f"plan-{i}-of-3.jsonl") for i in (3, 1, 2)]
+    plan.path.unlink()
+    assert main(["backfill", "--merge", *parts, f"--out={plan.folder}"]) == 0
+    assert sorted(plan.entries, key=lambda one: one.number) == whole
+
+
+@pytest.fixture
+def many(github: FakeGitHub, demo: Repository) -> Repository:
+    """250 issues, every tenth of them closed, and two pull requests."""
+    for number in range(1, 251):
+        issue = demo.add_issue(f"Issue {number}")
+        if number % 10 == 0:
+            issue.close("maintainer")
+    for _ in range(2):
+        demo.add_issue("A change", pull=True)
+    return demo
+
+
+def numbers(batches: list[Batch]) -> list[int]:
+    return [one.issue.number for batch in batches for one in batch.items]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pulls", "expected"),
+    [
+        (Selection(), False, list(range(250, 0, -1))),
+        (Selection(), True, [*range(250, 0, -1), 252, 251]),
+        (Selection(state="closed"), False, list(range(250, 0, -10))),
+        (Selection(limit=120), False, list(range(250, 130, -1))),
+        (Selection(shard=(1, 3)), False, list(range(249, 0, -3))),
+        (Selection(limit=120, shard=(2, 2)), False, list(range(249, 130, -2))),
+        (Selection(numbers=frozenset(range(60, 120)), state="open", limit=50), False, None),
+    ],
+)
+def test_reading_github_goes_on_after_every_page(
+    github: FakeGitHub, many: Repository, wanted: Selection, *, pulls: bool, expected: list[int] | None
+) -> None:
+    """From any page on, the rest is what was still to come: no issue twice, none left out."""
+    tracker = tracker_of(github)
+
+    def read(place: str) -> list[Batch]:
+        return list(of_repository(tracker, wanted, may_set, place, pull_requests=pulls))
+
+    batches = read("")
+    expected = expected or [n for n in range(119, 59, -1) if n % 10][:50]
+    assert numbers(batches) == expected
+    for i, batch in enumerate(batches[:-1]):
+        assert numbers(read(batch.place)) == numbers(batches[i + 1 :])
+
+
+def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_path: Path) -> None:
+    """Plan, look, apply, by the inputs of the action; nothing is written before the last step."""
+    step.configure(CONFIG.read_text("utf-8"))
+    step.github.world.clock.set(datetime.now(UTC) + timedelta(hours=1))
+    folder = tmp_path / "triage"
+    inputs = {"COMMAND": "backfill", "STORE": str(step.store), "FOLDER": str(folder), "ISSUES": "930-960"}
+    for name, value in inputs.items():
+        step.environment.setenv(f"INPUT_{name}", value)
+    step.repository.issues[946].lock("maintainer")
+    assert step.run("action") == 0
+    assert step.writes == []
+    assert "issues of lanternfish&#45;io&#47;ferry" in step.summary
+    entries = {one.number: one for one in open_plan(folder / "plan.jsonl").entries()}
+    assert {number for number in step.repository.issues if number <= 960} == set(entries)
+    assert (entries[946].locked, entries[STORAGE].locked) == (True, False)
+    step.environment.setenv("INPUT_APPLY", "true")
+    assert step.run("action") == 0
+    assert {n: tuple(i.label_names) for n, i in step.repository.issues.items() if n <= 960} == {
+        number: one.labels for number, one in entries.items()
+    }
+    assert all(not issue.labels for number, issue in step.repository.issues.items() if number > 960)
+    assert (folder / "plan.journal.jsonl").is_file()
+
+
+def test_a_preview_says_what_a_backfill_would_do(
+    step: Step, model: ServingModel, sample_config: Config, new_issues: list[Issue]
+) -> None:
+    """From the newest issues without a label; nothing is written."""
+    step.repository.issues[STORAGE].add_labels(["bug"], by="maintainer")
+    said = preview(tracker_of(step.github, repo=FERRY), model, sample_config, limit=5)
+    newest = sorted(new_issues, key=lambda issue: -issue.number)[:5]
+    labelled = sum(not d.abstained for d in decide(newest, model, Policy.of(sample_config)))
+    assert said.startswith(f"Of the newest 5 issues without a label, a backfill would label {labelled}: ")
+    assert said.endswith(f"triage backfill --from {FERRY} --unlabelled")
+    assert step.writes == []
+    for issue in step.repository.issues.values():
+        issue.add_labels(["bug"], by="maintainer")
+    assert preview(tracker_of(step.github, repo=FERRY), model, sample_config) == (
+        "A backfill has nothing to do: no issue is without a label that the bot may set."
+    )

@@ -1,0 +1,72 @@
+"""How `triage retrain --adapt encoder` fine-tunes: where from, how long, and where it goes on after a kill."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triage.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from triage.learn.dataset import Dataset
+    from triage.learn.deep.contrastive import Step
+    from triage.learn.tuned import Rows, Tune
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+# Of a training, a line this often.
+STEPS_BETWEEN_LINES = 25
+
+
+def seconds_of(text: str) -> float:
+    """Seconds from "90s", "30m" or "2h". Raises UsageError."""
+    found = re.fullmatch(r"(\d{1,5})([smh])", text.strip())
+    if not found:
+        raise UsageError(f"{text!r:.40} is no time budget", next_step="write 30m, or 2h")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def tuner(args: argparse.Namespace) -> Tune:
+    """What fine-tunes for `learn_tuned`. Raises UsageError and MissingExtra."""
+    budget = seconds_of(args.budget) / 2
+    for package in ("torch", "transformers", "optimum"):
+        if find_spec(package) is None:
+            raise MissingExtra("an encoder cannot be fine-tuned here", "train")
+    from triage.learn.deep.contrastive import Labelled
+    from triage.learn.deep.fine_tune import Budget, fine_tune
+    from triage.learn.deep.weights import find_weights
+
+    spec, _, revision = (args.weights or "").partition("@")
+    weights = find_weights(spec or None, revision or None)
+    # Beside what is collected, so that a killed run goes on; else with the store, which has room for a bundle.
+    home = Path(args.cache or (Path(".triage-work") if args.store.startswith("github:") else args.store))
+
+    def tune(data: Dataset, rows: Rows, name: str) -> Path:
+        issues = Labelled(
+            [data.issues[i].text for i in rows], data.targets[rows], [data.issues[i].repo for i in rows]
+        )
+        folder = home / "fine-tuning" / name
+        fine_tune(
+            issues,
+            weights,
+            folder / "model",
+            budget=Budget(budget),
+            checkpoint=folder / "checkpoint",
+            progress=lambda step: _say(name, step),
+        )
+        return folder / "model"
+
+    return tune
+
+
+def _say(name: str, step: Step) -> None:
+    if step.number % STEPS_BETWEEN_LINES == 0 or step.number == step.total:
+        print(
+            f"fine-tuning ({name}): step {step.number} of at most {step.total}, loss {step.contrast:.3f}, "
+            f"{step.seconds:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
