@@ -5,8 +5,9 @@
 FILE holds issues with exactly one label each. Each repository is cut into three stratified parts; two are known, the
 third is asked about, and the label with the most votes among the 15 nearest known issues, weighted by similarity,
 counts. One encoder is fine-tuned on the known issues of all repositories together, batches drawn within
-repositories; with --each, one for each repository. The folder of --work keeps the tuned encoders, so that a run that
-was stopped goes on. Minutes are those of training and export.
+repositories; with --each, one for each repository. Beside a tuned encoder the head sees words alone: the vectors of
+known issues have seen their labels, and a linear model would trust them more than new ones deserve. The folder of --work keeps the tuned encoders, so that a run that
+was stopped goes on. Minutes are those of training and export; of a kept encoder, none.
 """
 
 from __future__ import annotations
@@ -118,11 +119,25 @@ def vote(known: Floats, targets: Mask, queries: Floats) -> Mask:
 
 def answers(material: Material, tuned: Floats, known: Rows, query: Rows) -> Iterator[Mask]:
     """The predictions [q, L] of each of METHODS within one repository."""
+    targets, frozen = material.data.targets[known], material.frozen
+    yield vote(frozen[known], targets, frozen[query])
+    yield vote(*with_head(material, frozen, known, query))
+    yield vote(tuned[known], targets, tuned[query])
+    points, _, asked = with_head(material, np.zeros_like(tuned), known, query)
+    yield vote(joined(points, tuned[known]), targets, joined(asked, tuned[query]))
+
+
+def with_head(material: Material, vectors: Floats, known: Rows, query: Rows) -> tuple[Floats, Mask, Floats]:
+    """The points of the known issues, their targets, and the points of the queries."""
     targets = material.data.targets[known]
-    for vectors in (material.frozen, tuned):
-        yield vote(vectors[known], targets, vectors[query])
-        head, points = fit(material.texts(known), vectors[known], targets, time_ordered=False)
-        yield vote(points, targets, head.project(material.texts(query), vectors[query]))
+    head, points = fit(material.texts(known), vectors[known], targets, time_ordered=False)
+    return points, targets, head.project(material.texts(query), vectors[query])
+
+
+def joined(points: Floats, vectors: Floats) -> Floats:
+    """Both, of length one each, side by side."""
+    both = np.hstack([points, vectors])
+    return np.asarray(both / np.linalg.norm(both, axis=1, keepdims=True), dtype=np.float32)
 
 
 def fold(material: Material, training: Training, number: int, each: bool) -> tuple[list[list[float]], float]:

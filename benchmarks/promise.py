@@ -142,14 +142,15 @@ def draw(measured: Sequence[Measured], path: Path) -> None:
         )
         bins = [b for b in each.all_scores if b.pairs >= FEW]
         promised, reached = [b.promised for b in bins], [b.reached for b in bins]
-        label = f"{each.name} (error {calibration_error(each.all_scores):.3f})"
+        label = f"{each.name} (calibration error {calibration_error(each.all_scores):.3f})"
         believing.plot(promised, reached, marker="o", color=f"C{i}", label=label)
     for axes, start in ((keeping, 0.7), (believing, 0.0)):
         axes.plot([start, 1], [start, 1], color="0.6", linestyle="--", label="as promised")
     keeping.set(xlabel="precision promised", ylabel="precision kept (95 % interval)", title="The promise")
     covering.set(xlabel="precision promised", ylabel="share", title="Issues that get a label", ylim=(0, 1))
+    covering.set_xticks([row.target for row in measured[0].rows if row.target is not None])
     believing.set(
-        xlabel="best score of an issue", ylabel="share right", title="Scores", xlim=(0, 1), ylim=(0, 1)
+        xlabel="score of a label for an issue", ylabel="share right", title="Scores", xlim=(0, 1), ylim=(0, 1)
     )
     for axes in figure.axes:
         axes.grid(alpha=0.3)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.backfilling import FAST, Desk, Victim, entry
-from tests.fake_github.faults import Cut, Drop, Hook, Kind, error, outage, secondary_limit
+from tests.fake_github.faults import Answer, Cut, Drop, Hook, Kind, error, outage, secondary_limit
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
-from tests.fake_github.wire import Request
+from tests.fake_github.wire import Json, Reply, Request
+from triage.commands.carrying_out import Pace
 
 ADD = "mutation addLabelsToLabelable"
 
@@ -138,6 +139,37 @@ def test_an_outage_that_lasts_ends_the_run_and_the_next_one_finishes(desk: Desk)
     desk.github.faults.clear()
     assert desk.apply() == 0
     assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
+
+
+def test_an_issue_that_github_refuses_does_not_hold_up_the_others(desk: Desk) -> None:
+    """It is told at the end, and the next run tries it alone."""
+    one, other = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    refusal: Json = {"errors": [{"type": "UNPROCESSABLE", "message": "No more labels fit"}]}
+    desk.github.faults.add(Answer(Reply(200, refusal)), operation=ADD)
+    assert desk.apply() == 8
+    assert (one.label_events, other.label_events) == ([], set_once("docs"))
+    assert desk.err.endswith(
+        f"error: GitHub refused 1 issues, such as {DEMO}#1: cannot add labels in {DEMO}: No more labels fit\n"
+        f"  next step: see {desk.journal}; the same command tries these again and no other\n"
+    )
+    assert desk.apply() == 0
+    assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
+
+
+def test_writes_keep_the_pace() -> None:
+    """Thirty in a minute are two seconds apart from start to start, however long each takes."""
+    now, slept = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(30, clock=lambda: now[0], sleep=sleep)
+    for took in (0.5, 0.0, 5.0, 0.0):
+        pace()
+        now[0] += took
+    assert slept == [1.5, 2.0, 0.0]
 
 
 def test_a_token_without_permission_is_told_at_the_first_write(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.backfilling import entry, header, write_plan
 from triage.config import Config, from_dict
 from triage.decide.decision import Decision, Evidence
 from triage.decide.plan import END, Entry, Promise, entry_of, fingerprint, line, read_entry, read_header
+from triage.decide.plan_page import page
 from triage.decide.plan_report import markdown, totals
 from triage.errors import DataError, UsageError
 from triage.issue import Issue
@@ -202,6 +205,21 @@ def test_plans_made_under_other_conditions_are_not_merged(tmp_path: Path) -> Non
     with pytest.raises(DataError) as raised:
         merge([one, other], tmp_path / "plan.jsonl")
     assert raised.value.what == f"{other.path}: made under other conditions than {one.path}"
+
+
+def test_the_page_is_written_while_the_plan_is_read() -> None:
+    """So memory does not grow with the number of issues: between two pieces at most one more entry is read."""
+    read = 0
+
+    def entries() -> Iterator[Entry]:
+        nonlocal read
+        for number in range(1, 51):
+            read += 1
+            yield entry(number, "bug")
+
+    seen = [read for _ in page(header(), totals(header(), []), entries(), "https://github.example")]
+    assert seen[-1] == 50
+    assert all(later - sooner <= 1 for sooner, later in pairwise(seen))
 
 
 def test_an_entry_tells_what_the_rules_would_not_have_set() -> None:

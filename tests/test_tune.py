@@ -126,13 +126,16 @@ def test_clear_evidence_moves_a_labels_cut() -> None:
 
 def test_a_precision_target_is_reached_with_confidence_or_not_at_all() -> None:
     """The fewest votes at which the label is precise enough are needed; where it never is, it is never set."""
-    counted = np.repeat([5.0, 4.0, 3.0, 2.0], 50)
-    truth = np.concatenate([np.arange(50) < hits for hits in (50, 49, 44, 10)])
-    assert precise_cut(counted, truth, 0.9) == 2.5
+    # Every hundred issues with as many votes, spread evenly over time.
+    counted = np.tile([5.0, 4.0, 3.0, 2.0], 100)
+    rights = np.outer(np.arange(101), [100, 98, 88, 20]) // 100
+    truth = (np.diff(rights, axis=0) > 0).ravel()
+    assert precise_cut(counted, truth, 0.99) is None
     assert precise_cut(counted, truth, 0.97) == 3.5
-    assert precise_cut(counted, truth, 0.7) == 2.5
+    assert precise_cut(counted, truth, 0.9) == 2.5
+    assert precise_cut(counted, truth, 0.8) == 2.5
     assert precise_cut(counted, truth, 0.5) == 1.0
-    assert precise_cut(counted, np.zeros(200, dtype=bool), 0.5) is None
+    assert precise_cut(counted, np.zeros(400, dtype=bool), 0.5) is None
     assert precise_cut(np.array([5.0]), np.array([True]), 0.9) is None
 
 

@@ -61,9 +61,10 @@ def _label_file(args: argparse.Namespace) -> int:
 
     config = configuration.load(args.config)
     issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
-    model = open_serving(
-        config, open_store(args.store, config) if args.store else None, bar("labelling", len(issues))
-    )
+    store = open_store(args.store, config) if args.store else None
+    model = open_serving(config, store, bar("labelling", len(issues)))
+    if store and model.neighbourhood is None:
+        warn(f"{args.store} holds no active bundle: labels are judged by their descriptions alone")
     for issue, decision in zip(issues, decide(issues, model, Policy.of(config)), strict=True):
         if args.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")

@@ -57,10 +57,10 @@ def prepare(issues: Iterable[Issue], config: Config, voices: Voices | None = Non
     judged goes: which labels it lacks is not known. Of issues with the same rendered text the newest stays: its
     labels are what maintainers would say today. Raises DataError where no labelled issue is left.
     """
-    voices = voices or Voices.of(config)
-    known = with_present_names([i for i in issues if config.learn.pull_requests or not i.is_pull_request])
+    voices, given = voices or Voices.of(config), list(issues)
+    known = with_present_names([i for i in given if config.learn.pull_requests or not i.is_pull_request])
     process = process_by_evidence(known, voices)
-    dropped: Counter[str] = Counter()
+    dropped = Counter({"pull requests": len(given) - len(known)})
     by_text: dict[str, Issue] = {}
     for issue in sorted(known, key=_age):
         said = judged(issue, voices)
