@@ -6,8 +6,10 @@ FILE holds issues with exactly one label each. Each repository is cut into three
 third is asked about, and the label with the most votes among the 15 nearest known issues, weighted by similarity,
 counts. One encoder is fine-tuned on the known issues of all repositories together, batches drawn within
 repositories; with --each, one for each repository. Beside a tuned encoder the head sees words alone: the vectors of
-known issues have seen their labels, and a linear model would trust them more than new ones deserve. The folder of --work keeps the tuned encoders, so that a run that
-was stopped goes on. Minutes are those of training and export; of a kept encoder, none.
+known issues have seen their labels, and a linear model would trust them more than new ones deserve.
+
+The folder of --work keeps the tuned encoders, so that a run that was stopped goes on. Minutes are those of training
+and export; of a kept encoder, none.
 """
 
 from __future__ import annotations

@@ -292,6 +292,15 @@ def test_a_plan_of_another_repository_is_refused(desk: Desk) -> None:
     assert one.label_events == []
 
 
+def test_a_finished_plan_is_not_narrowed_down_in_silence(desk: Desk) -> None:
+    """Exactly the plan is applied; whoever wants less plans again or deletes lines."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    assert desk.apply("--limit=1") == 2
+    assert desk.err.startswith("error: --limit chooses issues to plan for, and the plan is made\n")
+    assert one.label_events == []
+
+
 def test_a_plan_under_another_configuration_is_refused(desk: Desk) -> None:
     """A label that was denied since must not be set by an older plan."""
     [one] = desk.issues(1)

@@ -11,8 +11,27 @@ from triage.text import MAX_RENDERED, clean, digest, render
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=400)
 MARKUP = st.lists(
     st.sampled_from(
-        ["<!--", "-->", "```", "~~~", "<details>", "</details>", "# Head", "> ", "- [ ] box", "[a](http://b)"]
-        + ["\n", "\n\n", "\0", "\ud800", "🐛", "/kind bug", "E0101 00:00:00 error", "_No response_", "word"]
+        [
+            "<!--",
+            "-->",
+            "```",
+            "~~~",
+            "<details>",
+            "</details>",
+            "# Head",
+            "> ",
+            "- [ ] box",
+            "[a](http://b)",
+            "\n",
+            "\n\n",
+            "\0",
+            "\ud800",
+            "🐛",
+            "/kind bug",
+            "E0101 00:00:00 error",
+            "_No response_",
+            "word",
+        ]
     ),
     max_size=60,
 ).map("".join)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from triage.commands.carrying_out import PER_MINUTE, rate
 from triage.commands.github import add_config_options
-from triage.commands.planning import make_plan, preview, shard_of
+from triage.commands.planning import FILTERS, make_plan, preview, shard_of
+from triage.errors import UsageError
 
 if TYPE_CHECKING:
     from triage.world.plan_file import Plan
@@ -73,6 +74,8 @@ def _add_applying(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, merge or apply; raises TriageError."""
+    if not args.source:
+        _refuse_choices(args)
     if args.apply:
         from triage.commands.applying import apply_plan
 
@@ -84,6 +87,15 @@ def run(args: argparse.Namespace) -> int:
         i, n = shard_of(args.shard)
         name = f"plan-{i}-of-{n}.jsonl"
     return _report(make_plan(args, args.out / name))
+
+
+def _refuse_choices(args: argparse.Namespace) -> None:
+    """Raise UsageError where a finished plan is to be narrowed down."""
+    if given := [name for name in (*FILTERS, "shard") if getattr(args, name)]:
+        raise UsageError(
+            f"--{given[0]} chooses issues to plan for, and the plan is made",
+            next_step="plan again with it and --from, or delete lines of the plan",
+        )
 
 
 def _merged(args: argparse.Namespace) -> Plan:

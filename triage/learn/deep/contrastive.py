@@ -43,8 +43,8 @@ WIDTHS = 16
 class Plan:
     """How to train. `seconds` bounds training (None: no bound), `max_tokens` what is read of each text."""
 
-    epochs: int = 8
-    max_tokens: int = 256
+    epochs: int = 6
+    max_tokens: int = 128
     batch: int = 32
     rate: float = 1e-4
     seconds: float | None = None
