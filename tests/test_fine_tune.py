@@ -21,7 +21,8 @@ from triage.errors import DataError, ModelError  # noqa: E402
 from triage.learn.deep import checkpoint, contrastive, export, fine_tune  # noqa: E402
 from triage.learn.deep import weights as starts  # noqa: E402
 from triage.learn.deep.contrastive import Labelled, Step  # noqa: E402
-from triage.learn.deep.fine_tune import LOSSES_FILE, Budget  # noqa: E402
+from triage.learn.deep.fine_tune import Budget  # noqa: E402
+from triage.learn.deep.losses import LOSSES_FILE  # noqa: E402
 from triage.learn.deep.weights import Weights, find_weights  # noqa: E402
 
 SHORT = Budget(max_epochs=2, max_tokens=16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from triage.commands import training
 from triage.engine import models
 from triage.errors import MissingExtra, UsageError
 
@@ -18,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(act=_verify)
     _configure_pull(actions.add_parser("pull", help="download a hub model and pin it"))
     _configure_export(actions.add_parser("export", help="make a model folder from PyTorch weights"))
+    training.configure(actions.add_parser("train", help="train a model that all repositories share"))
 
 
 def _configure_pull(pull: argparse.ArgumentParser) -> None:

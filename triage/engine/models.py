@@ -24,6 +24,8 @@ from triage.parse import SchemaError, build
 BUILTIN = "builtin"
 BUILTIN_ENCODER = "all-MiniLM-L6-v2"
 KINDS = ("encoder", "zero-shot")
+# A zero-shot model reads an issue with one label, or with all of them at once (`triage.engine.joint`).
+LAYOUTS = ("pair", "joint")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 REVISION = re.compile(r"[0-9a-f]{40}")
@@ -36,7 +38,8 @@ class Manifest:
 
     `dimension` counts the numbers of one vector (encoder) or the logits of one pair (zero-shot); `labels`
     and `entailment` (an index into it) are those of a zero-shot model; `files` maps names to sha256.
-    `opset` is None where the model came from a hub as ONNX.
+    `opset` is None where the model came from a hub as ONNX. The last four are of a zero-shot model too:
+    sigmoid(slope * logit + intercept) is a probability, and from `threshold` on it sets a label untuned.
     """
 
     name: str
@@ -52,6 +55,10 @@ class Manifest:
     versions: dict[str, str]
     labels: tuple[str, ...] = ()
     entailment: int | None = field(default=None, metadata={"low": 0})
+    layout: str = field(default="pair", metadata={"choices": LAYOUTS})
+    slope: float = 1.0
+    intercept: float = 0.0
+    threshold: float = field(default=0.5, metadata={"low": 0.0, "high": 1.0})
 
     @classmethod
     def from_dict(cls, data: object) -> Manifest:
@@ -82,7 +89,8 @@ class Manifest:
         """The fields as plain values for JSON; what only a zero-shot model has is left out of others."""
         values = dataclasses.asdict(self)
         if self.kind != "zero-shot":
-            del values["labels"], values["entailment"]
+            for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold"):
+                del values[name]
         return values
 
     def digest(self) -> str:

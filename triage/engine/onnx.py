@@ -18,6 +18,7 @@ has the same numbers in any company (dynamic int8 takes its scales from the whol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,16 @@ class OnnxModel:
     def run(self, tokens: Tokens) -> Floats:
         """The model's first output for one text alone, without the batch axis."""
         ids = np.array([tokens.ids], dtype=np.int64)
-        feeds = {
-            "input_ids": ids,
-            "attention_mask": np.ones_like(ids),
-            "token_type_ids": np.array([tokens.type_ids], dtype=np.int64),
-        }
+        return self.answer(
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.array([tokens.type_ids], dtype=np.int64),
+            }
+        )
+
+    def answer(self, feeds: Mapping[str, npt.NDArray[np.int64]]) -> Floats:
+        """The model's first output for a batch of one, without that axis; what it has no input for is left out."""
         known = {name: value for name, value in feeds.items() if name in self._inputs}
         output: Floats = self._session.run(None, known)[0][0]
         return output

@@ -11,8 +11,9 @@ from triage.config import ZeroShot as Settings
 from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
 from triage.engine.entailment import Entailment
+from triage.engine.joint import Joint
 from triage.engine.models import Pins, resolve
-from triage.engine.onnx import Floats
+from triage.engine.onnx import Floats, OnnxModel
 from triage.engine.phrases import LabelText
 
 __all__ = ["BUILTIN_ZERO_SHOT", "LabelText", "ZeroShot", "calibrated", "open_zero_shot"]
@@ -72,4 +73,5 @@ def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShot:
     if settings.model == EMBEDDING:
         return EmbeddedLabels.load(encoder)
     pins = Pins(settings.revision, settings.sha256)
-    return Entailment.load(resolve(settings.model, pins, BUILTIN_ZERO_SHOT), settings.template)
+    model = OnnxModel(resolve(settings.model, pins, BUILTIN_ZERO_SHOT))
+    return Joint(model) if model.manifest.layout == "joint" else Entailment(model, settings.template)

@@ -116,6 +116,11 @@ def _convert(recipe: Recipe, raw: Path, ready: Path) -> None:
     (raw / ("model_int8.onnx" if recipe.int8 else MODEL_FILE)).replace(ready / MODEL_FILE)
 
 
+def libraries() -> dict[str, str]:
+    """The versions of what made a model, for its manifest."""
+    return {name: version(name) for name in LIBRARIES}
+
+
 def _int8(graph: onnx.ModelProto) -> QuantizationConfig:
     weights = {each.name for each in graph.graph.initializer}
     products = [node for node in graph.graph.node if node.op_type == "MatMul"]
@@ -147,7 +152,7 @@ def _describe(recipe: Recipe, raw: Path, ready: Path) -> Manifest:
         max_tokens=min(recipe.max_tokens, _positions(config)),
         quantisation="dynamic QInt8 per channel, reduced range" if recipe.int8 else "none (fp32)",
         files={name: sha256_of(ready / name) for name in (MODEL_FILE, TOKENIZER_FILE)},
-        versions={name: version(name) for name in LIBRARIES},
+        versions=libraries(),
     )
     if recipe.kind == "zero-shot":
         labels = labels_of({"id2label": config["id2label"]})

@@ -18,9 +18,9 @@ from triage.errors import DataError
 from triage.learn.deep import checkpoint as checkpoints
 from triage.learn.deep.contrastive import Labelled, Plan, Step, Training
 from triage.learn.deep.export import Recipe, export
+from triage.learn.deep.losses import logged
 from triage.learn.deep.weights import Weights
 
-LOSSES_FILE = "losses.jsonl"
 # Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
 EXPORT_SECONDS, EXPORT_SHARE = 60.0, 0.25
 
@@ -64,7 +64,7 @@ def fine_tune(
     plan = budget.plan(seed)
     model, tokenizer = weights.open()
     training = Training(model, tokenizer, issues, plan)
-    listen = _logged(checkpoint, progress) if checkpoint else progress
+    listen = logged(checkpoint, progress) if checkpoint else progress
     steps = training.run(fingerprint(issues, weights, plan), checkpoint, listen)
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
@@ -105,23 +105,3 @@ def fingerprint(issues: Labelled, weights: Weights, plan: Plan) -> str:
     ):
         state.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
     return state.hexdigest()
-
-
-def _logged(folder: Path, progress: Listener | None) -> Listener:
-    """Writes each step's losses; what a killed run wrote after its checkpoint is dropped first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOSSES_FILE
-    earlier = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    begun = False
-
-    def listen(step: Step) -> None:
-        nonlocal begun
-        if not begun:
-            path.write_text("".join(earlier[: step.number - 1]), encoding="utf-8")
-            begun = True
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(step)) + "\n")
-        if progress:
-            progress(step)
-
-    return listen

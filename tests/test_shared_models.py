@@ -1,0 +1,228 @@
+"""The models that all repositories share: what may teach them, what they learn, and how they are served."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+pytest.importorskip("transformers", reason="the extra `train` is not installed")
+pytest.importorskip("optimum", reason="the extra `train` is not installed")
+
+from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402 - after the check for the extra
+from triage.cli import main  # noqa: E402
+from triage.config import ZeroShot as Settings  # noqa: E402
+from triage.engine.encoder import Encoder  # noqa: E402
+from triage.engine.joint import Joint as Served  # noqa: E402
+from triage.engine.onnx import OnnxModel  # noqa: E402
+from triage.engine.phrases import LabelText  # noqa: E402
+from triage.engine.zeroshot import open_zero_shot  # noqa: E402
+from triage.errors import DataError, ModelError  # noqa: E402
+from triage.evaluate.metrics import macro_f1  # noqa: E402
+from triage.issue import Issue, to_row  # noqa: E402
+from triage.learn.aside import EVALUATED, kept_aside  # noqa: E402
+from triage.learn.deep import train  # noqa: E402
+from triage.learn.deep.corpus import Group, corpus, halves, renamed, varied  # noqa: E402
+from triage.learn.deep.rounds import Plan, Step  # noqa: E402
+from triage.learn.deep.weights import Weights  # noqa: E402
+
+# Whether a name is kept aside hangs on a hash of it alone.
+TAUGHT = [name for name in (f"team/project-{i}" for i in range(40)) if not kept_aside(name)][:4]
+ASIDE = [name for name in (f"team/project-{i}" for i in range(40)) if kept_aside(name)][:2]
+NAMES = ("crash", "wish", "how")
+SHORT = Plan(steps=60, batch=16, max_tokens=32, rate=2e-3, seed=1)
+
+
+def issues_of(repo: str, count: int, seed: int) -> list[Issue]:
+    """Issues whose text names what they are about: the label's name and another word for it."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(1, count + 1):
+        label = int(rng.integers(len(NAMES)))
+        words = [str(word) for word in rng.choice(FILLER, size=18)]
+        words[int(rng.integers(4))] = TELLING[label][0]
+        words[4 + int(rng.integers(9))] = TELLING[label][1]
+        found.append(Issue(repo, number, " ".join(words[:4]), " ".join(words[4:]), labels=(NAMES[label],)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[Issue]:
+    return [issue for at, repo in enumerate([*TAUGHT, *ASIDE]) for issue in issues_of(repo, 60, at)]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    return Weights(save_bert(tmp_path_factory.mktemp("weights")), "toy", "toy", "MIT")
+
+
+@pytest.fixture(scope="module")
+def judge(weights: Weights, everything: list[Issue], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained zero-shot model as it is served, beside the work of its training."""
+    folder = tmp_path_factory.mktemp("judge")
+    plan = dataclasses.replace(SHORT, steps=150)
+    train.train_zero_shot(everything, train.Run(weights, plan, folder / "work"), folder / "model")
+    return folder / "model"
+
+
+@pytest.mark.parametrize("repo", [*(name.replace("*", "runtime") for name in EVALUATED), "FACEBOOK/React"])
+def test_no_repository_that_results_are_checked_on_teaches(repo: str, everything: list[Issue]) -> None:
+    """Whatever the spelling, its issues never reach a training; nor do those drawn to be kept aside."""
+    groups = corpus([*everything, *issues_of(repo, 40, 9)])
+    assert [group.repo for group in groups] == sorted(TAUGHT)
+
+
+def test_a_group_kept_aside_is_refused_even_so(everything: list[Issue]) -> None:
+    """Were the door left open, training would stop before its first step."""
+    [group, *_] = corpus(everything)
+    stranger = dataclasses.replace(group, repo=ASIDE[0])
+    with pytest.raises(DataError, match="kept aside"):
+        train.checked([group, stranger], SHORT)
+
+
+def test_nothing_to_train_on_is_said(everything: list[Issue]) -> None:
+    """A file of kept-aside repositories alone teaches nothing."""
+    with pytest.raises(DataError, match="no repository has enough"):
+        train.checked(corpus(issues_of(ASIDE[0], 40, 0)), SHORT)
+
+
+def test_about_one_repository_in_five_is_kept_aside() -> None:
+    """The draw is by the name alone, so that it is the same for everybody."""
+    share = np.mean([kept_aside(f"owner-{i}/name") for i in range(2000)])
+    assert 0.17 < share < 0.23
+
+
+def group_of(bodies: Sequence[str], title: str = "[Bug]: it ends early") -> Group:
+    rows = [Issue(TAUGHT[0], at, title, body, labels=("bug",)) for at, body in enumerate(bodies, 1)]
+    [group] = corpus(rows)
+    return group
+
+
+def test_templates_and_tags_are_left_out_half_of_the_time() -> None:
+    """The line that a form puts into every issue, and the tag before a title, are seen and not seen."""
+    group = group_of([f"### What happened\nthing {i} broke in its own way" for i in range(20)])
+    texts = [varied(group, 0, np.random.default_rng(seed)) for seed in range(40)]
+    assert 8 < sum("What happened" in text for text in texts) < 32
+    assert 8 < sum(text.startswith("[Bug]") for text in texts) < 32
+    assert all("thing 0 broke" in text and "it ends early" in text for text in texts)
+
+
+def test_a_title_finds_its_body_only_where_both_say_something() -> None:
+    """Pairs of next to nothing would teach noise."""
+    group = group_of(
+        ["short", "a body that is long enough to say what went wrong and where it did so, twice"]
+    )
+    rng = np.random.default_rng(0)
+    assert halves(group, 0, rng) is None
+    found = halves(group_of(["b " * 60], title="a title that says what it is about"), 0, rng)
+    assert found is not None and found[0].startswith("a title")
+
+
+def test_a_common_label_is_called_as_others_call_it_at_times() -> None:
+    """Names vary where the repository has but one of a kind; where it has two, they stay apart."""
+    one = Group("o/r", [], ["bug", "area: x"], [], frozenset())
+    names = {renamed(one, np.random.default_rng(seed))[0] for seed in range(60)}
+    assert "bug" in names and len(names) > 3
+    two = dataclasses.replace(one, labels=["bug", "defect"])
+    assert all(renamed(two, np.random.default_rng(seed)) == ["bug", "defect"] for seed in range(20))
+
+
+def test_the_encoder_learns_to_bring_labels_together(
+    weights: Weights, everything: list[Issue], tmp_path: Path
+) -> None:
+    """On a repository it never saw, issues of one label are closer to each other after training than before."""
+    out, steps = tmp_path / "model", list[Step]()
+    run = train.Run(weights, SHORT, tmp_path / "work", steps.append)
+    manifest = train.train_encoder(everything, run, out)
+    assert [step.number for step in steps] == list(range(1, 61))
+    assert {step.objective for step in steps} == {"labels", "titles"}
+    assert manifest.kind == "encoder" and (tmp_path / "work" / "losses.png").stat().st_size > 1000
+    assert f"{TAUGHT[0]} (60)" in (out / "MODEL_CARD.md").read_text()
+    unseen = issues_of(ASIDE[0], 45, 77)
+    vectors = Encoder.load(out).encode([issue.text for issue in unseen])
+    same = np.array([[a.labels == b.labels for b in unseen] for a in unseen])
+    cosines = vectors @ vectors.T
+    others = ~np.eye(len(unseen), dtype=bool)
+    assert cosines[same & others].mean() > cosines[~same].mean() + 0.3
+
+
+def test_a_killed_training_ends_as_one_never_killed(
+    weights: Weights, everything: list[Issue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint, and draws that hang on the step alone, make both runs the same to the last bit."""
+    monkeypatch.setattr("triage.learn.deep.rounds.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    plan = dataclasses.replace(SHORT, steps=8)
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: Step) -> None:
+        if step.number == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train.train_encoder(everything, train.Run(weights, plan, tmp_path / "a", kill), tmp_path / "m")
+    train.train_encoder(everything, train.Run(weights, plan, tmp_path / "a"), tmp_path / "m")
+    train.train_encoder(everything, train.Run(weights, plan, tmp_path / "b"), tmp_path / "n")
+    numbers = [
+        json.loads(line)["number"] for line in (tmp_path / "a" / "losses.jsonl").read_text().splitlines()
+    ]
+    assert numbers == list(range(1, 9))
+    assert (tmp_path / "m" / "model.onnx").read_bytes() == (tmp_path / "n" / "model.onnx").read_bytes()
+
+
+def test_the_judge_tells_labels_of_a_repository_it_never_saw(judge: Path) -> None:
+    """By their names alone, and far better than chance."""
+    unseen = issues_of(ASIDE[1], 45, 55)
+    model = open_zero_shot(Settings(model=str(judge)), Encoder.load())
+    texts = [issue.text for issue in unseen]
+    raw = model.raw(texts, np.zeros((len(texts), 0), np.float32), [LabelText(name) for name in NAMES])
+    truth = np.array([[name in issue.labels for name in NAMES] for issue in unseen])
+    best = np.arange(len(NAMES)) == raw.argmax(axis=1)[:, None]
+    assert macro_f1(truth, best) > 0.9
+    assert model.threshold >= 0.5
+
+
+def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
+    """Its company, their order and other texts move a score by rounding only, however many there are."""
+    model = Served(OnnxModel(judge))
+    labels = [LabelText(name) for name in (*NAMES, *(f"area {i}" for i in range(40)))]
+    texts = [issue.text for issue in issues_of(ASIDE[0], 3, 3)]
+    nothing = np.zeros((3, 0), np.float32)
+    together = model.raw(texts, nothing, labels)
+    alone = np.hstack([model.raw(texts, nothing, [label]) for label in labels])
+    assert np.abs(together - alone).max() < 0.1
+    assert np.abs(together[:, ::-1] - model.raw(texts, nothing, labels[::-1])).max() < 0.1
+    assert np.array_equal(together[:1], model.raw(texts[:1], nothing[:1], labels))
+
+
+def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weights, tmp_path: Path) -> None:
+    """What a manifest does not say is not guessed."""
+    train.train_encoder(
+        [i for repo in TAUGHT for i in issues_of(repo, 20, 1)],
+        train.Run(weights, dataclasses.replace(SHORT, steps=1), tmp_path / "w"),
+        tmp_path / "m",
+    )
+    with pytest.raises(ModelError, match="reads all labels at once"):
+        Served(OnnxModel(tmp_path / "m"))
+
+
+def test_training_from_the_command_line(
+    weights: Weights, everything: list[Issue], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file goes in; a model folder that verifies and the losses come out."""
+    file = tmp_path / "issues.jsonl"
+    file.write_text("".join(json.dumps(to_row(issue)) + "\n" for issue in everything))
+    command = ["models", "train", "zero-shot", str(file), "--weights", str(weights.folder), "--steps", "3"]
+    code = main([*command, "--out", str(tmp_path / "m"), "--work", str(tmp_path / "w")])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "step 3 of 3" in said.err and "Calibrated on" in said.out
+    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    assert (manifest["layout"], manifest["licence"]) == ("joint", "unknown")
+    assert "Calibrated on" in (tmp_path / "m" / "MODEL_CARD.md").read_text()

@@ -1,0 +1,111 @@
+"""Zero-shot classification by a cross-encoder that reads an issue once, with all labels in question.
+
+The tokens of the issue are followed by those of each label. Attention is masked so that the issue sees itself
+alone and a label sees the issue and itself: each label is judged as if it were alone, and fifty of them cost little
+more than ten. How it is trained stands in `triage.learn.deep.joint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.engine.encoder import usable_cores
+from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.phrases import LabelText
+from triage.errors import ModelError
+
+# A label with its description is cut there, and so many labels share one run.
+LABEL_TOKENS = 24
+LABELS_A_RUN = 32
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The tokens of one run, all lists of one length: `segments` are 0 for the issue, 1, 2, … for the labels."""
+
+    ids: list[int]
+    types: list[int]
+    positions: list[int]
+    segments: list[int]
+
+
+def lay_out(issue: Sequence[int], labels: Sequence[Sequence[int]]) -> Sheet:
+    """An issue and its labels, as token ids with their special ones, side by side.
+
+    Each label begins at the positions right after the first, as if it were the only second part of a pair.
+    """
+    sheet = Sheet(list(issue), [0] * len(issue), list(range(len(issue))), [0] * len(issue))
+    for number, label in enumerate(labels, start=1):
+        sheet.ids.extend(label)
+        sheet.types.extend([1] * len(label))
+        sheet.positions.extend(range(len(label)))
+        sheet.segments.extend([number] * len(label))
+    return sheet
+
+
+class Joint:
+    """An opened cross-encoder of this kind; a raw score is the logit of a label's probability."""
+
+    costly = True
+
+    def __init__(self, model: OnnxModel) -> None:
+        """Raises ModelError for another kind of model."""
+        manifest = model.manifest
+        if manifest.kind != "zero-shot" or manifest.layout != "joint":
+            raise ModelError(f"{model.folder} holds no cross-encoder that reads all labels at once")
+        self._model = model
+        self.name, self.digest = manifest.name, manifest.digest()
+        self.slope, self.intercept = manifest.slope, manifest.intercept
+        self.threshold = manifest.threshold
+
+    def raw(
+        self,
+        texts: Sequence[str],
+        vectors: Floats,  # noqa: ARG002 - the Protocol's; a cross-encoder reads the texts themselves
+        labels: Sequence[LabelText],
+        prior: Floats | None = None,  # noqa: ARG002 - as above
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> Floats:
+        """Logits, float32 [texts, labels]: a run of the model for each text and LABELS_A_RUN labels.
+
+        What other labels are asked about moves a logit by some hundredths at most (rounding), other texts never.
+        Raises ModelError where a logit is not finite.
+        """
+        cut = [self._model.tokens(label.phrase, max_tokens=LABEL_TOKENS).ids for label in labels]
+        scores = np.empty((len(texts), len(labels)), dtype=np.float32)
+
+        def fill(at: int) -> int:
+            issue = self._model.tokens(texts[at], max_tokens=self._model.manifest.max_tokens).ids
+            for first in range(0, len(cut), LABELS_A_RUN):
+                last = min(first + LABELS_A_RUN, len(cut))
+                scores[at, first:last] = self._logits(lay_out(issue, cut[first:last]), last - first)
+            return at + 1
+
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for done in pool.map(fill, range(len(texts))):
+                if progress:
+                    progress(done)
+        return scores
+
+    def _logits(self, sheet: Sheet, labels: int) -> Floats:
+        found = self._model.answer(feeds(sheet, labels))
+        if found.shape != (labels,) or not np.isfinite(found).all():
+            raise ModelError(f"{self.name} gave {found!r:.200}, not one finite logit for each label")
+        return found
+
+
+def feeds(sheet: Sheet, labels: int) -> dict[str, npt.NDArray[np.int64]]:
+    """The inputs of the model for one sheet, as a batch of one."""
+    return {
+        "input_ids": np.array([sheet.ids], dtype=np.int64),
+        "token_type_ids": np.array([sheet.types], dtype=np.int64),
+        "position_ids": np.array([sheet.positions], dtype=np.int64),
+        "segments": np.array([sheet.segments], dtype=np.int64),
+        "numbers": np.arange(labels + 1, dtype=np.int64),
+    }

@@ -1,0 +1,105 @@
+"""What a zero-shot model's scores mean where nothing is tuned: measured on repositories that it was not trained on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.config import PEOPLE_ONLY, PROCESS
+from triage.decide.policy import matches
+from triage.engine.joint import Joint
+from triage.engine.onnx import OnnxModel
+from triage.engine.phrases import LabelText
+from triage.errors import DataError
+from triage.evaluate.metrics import micro_f1, precision_recall
+from triage.issue import Issue
+from triage.learn.aside import EVALUATED, kept_aside
+
+LEAST_USES, SAMPLE, SEED = 10, 75, 20
+# A first day of wrong labels is long remembered: the threshold is likelier than not, whatever F1 says.
+LEAST_THRESHOLD = 0.5
+
+Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """sigmoid(slope * logit + intercept) is a probability; `words` say what it was measured on and found."""
+
+    slope: float
+    intercept: float
+    threshold: float
+    words: str
+
+
+def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
+    """Fit the logistic on issues of repositories kept aside, but for those that results are checked on.
+
+    Each repository weighs the same. Raises DataError where there are none.
+    """
+    groups: dict[str, dict[str, Issue]] = defaultdict(dict)
+    for issue in issues:
+        if kept_aside(issue.repo) and not (issue.is_pull_request or matches(issue.repo, EVALUATED)):
+            groups[issue.repo].setdefault(issue.digest, issue)
+    model = Joint(OnnxModel(folder))
+    found = [judged(model, list(group.values()), repo) for repo, group in sorted(groups.items())]
+    told = [each for each in found if each is not None]
+    if not told:
+        raise DataError(
+            "no repository is left to calibrate on",
+            likely="the files hold too few repositories",
+            next_step="name files with issues of more of them",
+        )
+    logits = np.concatenate([raw.ravel() for raw, _ in told])
+    truth = np.concatenate([carried.ravel() for _, carried in told])
+    weights = np.concatenate([np.full(raw.size, 1 / raw.size) for raw, _ in told])
+    slope, intercept = logistic(logits, truth, weights)
+    scores = [1 / (1 + np.exp(-(slope * raw + intercept))) for raw, _ in told]
+    cut = max(LEAST_THRESHOLD, _best_cut(np.concatenate([s.ravel() for s in scores]), truth))
+    chosen = np.concatenate([(s >= cut).ravel() for s in scores])[:, None]
+    precision, recall = precision_recall(truth[:, None], chosen)
+    words = (
+        f"Calibrated on {sum(len(raw) for raw, _ in told)} issues of {len(told)} repositories that it was not "
+        f"trained on (seed {SEED}, label names alone): at the default threshold of {cut:.2f} micro-F1 is "
+        f"{micro_f1(truth[:, None], chosen):.3f}, precision {precision:.3f}, recall {recall:.3f}"
+    )
+    return Calibration(round(slope, 4), round(intercept, 4), round(cut, 4), words)
+
+
+def judged(model: Joint, issues: Sequence[Issue], repo: str) -> tuple[Array, Mask] | None:
+    """Logits and truth [n, L] of some issues of a repository; None where fewer than two labels have enough uses."""
+    unwanted = (*PROCESS, *PEOPLE_ONLY)
+    uses = Counter(name for issue in issues for name in issue.labels if not matches(name, unwanted))
+    names = sorted(name for name, count in uses.items() if count >= LEAST_USES)
+    labelled = [issue for issue in issues if set(names) & set(issue.labels)]
+    if len(names) < 2:
+        return None
+    pick = random.Random(f"{SEED} {repo}")  # noqa: S311 - a sample that can be repeated, not a secret
+    drawn = pick.sample(labelled, min(SAMPLE, len(labelled)))
+    texts = [issue.text for issue in drawn]
+    raw = model.raw(texts, np.zeros((len(texts), 0), np.float32), [LabelText(name) for name in names])
+    truth = np.array([[name in issue.labels for name in names] for issue in drawn], dtype=bool)
+    return raw.astype(np.float64), truth
+
+
+def logistic(raw: Array, truth: Mask, weights: Array) -> tuple[float, float]:
+    """(slope, intercept) of the weighted logistic regression of `truth` on `raw`, all [n] (Platt, 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1e6).fit(
+        raw[:, None], truth, sample_weight=weights * len(raw) / weights.sum()
+    )
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+def _best_cut(scores: Array, truth: Mask) -> float:
+    order = np.argsort(-scores, kind="stable")
+    f1 = 2 * np.cumsum(truth[order]) / (np.arange(1, len(order) + 1) + truth.sum())
+    return float(scores[order][int(f1.argmax())])

@@ -1,0 +1,130 @@
+"""From public issues of many repositories to the two models that all repositories share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from triage.engine.models import Manifest, sha256_of, write_manifest
+from triage.errors import DataError
+from triage.issue import Issue
+from triage.learn.aside import ONE_IN, kept_aside
+from triage.learn.deep.calibrate import Calibration, calibrate
+from triage.learn.deep.corpus import Group, corpus
+from triage.learn.deep.export import CARD_FILE, Recipe, export
+from triage.learn.deep.general import General
+from triage.learn.deep.joint import Joint, Judging
+from triage.learn.deep.joint_export import Making, export_joint
+from triage.learn.deep.losses import logged, plot
+from triage.learn.deep.rounds import Listener, Plan, fingerprint
+from triage.learn.deep.weights import Weights
+
+ENCODER, ZERO_SHOT = "issue-encoder", "issue-judge"
+# What the shipped models were trained by; a batch of 32 issues takes a core of 2025 about a second and a half.
+PLANS = {"encoder": Plan(), "zero-shot": Plan(steps=2000, max_tokens=96)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training: from `weights`, by `plan`; `work` keeps checkpoints, losses and the PyTorch weights."""
+
+    weights: Weights
+    plan: Plan
+    work: Path
+    progress: Listener | None = None
+
+    def within(self, model: PreTrainedModel) -> Run:
+        """The same run, reading no more tokens than the model has positions for."""
+        most = min(self.plan.max_tokens, model.config.max_position_embeddings)
+        return replace(self, plan=replace(self.plan, max_tokens=most))
+
+    def follow(self, groups: Sequence[Group], rounds: General | Judging) -> None:
+        """Train to the end, or on from the checkpoint, and draw the losses."""
+        started = sha256_of(next(iter(sorted(self.weights.folder.glob("*.safetensors")))))
+        rounds.run(fingerprint(groups, self.plan, started), self.work, logged(self.work, self.progress))
+        plot(self.work)
+
+
+def planned(kind: str, steps: int | None, seed: int) -> Plan:
+    """The plan of the shipped model of this kind, with another number of steps where one is given."""
+    plan = PLANS[kind]
+    return replace(plan, steps=plan.steps if steps is None else steps, seed=seed)
+
+
+def train_encoder(issues: Iterable[Issue], run: Run, out: Path) -> Manifest:
+    """The issue encoder in the model folder `out`; its PyTorch weights in `run.work`/weights.
+
+    Raises DataError where too few issues are left, ModelError where the export is not true to the weights.
+    """
+    groups = checked(corpus(issues), run.plan)
+    model, tokenizer = run.weights.open()
+    run = run.within(model)
+    run.follow(groups, General(model, tokenizer, groups, run.plan))
+    folder = run.work / "weights"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    recipe = Recipe(
+        source=str(folder),
+        name=ENCODER,
+        origin=run.weights.origin,
+        licence=run.weights.licence,
+        note=described(groups, run.plan),
+    )
+    return export(recipe, out)[0]
+
+
+def train_zero_shot(issues: Iterable[Issue], run: Run, out: Path) -> tuple[Manifest, Calibration]:
+    """The zero-shot model in the model folder `out`, calibrated on repositories that it was not trained on."""
+    everything = list(issues)
+    groups = checked(corpus(everything), run.plan)
+    encoder, tokenizer = run.weights.open()
+    run = run.within(encoder)
+    torch.manual_seed(run.plan.seed)
+    model = Joint(encoder)
+    run.follow(groups, Judging(model, tokenizer, groups, run.plan))
+    making = Making(
+        name=ZERO_SHOT,
+        origin=run.weights.origin,
+        licence=run.weights.licence,
+        note=described(groups, run.plan),
+        max_tokens=run.plan.max_tokens,
+    )
+    manifest = export_joint(model, tokenizer, making, out)
+    found = calibrate(everything, out)
+    manifest = replace(manifest, slope=found.slope, intercept=found.intercept, threshold=found.threshold)
+    write_manifest(out, manifest)
+    with (out / CARD_FILE).open("a", encoding="utf-8") as card:
+        card.write(f"- {found.words}\n")
+    return manifest, found
+
+
+def checked(groups: Sequence[Group], plan: Plan) -> Sequence[Group]:
+    """The groups; raises DataError where none is large enough for a batch, or one is kept aside."""
+    if aside := [group.repo for group in groups if kept_aside(group.repo)]:
+        raise DataError(f"issues of {aside[0]} are kept aside to check results on, and reached the training")
+    if not any(len(group.labels) > 1 and len(group.labelled) >= plan.batch // 2 for group in groups):
+        raise DataError(
+            "no repository has enough labelled issues to train on",
+            likely="the files hold few issues, or only repositories that are kept aside to check results on",
+            next_step="name files with labelled issues of several repositories",
+        )
+    return groups
+
+
+def described(groups: Sequence[Group], plan: Plan) -> str:
+    """For the model card: what it was trained on and how."""
+    issues = [issue for group in groups for issue in group.issues]
+    dates = sorted(f"{issue.created_at:%Y-%m}" for issue in issues if issue.created_at)
+    span = f"opened {dates[0]} to {dates[-1]} where dated" if dates else "without dates"
+    names = ", ".join(f"{group.repo} ({len(group.issues)})" for group in groups)
+    return (
+        f"Trained in {plan.steps} steps of up to {plan.batch} issues at {plan.max_tokens} tokens (AdamW, rate "
+        f"{plan.rate}, seed {plan.seed}) on {len(issues)} public issues of {len(groups)} repositories, "
+        f"{sum(len(group.labelled) for group in groups)} of them labelled, {span}. Never on the repositories "
+        f"that results are checked on, nor on one in {ONE_IN} of the others (`triage/learn/aside.py`). "
+        f"Trained on: {names}."
+    )
