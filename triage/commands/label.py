@@ -126,7 +126,10 @@ def _target(args: argparse.Namespace) -> tuple[str, Event | None]:
     event = _event(args)
     repo = args.repo or (event.repo if event else os.environ.get("GITHUB_REPOSITORY", ""))
     if not repo:
-        raise UsageError("no repository is named", next_step="give --repo OWNER/NAME")
+        raise UsageError(
+            "there is nothing to label: no file, no event and no repository is named",
+            next_step="give --file FILE, or --repo OWNER/NAME with --issue or --since",
+        )
     if event and event.repo.casefold() != repo.casefold():
         event = None
     if args.issue:

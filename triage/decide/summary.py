@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from triage.decide.decision import Decision, Neighbour, ranked
-from triage.decide.report import meter, support
+from triage.decide.report import meter, one_line, support
 
 NEIGHBOURS_SHOWN = 10
 RUNNERS_UP = 5
@@ -16,8 +16,6 @@ PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 # GitHub looks for mentions and references in the finished page, where entities are characters again.
 LINKING = re.compile(r"[@#]|gh-(?=\d)", re.IGNORECASE)
 BREAK = "\u200b"
-# Marks that turn the direction of the text around them, and would reorder the page.
-TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), None)
 
 Url = Callable[[str, int], str]
 
@@ -158,8 +156,7 @@ def _sentence(words: str) -> str:
 
 
 def _entities(text: str) -> str:
-    flat = " ".join(text.translate(TURNING).split())
-    return "".join(c if c in PLAIN or ord(c) > 127 else f"&#{ord(c)};" for c in flat)
+    return "".join(c if c in PLAIN or ord(c) > 127 else f"&#{ord(c)};" for c in one_line(text))
 
 
 def _hex(character: str) -> str:
