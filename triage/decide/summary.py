@@ -56,7 +56,8 @@ def summary(outcomes: Sequence[Outcome], *, url: Url, dry_run: bool, model: str)
         parts = _issue(outcomes[0], url, dry_run)
     else:
         parts = [*_overview(outcomes, url, dry_run), *_details(outcomes, url, dry_run)]
-    hint = " Take a wrong label off: it is not put back." if any(o.added for o in outcomes) else ""
+    some = any(outcome.added for outcome in outcomes) and not dry_run
+    hint = " Take a wrong label off: it is not put back." if some else ""
     return "\n".join([*parts, f"<sub>Decided by {escape(model)}.{hint}</sub>", ""])
 
 
