@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from compileall import compile_dir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     """Print the table."""
     ours, peer = str(HERE / "serve_ours.py"), str(HERE / "serve_peer.py")
     ready = ["prepare", str(folder), str(given.texts), str(given.number), str(given.issues)]
+    # As pip does when it installs; the peer's libraries have their bytecode too.
+    compile_dir(HERE.parent / "triage", quiet=1)
     run([sys.executable, ours, *ready])
     weights, issue, texts = str(given.weights), str(folder / "issue.jsonl"), str(folder / "texts.json")
     rows = [str(folder / "vectors.npy"), str(folder / "labels.json")]

@@ -1,4 +1,6 @@
-"""Fixtures for every test."""
+"""Fixtures and settings for every test."""
+
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.fake_github.fixtures",
@@ -8,3 +10,7 @@ pytest_plugins = [
     "tests.storing",
     "tests.backfilling",
 ]
+
+# A machine that does other work meanwhile is no reason to fail.
+settings.register_profile("triage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("triage")

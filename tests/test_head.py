@@ -165,7 +165,7 @@ def test_a_projection_does_not_depend_on_batch_mates(learnt: Head) -> None:
     assert learnt.project([], vectors[:0]).shape == (0, D + 3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=st.text(st.characters(exclude_categories=()), max_size=300))
 def test_any_text_can_be_projected(learnt: Head, text: str) -> None:
     """Empty texts, lone surrogates, emoji and control characters give finite points."""

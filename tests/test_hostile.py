@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 
 import pytest
 
-from tests.live import CONFIG_PATH, HOSTILE, STORAGE, Step
+from tests.live import CONFIG_PATH, FERRY, HOSTILE, STORAGE, Step
 from tests.tracking import HOSTILE as NAMES
 
 INJECTIONS = [
@@ -56,6 +57,18 @@ def test_no_text_of_an_issue_comes_out_anywhere(step: Step, text: str) -> None:
     [line] = step.out.splitlines()
     told = line.partition(f"#{issue.number}: ")[2].split(", ")
     assert (told == issue.label_names) or (told == ["no label"] and issue.label_names == [])
+
+
+@pytest.mark.parametrize("text", INJECTIONS, ids=range(len(INJECTIONS)))
+def test_the_table_of_a_file_holds_no_command_of_the_runner(step: Step, text: str) -> None:
+    """A title stands in it, also where the step's output is read for commands."""
+    path = step.folder / "hostile.jsonl"
+    path.write_text(
+        json.dumps({"repo": FERRY, "number": 1, "title": text, "body": "", "labels": []}), "utf-8"
+    )
+    assert step.label(f"--file={path}") == 0
+    assert step.out.startswith(f"{FERRY}#1  ")
+    assert not re.search(r"^\s*::|##\[|[\x00-\x09\x0b-\x1f]", step.out, re.MULTILINE)
 
 
 def test_the_hostile_issue_of_the_sample_gets_what_it_is_about(step: Step) -> None:

@@ -29,7 +29,7 @@ def by_hand(vectors: Floats, query: Floats, numbers: list[int]) -> list[int]:
     return [numbers[i] for i in order[:K_MAX]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 300), st.integers(1, 12), st.integers(0, 10**6), st.data())
 def test_neighbours_do_not_depend_on_the_order_of_insertion(
     rows: int, distinct: int, seed: int, data: st.DataObject

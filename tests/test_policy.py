@@ -97,6 +97,10 @@ def test_the_best_labels_are_kept_up_to_the_maximum() -> None:
     labels, held = Policy(most=5).apply(SCORES, SCORES)
     assert labels == ("bug", "enhancement", "question", "area: web", "area: cli")
     assert held == {"docs": "at most 5 labels on one issue (labels.max)"}
+    assert Policy(most=1).apply(["a", "b"], {"a": 0.9, "b": 0.8}) == (
+        ("a",),
+        {"b": "at most 1 label on one issue (labels.max)"},
+    )
 
 
 @given(

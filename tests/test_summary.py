@@ -91,6 +91,13 @@ def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_ba
     )
 
 
+def test_a_dry_run_does_not_speak_of_labels_to_take_off() -> None:
+    """None was set."""
+    said = page(Outcome(REPO, 7, decision("bug"), ("bug",)), dry_run=True)
+    assert "#7</a> would get <code>bug</code>\n" in said
+    assert said.endswith("<sub>Decided by bundle b.</sub>\n")
+
+
 def test_an_issue_without_labels_and_one_left_alone_say_so() -> None:
     """With the reason."""
     assert "#7</a> got no label\n" in page(Outcome(REPO, 7, decision()))

@@ -116,5 +116,8 @@ def _next_steps(repo: str, labels: Mapping[str, str]) -> str:
     ]
     if not labels:
         why = f"set {TOKEN}" if repo else f"set {TOKEN} and give --repo OWNER/NAME"
-        steps.insert(0, f"No labels were read; to have them written into {CONFIG_PATH}, {why} and run again.")
+        steps.insert(
+            0,
+            f"No labels were read; to have them written into {CONFIG_PATH}, {why} and run again with --force.",
+        )
     return "\nNext:\n" + "\n".join(f"  {i}. {step}" for i, step in enumerate(steps, 1))

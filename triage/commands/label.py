@@ -58,8 +58,9 @@ def _label_file(args: argparse.Namespace) -> int:
     from triage.decide.report import table
     from triage.progress import bar
     from triage.world.issue_file import read_issues
+    from triage.world.runner import Runner
 
-    config = configuration.load(args.config)
+    runner, config = Runner(os.environ), configuration.load(args.config)
     issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
     store = open_store(args.store, config) if args.store else None
     model = open_serving(config, store, bar("labelling", len(issues)))
@@ -69,7 +70,8 @@ def _label_file(args: argparse.Namespace) -> int:
         if args.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
         else:
-            sys.stdout.write(table(issue.text.split("\n", 1)[0], decision) + "\n")
+            for line in table(issue.text.split("\n", 1)[0], decision).split("\n"):
+                runner.log(line)
     return 0
 
 
@@ -126,7 +128,10 @@ def _target(args: argparse.Namespace) -> tuple[str, Event | None]:
     event = _event(args)
     repo = args.repo or (event.repo if event else os.environ.get("GITHUB_REPOSITORY", ""))
     if not repo:
-        raise UsageError("no repository is named", next_step="give --repo OWNER/NAME")
+        raise UsageError(
+            "there is nothing to label: no file, no event and no repository is named",
+            next_step="give --file FILE, or --repo OWNER/NAME with --issue or --since",
+        )
     if event and event.repo.casefold() != repo.casefold():
         event = None
     if args.issue:

@@ -86,5 +86,5 @@ class Policy:
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
         if len(kept) >= room:
-            return f"at most {self.most} labels on one issue (labels.max)"
+            return f"at most {self.most} label{'s' * (self.most != 1)} on one issue (labels.max)"
         return None

@@ -8,26 +8,28 @@ from triage.decide.rules import NEIGHBOURS
 NEIGHBOURS_SHOWN = 5
 ALSO_SHOWN = 3
 BLOCKS = " ▏▎▍▌▋▊▉█"
+# Marks that turn the direction of the text around them, and would reorder the page; and what a terminal obeys.
+TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+OBEYED = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()]
+UNSEEN = dict.fromkeys((*TURNING, *OBEYED), None)
 
 
 def table(title: str, decision: Decision) -> str:
     """One issue for a terminal: its labels with their support, what was held back, and the nearest voters."""
     repo, number = decision.key
-    lines = [f"{repo}#{number}  {title[:90]}"]
-    width = max([len(name) for name in (*decision.labels, *decision.held_back)], default=0)
+    lines = [f"{repo}#{number}  {one_line(title)[:90]}"]
+    width = max([len(one_line(name)) for name in (*decision.labels, *decision.held_back)], default=0)
+    rows = [("+", name, support(decision, name)) for name in decision.labels]
+    rows += [("-", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
     lines += [
-        f"  + {name:<{width}}  {meter(decision.scores[name])}  {support(decision, name)}"
-        for name in decision.labels
-    ]
-    lines += [
-        f"  - {name:<{width}}  {meter(decision.scores[name])}  held back: {reason}"
-        for name, reason in decision.held_back.items()
+        f"  {mark} {one_line(name):<{width}}  {meter(decision.scores[name])}  {why}"
+        for mark, name, why in rows
     ]
     if decision.abstained:
-        near = ", ".join(f"{name} {score:.2f}" for name, score in ranked(decision.scores)[:ALSO_SHOWN])
+        near = ", ".join(f"{one_line(name)} {x:.2f}" for name, x in ranked(decision.scores)[:ALSO_SHOWN])
         lines.append(f"  no label; the nearest were {near or 'none'}")
     lines += [
-        f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {', '.join(n.labels)}"
+        f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
         for n in decision.voters[:NEIGHBOURS_SHOWN]
     ]
     return "\n".join(lines) + "\n"
@@ -38,6 +40,11 @@ def meter(score: float, width: int = 10) -> str:
     eighths = round(score * width * 8)
     whole, part = divmod(eighths, 8)
     return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{width}} {score:.2f}"
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, without what a terminal obeys, and without marks that reorder what is beside it."""
+    return " ".join(text.translate(UNSEEN).split())
 
 
 def support(decision: Decision, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from triage.decide.decision import Decision, Neighbour, ranked
-from triage.decide.report import meter, support
+from triage.decide.report import meter, one_line, support
 
 NEIGHBOURS_SHOWN = 10
 RUNNERS_UP = 5
@@ -16,8 +16,6 @@ PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 # GitHub looks for mentions and references in the finished page, where entities are characters again.
 LINKING = re.compile(r"[@#]|gh-(?=\d)", re.IGNORECASE)
 BREAK = "\u200b"
-# Marks that turn the direction of the text around them, and would reorder the page.
-TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), None)
 
 Url = Callable[[str, int], str]
 
@@ -58,7 +56,8 @@ def summary(outcomes: Sequence[Outcome], *, url: Url, dry_run: bool, model: str)
         parts = _issue(outcomes[0], url, dry_run)
     else:
         parts = [*_overview(outcomes, url, dry_run), *_details(outcomes, url, dry_run)]
-    hint = " Take a wrong label off: it is not put back." if any(o.added for o in outcomes) else ""
+    some = any(outcome.added for outcome in outcomes) and not dry_run
+    hint = " Take a wrong label off: it is not put back." if some else ""
     return "\n".join([*parts, f"<sub>Decided by {escape(model)}.{hint}</sub>", ""])
 
 
@@ -158,8 +157,7 @@ def _sentence(words: str) -> str:
 
 
 def _entities(text: str) -> str:
-    flat = " ".join(text.translate(TURNING).split())
-    return "".join(c if c in PLAIN or ord(c) > 127 else f"&#{ord(c)};" for c in flat)
+    return "".join(c if c in PLAIN or ord(c) > 127 else f"&#{ord(c)};" for c in one_line(text))
 
 
 def _hex(character: str) -> str:

@@ -55,7 +55,9 @@ def iter_issues(
                         warn(f"left out: {error.what}")
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path}: cannot be read ({error})", likely="the path is wrong, or the file was cut short"
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
+            likely="the path is wrong, or the file was cut short",
+            next_step="check the path and the file",
         ) from None
 
 

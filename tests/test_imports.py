@@ -1,0 +1,110 @@
+"""The rings of the package, the one home of each library, and what a start of the program costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from triage.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1] / "triage"
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+VALUES = ("__init__", "errors", "progress", "text", "parse", "issue", "config")
+# Each imports from itself and from those before it.
+RINGS = ("values", "decide", "engine", "bundle", "world", "evaluate", "learn", "compose")
+COMPOSE = ("commands", "cli", "__main__")
+# Library → where alone it is imported.
+HOMES = {
+    "onnxruntime": ("engine/onnx.py", "learn/deep/"),
+    "tokenizers": ("engine/onnx.py",),
+    "faiss": ("engine/index.py",),
+    "github": ("world/http.py",),
+    "requests": ("world/http.py",),
+    "torch": ("learn/deep/",),
+    "transformers": ("learn/deep/",),
+    "optimum": ("learn/deep/",),
+    "onnx": ("learn/deep/",),
+    "sklearn": ("learn/", "evaluate/"),
+    "scipy": ("learn/", "evaluate/"),
+    "matplotlib": ("learn/", "evaluate/", "commands/"),
+}
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
+    """The full names that a file imports, within functions and for types too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / module).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports by a relative name"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def ring_of(name: str) -> int:
+    """The ring of `decide.vote` or `decide/vote.py`, as a number that grows outwards."""
+    first = name.replace("/", ".").split(".")[0]
+    return RINGS.index("values" if first in VALUES else "compose" if first in COMPOSE else first)
+
+
+def inner(module: str) -> Iterator[str]:
+    """The package's own modules that a file imports."""
+    for name in imported(module):
+        if name.startswith("triage."):
+            yield "__init__" if name == "triage.__version__" else name.removeprefix("triage.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_its_own_ring_and_those_above(module: str) -> None:
+    """Wherever in the file it does."""
+    assert [name for name in inner(module) if ring_of(name) > ring_of(module.removesuffix(".py"))] == []
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_has_one_home(library: str) -> None:
+    """It can be exchanged there, and nothing else waits for it to load."""
+    users = [m for m in MODULES if any(name.split(".")[0] == library for name in imported(m))]
+    assert users, "nothing imports it"
+    assert [module for module in users if not module.startswith(HOMES[library])] == []
+
+
+def loaded_after(code: str) -> set[str]:
+    """The names of all modules that are loaded after `code`, in an interpreter of its own."""
+    program = f"import sys\n{code}\nprint(*sys.modules, sep='\\n')"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+
+def test_the_command_line_is_read_without_any_engine() -> None:
+    """With the options of every command, as for `triage --help`."""
+    found = loaded_after("from triage.cli import parser; parser()")
+    assert {name.split(".")[0] for name in found} & set(HOMES) == set()
+
+
+def test_one_command_does_not_load_the_others() -> None:
+    """A tenth of labelling one issue would go into them."""
+    found = loaded_after("from triage.cli import parser; parser('label').parse_args(['label', '--json'])")
+    others = {f"triage.commands.{module}" for module, _ in COMMANDS.values()} - {"triage.commands.label"}
+    assert "triage.commands.label" in found
+    assert found & (others | {"numpy", "tqdm"}) == set()
+
+
+@pytest.mark.parametrize("given", ["--help", "nonsense"])
+def test_help_and_mistakes_show_every_command(given: str) -> None:
+    """Whatever was not imported."""
+    done = subprocess.run(
+        [sys.executable, "-m", "triage", given], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (0 if given == "--help" else 2)
+    assert [name for name in COMMANDS if name not in done.stdout + done.stderr] == []
