@@ -20,6 +20,7 @@ from triage.cli import main
 from triage.config import Config
 from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
 from triage.issue import format_time
+from triage.world.remote import Remote
 
 FAST = "--per-minute=60000"
 
@@ -75,6 +76,7 @@ class Desk:
     demo: Repository
     folder: Path
     capture: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
     environment: dict[str, str] = field(default_factory=dict)
     out: str = ""
     err: str = ""
@@ -107,6 +109,10 @@ class Desk:
     def journal(self) -> Path:
         return self.folder / "plan.journal.jsonl"
 
+    def impatient(self) -> None:
+        """From now on waits for GitHub take no time."""
+        self.patch.setitem(Remote.__init__.__kwdefaults__, "sleep", lambda _: None)
+
     def issues(self, count: int) -> list[Issue]:
         """So many new issues."""
         return [self.demo.add_issue(f"Issue {i}") for i in range(1, count + 1)]
@@ -131,4 +137,4 @@ def desk(
         monkeypatch.setenv(name, value)
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_EVENT_PATH"):
         monkeypatch.delenv(name, raising=False)
-    return Desk(github, demo, tmp_path, capsys, here)
+    return Desk(github, demo, tmp_path, capsys, monkeypatch, here)

@@ -15,12 +15,11 @@ from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
 from tests.tracking import tracker_of
 from triage.bundle.model import ServingModel
 from triage.cli import main
-from triage.commands.backfill import preview
 from triage.commands.planning import Planner
 from triage.config import Config
 from triage.decide import Policy, decide
 from triage.decide.plan import Entry
-from triage.issue import Issue, to_row
+from triage.issue import Issue, parse_time, to_row
 from triage.world import past
 from triage.world.past import Batch, Past, Selection, of_file, of_repository
 from triage.world.plan_file import open_plan
@@ -252,9 +251,11 @@ def test_reading_github_goes_on_after_every_page(
 
 
 def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_path: Path) -> None:
-    """Plan, look, apply, by the inputs of the action; nothing is written before the last step."""
+    """Plan, look, apply, by the inputs of the action; nothing is written before the last step.
+
+    The plan is dated by GitHub's clock, many months from this machine's.
+    """
     step.configure(CONFIG.read_text("utf-8"))
-    step.github.world.clock.set(datetime.now(UTC) + timedelta(hours=1))
     folder = tmp_path / "triage"
     inputs = {"COMMAND": "backfill", "STORE": str(step.store), "FOLDER": str(folder), "ISSUES": "930-960"}
     for name, value in inputs.items():
@@ -263,7 +264,9 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     assert step.run("action") == 0
     assert step.writes == []
     assert "issues of lanternfish&#45;io&#47;ferry" in step.summary
-    entries = {one.number: one for one in open_plan(folder / "plan.jsonl").entries()}
+    plan = open_plan(folder / "plan.jsonl")
+    assert parse_time(plan.header.created_at) == step.github.world.clock.now
+    entries = {one.number: one for one in plan.entries()}
     assert {number for number in step.repository.issues if number <= 960} == set(entries)
     assert (entries[946].locked, entries[STORAGE].locked) == (True, False)
     step.environment.setenv("INPUT_APPLY", "true")
@@ -273,21 +276,3 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     }
     assert all(not issue.labels for number, issue in step.repository.issues.items() if number > 960)
     assert (folder / "plan.journal.jsonl").is_file()
-
-
-def test_a_preview_says_what_a_backfill_would_do(
-    step: Step, model: ServingModel, sample_config: Config, new_issues: list[Issue]
-) -> None:
-    """From the newest issues without a label; nothing is written."""
-    step.repository.issues[STORAGE].add_labels(["bug"], by="maintainer")
-    said = preview(tracker_of(step.github, repo=FERRY), model, sample_config, limit=5)
-    newest = sorted(new_issues, key=lambda issue: -issue.number)[:5]
-    labelled = sum(not d.abstained for d in decide(newest, model, Policy.of(sample_config)))
-    assert said.startswith(f"Of the newest 5 issues without a label, a backfill would label {labelled}: ")
-    assert said.endswith(f"triage backfill --from {FERRY} --unlabelled")
-    assert step.writes == []
-    for issue in step.repository.issues.values():
-        issue.add_labels(["bug"], by="maintainer")
-    assert preview(tracker_of(step.github, repo=FERRY), model, sample_config) == (
-        "A backfill has nothing to do: no issue is without a label that the bot may set."
-    )

@@ -10,11 +10,24 @@ from pathlib import Path
 import pytest
 
 from tests.backfilling import FAST, Desk, Victim, entry
-from tests.fake_github.faults import Answer, Cut, Drop, Hook, Kind, error, outage, secondary_limit
+from tests.fake_github.faults import (
+    Answer,
+    Cut,
+    Drop,
+    Hook,
+    Kind,
+    Partial,
+    Slow,
+    error,
+    outage,
+    primary_limit,
+    secondary_limit,
+)
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply, Request
+from tests.tracking import once_each
 from triage.commands.carrying_out import Pace
 
 ADD = "mutation addLabelsToLabelable"
@@ -125,6 +138,49 @@ def test_limits_and_outages_are_waited_for(desk: Desk, fault: Kind) -> None:
     desk.github.faults.add(fault, operation=ADD)
     assert desk.apply() == 0
     assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        secondary_limit(1, status=429),
+        secondary_limit(1),
+        primary_limit(1),
+        outage(500),
+        outage(502),
+        outage(502, "after"),
+        Drop(),
+        Drop("after"),
+        Cut(),
+        Slow(0.001),
+    ],
+)
+def test_every_kind_of_request_may_fail_once(desk: Desk, fault: Kind) -> None:
+    """Applying and taking back: each label is set once, and taken away once."""
+    issues = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    desk.impatient()
+    for work in (desk.apply, desk.undo):
+        desk.github.faults.clear()
+        desk.github.faults.add(fault, times=None, when=once_each())
+        struck = len(desk.github.requests)
+        assert work() == 0
+        assert sum(request.fault is not None for request in desk.github.requests[struck:]) >= 3
+    found = [issue.label_events for issue in issues]
+    assert found == [
+        [(kind, name, ACTIONS_BOT) for kind in ("labeled", "unlabeled")] for name in ("bug", "docs")
+    ]
+
+
+def test_half_an_answer_is_asked_for_again(desk: Desk) -> None:
+    """An issue that is missing from it is not taken for deleted."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.impatient()
+    half = Partial([{"message": "Something went wrong"}], [["repository", "issueOrPullRequest"]])
+    desk.github.faults.add(half, when=_reads_an_issue)
+    assert desk.apply() == 0
+    assert one.label_events == set_once("bug")
 
 
 def test_an_outage_that_lasts_ends_the_run_and_the_next_one_finishes(desk: Desk) -> None:
@@ -311,6 +367,19 @@ def test_a_plan_under_another_configuration_is_refused(desk: Desk) -> None:
         f"error: {path}: what the configuration says about labels has changed since the plan\n"
     )
     assert one.label_events == []
+
+
+def test_a_plan_of_a_fast_clock_is_refused(desk: Desk) -> None:
+    """What people did since would be older than the plan, and overlooked."""
+    [one] = desk.issues(1)
+    path = desk.plan(entry(1, "bug"), created_at="2027-01-01T00:00:00Z")
+    assert desk.apply() == 5
+    assert desk.err.startswith(
+        f"error: {path}: made at 2027-01-01T00:00:00Z, and by GitHub's clock it is 2026-01-01T00:00:0"
+    )
+    assert one.label_events == []
+    desk.plan(entry(1, "bug"), created_at="2026-01-01T00:04:00Z")
+    assert desk.apply() == 0
 
 
 def test_a_journal_of_another_plan_is_refused(desk: Desk) -> None:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from triage.commands.carrying_out import PER_MINUTE, rate
 from triage.commands.github import add_config_options
-from triage.commands.planning import FILTERS, make_plan, preview, shard_of
+from triage.commands.planning import FILTERS, make_plan, shard_of
 from triage.errors import UsageError
 
 if TYPE_CHECKING:
     from triage.world.plan_file import Plan
-
-__all__ = ["configure", "preview", "run"]
 
 OUT, PLAN = "backfill", "plan.jsonl"
 SERVER_URL = "https://github.com"

@@ -68,6 +68,7 @@ def markdown(name: str, learnt: Learnt, ruling: Ruling, active: Bundle | None) -
         "",
         f"Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
         f"adaptation {manifest.adaptation}.",
+        *(f"On the newest issues, looked at once: {line}." for line in _held_out(manifest.figures)),
         "",
         *(f"- **Objection:** {escape(objection)}" for objection in ruling.objections),
         *(f"- {escape(note)}" for note in ruling.notes),
