@@ -54,7 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how vectors are adapted to the labels; auto: a head where it helps (default); encoder: fine-tuned, "
         "needs the extra `train`",
     )
-    parser.add_argument("--budget", default="30m", help="with --adapt encoder: how long, such as 30m or 2h")
+    parser.add_argument(
+        "--budget",
+        default="30m",
+        help="with --adapt encoder: how long fine-tuning may take, export included, "
+        "such as 30m or 2h; reading and embedding issues come on top",
+    )
     parser.add_argument(
         "--weights", help="with --adapt encoder: PyTorch weights to start from, a folder or org/name@COMMIT"
     )
