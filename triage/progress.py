@@ -37,7 +37,9 @@ class _Lines:
         if done < self.total and now - self.said < SECONDS_BETWEEN_LINES:
             return
         self.said = now
-        rate = done / max(1e-6, now - self.started)
-        left = (self.total - done) / max(1e-6, rate)
-        tail = f", {left:.0f} s left" if done < self.total else f" in {now - self.started:.0f} s"
-        print(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}", file=sys.stderr, flush=True)
+        took = now - self.started
+        # What came with the first look took no time that could be told.
+        speed = f", {done / took:.0f}/s" if took >= 1 else ""
+        left = (self.total - done) * took / max(1, done)
+        tail = f", {left:.0f} s left" if done < self.total else f" in {took:.0f} s"
+        print(f"{self.title}: {done} of {self.total}{speed}{tail}", file=sys.stderr, flush=True)
