@@ -22,6 +22,14 @@ from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
 from triage.issue import format_time
 from triage.world.remote import Remote
 
+# The program under a limit on the size of files, which fails like a disk without room.
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from triage.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
 FAST = "--per-minute=60000"
 
 
@@ -98,6 +106,14 @@ class Desk:
 
     def undo(self, *argv: str) -> int:
         return self.run("undo", self.journal, FAST, *argv)
+
+    def on_a_full_disk(self, room: int, *argv: str | Path) -> tuple[int, str]:
+        """(exit code, standard error) of the program where no file may grow beyond so many bytes."""
+        command = [sys.executable, "-c", FULL, str(room), *map(str, argv)]
+        done = subprocess.run(
+            command, env=os.environ | self.environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stderr
 
     def start(self, *argv: str | Path) -> subprocess.Popen[bytes]:
         """The program in a process of its own."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_github.faults import Cut, Drop, outage, secondary_limit
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
-from tests.tracking import tracker_of
+from tests.tracking import once_each, tracker_of
 from triage.bundle.model import ServingModel
 from triage.cli import main
 from triage.commands.planning import Planner
@@ -23,6 +24,7 @@ from triage.issue import Issue, parse_time, to_row
 from triage.world import past
 from triage.world.past import Batch, Past, Selection, of_file, of_repository
 from triage.world.plan_file import open_plan
+from triage.world.remote import Remote
 
 
 def may_set(name: str) -> str | None:
@@ -276,3 +278,31 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     }
     assert all(not issue.labels for number, issue in step.repository.issues.items() if number > 960)
     assert (folder / "plan.journal.jsonl").is_file()
+
+
+def test_planning_survives_one_failure_of_every_request(
+    step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits, outages, lost and cut answers leave no issue out of the plan and none in it twice."""
+    monkeypatch.setitem(Remote.__init__.__kwdefaults__, "sleep", lambda _: None)
+    argv = ("backfill", f"--from={FERRY}", f"--store={step.store}")
+    assert step.run(*argv, f"--out={tmp_path / 'calm'}") == 0
+    for fault in (secondary_limit(1), secondary_limit(1, status=429), outage(500), Drop("after"), Cut()):
+        step.github.faults.add(fault, times=None, when=once_each())
+    assert step.run(*argv, f"--out={tmp_path / 'rough'}") == 0
+    assert len({request.fault for request in step.github.requests}) > 3
+    calm, rough = (list(open_plan(tmp_path / name / "plan.jsonl").entries()) for name in ("calm", "rough"))
+    assert calm == rough
+    assert step.writes == []
+
+
+def test_a_report_that_cannot_be_written_leaves_a_whole_plan(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk is full, or as here a folder stands in its place."""
+    (plan.folder / "plan.html").mkdir()
+    assert plan() == 5
+    assert capsys.readouterr().err.startswith(
+        f"error: {plan.folder / 'plan.html'}: the report cannot be written (Is a directory)\n"
+    )
+    assert len(plan.entries) == 12

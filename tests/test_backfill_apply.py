@@ -35,7 +35,8 @@ ADD = "mutation addLabelsToLabelable"
 
 def steps(path: Path) -> list[tuple[int, str, list[str], str]]:
     """(number, step, labels, why) of each line of a journal but the first."""
-    rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()[1:]]
+    whole = path.read_text("utf-8").rpartition("\n")[0]
+    rows = [json.loads(text) for text in whole.splitlines()[1:]]
     return [(row["number"], row["step"], row.get("labels", []), row.get("why", "")) for row in rows]
 
 
@@ -240,6 +241,29 @@ def test_a_token_without_permission_is_told_at_the_first_write(
     assert [issue.label_events for issue in issues] == [[], []]
     assert "the token lacks the permission `issues: write`" in desk.err
     assert [step for _, step, _, _ in steps(desk.journal)] == ["intent", "failed"]
+
+
+def test_a_full_disk_stops_before_what_it_cannot_note(desk: Desk) -> None:
+    """No label is set whose intent is not in the journal; with room again, the rest follows."""
+    desk.issues(30)
+    found = []
+    lengths: list[int] = []
+    for first in range(10, 22, 2):
+        path = desk.plan(entry(first, "bug"), entry(first + 1, "bug"))
+        desk.journal.unlink(missing_ok=True)
+        # Room for one line more each time, after a run that had room for all of them.
+        if lengths:
+            room = sum(lengths[: len(found)]) + 5
+            code, said = desk.on_a_full_disk(room, "backfill", f"--apply={path}", FAST)
+            assert code == 5
+            assert said.startswith(f"error: {desk.journal}: cannot be used (File too large)\n")
+            found.append(sum(bool(desk.demo.issues[number].labels) for number in (first, first + 1)))
+        assert desk.apply() == 0
+        lengths = lengths or [len(text) for text in desk.journal.read_bytes().splitlines(keepends=True)]
+        both = [desk.demo.issues[number].label_events for number in (first, first + 1)]
+        assert both == [set_once("bug")] * 2
+    # The task, then intent and end of the first issue, then those of the second.
+    assert found == [0, 0, 1, 1, 2]
 
 
 def test_two_runs_at_once_set_each_label_once(desk: Desk) -> None:
