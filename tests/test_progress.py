@@ -1,4 +1,4 @@
-"""Progress in a log: a line now and then, and one at the end."""
+"""Progress of long work in a log: now and then a line, and none for what is done at once."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import pytest
 from triage import progress
 
 
-def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the speed and the time left; not one for each issue."""
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time now, to be set."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    told = progress.bar("embedding", 400)
+    return now
+
+
+def test_a_line_comes_every_fifteen_seconds_and_at_the_end(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the speed, and what is left."""
+    tell = progress.bar("embedding", 400)
     for second in range(1, 41):
-        now[0] = 100.0 + second
-        told(second * 10)
-    assert capsys.readouterr().err == (
-        "embedding: 150 of 400, 10/s, 25 s left\n"
-        "embedding: 300 of 400, 10/s, 10 s left\n"
-        "embedding: 400 of 400, 10/s in 40 s\n"
-    )
+        clock[0] = 100.0 + second
+        tell(10 * second)
+    assert capsys.readouterr().err.splitlines() == [
+        "embedding: 150 of 400, 10/s, 25 s left",
+        "embedding: 300 of 400, 10/s, 10 s left",
+        "embedding: 400 of 400, 10/s in 40 s",
+    ]
 
 
-def test_what_is_done_at_once_has_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Eight issues within a microsecond are not a million in a second."""
-    progress.bar("reading", 8)(8)
-    assert capsys.readouterr().err == "reading: 8 of 8 in 0 s\n"
+def test_what_is_done_at_once_says_nothing(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    """A single issue needs no report of its progress."""
+    tell = progress.bar("labelling", 1)
+    clock[0] += 0.5
+    tell(1)
+    assert capsys.readouterr().err == ""

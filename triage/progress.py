@@ -6,10 +6,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from tqdm import tqdm
-
-# In a log, one line this often.
+# In a log, one line this often, and none for what is done at once.
 SECONDS_BETWEEN_LINES = 15.0
+AT_ONCE = 1.0
 
 
 def bar(title: str, total: int) -> Callable[[int], None]:
@@ -19,6 +18,8 @@ def bar(title: str, total: int) -> Callable[[int], None]:
 
 class _Bar:
     def __init__(self, title: str, total: int) -> None:
+        from tqdm import tqdm
+
         self._bar = tqdm(total=total, desc=title, unit=" issues", leave=True)
 
     def __call__(self, done: int) -> None:
@@ -34,12 +35,12 @@ class _Lines:
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if done < self.total and now - self.said < SECONDS_BETWEEN_LINES:
+        if now - self.said < SECONDS_BETWEEN_LINES and done < self.total:
+            return
+        if now - self.started < AT_ONCE:
             return
         self.said = now
-        took = now - self.started
-        # What came with the first look took no time that could be told.
-        speed = f", {done / took:.0f}/s" if took >= 1 else ""
-        left = (self.total - done) * took / max(1, done)
-        tail = f", {left:.0f} s left" if done < self.total else f" in {took:.0f} s"
-        print(f"{self.title}: {done} of {self.total}{speed}{tail}", file=sys.stderr, flush=True)
+        rate = done / max(1e-6, now - self.started)
+        left = (self.total - done) / max(1e-6, rate)
+        tail = f", {left:.0f} s left" if done < self.total else f" in {now - self.started:.0f} s"
+        print(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}", file=sys.stderr, flush=True)
