@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from triage.bundle.bundle import Bundle
 from triage.decide.report import meter
+from triage.decide.rules import Rules
 from triage.decide.summary import escape
 from triage.learn.dataset import Dataset
 from triage.learn.gate import Ruling
@@ -33,11 +34,17 @@ def plain(name: str, learnt: Learnt, ruling: Ruling, computed: int) -> list[str]
         f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
         f"  adaptation     {_adaptation(learnt.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
+        *(f"  never set      {name}: it does not reach the precision target" for name in _short(rules)),
         f"  split          {split}",
         *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
         *(f"  gate           {line}" for line in _gate(ruling)),
         *(f"  not learnt     {label}: {why}" for label, why in data.process.items()),
     ]
+
+
+def _short(rules: Rules) -> list[str]:
+    """The labels that votes never set, though they have examples enough."""
+    return [rule.name for rule in rules.voted if rule.votes is None]
 
 
 def _adaptation(bundle: Bundle) -> str:
