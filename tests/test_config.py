@@ -37,6 +37,7 @@ EVERY_KEY = {
         "repositories": ["o/r"],
         "trusted_bots": ["robot"],
         "bots": ["thing"],
+        "min_new": 3,
         "publishers": ["me"],
     },
     "act": {
@@ -72,7 +73,9 @@ def test_configurations_are_frozen(cls: type) -> None:
         setattr(cls(), field, None)
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "{}", "labels: {}\nvote: {}"])
+@pytest.mark.parametrize(
+    "text", ["", "# only a comment\n", "{}", "labels: {}\nvote: {}", "labels:\nvote: {}"]
+)
 def test_nothing_said_is_the_default(text: str) -> None:
     """An empty file, and empty sections, are the default configuration."""
     assert from_text(text, where="f") == Config() == load(None)
@@ -92,7 +95,6 @@ def test_nothing_said_is_the_default(text: str) -> None:
         ("7: x", ": in '7': unknown key; known here: labels, vote, zero_shot, encoder, learn, act"),
         ("[]", ": in '(top)': expected a mapping, found []"),
         ("labels: bug", ": in 'labels': expected a mapping, found 'bug'"),
-        ("labels: null", ": in 'labels': expected a mapping, found None"),
         ("labels: {allow: bug}", ": in 'labels.allow': expected a list, found 'bug'"),
         ("labels: {allow: [bug, 3]}", ": in 'labels.allow[1]': expected a string, found 3"),
         ("labels: {exclusive: [[a], b]}", ": in 'labels.exclusive[1]': expected a list, found 'b'"),

@@ -24,27 +24,13 @@ from triage.engine.encoder import Encoder
 from triage.engine.models import read_manifest, sha256_of, write_manifest
 from triage.errors import DataError, TriageError
 from triage.issue import Issue
+from triage.learn.aside import EVALUATED
 from triage.world.issue_file import iter_issues
 
 CARD_FILE = "MODEL_CARD.md"
 MOST = 512
 OF_EACH = 5
 SEED = 20
-# What is measured on these repositories must not have shaped what is shipped.
-EVALUATED = (
-    "bitcoin/bitcoin",
-    "dotnet/*",
-    "facebook/react",
-    "golang/go",
-    "huggingface/datasets",
-    "huggingface/transformers",
-    "kubernetes/kubernetes",
-    "microsoft/vscode",
-    "opencv/opencv",
-    "rust-lang/rust",
-    "scikit-learn/scikit-learn",
-    "tensorflow/tensorflow",
-)
 _SECTION = re.compile(r"\n*## Background vectors\n.*?(?=\n## |\Z)", re.S)
 
 
