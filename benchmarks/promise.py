@@ -1,6 +1,7 @@
 """Precision promised and precision kept, and how far scores can be believed.
 
-    python benchmarks/promise.py FILE... [--target 0.8,0.9,0.95] [--adapt head] [--cache DIR] [--plot PNG]
+    python benchmarks/promise.py FILE... [--target 0.8,0.9,0.95] [--adapt head] [--leave-out 0] [--cache DIR]
+        [--plot PNG]
 
 Issues with a label of at least 20 uses in the whole FILE, as in `quality.py`. For each `vote.precision_target`, all
 is tuned on the window before the newest 20 % of the issues, and these are then labelled: how many of the labels set
@@ -25,6 +26,7 @@ from triage.commands.opening import open_engines
 from triage.config import Config
 from triage.evaluate.reliability import Bin, reliability
 from triage.learn.adapt import ADAPTATIONS
+from triage.learn.dataset import prepare
 from triage.learn.split import split
 from triage.learn.study import Engines
 
@@ -59,6 +61,7 @@ class Measured:
 def measure(path: Path, given: argparse.Namespace) -> Measured:
     """Print a file's rows as they come."""
     data = labelled(path, given.least)
+    data = prepare(data.issues[: round(len(data) * (1 - given.leave_out))], Config())
     encoder, zero_shot = open_engines(Config())
     vectors, engines = embedded(encoder, data.issues, given.cache), Engines(encoder, zero_shot)
     study = Remembering(data, vectors, split(data, None), Config(), engines, given.adapt)
@@ -177,6 +180,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
     parser.add_argument(
         "--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)"
+    )
+    parser.add_argument(
+        "--leave-out",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="leave so much of the newest out, to judge on an earlier window (default: 0)",
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the tables")
     given = parser.parse_args()

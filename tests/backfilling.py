@@ -20,7 +20,16 @@ from triage.cli import main
 from triage.config import Config
 from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
 from triage.issue import format_time
+from triage.world.remote import Remote
 
+# The program under a limit on the size of files, which fails like a disk without room.
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from triage.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
 FAST = "--per-minute=60000"
 
 
@@ -75,6 +84,7 @@ class Desk:
     demo: Repository
     folder: Path
     capture: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
     environment: dict[str, str] = field(default_factory=dict)
     out: str = ""
     err: str = ""
@@ -97,6 +107,14 @@ class Desk:
     def undo(self, *argv: str) -> int:
         return self.run("undo", self.journal, FAST, *argv)
 
+    def on_a_full_disk(self, room: int, *argv: str | Path) -> tuple[int, str]:
+        """(exit code, standard error) of the program where no file may grow beyond so many bytes."""
+        command = [sys.executable, "-c", FULL, str(room), *map(str, argv)]
+        done = subprocess.run(
+            command, env=os.environ | self.environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stderr
+
     def start(self, *argv: str | Path) -> subprocess.Popen[bytes]:
         """The program in a process of its own."""
         command = [sys.executable, "-m", "triage", *map(str, argv)]
@@ -106,6 +124,10 @@ class Desk:
     @property
     def journal(self) -> Path:
         return self.folder / "plan.journal.jsonl"
+
+    def impatient(self) -> None:
+        """From now on waits for GitHub take no time."""
+        self.patch.setitem(Remote.__init__.__kwdefaults__, "sleep", lambda _: None)
 
     def issues(self, count: int) -> list[Issue]:
         """So many new issues."""
@@ -131,4 +153,4 @@ def desk(
         monkeypatch.setenv(name, value)
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_EVENT_PATH"):
         monkeypatch.delenv(name, raising=False)
-    return Desk(github, demo, tmp_path, capsys, here)
+    return Desk(github, demo, tmp_path, capsys, monkeypatch, here)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -30,6 +30,8 @@ HOME = f"github:{FERRY}"
 RETRAIN = ("retrain", f"--from={FERRY}", f"--store={HOME}", "--adapt=none")
 NOW = "2026-02-01T00:00:00Z"
 LATER = timedelta(hours=1)
+# On GitHub's clock, when all of the sample has happened.
+AFTERWARDS = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def populate(repository: Repository, issues: Iterable[Issue]) -> None:
 def past(step: Step, trained: Trained) -> Step:
     """The sample's repository with its past: issues, who labelled them, its configuration, and embedded texts."""
     populate(step.repository, histories())
+    step.github.world.clock.set(AFTERWARDS)
     step.configure(CONFIG.read_text("utf-8") + "learn: {trusted_bots: [ferry-ci-robot], min_new: 5}\n")
     kept = trained.store.kept(NAME)
     assert kept is not None

@@ -12,6 +12,7 @@ from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
 from triage.commands.action import COMMANDS, Inputs, command_line
 from triage.errors import UsageError
+from triage.world.plan_file import open_plan
 
 ACTION = yaml.load((Path(__file__).parents[1] / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
 STORAGE_LABELS = ["bug", "area: storage"]
@@ -84,6 +85,24 @@ def test_a_failure_is_an_annotation_of_the_run(action: Step) -> None:
     assert "revoked" not in action.said.replace("was revoked or", "")
 
 
+def test_runners_share_a_plan_and_one_of_them_merges_it(action: Step, tmp_path: Path) -> None:
+    """Each makes the plan of a shard; together they are the plan that one run makes."""
+    plans = []
+    for folder, shards in (("one", [""]), ("many", ["1/2", "2/2"])):
+        usual = {"command": "backfill", "store": str(action.store), "folder": str(tmp_path / folder)}
+        for shard in shards:
+            inputs(action, **usual, shard=shard)
+            assert action.run("action") == 0
+        if len(shards) > 1:
+            inputs(action, **usual, merge="true")
+            assert action.run("action") == 0
+        plans.append(open_plan(tmp_path / folder / "plan.jsonl"))
+    assert plans[0].header == plans[1].header
+    by_number = [sorted(plan.entries(), key=lambda entry: entry.number) for plan in plans]
+    assert by_number[0] == by_number[1]
+    assert "a backfill would label" in action.summary.lower()
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -92,6 +111,7 @@ def test_a_failure_is_an_annotation_of_the_run(action: Step) -> None:
         ({"issues": "--help"}, "'--help' are no issue numbers"),
         ({"issues": "1;2"}, "'1;2' are no issue numbers"),
         ({"store": "github:--repo=x"}, "'--repo=x' is not of the form OWNER/NAME"),
+        ({"command": "backfill", "merge": "true"}, "triage holds no plan of a shard"),
         ({"command": "publish", "dry_run": "true"}, "`publish` has no dry run"),
     ],
 )

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_github.faults import Drop, outage, secondary_limit
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
-from tests.tracking import tracker_of
+from tests.tracking import once_each, tracker_of
 from triage.bundle.model import ServingModel
 from triage.cli import main
-from triage.commands.backfill import preview
 from triage.commands.planning import Planner
 from triage.config import Config
 from triage.decide import Policy, decide
 from triage.decide.plan import Entry
-from triage.issue import Issue, to_row
+from triage.issue import Issue, parse_time, to_row
 from triage.world import past
 from triage.world.past import Batch, Past, Selection, of_file, of_repository
 from triage.world.plan_file import open_plan
+from triage.world.remote import Remote
 
 
 def may_set(name: str) -> str | None:
@@ -252,9 +253,11 @@ def test_reading_github_goes_on_after_every_page(
 
 
 def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_path: Path) -> None:
-    """Plan, look, apply, by the inputs of the action; nothing is written before the last step."""
+    """Plan, look, apply, by the inputs of the action; nothing is written before the last step.
+
+    The plan is dated by GitHub's clock, many months from this machine's.
+    """
     step.configure(CONFIG.read_text("utf-8"))
-    step.github.world.clock.set(datetime.now(UTC) + timedelta(hours=1))
     folder = tmp_path / "triage"
     inputs = {"COMMAND": "backfill", "STORE": str(step.store), "FOLDER": str(folder), "ISSUES": "930-960"}
     for name, value in inputs.items():
@@ -263,7 +266,9 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     assert step.run("action") == 0
     assert step.writes == []
     assert "issues of lanternfish&#45;io&#47;ferry" in step.summary
-    entries = {one.number: one for one in open_plan(folder / "plan.jsonl").entries()}
+    plan = open_plan(folder / "plan.jsonl")
+    assert parse_time(plan.header.created_at) == step.github.world.clock.now
+    entries = {one.number: one for one in plan.entries()}
     assert {number for number in step.repository.issues if number <= 960} == set(entries)
     assert (entries[946].locked, entries[STORAGE].locked) == (True, False)
     step.environment.setenv("INPUT_APPLY", "true")
@@ -275,19 +280,33 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     assert (folder / "plan.journal.jsonl").is_file()
 
 
-def test_a_preview_says_what_a_backfill_would_do(
-    step: Step, model: ServingModel, sample_config: Config, new_issues: list[Issue]
+def test_planning_survives_one_failure_of_every_request(
+    step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the newest issues without a label; nothing is written."""
-    step.repository.issues[STORAGE].add_labels(["bug"], by="maintainer")
-    said = preview(tracker_of(step.github, repo=FERRY), model, sample_config, limit=5)
-    newest = sorted(new_issues, key=lambda issue: -issue.number)[:5]
-    labelled = sum(not d.abstained for d in decide(newest, model, Policy.of(sample_config)))
-    assert said.startswith(f"Of the newest 5 issues without a label, a backfill would label {labelled}: ")
-    assert said.endswith(f"triage backfill --from {FERRY} --unlabelled")
+    """Limits, outages, lost and cut answers leave no issue out of the plan and none in it twice."""
+    monkeypatch.setitem(Remote.__init__.__kwdefaults__, "sleep", lambda _: None)
+    argv = ("backfill", f"--from={FERRY}", f"--store={step.store}")
+    plans = []
+    for fault in (None, secondary_limit(1, status=429), outage(500), Drop("after")):
+        step.github.faults.clear()
+        struck = len(step.github.requests)
+        if fault:
+            step.github.faults.add(fault, times=None, when=once_each())
+        folder = tmp_path / str(len(plans))
+        assert step.run(*argv, f"--out={folder}") == 0
+        assert sum(r.fault is not None for r in step.github.requests[struck:]) >= 4 * bool(fault)
+        plans.append(list(open_plan(folder / "plan.jsonl").entries()))
+    assert len(plans[0]) == 12
+    assert all(plan == plans[0] for plan in plans)
     assert step.writes == []
-    for issue in step.repository.issues.values():
-        issue.add_labels(["bug"], by="maintainer")
-    assert preview(tracker_of(step.github, repo=FERRY), model, sample_config) == (
-        "A backfill has nothing to do: no issue is without a label that the bot may set."
-    )
+
+
+def test_a_report_that_cannot_be_written_leaves_a_whole_plan(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk is full, or as here a folder stands in its place."""
+    (plan.folder / "plan.html").mkdir()
+    assert plan() == 5
+    said = f"error: {plan.folder / 'plan.html'}: the report cannot be written (Is a directory)\n"
+    assert said in capsys.readouterr().err
+    assert len(plan.entries) == 12

@@ -10,11 +10,24 @@ from pathlib import Path
 import pytest
 
 from tests.backfilling import FAST, Desk, Victim, entry
-from tests.fake_github.faults import Answer, Cut, Drop, Hook, Kind, error, outage, secondary_limit
+from tests.fake_github.faults import (
+    Answer,
+    Cut,
+    Drop,
+    Hook,
+    Kind,
+    Partial,
+    Slow,
+    error,
+    outage,
+    primary_limit,
+    secondary_limit,
+)
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply, Request
+from tests.tracking import once_each
 from triage.commands.carrying_out import Pace
 
 ADD = "mutation addLabelsToLabelable"
@@ -22,7 +35,8 @@ ADD = "mutation addLabelsToLabelable"
 
 def steps(path: Path) -> list[tuple[int, str, list[str], str]]:
     """(number, step, labels, why) of each line of a journal but the first."""
-    rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()[1:]]
+    whole = path.read_text("utf-8").rpartition("\n")[0]
+    rows = [json.loads(text) for text in whole.splitlines()[1:]]
     return [(row["number"], row["step"], row.get("labels", []), row.get("why", "")) for row in rows]
 
 
@@ -127,6 +141,49 @@ def test_limits_and_outages_are_waited_for(desk: Desk, fault: Kind) -> None:
     assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        secondary_limit(1, status=429),
+        secondary_limit(1),
+        primary_limit(1),
+        outage(500),
+        outage(502),
+        outage(502, "after"),
+        Drop(),
+        Drop("after"),
+        Cut(),
+        Slow(0.001),
+    ],
+)
+def test_every_kind_of_request_may_fail_once(desk: Desk, fault: Kind) -> None:
+    """Applying and taking back: each label is set once, and taken away once."""
+    issues = desk.issues(2)
+    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    desk.impatient()
+    for work in (desk.apply, desk.undo):
+        desk.github.faults.clear()
+        desk.github.faults.add(fault, times=None, when=once_each())
+        struck = len(desk.github.requests)
+        assert work() == 0
+        assert sum(request.fault is not None for request in desk.github.requests[struck:]) >= 3
+    found = [issue.label_events for issue in issues]
+    assert found == [
+        [(kind, name, ACTIONS_BOT) for kind in ("labeled", "unlabeled")] for name in ("bug", "docs")
+    ]
+
+
+def test_half_an_answer_is_asked_for_again(desk: Desk) -> None:
+    """An issue that is missing from it is not taken for deleted."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.impatient()
+    half = Partial([{"message": "Something went wrong"}], [["repository", "issueOrPullRequest"]])
+    desk.github.faults.add(half, when=_reads_an_issue)
+    assert desk.apply() == 0
+    assert one.label_events == set_once("bug")
+
+
 def test_an_outage_that_lasts_ends_the_run_and_the_next_one_finishes(desk: Desk) -> None:
     """What was done is told and journalled, and the issue that failed is tried again."""
     one, other = desk.issues(2)
@@ -184,6 +241,29 @@ def test_a_token_without_permission_is_told_at_the_first_write(
     assert [issue.label_events for issue in issues] == [[], []]
     assert "the token lacks the permission `issues: write`" in desk.err
     assert [step for _, step, _, _ in steps(desk.journal)] == ["intent", "failed"]
+
+
+def test_a_full_disk_stops_before_what_it_cannot_note(desk: Desk) -> None:
+    """No label is set whose intent is not in the journal; with room again, the rest follows."""
+    desk.issues(30)
+    found = []
+    lengths: list[int] = []
+    for first in range(10, 22, 2):
+        path = desk.plan(entry(first, "bug"), entry(first + 1, "bug"))
+        desk.journal.unlink(missing_ok=True)
+        # Room for one line more each time, after a run that had room for all of them.
+        if lengths:
+            room = sum(lengths[: len(found)]) + 5
+            code, said = desk.on_a_full_disk(room, "backfill", f"--apply={path}", FAST)
+            assert code == 5
+            assert said.startswith(f"error: {desk.journal}: cannot be used (File too large)\n")
+            found.append(sum(bool(desk.demo.issues[number].labels) for number in (first, first + 1)))
+        assert desk.apply() == 0
+        lengths = lengths or [len(text) for text in desk.journal.read_bytes().splitlines(keepends=True)]
+        both = [desk.demo.issues[number].label_events for number in (first, first + 1)]
+        assert both == [set_once("bug")] * 2
+    # The task, then intent and end of the first issue, then those of the second.
+    assert found == [0, 0, 1, 1, 2]
 
 
 def test_two_runs_at_once_set_each_label_once(desk: Desk) -> None:
@@ -311,6 +391,19 @@ def test_a_plan_under_another_configuration_is_refused(desk: Desk) -> None:
         f"error: {path}: what the configuration says about labels has changed since the plan\n"
     )
     assert one.label_events == []
+
+
+def test_a_plan_of_a_fast_clock_is_refused(desk: Desk) -> None:
+    """What people did since would be older than the plan, and overlooked."""
+    [one] = desk.issues(1)
+    path = desk.plan(entry(1, "bug"), created_at="2027-01-01T00:00:00Z")
+    assert desk.apply() == 5
+    assert desk.err.startswith(
+        f"error: {path}: made at 2027-01-01T00:00:00Z, and by GitHub's clock it is 2026-01-01T00:00:0"
+    )
+    assert one.label_events == []
+    desk.plan(entry(1, "bug"), created_at="2026-01-01T00:04:00Z")
+    assert desk.apply() == 0
 
 
 def test_a_journal_of_another_plan_is_refused(desk: Desk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +21,9 @@ from tests.fake_github.faults import (
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
-from tests.fake_github.wire import Request
 from tests.storing import ACTIVE, STAGED, activate, git_store, promote, publish, tiny
-from tests.tracking import Sleeps, tracker_of
+from tests.tracking import Sleeps, once_each, tracker_of
+from triage.bundle.store import LocalStore, Store
 from triage.commands.handing_over import hand_over
 from triage.errors import AccessError, TriageError
 from triage.learn.vectors import NAME
@@ -59,9 +59,12 @@ def test_of_two_retrainings_at_once_one_is_told_and_none_is_lost(
     assert len(store.names()) == 3
 
 
-def test_a_bundle_that_was_not_compared_with_the_active_one_is_only_staged(github: FakeGitHub) -> None:
+@pytest.mark.parametrize("home", ["a repository", "a directory"])
+def test_a_bundle_that_was_not_compared_with_the_active_one_is_only_staged(
+    github: FakeGitHub, tmp_path: Path, home: str
+) -> None:
     """Another retraining ended between the learning job and the publishing job."""
-    store = git_store(github)
+    store: Store = git_store(github) if home == "a repository" else LocalStore(tmp_path)
     first = activate(store, tiny(1))
     second, late = activate(store, tiny(2)), tiny(3, after=first)
     made = store.save(late)
@@ -71,17 +74,6 @@ def test_a_bundle_that_was_not_compared_with_the_active_one_is_only_staged(githu
         raised.value.what == f"{second} became active while {made} was learnt, which was not compared with it"
     )
     assert (store.named("active"), store.named("staged")) == (second, made)
-
-
-def once_each() -> Callable[[Request], bool]:
-    """Strikes every kind of request the first time it comes."""
-    met: set[tuple[str, str]] = set()
-
-    def first(request: Request) -> bool:
-        kind = request.method, str(request)
-        return kind not in met and not met.add(kind)
-
-    return first
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
     )
     assert "the bundle reached a precision of 85%, with a label for 50% of 200 issues." in text
     assert "- 1: a bot opened it" in text
-    assert "- 1 labels: only people set it" in text
+    assert "- 1 label: only people set it" in text
     assert "Issue" not in text.replace("Issues that", "")
 
 

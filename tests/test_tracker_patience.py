@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -211,3 +211,15 @@ def test_a_date_that_is_none_is_named(github: FakeGitHub, demo: Repository) -> N
     github.faults.add(Answer(Reply(200, {"data": {"repository": {"issueOrPullRequest": issue}}})))
     with pytest.raises(DataError, match=r"issueOrPullRequest\.createdAt is not a date"):
         tracker_of(github).issue(1)
+
+
+def test_the_time_is_githubs_once_it_has_answered(github: FakeGitHub) -> None:
+    """And goes on from there by this machine's clock; before any answer there is only that."""
+    tracker = tracker_of(github)
+    assert abs(tracker.now() - datetime.now(UTC)) < timedelta(minutes=1)
+    tracker.labels()
+    assert abs(tracker.now() - github.world.clock.now) < timedelta(minutes=1)
+    github.faults.add(outage(), times=5)
+    with pytest.raises(Overloaded):
+        tracker.labels()
+    assert abs(tracker.now() - github.world.clock.now) < timedelta(minutes=1)

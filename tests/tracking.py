@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
+from tests.fake_github.wire import Request
 from triage.world.tracker import Tracker
 
 # Names that mean something to a shell, a parser, a workflow or a list of labels.
@@ -52,3 +54,15 @@ def tracker_of(
         sleep=sleeps or Sleeps(),
         jitter=lambda: 0.0,
     )
+
+
+def once_each() -> Callable[[Request], bool]:
+    """Whether it is the first request of its kind: by path, or by what GraphQL is asked."""
+    met: set[tuple[str, str]] = set()
+
+    def first(request: Request) -> bool:
+        document = request.body.get("query") if isinstance(request.body, dict) else None
+        kind = str(request), str(document)
+        return kind not in met and not met.add(kind)
+
+    return first

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,8 @@ NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
 ROLES = ("active", "staged")
 # How many bundles a store keeps, the active one included.
 KEPT = 10
+# A bundle is written within seconds; what is half there after this many is no other run's work any more.
+LEFT_BEHIND = 86_400.0
 
 
 class Store(Protocol):
@@ -157,11 +160,14 @@ class LocalStore:
             raise BundleError(f"{self.folder / title}: cannot be read ({error.strerror})") from None
 
     def _prune(self) -> None:
-        """Delete the oldest bundles beyond KEPT, never one with a role."""
-        spared = {self.named(role) for role in ROLES}
+        """Delete the oldest bundles beyond KEPT, never one with a role; and what killed runs left."""
+        home, spared = self.folder / "bundles", {self.named(role) for role in ROLES}
         for name in self.names()[KEPT:]:
             if name not in spared:
-                shutil.rmtree(self.folder / "bundles" / name, ignore_errors=True)
+                shutil.rmtree(home / name, ignore_errors=True)
+        for folder in home.iterdir():
+            if not (folder / MANIFEST).exists() and time.time() - folder.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -127,7 +127,15 @@ def _backfill(inputs: Inputs) -> list[str]:
     where = [f"--repo={repo}", *inputs.options(config_path="config"), *inputs.dry_run]
     if inputs.flag("apply"):
         return ["backfill", f"--apply={folder}/plan.jsonl", *where]
-    chosen = inputs.options("since", issue="issues")
+    if inputs.flag("merge"):
+        # Names of our own making: no option can be among them.
+        plans = sorted(Path(folder).glob("plan-*-of-*.jsonl"))
+        if not plans:
+            raise UsageError(
+                f"{folder} holds no plan of a shard", next_step="download those that the runners uploaded"
+            )
+        return ["backfill", f"--out={folder}", "--merge", *map(str, plans)]
+    chosen = inputs.options("since", "shard", issue="issues")
     return ["backfill", f"--from={repo}", f"--store={inputs.store}", f"--out={folder}", *chosen, *where]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from triage.world.tracker import Tracker
 
 BY_PERSON = "a person has set or removed labels on it since the plan"
+# Clocks that are set right differ by less.
+SKEW = timedelta(minutes=5)
 NO_LABEL = "the repository has no such label"
 
 
@@ -144,6 +146,7 @@ def apply_plan(args: argparse.Namespace) -> int:
     _refuse_another_policy(plan, config)
     tracker = open_tracker(repo, max(PATIENCE, config.act.max_rate_limit_wait))
     me = tracker.viewer().login
+    _refuse_the_future(plan, tracker.now())
     path = args.journal or plan.path.with_suffix(".journal.jsonl")
     with writing(path, Task("backfill", repo, plan.digest, me), dry_run=args.dry_run) as log:
         applier = Applier(
@@ -159,6 +162,16 @@ def apply_plan(args: argparse.Namespace) -> int:
         steps = ((e.number, partial(applier.apply, e)) for e in plan.entries() if e.labels)
         total = sum(bool(entry.labels) for entry in plan.entries())
         return carry_out(Work("labelling", "labelled", repo, total, path, args.dry_run), log, steps)
+
+
+def _refuse_the_future(plan: Plan, now: datetime) -> None:
+    """What people do after the plan is respected, which a plan dated too late would hide."""
+    if parse_time(plan.header.created_at) > now + SKEW:
+        raise DataError(
+            f"{plan.path}: made at {plan.header.created_at}, and by GitHub's clock it is {format_time(now)}",
+            likely="the clock of the machine that made the plan is fast",
+            next_step="set it, and make the plan again",
+        )
 
 
 def _refuse_another_policy(plan: Plan, config: Config) -> None:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from triage.commands.carrying_out import PER_MINUTE, rate
 from triage.commands.github import add_config_options
-from triage.commands.planning import FILTERS, make_plan, preview, shard_of
-from triage.errors import UsageError
+from triage.commands.planning import FILTERS, make_plan, shard_of
+from triage.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from triage.world.plan_file import Plan
-
-__all__ = ["configure", "preview", "run"]
 
 OUT, PLAN = "backfill", "plan.jsonl"
 SERVER_URL = "https://github.com"
@@ -113,10 +111,17 @@ def _report(plan: Plan) -> int:
     found = totals(plan.header, plan.entries())
     report, html = plan.path.with_suffix(".md"), plan.path.with_suffix(".html")
     text = markdown(plan.header, found)
-    report.write_text(text, "utf-8")
     server = os.environ.get("GITHUB_SERVER_URL", SERVER_URL)
-    with html.open("w", encoding="utf-8") as file:
-        file.writelines(page(plan.header, found, plan.entries(), server))
+    try:
+        report.write_text(text, "utf-8")
+        with html.open("w", encoding="utf-8") as file:
+            file.writelines(page(plan.header, found, plan.entries(), server))
+    except OSError as error:
+        raise DataError(
+            f"{html}: the report cannot be written ({error.strerror})",
+            likely="the disk is full",
+            next_step=f"make room and run the same command again; the plan, {plan.path}, is whole",
+        ) from None
     Runner(os.environ).summary(text)
     print(f"{found.labelled} of {found.issues} issues would get a label, {found.planned} labels in all")
     print(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")

@@ -26,11 +26,15 @@ REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Gathered:
-    """Issues to learn from, under which configuration, and what is known of the world they come from."""
+    """Issues to learn from as they were at `at`, under which configuration, and what is known of their world.
+
+    `at` is GitHub's clock where issues come from there.
+    """
 
     issues: Sequence[Issue]
     config: Config
     voices: Voices
+    at: datetime
     bots: tuple[str, ...] = ()
     exist: frozenset[str] | None = None
 
@@ -67,7 +71,7 @@ def gather(
         issues += read_issues(file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
     recorded = active.manifest.bots if active else ()
     if not repos:
-        return Gathered(issues, config, Voices.of(config, recorded), recorded)
+        return Gathered(issues, config, Voices.of(config, recorded), datetime.now(UTC), recorded)
     with tempfile.TemporaryDirectory() as scratch:
         found = [_collected(repo, args.cache or Path(scratch), config, recorded) for repo in repos]
     described = {name: text for one in reversed(found) for name, text in one.described.items()}
@@ -77,6 +81,7 @@ def gather(
         issues=[*issues, *(issue for one in found for issue in one.issues)],
         config=replace(config, labels=labels),
         voices=Voices.of(config, bots),
+        at=min(one.at for one in found),
         bots=bots,
         exist=frozenset(name for one in found for name in one.exist),
     )
@@ -88,6 +93,7 @@ class _Found:
     described: dict[str, str]
     exist: frozenset[str]
     bots: frozenset[str]
+    at: datetime
 
 
 def _collected(repo: str, work: Path, config: Config, recorded: Sequence[str]) -> _Found:
@@ -101,13 +107,14 @@ def _collected(repo: str, work: Path, config: Config, recorded: Sequence[str]) -
     who = identity(viewer.login, viewer.is_bot, recorded)
     if who.warning:
         warn(who.warning)
+    at = tracker.now()
     found = collect(
         tracker,
         work,
-        now=datetime.now(UTC),
+        now=at,
         pull_requests=config.learn.pull_requests,
         progress=lambda total: bar(f"reading {repo}", total),
     )
     labels = tracker.labels()
     described = {name: label.description for name, label in labels.items() if label.description}
-    return _Found(found.issues, described, frozenset(labels), who.me)
+    return _Found(found.issues, described, frozenset(labels), who.me, at)

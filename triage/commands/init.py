@@ -1,4 +1,4 @@
-"""`triage init`: a commented configuration and the workflows, written into a repository's folder."""
+"""`triage init`: a commented configuration and the workflows, written into a repository's folder; and a first look."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import argparse
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from triage.commands.github import CONFIG_PATH, TOKEN, open_tracker
+from triage.commands.opening import GITHUB
 from triage.commands.reference import inline, template
-from triage.config import Config, from_text
+from triage.config import Config, from_text, load
 from triage.decide import Policy
-from triage.errors import UsageError
+from triage.errors import TriageError, UsageError
+
+if TYPE_CHECKING:
+    from triage.world.tracker import Tracker
 
 PRECISION_TARGET = 0.9
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")
@@ -45,9 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the files, and say what comes next; raises TriageError."""
     if not args.dir.is_dir():
         raise UsageError(f"{args.dir} is no folder", next_step="give the repository's folder with --dir")
-    labels: Mapping[str, str] = {}
-    if args.repo and os.environ.get(TOKEN):
-        labels = {name: x.description for name, x in open_tracker(args.repo).labels().items()}
+    tracker = open_tracker(args.repo) if args.repo and os.environ.get(TOKEN) else None
+    labels = {name: x.description for name, x in tracker.labels().items()} if tracker else {}
     text = template(chosen(labels))
     from_text(text, where=CONFIG_PATH)
     files = {CONFIG_PATH: text}
@@ -55,7 +59,19 @@ def run(args: argparse.Namespace) -> int:
     for path, content in files.items():
         print(_write(args.dir / path, content, force=args.force))
     print(_next_steps(args.repo, labels))
+    if tracker:
+        print(f"\n{_look(tracker, args.dir / CONFIG_PATH)}")
     return 0
+
+
+def _look(tracker: Tracker, config: Path) -> str:
+    """What a backfill would do; the files are written, so that a failure here is only told."""
+    from triage.commands.first_look import first_look
+
+    try:
+        return first_look(tracker, load(config), f"{GITHUB}{tracker.repo}")
+    except TriageError as error:
+        return f"What a backfill would do is not known: {error}"
 
 
 def workflows() -> Path:
@@ -113,6 +129,7 @@ def _next_steps(repo: str, labels: Mapping[str, str]) -> str:
         "Commit the files to the default branch; workflows run from nowhere else.",
         "Run the workflow `triage-retrain` once (Actions, Run workflow): it learns from the labels there are.",
         "Run the workflow `triage` on some past issues: it only reports, unless dry-run is switched off.",
+        "Run the workflow `triage-backfill`: it plans labels for all past issues, and sets them once you approve.",
     ]
     if not labels:
         why = f"set {TOKEN}" if repo else f"set {TOKEN} and give --repo OWNER/NAME"

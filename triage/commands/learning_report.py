@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from triage.bundle.bundle import Bundle
 from triage.decide.report import meter
+from triage.decide.rules import Rules
 from triage.decide.summary import escape
 from triage.learn.dataset import Dataset
 from triage.learn.gate import Ruling
@@ -31,13 +32,24 @@ def plain(name: str, learnt: Learnt, ruling: Ruling, computed: int) -> list[str]
         f"  left out       {left_out or 'none'}",
         f"  embedded       {computed} texts, {manifest.issues - computed} from the cache",
         f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
-        f"  adaptation     {manifest.adaptation}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
+        f"  adaptation     {_adaptation(learnt.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
+        *(f"  never set      {name}: it does not reach the precision target" for name in _short(rules)),
         f"  split          {split}",
         *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
         *(f"  gate           {line}" for line in _gate(ruling)),
         *(f"  not learnt     {label}: {why}" for label, why in data.process.items()),
     ]
+
+
+def _short(rules: Rules) -> list[str]:
+    """The labels that votes never set, though they have examples enough."""
+    return [rule.name for rule in rules.voted if rule.votes is None]
+
+
+def _adaptation(bundle: Bundle) -> str:
+    how = bundle.manifest.adaptation
+    return how if not bundle.encoder else "encoder" if how == "none" else f"encoder and {how}"
 
 
 def _held_out(figures: dict[str, float]) -> Iterator[str]:
@@ -67,7 +79,8 @@ def markdown(name: str, learnt: Learnt, ruling: Ruling, active: Bundle | None) -
         f"### Bundle <code>{name}</code> {verdict}",
         "",
         f"Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
-        f"adaptation {manifest.adaptation}.",
+        f"adaptation {_adaptation(learnt.bundle)}.",
+        *(f"On the newest issues, looked at once: {line}." for line in _held_out(manifest.figures)),
         "",
         *(f"- **Objection:** {escape(objection)}" for objection in ruling.objections),
         *(f"- {escape(note)}" for note in ruling.notes),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.config import Config
-from triage.errors import BundleError, NothingToLabelWith
+from triage.errors import BundleError, MissingExtra, NothingToLabelWith
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -26,6 +27,12 @@ def warn(message: str) -> None:
     from triage.world.runner import Runner
 
     Runner(os.environ).warning(message)
+
+
+def need(extra: str, *packages: str, to: str) -> None:
+    """Raise MissingExtra where a package of the extra is not installed: before work begins, not in the middle."""
+    if lacking := [name for name in packages if find_spec(name) is None]:
+        raise MissingExtra(f"{to} needs {', '.join(lacking)}", extra)
 
 
 def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder, ZeroShot]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,14 +25,11 @@ from triage.world.past import Batch, Past, Selection, of_file, of_repository
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
     from triage.world.plan_file import Plan
-    from triage.world.tracker import Tracker
 
 # The options that choose the issues; plans of the same options can be merged.
 FILTERS = ("since", "until", "state", "label", "unlabelled", "limit", "issue")
 # A backfill has time: GitHub's allowance is refilled within an hour.
 PATIENCE = 3_700.0
-# Where nearly everything is labelled, a preview does not read it all.
-PREVIEW_PAGES = 10
 
 
 @dataclass(frozen=True)
@@ -102,36 +97,39 @@ Batches = Callable[[str], Iterator[Batch]]
 
 def _from_file(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
     config = configuration.load(args.config)
-    found = of_file(Path(args.source), args.repo, _selection(args), Policy.of(config).may_set)
+    now = datetime.now(UTC)
+    found = of_file(Path(args.source), args.repo, _selection(args, now), Policy.of(config).may_set)
     store = open_store(args.store, config) if args.store else None
     planner = Planner(open_serving(config, store), config)
-    return planner, _header(args, planner, found.repo, found.digest), found.batches
+    return planner, _header(args, planner, found.repo, now, found.digest), found.batches
 
 
 def _from_github(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
     quick, config = connect(args.source, args)
     tracker = open_tracker(quick.repository.name, max(PATIENCE, config.act.max_rate_limit_wait))
     labels = tracker.labels()
+    # What people do from here on is younger than the plan, and is told by GitHub's clock.
+    now = tracker.now()
     described = {name: label.description for name, label in labels.items() if label.description}
     store = open_store(args.store, config, tracker) if args.store else None
     model = open_serving(config, store, described=described)
     planner = Planner(model, config, frozenset(labels))
-    wanted, may_set = _selection(args), Policy.of(config).may_set
+    wanted, may_set = _selection(args, now), Policy.of(config).may_set
 
     def batches(place: str) -> Iterator[Batch]:
         return of_repository(tracker, wanted, may_set, place, pull_requests=config.act.pull_requests)
 
-    return planner, _header(args, planner, tracker.repo, ""), batches
+    return planner, _header(args, planner, tracker.repo, now), batches
 
 
-def _header(args: argparse.Namespace, planner: Planner, repo: str, source: str) -> Header:
+def _header(args: argparse.Namespace, planner: Planner, repo: str, now: datetime, source: str = "") -> Header:
     model, config = planner.model, planner.config
     learnt = args.store and model.neighbourhood is not None
     given = {name: getattr(args, name) for name in FILTERS}
     return Header(
         repo=repo,
         bundle=model.name,
-        created_at=format_time(datetime.now(UTC)) or "",
+        created_at=format_time(now) or "",
         policy=fingerprint(config),
         source=source,
         filters={name: str(value) for name, value in given.items() if value},
@@ -141,8 +139,7 @@ def _header(args: argparse.Namespace, planner: Planner, repo: str, source: str) 
     )
 
 
-def _selection(args: argparse.Namespace) -> Selection:
-    now = datetime.now(UTC)
+def _selection(args: argparse.Namespace, now: datetime) -> Selection:
     return Selection(
         since=since_of(args.since, now) if args.since else None,
         until=since_of(args.until, now) if args.until else None,
@@ -164,30 +161,3 @@ def shard_of(text: str) -> tuple[int, int]:
     if not 1 <= i <= n:
         raise UsageError(f"there is no shard {i} of {n}", next_step="write 1/4, 2/4, 3/4 and 4/4")
     return i, n
-
-
-def preview(tracker: Tracker, model: ServingModel, config: Config, limit: int = 50) -> str:
-    """What a backfill of the newest `limit` issues would do, in a sentence or two; writes nothing anywhere.
-
-    Only issues without a label that the bot may set are looked at, since those are what a backfill is for.
-    """
-    wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
-    found = of_repository(tracker, wanted, policy.may_set, "", pull_requests=config.act.pull_requests)
-    items = list(islice((past for batch in islice(found, PREVIEW_PAGES) for past in batch.items), limit))
-    planner = Planner(model, config, frozenset(tracker.labels()))
-    entries = [entry for entry in planner.entries(items) if not entry.note]
-    if not entries:
-        return "A backfill has nothing to do: no issue is without a label that the bot may set."
-    labelled = sum(bool(entry.labels) for entry in entries)
-    measured = promises(model.rules, planner.names)
-    counts = Counter(name for entry in entries for name in entry.labels).most_common()
-    told = ", ".join(f"{name} {count}{_precision(measured[name].precision)}" for name, count in counts)
-    return (
-        f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}"
-        f"{f': {told}' if told else ''}.\nTo see it for all of them, and before anything is set: "
-        f"triage backfill --from {tracker.repo} --unlabelled"
-    )
-
-
-def _precision(value: float | None) -> str:
-    return "" if value is None else f" (precision {value:.0%})"

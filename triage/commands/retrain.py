@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
+from triage.commands.before import Before, before_learning
 from triage.commands.gathering import Gathered, gather, sources_of
 from triage.commands.github import add_config_options, connect
-from triage.commands.opening import open_engines, open_store, usable_bundle, warn
-from triage.errors import BundleError, GateError
-from triage.issue import format_time, parse_time
+from triage.commands.opening import open_engines, open_store
+from triage.commands.tuning import ready
+from triage.errors import GateError
+from triage.issue import parse_time
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triage.learn.dataset import Dataset
     from triage.learn.gate import Ruling
     from triage.learn.retrain import Learnt
+    from triage.learn.tuned import Tune
 
 # So many of the newest unlabelled issues show how often labels would be added unasked.
 UNLABELLED = 200
@@ -53,7 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how vectors are adapted to the labels; auto: a head where it helps (default); encoder: fine-tuned, "
         "needs the extra `train`",
     )
-    parser.add_argument("--budget", default="30m", help="with --adapt encoder: how long, such as 30m or 2h")
+    parser.add_argument(
+        "--budget",
+        default="30m",
+        help="with --adapt encoder: how long fine-tuning may take, export included, "
+        "such as 30m or 2h; reading and embedding issues come on top",
+    )
     parser.add_argument(
         "--weights", help="with --adapt encoder: PyTorch weights to start from, a folder or org/name@COMMIT"
     )
@@ -74,24 +80,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Before:
-    """The active bundle as it was when learning began, under the name that the store gave it ("": none).
-
-    `bundle` is the one that can be used: where the active one is not `whole`, an older one, or none.
-    """
-
-    name: str = ""
-    bundle: Bundle | None = None
-    whole: bool = True
-
-
 def run(args: argparse.Namespace) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
     from triage.commands.handing_over import refuse_exposure
     from triage.commands.learning_report import news
     from triage.learn.dataset import prepare
 
+    tune = ready(args)
     files, repos = sources_of(args.sources)
     config = connect(repos[0], args)[1] if repos and not args.config else configuration.load(args.config)
     if repos:
@@ -100,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         refuse_exposure(home, repos)
     store = open_store(args.store, config)
     against = open_store(args.against, config) if args.against else store
-    before = _before(against)
+    before = before_learning(against)
     gathered = gather(args, files, repos, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
     if before.bundle and before.whole and not args.always:
@@ -109,20 +104,7 @@ def run(args: argparse.Namespace) -> int:
             words = f"{new} labelled issues are new since {before.name}; learn.min_new is {least}"
             print(f"nothing to do: {words}")
             return 0
-    return _learn(args, gathered, data, (store, against), before)
-
-
-def _before(against: Store) -> Before:
-    """What is compared with. A store without one whole bundle must not keep the next one from being learnt."""
-    from triage.commands.handing_over import named_in
-
-    name = named_in(against, "active")
-    try:
-        found = usable_bundle(against)
-    except BundleError as error:
-        warn(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
-        return Before(name, whole=False)
-    return Before(name, found[1], found[0] == name) if found else Before(name)
+    return _learn(args, gathered, data, (store, against), before, tune)
 
 
 def _learn(
@@ -131,6 +113,7 @@ def _learn(
     data: Dataset,
     stores: tuple[Store, Store],
     before: Before,
+    tune: Tune | None,
 ) -> int:
     from triage.commands.handing_over import hand_over
     from triage.learn.gate import Ruling, rule
@@ -149,15 +132,13 @@ def _learn(
         lambda held: store.keep(NAME, held),
         lambda total: bar("embedding", total),
     )
-    now = format_time(datetime.now(UTC)) or ""
-    occasion = Occasion(now, args.split, args.adapt, gathered.bots, before.name)
+    occasion = Occasion(before.later(gathered.at), args.split, args.adapt, gathered.bots, before.name)
     quiet, untuned = gathered.unlabelled(UNLABELLED), None
-    if args.adapt == "encoder":
-        from triage.commands.tuning import tuner
+    if tune:
         from triage.learn.tuned import Untuned, learn_tuned
 
         shipped = Untuned(embedded.vectors, engines)
-        learnt, untuned = learn_tuned(data, shipped, gathered.config, occasion, tuner(args), quiet)
+        learnt, untuned = learn_tuned(data, shipped, gathered.config, occasion, tune, quiet)
     else:
         learnt = learn(data, embedded.vectors, gathered.config, engines, occasion, quiet)
     active = before.bundle

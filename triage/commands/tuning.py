@@ -5,20 +5,30 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.errors import MissingExtra, UsageError
+from triage.commands.opening import need
+from triage.errors import UsageError
 
 if TYPE_CHECKING:
     from triage.learn.dataset import Dataset
     from triage.learn.deep.contrastive import Step
     from triage.learn.tuned import Rows, Tune
 
+PACKAGES = "torch", "transformers", "optimum"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 # Of a training, a line this often.
 STEPS_BETWEEN_LINES = 25
+
+
+def ready(args: argparse.Namespace) -> Tune | None:
+    """What fine-tunes the encoder, where that is asked for; whatever learning needs is there.
+
+    Raises MissingExtra and UsageError, before hours of reading and embedding are spent.
+    """
+    need("learn", "sklearn", *["matplotlib"] * bool(args.plots), to="learning")
+    return tuner(args) if args.adapt == "encoder" else None
 
 
 def seconds_of(text: str) -> float:
@@ -32,9 +42,7 @@ def seconds_of(text: str) -> float:
 def tuner(args: argparse.Namespace) -> Tune:
     """What fine-tunes for `learn_tuned`. Raises UsageError and MissingExtra."""
     budget = seconds_of(args.budget) / 2
-    for package in ("torch", "transformers", "optimum"):
-        if find_spec(package) is None:
-            raise MissingExtra("an encoder cannot be fine-tuned here", "train")
+    need("train", *PACKAGES, to="--adapt encoder")
     from triage.learn.deep.contrastive import Labelled
     from triage.learn.deep.fine_tune import Budget, fine_tune
     from triage.learn.deep.weights import find_weights

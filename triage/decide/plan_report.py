@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from triage.decide.plan import Entry, Header
+from triage.decide.plan import Entry, Header, Promise
 from triage.decide.summary import escape, label
 
 # On fewer issues than this a share says nothing.
@@ -80,7 +80,11 @@ def promise(header: Header, name: str) -> float | None:
 
 def told(header: Header, name: str) -> str:
     """What was measured of a label, in words."""
-    found = header.promises.get(name)
+    return measured(header.promises.get(name))
+
+
+def measured(found: Promise | None) -> str:
+    """A measured precision in words, with what it was measured on."""
     if found is None or found.precision is None:
         return "never measured"
     few = ", too few to tell" if found.predicted < ENOUGH else ""
@@ -110,7 +114,12 @@ def markdown(header: Header, found: Totals) -> str:
     if found.left:
         parts += ["", "Left alone:", "", *(f"- {count}: {escape(why)}" for why, count in found.left.items())]
     if found.held:
-        parts += ["", "Held back:", "", *(f"- {n} labels: {escape(why)}" for why, n in found.held.items())]
+        parts += [
+            "",
+            "Held back:",
+            "",
+            *(f"- {n} label{'s' * (n > 1)}: {escape(why)}" for why, n in found.held.items()),
+        ]
     return "\n".join([*parts, ""])
 
 

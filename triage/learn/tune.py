@@ -16,6 +16,8 @@ from triage.config import Vote
 from triage.decide.rules import LabelRule, Rules, ZeroShotRule, log_odds, smoothed
 from triage.decide.vote import K_MAX, Array, Mask, kernel, tally
 
+Counts = npt.NDArray[np.int64]
+
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 # Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
 # the label's own optimum is mostly luck.
@@ -27,6 +29,9 @@ HIGHEST_SHARE = 0.95
 # tuning window: what a label means drifts, and a promise is about what comes next.
 CONFIDENCE = 0.9
 RECENT = 0.6
+# The least sure of what a label would be set on, as a share, of which the target must be likelier than not: else sure
+# issues pay for unsure ones until the mean is used up, and those go wrong first when labels drift.
+LEAST_SURE, LIKELIER = 0.25, 0.5
 # So few of the tuning window's issues lie further from everything known than the floor.
 FLOOR_QUANTILE = 0.01
 MIN_QUERIES = 20
@@ -120,18 +125,27 @@ def label_cut(counted: Array, truth: npt.NDArray[np.bool_], common: float, f1: f
 def precise_cut(counted: Array, truth: npt.NDArray[np.bool_], target: float) -> float | None:
     """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is.
 
-    `counted` and `truth` [q], oldest first.
+    Of the LEAST_SURE issues with so many votes it must be LIKELIER. `counted` and `truth` [q], oldest first.
     """
-    from scipy.stats import beta
-
     newest = slice(round(len(counted) * (1 - RECENT)), None)
     counted, truth = counted[newest], truth[newest]
     order = np.argsort(-counted, kind="stable")
-    values, hits = counted[order], np.cumsum(truth[order])
+    values, hits = counted[order], np.cumsum(truth[order], dtype=np.int64)
     predicted = np.arange(1, len(hits) + 1)
-    sure = beta.ppf(1 - CONFIDENCE, hits + 0.5, predicted - hits + 0.5) >= target
-    allowed = sure & np.append(values[:-1] > values[1:], True) & (values > 0)
+    least = np.maximum(1, np.rint(predicted * LEAST_SURE).astype(int))
+    hits_of_least = hits - np.append(0, hits)[predicted - least]
+    allowed = np.append(values[:-1] > values[1:], True) & (values > 0)
+    allowed &= _surely(hits, predicted, CONFIDENCE) >= target
+    allowed &= _surely(hits_of_least, least, LIKELIER) >= target
     return between(values, int(np.flatnonzero(allowed)[-1])) if allowed.any() else None
+
+
+def _surely(hits: Counts, of: Counts, chance: float) -> Array:
+    """What a share is above with that chance, Jeffreys prior."""
+    from scipy.stats import beta
+
+    lowest: Array = beta.ppf(1 - chance, hits + 0.5, of - hits + 0.5)
+    return lowest
 
 
 def calibrate_odds(odds: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> tuple[float, float]:

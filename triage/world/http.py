@@ -13,6 +13,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
@@ -51,6 +52,7 @@ class Http:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._max_wait, self._sleep, self._jitter = max_wait, sleep, jitter
+        self._ahead = timedelta(0)
         self._api_url, self._graphql_url = _address(api_url), _address(graphql_url)
         auth = Auth.Token(_credential(token))
         # PyGithub sends to the host of `base_url` alone, whatever host an address names.
@@ -66,6 +68,10 @@ class Http:
             ).requester
             for url in (self._graphql_url, self._api_url)
         }
+
+    def now(self) -> datetime:
+        """The time by the server's clock, as its last answer showed it; by this machine's before any."""
+        return datetime.now(UTC) + self._ahead
 
     def get(self, path: str, purpose: Purpose, query: Mapping[str, str] | None = None) -> object:
         """The JSON at a REST path, which is already percent-encoded."""
@@ -105,6 +111,7 @@ class Http:
             self._sleep(wait)
             waited += wait
         if reply.good:
+            self._ahead = reply.now - datetime.now(UTC)
             return reply
         raise failure(reply, purpose)
 

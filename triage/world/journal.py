@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
@@ -69,10 +69,16 @@ class Journal:
             self._keep(record)
 
     def add(self, record: Record) -> None:
-        """Have it on the disk before this returns. Raises ValueError where the journal is only read."""
+        """Have it on the disk before this returns; raises DataError where there is no room.
+
+        Raises ValueError where the journal is only read.
+        """
         if self._file is None:
             raise ValueError("this journal was opened to be read")
-        append(self._file, _line(record))
+        try:
+            append(self._file, _line(record))
+        except OSError as error:
+            raise _unusable(Path(self._file.name), error) from None
         self._keep(record)
 
     def settled(self, number: int) -> bool:
@@ -98,10 +104,14 @@ def journal(path: Path, task: Task) -> Iterator[Journal]:
         file = path.open("a+b")
     except OSError as error:
         raise _unusable(path, error) from None
-    with file:
+    try:
         hold(file, f"{path}: another run is writing this journal")
         records = _taken_up(file, task, path)
         yield Journal(task, records, file)
+    finally:
+        # What did not fit on the disk fails once more; it was told already.
+        with suppress(OSError):
+            file.close()
 
 
 def read_journal(path: Path) -> Journal:

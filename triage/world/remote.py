@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,10 @@ class Remote:
             visibility=found.text("visibility").lower(),
             default_branch=branch.text("name") if branch else "",
         )
+
+    def now(self) -> datetime:
+        """The time by GitHub's clock, which events and changes there are dated by; this machine's may be wrong."""
+        return self._http.now()
 
     def viewer(self) -> Actor:
         """Who the token is: a person, or an App such as `github-actions[bot]`, the workflow's own token."""

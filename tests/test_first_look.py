@@ -1,0 +1,93 @@
+"""What a backfill would do, as `triage init` tells it: of the newest issues, and nothing is written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.faults import forbidden
+from tests.learning import HOME, RETRAIN
+from tests.live import FERRY, STORAGE, Step
+from tests.tracking import tracker_of
+from triage.bundle.model import ServingModel
+from triage.commands.first_look import preview
+from triage.config import Config
+from triage.decide import Policy, decide
+from triage.issue import Issue
+
+LATER = f"To plan it for all issues: triage backfill --from {FERRY} --store {HOME} --unlabelled\n"
+
+
+def look(step: Step, folder: Path) -> str:
+    """What `triage init` says last."""
+    assert step.run("init", f"--dir={folder}", f"--repo={FERRY}", "--force") == 0
+    assert step.writes == []
+    return step.out.partition("once you approve.\n\n")[2]
+
+
+def test_a_preview_says_what_a_backfill_would_do(
+    step: Step, model: ServingModel, sample_config: Config, new_issues: list[Issue]
+) -> None:
+    """From the newest issues without a label; each label with its count and what was measured of it."""
+    step.repository.issues[STORAGE].add_labels(["bug"], by="maintainer")
+    tracker = tracker_of(step.github, repo=FERRY)
+    first, *lines = preview(tracker, model, sample_config, "somehow", limit=5)
+    newest = sorted(new_issues, key=lambda issue: -issue.number)[:5]
+    decisions = list(decide(newest, model, Policy.of(sample_config)))
+    labelled = sum(not decision.abstained for decision in decisions)
+    assert first == f"Of the newest 5 issues without a label, a backfill would label {labelled}, somehow."
+    told = [line.strip().partition(" (")[0].split("  ") for line in lines]
+    assert {name: int(count) for count, name in told} == {
+        name: sum(name in decision.labels for decision in decisions)
+        for name in {name for decision in decisions for name in decision.labels}
+    }
+    assert any(" right of " in line for line in lines)
+    for issue in step.repository.issues.values():
+        issue.add_labels(["bug"], by="maintainer")
+    assert list(preview(tracker, model, sample_config, "somehow")) == [
+        "A backfill has nothing to do: no issue is without a label that the bot may set."
+    ]
+
+
+def test_at_the_first_install_it_learns_for_the_look_alone(past: Step, tmp_path: Path) -> None:
+    """There is no bundle yet, and none is left behind; labels that cannot promise enough are counted."""
+    said = look(past, tmp_path)
+    assert said.startswith("Of the newest 12 issues without a label, a backfill would label ")
+    assert ", as learnt for this look alone from 150 of the newest issues.\n" in said
+    assert " labels do not reach vote.precision_target yet: they are suggested, not set.\n" in said
+    assert said.endswith(LATER)
+    assert "refs/triage/active" not in past.repository.git.refs
+
+
+def test_where_there_is_a_bundle_it_is_used(past: Step, tmp_path: Path) -> None:
+    """As by a workflow that was there before."""
+    past.run(*RETRAIN)
+    past.github.requests.clear()
+    said = look(past, tmp_path)
+    assert f", by the bundle in {HOME}.\n" in said
+    assert said.endswith(LATER)
+
+
+@pytest.mark.parametrize("lacking", ["labels", "the extra"])
+def test_without_anything_to_learn_from_descriptions_decide(
+    step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    """No issue is labelled, or what learning needs is not installed; without descriptions nothing is known."""
+    if lacking == "the extra":
+        step.repository.issues[STORAGE].add_labels(["bug"], by="maintainer")
+        monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert look(step, tmp_path) == (
+        "A backfill has nothing to go by: no issue has a label to learn from, and no label a description.\n"
+    )
+    step.repository.labels["bug"].description = "Something is broken: an error, a crash, a wrong result"
+    assert ", by the descriptions of labels alone.\n" in look(step, tmp_path)
+
+
+def test_a_look_that_fails_is_told_and_the_files_are_there(step: Step, tmp_path: Path) -> None:
+    """They were asked for, the look was not."""
+    step.github.faults.add(forbidden(), times=None, path="git/ref")
+    said = look(step, tmp_path)
+    assert said.startswith("What a backfill would do is not known: cannot read refs/triage/active in ")
+    assert (tmp_path / ".github" / "triage.yml").is_file()

@@ -1,0 +1,130 @@
+"""`triage retrain --adapt encoder`: from issues to a bundle with an encoder of its own, and to labels by it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+pytest.importorskip("transformers", reason="the extra `train` is not installed")
+pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
+
+from tests.learning import NOW, Material  # noqa: E402 - after the check for the extra
+from tests.toy_encoder import save_bert, toy_issues  # noqa: E402
+from triage.bundle.store import LocalStore  # noqa: E402
+from triage.cli import main  # noqa: E402
+from triage.config import Config  # noqa: E402
+from triage.engine.models import BUILTIN_ENCODER, shipped  # noqa: E402
+from triage.learn.retrain import Occasion  # noqa: E402
+from triage.learn.split import split  # noqa: E402
+from triage.learn.tuned import Rows, Untuned, learn_tuned  # noqa: E402
+
+LABELS = "bug", "enhancement", "question"
+COUNT = 120
+
+
+def write(path: Path) -> Path:
+    """A day between each issue and the next."""
+    texts, targets = toy_issues(COUNT, seed=3)
+    rows = [
+        {
+            "repo": "octo/toys",
+            "number": number,
+            "title": text,
+            "body": "",
+            "labels": [LABELS[j] for j in np.flatnonzero(carried)],
+            "created_at": (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=number)).isoformat(),
+        }
+        for number, (text, carried) in enumerate(zip(texts, targets, strict=True), start=1)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.fixture
+def argv(tmp_path: Path) -> list[str]:
+    """Learning from such issues into a store, with the tiny weights to start from."""
+    (tmp_path / "weights").mkdir()
+    weights = save_bert(tmp_path / "weights")
+    file, store = write(tmp_path / "issues.jsonl"), tmp_path / "store"
+    return ["retrain", f"--from={file}", f"--store={store}", "--adapt=encoder", f"--weights={weights}"]
+
+
+def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told so, whole when verified, and kept by the gate against a retraining without one."""
+    store = LocalStore(tmp_path / "store")
+    assert main([*argv, "--budget=40s"]) == 0
+    name = store.named("active") or ""
+    bundle, said = store.load(name), capsys.readouterr()
+    assert bundle.manifest.recipe["own_encoder"] is True
+    assert bundle.manifest.encoder.endswith("-tuned")
+    assert "  adaptation     encoder" in said.out
+    assert "fine-tuning (early): step " in said.err
+    assert "fine-tuning (final): step " in said.err
+    assert main(["bundle", "verify", f"--store={store.folder}"]) == 0
+    new = tmp_path / "new.jsonl"
+    row = {"repo": "octo/toys", "number": 999, "title": "crash panic", "body": "", "labels": []}
+    new.write_text(json.dumps(row), "utf-8")
+    assert main(["label", f"--file={new}", f"--store={store.folder}"]) == 0
+    assert "bug" in capsys.readouterr().out
+    assert main([*argv[:3], "--adapt=none", "--always"]) == 10
+    assert "the active bundle has an encoder of its own: learn with --adapt encoder, as it did" in (
+        capsys.readouterr().err
+    )
+    assert store.named("active") == name
+    assert store.named("staged") is not None
+
+
+@pytest.mark.parametrize(
+    ("budget", "lacking", "code", "words"),
+    [
+        ("soon", "", 2, "error: 'soon' is no time budget\n"),
+        ("30m", "torch", 11, "error: --adapt encoder needs torch\n"),
+        ("30m", "sklearn", 11, "error: learning needs sklearn\n"),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_read(
+    argv: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    budget: str,
+    lacking: str,
+    code: int,
+    words: str,
+) -> None:
+    """Not after an hour of embedding."""
+    if lacking:
+        monkeypatch.setitem(sys.modules, lacking, None)
+    (tmp_path / "issues.jsonl").write_text("no issues\n", "utf-8")
+    assert main([*argv, f"--budget={budget}"]) == code
+    assert capsys.readouterr().err.startswith(words)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_is_measured_was_not_tuned_on(material: Material) -> None:
+    """One encoder sees only what is older than the issues that it is measured on, the other sees everything."""
+    tuned: dict[str, Rows] = {}
+
+    def tune(_: object, rows: Rows, name: str) -> Path:
+        tuned[name] = rows
+        return shipped(BUILTIN_ENCODER)
+
+    data = material.data
+    untuned = Untuned(material.vectors, material.engines)
+    learnt, rival = learn_tuned(data, untuned, Config(), Occasion(NOW), tune)
+    windows = learnt.study.split
+    measured = np.concatenate([fold.query for fold in (*windows.tune, windows.test)])
+    assert tuned["early"].max() < measured.min()
+    assert tuned["final"].tolist() == list(range(len(data)))
+    assert rival.split is windows
+    whole = split(data, None)
+    assert len(windows.tune) == len(whole.tune) / 2
+    assert windows.test.query.tolist() == whole.test.query.tolist()
