@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from triage.errors import DataError
 
 SHARE = 0.1
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -23,6 +26,7 @@ class Augmenter(Protocol):
     """A way to change texts without changing what they are about."""
 
     name: str
+    identity: str
 
     def unavailable(self) -> str:
         """What it lacks here; "" where it can be used."""
@@ -40,6 +44,7 @@ class Changed:
     name: str
     change: Callable[[list[str], int, Random], list[str]]
     lacks: str = ""
+    identity: str = ""
 
     def unavailable(self) -> str:
         """See `Augmenter`."""
@@ -106,8 +111,46 @@ def augmenters(synonyms: Mapping[str, Sequence[str]] | None) -> list[Augmenter]:
     """Those that need no model; without `synonyms` their replacement says what it lacks."""
     lacks = "" if synonyms else "no WordNet was found (Debian: wordnet-base; or --model synonyms=FOLDER)"
     return [
-        Changed("synonyms", synonymous(synonyms or {}), lacks),
-        Changed("insertion", insert),
-        Changed("swap", swap),
-        Changed("deletion", delete),
+        Changed("synonyms", synonymous(synonyms or {}), lacks, f"synonyms 1 of {len(synonyms or {})}"),
+        Changed("insertion", insert, identity="insertion 1"),
+        Changed("swap", swap, identity="swap 1"),
+        Changed("deletion", delete, identity="deletion 1"),
     ]
+
+
+# Where Debian and NLTK put WordNet.
+WORDNET = (Path("/usr/share/wordnet"), Path.home() / "nltk_data" / "corpora" / "wordnet")
+
+
+def synonyms_at(folder: str | None = None) -> dict[str, list[str]] | None:
+    """word → its synonyms, out of WordNet's `data.*` files in `folder` or where they usually lie; None: not there.
+
+    Of a word of several meanings the synonyms of all; words of several parts are left out. Raises DataError where
+    a folder that was named holds no WordNet.
+    """
+    places = (Path(folder),) if folder else WORDNET
+    for place in places:
+        if files := sorted(place.glob("data.*")):
+            return _wordnet(files)
+    if folder:
+        raise DataError(
+            f"{folder}: holds no `data.*` files of WordNet",
+            likely="another folder was meant",
+            next_step="give the `dict` folder of WordNet",
+        )
+    return None
+
+
+def _wordnet(files: Sequence[Path]) -> dict[str, list[str]]:
+    table: dict[str, set[str]] = {}
+    for file in files:
+        for line in file.read_text("utf-8").splitlines():
+            # synset_offset lex_filenum ss_type w_cnt word lex_id [word lex_id...] ..., see wndb(5WN)
+            part = line.split(" ")
+            if line.startswith(" ") or len(part) < 6:
+                continue
+            words = {word.lower() for word in part[4 : 4 + 2 * int(part[3], 16) : 2] if word.isalpha()}
+            for word in words:
+                if others := words - {word}:
+                    table.setdefault(word, set()).update(others)
+    return {word: sorted(others) for word, others in table.items()}
