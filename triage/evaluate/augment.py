@@ -6,6 +6,7 @@ masked language model, back-translation) is in `augment_models`. Nothing is down
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,13 @@ Random = np.random.Generator
 class Augmenter(Protocol):
     """A way to change texts without changing what they are about."""
 
-    name: str
-    identity: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str:
+        """Changes with whatever changes the copies."""
+        ...
 
     def unavailable(self) -> str:
         """What it lacks here; "" where it can be used."""
@@ -110,8 +116,9 @@ def _bare(word: str) -> str:
 def augmenters(synonyms: Mapping[str, Sequence[str]] | None) -> list[Augmenter]:
     """Those that need no model; without `synonyms` their replacement says what it lacks."""
     lacks = "" if synonyms else "no WordNet was found (Debian: wordnet-base; or --model synonyms=FOLDER)"
+    table = hashlib.sha256(repr(sorted((synonyms or {}).items())).encode()).hexdigest()
     return [
-        Changed("synonyms", synonymous(synonyms or {}), lacks, f"synonyms 1 of {len(synonyms or {})}"),
+        Changed("synonyms", synonymous(synonyms or {}), lacks, f"synonyms 1 {table}"),
         Changed("insertion", insert, identity="insertion 1"),
         Changed("swap", swap, identity="swap 1"),
         Changed("deletion", delete, identity="deletion 1"),

@@ -28,7 +28,7 @@ class Rendered(Issue):
     """An issue of which the rendered text alone is known; it stands in `body`."""
 
     @property
-    def text(self) -> str:  # type: ignore[override] # what is cached there is a plain field here
+    def text(self) -> str:
         return self.body
 
 
@@ -62,7 +62,7 @@ class Adapted:
                 title="",
                 body=text,
                 created_at=START + timedelta(hours=row) if self._means.dated else None,
-                labels=tuple(task.names[j] for j in np.flatnonzero(task.targets[row])),
+                labels=tuple(task.names[j] for j in np.flatnonzero(task.targets[row]).tolist()),
             )
             for row, text in enumerate(task.labelled.texts)
         ]
