@@ -101,8 +101,10 @@ def synonymous(table: Mapping[str, Sequence[str]]) -> Callable[[list[str], int, 
         known = [i for i, word in enumerate(words) if _bare(word) in table]
         words = list(words)
         for i in rng.permutation(known)[:times].tolist():
-            others = table[_bare(words[i])]
-            words[i] = _WORD.sub(lambda _, o=others: str(o[int(rng.integers(len(o)))]), words[i], count=1)
+            others, found = table[_bare(words[i])], _WORD.search(words[i])
+            if found:
+                other = others[int(rng.integers(len(others)))]
+                words[i] = words[i][: found.start()] + other + words[i][found.end() :]
         return words
 
     return replace
