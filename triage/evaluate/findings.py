@@ -23,7 +23,8 @@ COVERAGES = tuple(round(0.05 * i, 2) for i in range(1, 21))
 # The chapter's number of best labels, which a threshold should beat.
 TOP = 3
 EXAMPLES = 4
-MAPPED = 800
+MAPPED = 600
+STEPS = 500
 # Of what t-SNE sees of a vector; more only cost time.
 COMPONENTS = 50
 
@@ -193,12 +194,14 @@ def _map(vectors: Floats) -> Array:
     """Two dimensions by t-SNE, seed 0 (van der Maaten and Hinton, 2008)."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     dense = PCA(min(COMPONENTS, *vectors.shape), random_state=0).fit_transform(vectors)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    found: Array = TSNE(init="pca", random_state=0, perplexity=perplexity, metric="cosine").fit_transform(
-        dense
-    )
+    flat = TSNE(init="pca", random_state=0, perplexity=perplexity, metric="cosine", max_iter=STEPS)
+    # Where other work holds the cores, several threads wait for one another most of the time.
+    with threadpool_limits(1):
+        found: Array = flat.fit_transform(dense)
     return found
 
 

@@ -11,6 +11,7 @@ from triage.evaluate.study import Outcome
 
 # Under so much, a doubling of the labels brought nothing to speak of.
 LITTLE = 0.01
+FEW = 100
 
 
 def recommendation(found: Findings, outcome: Outcome) -> list[str]:
@@ -26,6 +27,8 @@ def _sentences(found: Findings, outcome: Outcome) -> Iterator[str]:
         f"Take {titles[best.method]}: with {best.size} labelled issues micro-F1 {figures['micro_f1']:.3f} and "
         f"macro-F1 {best.each['macro_f1']:.3f} on {figures['issues']:.0f} issues it had not seen."
     )
+    if figures["issues"] < FEW:
+        yield f"{figures['issues']:.0f} issues to judge on are few: differences of several points are chance."
     yield from _surely(advice.rivals, titles)
     if best.own:
         yield (
