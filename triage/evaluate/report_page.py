@@ -110,8 +110,8 @@ def _methods(outcome: Outcome, found: Findings) -> Iterator[str]:
         )
         for run in found.table
     ]
-    heads = ("learns in", "processor", "100 issues in", "processor", "memory", "extra", "chosen setting")
-    yield _table("method", heads, costs)
+    measures = ("learns in", "processor", "100 issues in", "processor", "memory", "extra", "chosen setting")
+    yield _table("method", measures, costs)
     yield "</div>\n<p class=quiet>Seconds by the clock, and of the processor, all cores together; issues are embedded "
     yield "already. Memory above the start.</p>\n"
     yield from _remarks(outcome, found)
