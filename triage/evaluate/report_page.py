@@ -42,6 +42,10 @@ pre { background: var(--shade); border: 1px solid var(--line); border-radius: 6p
 """
 
 
+# Of the nearest, so many are listed; all of them vote.
+SHOWN = 8
+
+
 @dataclass(frozen=True)
 class Figure:
     """A drawn figure: its file name, what it shows, and the SVG."""
@@ -141,13 +145,15 @@ def _labels(outcome: Outcome, found: Findings) -> Iterator[str]:
             line.name,
             [
                 str(line.support),
-                *(f"{value:.3f}" for value in (line.precision, line.recall, line.f1)),
+                *(f"{value:.3f}" for value in (line.precision, line.recall, line.f1, line.own_f1)),
                 f"{line.confused} ({line.times})" if line.confused else "",
             ],
         )
         for line in found.labels
     ]
-    yield _table("label", ("issues", "precision", "recall", "F1", "taken for, where missed"), rows)
+    yield _table(
+        "label", ("issues", "precision", "recall", "F1", "F1, own threshold", "taken for, where missed"), rows
+    )
     yield "</div>\n"
 
 
@@ -163,7 +169,7 @@ def _query(study: Study, query: Query) -> Iterator[str]:
     yield f"<p>Carries {_tags(query.truth)}; would get {_tags(query.set_labels) or 'nothing'}. Votes: "
     yield _tags(f"{name} {count}" for name, count in query.votes.items()) or "none"
     yield "</p><table>"
-    for similarity, row in query.near:
+    for similarity, row in query.near[:SHOWN]:
         near = study.material.data.issues[row]
         yield (
             f"<tr><td class=n>{similarity:.3f}</td><td>{_named(near.repo, near.number)}</td>"

@@ -94,7 +94,9 @@ class FittedAdapted:
             texts = queries.texts[start : start + CHUNK]
             issues = [Rendered(REPO, self.known + start + i + 1, "", text) for i, text in enumerate(texts)]
             vectors = queries.vectors[start : start + CHUNK]
-            found = self.model.evidence_of(issues, self.model.encoder.encode(texts) if self.tuned else vectors)
+            found = self.model.evidence_of(
+                issues, self.model.encoder.encode(texts) if self.tuned else vectors
+            )
             for evidence in found:
                 yield judge(evidence, self.model.rules, self.policy, bundle=self.model.name)
             if progress:
