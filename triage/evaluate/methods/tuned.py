@@ -1,4 +1,4 @@
-"""The product with `--adapt encoder`: the encoder itself is fine-tuned on the labelled issues, then all goes as usual."""
+"""The product with `--adapt encoder`: its encoder is fine-tuned on the labelled issues, then all goes as usual."""
 
 from __future__ import annotations
 
