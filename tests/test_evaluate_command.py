@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import FERRY, Step
 from tests.sample import CONFIG, LEARNT_FROM, Trained
 from triage.cli import main
 from triage.learn.vectors import NAME
@@ -141,3 +142,20 @@ def test_a_source_that_is_neither_file_nor_repository_is_refused(capsys: pytest.
     """Before anything is opened."""
     assert main(["evaluate", "--from", "no-such-file.jsonl"]) == 2
     assert "neither a file nor of the form OWNER/NAME" in capsys.readouterr().err
+
+
+def test_the_issues_of_a_repository_are_downloaded_once(past: Step, trained: Trained, tmp_path: Path) -> None:
+    """Read as retraining reads them, with the repository's configuration; nothing is written there; a second run
+    asks for what changed since alone."""
+    kept = trained.store.kept(NAME)
+    assert kept is not None
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / f"{NAME}.npz").write_bytes(kept)
+    command = ("evaluate", f"--from={FERRY}", f"--out={tmp_path}", *CHEAP, "--methods=naive-bayes")
+    assert past.run(*command) == 0
+    assert past.summary.startswith("## Methods side by side on lanternfish&#45;io&#47;ferry")
+    first = len(past.github.requests)
+    assert not any(request.method in {"PUT", "PATCH", "DELETE"} for request in past.github.requests)
+    past.github.requests.clear()
+    assert past.run(*command) == 0
+    assert len(past.github.requests) < first
