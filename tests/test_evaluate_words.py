@@ -65,7 +65,7 @@ def test_a_rival_that_test_puts_ahead_is_named() -> None:
 
 
 def test_how_many_labels_are_enough(truth: Mask) -> None:
-    """The first size within two points of everything, what the last doubling brought, and until when zero-shot leads."""
+    """The first size within two points of everything, the last gain, and until when zero-shot leads."""
     predicted = {name: labels(1, 0.8, truth) for name in ("a", "z")}
     curves = [curve("a", 0.3, 0.5, 0.69, 0.7), curve("z", 0.45, learns=False)]
     found: Advice = advise([run("a", 0.7, 64), run("z", 0.4, 64)], predicted, truth, curves)
