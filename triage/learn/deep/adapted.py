@@ -6,12 +6,11 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from triage import __version__
-from triage.engine.models import sha256_of
 from triage.errors import DataError
 from triage.learn.deep.loop import Done, Plan
 from triage.learn.deep.masked import PLAN, Masked
@@ -30,8 +29,8 @@ def adapt(
 ) -> Weights:
     """The weights after training on texts without labels, as a masked language model in a folder of `home`.
 
-    A run that was killed goes on where it stood; one that was finished is not run again. A plan with
-    `seconds` is not kept by content alone, so none may be given. Raises DataError without a text, ModelError.
+    A run that was killed goes on where it stood; one that was finished is not run again, nor one that the
+    plan's `seconds` ended. Raises DataError without a text, ModelError.
     """
     if not texts:
         raise DataError(
@@ -39,10 +38,10 @@ def adapt(
             likely="every issue is labelled and held out",
             next_step="collect more issues; labels are not needed",
         )
-    name = _fingerprint(texts, weights, replace(plan, seconds=None))
+    name = _fingerprint(texts, weights, plan)
     folder = home / name
     if not (folder / MODEL).is_dir():
-        run = Masked(weights, texts, replace(plan, seconds=None))
+        run = Masked(weights, texts, plan)
         run.run(name, folder / CHECKPOINT, progress)
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)
         run.model.save_pretrained(folder / SCRATCH)
@@ -58,7 +57,7 @@ def _fingerprint(texts: Sequence[str], weights: Weights, plan: Plan) -> str:
     for part in (
         json.dumps({**asdict(plan), "torch": version("torch"), "triage": __version__}),
         json.dumps(list(texts)),
-        *map(sha256_of, sorted(weights.folder.glob("*.safetensors"))),
+        weights.digest(),
     ):
         state.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
     return state.hexdigest()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.errors import ConfigError
 from triage.learn.deep.masked import logits_at, open_masked
@@ -47,7 +46,9 @@ class Cloze:
         self._variants = [ids for ways in said for ids in ways]
         self._labels = np.repeat(np.arange(len(words)), [len(ways) for ways in said])
         longest = max(map(len, self._variants), default=0)
-        room = self._limit - self._tokenizer.num_special_tokens_to_add() - len(self._before) - len(self._after)
+        room = (
+            self._limit - self._tokenizer.num_special_tokens_to_add() - len(self._before) - len(self._after)
+        )
         if longest > room // 2:
             raise ConfigError(
                 f"a label's words take {longest} of the {self._limit} tokens that the model reads",
@@ -58,7 +59,9 @@ class Cloze:
     def scores(
         self, texts: Sequence[str], neutral: Sequence[str], progress: Callable[[int], None] | None = None
     ) -> Array:
-        """How much likelier each label's words are after a text than after the `neutral` ones, [n, L], in nats."""
+        """How much likelier each label's words are after a text than after the `neutral` ones, [n, L].
+
+        In nats for each token of the words."""
         usual = np.mean([self._row(text) for text in neutral or [""]], axis=0)
         found = np.full((len(texts), len(set(self._labels.tolist()))), -np.inf)
         for at, text in enumerate(texts):
@@ -68,16 +71,16 @@ class Cloze:
         return found
 
     def _row(self, text: str) -> Array:
-        """The logarithm of each variant's probability in the gap."""
+        """The logarithm of each variant's probability in the gap, for each of its tokens."""
         ids = self._ids(text)
         found = np.zeros(len(self._variants))
         for length in sorted({len(variant) for variant in self._variants} - {0}):
             rows = [at for at, variant in enumerate(self._variants) if len(variant) == length]
-            found[rows] = self._filled(ids, [self._variants[at] for at in rows])
+            found[rows] = self._filled(ids, [self._variants[at] for at in rows]) / length
         return found
 
     def _filled(self, text: list[int], variants: list[list[int]]) -> Array:
-        """As `_row`, of variants of one length; the gap has as many masks, filled in one after the other."""
+        """The logarithm of the probability of variants of one length, in a gap of as many masks."""
         ids, at = self._prompt(text, len(variants[0]))
         wanted = torch.tensor(variants)
         total = torch.zeros(len(variants), dtype=torch.float64)

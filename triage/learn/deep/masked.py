@@ -64,7 +64,9 @@ class Masked:
         # Tied: moved by guessing, words that are never seen would only ever be pushed away.
         for weight in self.model.get_input_embeddings().parameters():
             weight.requires_grad_(False)
-        own = {name for name, _ in self.model.base_model.named_parameters(prefix=self.model.base_model_prefix)}
+        own = {
+            name for name, _ in self.model.base_model.named_parameters(prefix=self.model.base_model_prefix)
+        }
         moved = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
         parts = [
             Part({name: each for name, each in moved.items() if name in own}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from triage.engine.models import HUB_ID, REVISION
+from triage.engine.models import HUB_ID, REVISION, sha256_of
 from triage.errors import ModelError
 
 # The weights of the shipped encoder as a Python package.
@@ -47,6 +48,11 @@ class Weights:
     name: str
     origin: str
     licence: str = "unknown"
+
+    def digest(self) -> str:
+        """sha256 (hex) over the weights' files: equal digests mean equal weights."""
+        files = sorted(self.folder.glob("*.safetensors"))
+        return hashlib.sha256(" ".join(map(sha256_of, files)).encode()).hexdigest()
 
     def open(self, family: Any = AutoModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         """The model in fp32, as one of this family of transformers' auto classes, and its tokenizer.
