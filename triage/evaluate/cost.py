@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds, and how far memory rises."""
+"""What a piece of work costs: seconds by the clock and of the processor, and how far memory rises."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ BETWEEN = 0.02
 
 @dataclass
 class Cost:
-    """`seconds` by the clock; `memory` in MB above what was in use at the start (None: this system does not tell)."""
+    """`seconds` by the clock, `cpu` of all cores together, which other work on the machine hardly changes; `memory`
+    in MB above what was in use at the start (None: this system does not tell).
+    """
 
     seconds: float = 0.0
+    cpu: float = 0.0
     memory: float | None = None
 
 
@@ -35,11 +38,11 @@ def metered() -> Iterator[Cost]:
     watcher = threading.Thread(target=watch, daemon=True) if start is not None else None
     if watcher:
         watcher.start()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         yield cost
     finally:
-        cost.seconds = time.perf_counter() - began
+        cost.seconds, cost.cpu = time.perf_counter() - began, time.process_time() - worked
         done.set()
         if watcher and start is not None:
             watcher.join()

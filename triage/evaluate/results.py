@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,8 +20,8 @@ class Run:
 
     `setting` was chosen on validation ("": none), as were the thresholds, with micro-F1 `validation` there.
     `one`, `each` and `own` are the figures of `metrics.summary` by one threshold, by one for each label and by
-    the method's own rules (empty: it has none). Times are of the fit and of scoring `queries` issues; `memory`
-    in MB above the start (None: not known).
+    the method's own rules (empty: it has none). Times are of the fit and of scoring `queries` issues, by the clock
+    and of the processor; `memory` in MB above the start (None: not known).
     """
 
     method: str
@@ -37,6 +36,8 @@ class Run:
     own: dict[str, float]
     fit_seconds: float
     score_seconds: float
+    fit_cpu: float
+    score_cpu: float
     queries: int
     memory: float | None = None
     remarks: str = ""
@@ -69,7 +70,7 @@ class Results:
         """The answers of the run, or None."""
         try:
             with np.load(self._path(key, "npz"), allow_pickle=False) as held:
-                own = held["own"] if "own" in held else None
+                own = held.get("own")
                 return Answers(held["validation"].astype(float), held["test"].astype(float), own)
         except (OSError, ValueError, KeyError, EOFError):
             return None
@@ -86,10 +87,10 @@ class Results:
             scratch = self._path(key, "npz.part")
             with scratch.open("wb") as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # its stubs want booleans
-            os.replace(scratch, self._path(key, "npz"))
+            scratch.replace(self._path(key, "npz"))
         scratch = self._path(key, "json.part")
         scratch.write_text(json.dumps(asdict(run)), "utf-8")
-        os.replace(scratch, self._path(key, "json"))
+        scratch.replace(self._path(key, "json"))
 
     def _path(self, key: str, ending: str) -> Path:
         return self.folder / f"{key}.{ending}"

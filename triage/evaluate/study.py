@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ from triage.text import TEXT_VERSION
 VERSION = 1
 # So many queries are scored before anything else, to tell how long all of them would take.
 PROBE = 8
+_LEARN = ("faiss", "scipy.linalg", "scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model")
+WARM: Mapping[str, Sequence[str]] = {"learn": _LEARN, "train": (*_LEARN, "torch", "transformers")}
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Outcome:
     left_out: dict[str, str] = field(default_factory=dict)
     learns: dict[str, bool] = field(default_factory=dict)
     needs: dict[str, str] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
 
     def at(self, method: str, size: int) -> list[Run]:
         """The runs of a method on slices of this size."""
@@ -135,6 +139,8 @@ class Study:
                 outcome.left_out[name] = why
                 continue
             outcome.learns[name], outcome.needs[name] = method.learns, method.needs
+            outcome.titles[name] = method.name
+            _warm(method.needs)
             share = deadline.share(len(methods) - place)
             try:
                 for run, answers, fresh in self._ladder(name, method, share, outcome.left_out):
@@ -174,6 +180,10 @@ class Study:
                 answers = self.results.answers(key)
             before, reached = run, max(reached, size)
             yield replace(run, method=name), answers if size >= reached else None, fresh
+
+    def cells(self, method: Method) -> int:
+        """How many runs the method takes."""
+        return sum(1 for _ in self._cells(method))
 
     def _cells(self, method: Method) -> Iterator[tuple[int, int]]:
         """(size, seed), everything first; what learns nothing from labels is measured on everything alone."""
@@ -219,6 +229,8 @@ class Study:
             own={} if own is None else summary(truth["test"], own, on_test),
             fit_seconds=round(learning.seconds, 4),
             score_seconds=round(asking.seconds, 4),
+            fit_cpu=round(learning.cpu, 4),
+            score_cpu=round(asking.cpu, 4),
             queries=len(self.validation) + len(self.test),
             memory=round(max(known), 1) if known else None,
             remarks=getattr(method, "remarks", ""),
@@ -237,8 +249,13 @@ def _asked(fitted: Fitted, truth: Mask, validation: Texts, test: Texts) -> tuple
 
 def _sane(scores: Array) -> Array:
     """Rounded, so that what is kept and what is fresh compare alike; not a number counts as least likely."""
-    found: Array = np.round(np.nan_to_num(scores, nan=0.0), 7)
-    return found
+    return np.asarray(np.round(np.nan_to_num(scores, nan=0.0), 7), dtype=np.float64)
+
+
+def _warm(needs: str) -> None:
+    """Import what takes seconds and many megabytes, so that the first method does not pay for the others."""
+    for name in WARM[needs]:
+        importlib.import_module(name)
 
 
 @dataclass

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
-from triage.errors import UsageError
+from triage.errors import TriageError, UsageError
 from triage.evaluate.method import Means, Method
 
 # name → module of this package, and the function in it that makes the method. The cheap ones first: a budget is
@@ -37,6 +37,22 @@ def build(name: str, means: Means) -> Method:
     module, function = METHODS[name]
     found: Method = getattr(importlib.import_module(f"{__name__}.{module}"), function)(means)
     return found
+
+
+def build_all(names: Sequence[str], means: Means) -> tuple[dict[str, Method], dict[str, str]]:
+    """(methods by name, why each of the others cannot be built here)."""
+    built, left_out = {}, {}
+    for name in names:
+        try:
+            method = build(name, means)
+            why = lacking(method.needs) or method.unavailable()
+        except TriageError as error:
+            why = error.what
+        if why:
+            left_out[name] = why
+        else:
+            built[name] = method
+    return built, left_out
 
 
 def lacking(needs: str) -> str:
