@@ -13,12 +13,14 @@ from triage.evaluate.method import Means
 # kind → what it serves; a value is a folder or a pinned hub model, `org/name@COMMIT`.
 KINDS: Mapping[str, str] = {
     "nli": "judges entailment: a model folder of triage, or a hub model with ONNX",
-    "masked": "guesses masked words (default: `weights`, adapted to the issues)",
+    "masked": "guesses masked words; `adapted`: `weights`, after learning the language of the issues",
     "causal": "continues a prompt",
     "there": "translates into another language",
     "back": "translates from that language",
     "weights": "the encoder that is fine-tuned (default: the shipped one)",
 }
+# In place of a masked language model: the encoder of `weights`, adapted to the issues without labels.
+ADAPTED = "adapted"
 
 
 @dataclass(frozen=True)

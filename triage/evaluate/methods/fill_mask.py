@@ -15,7 +15,7 @@ import numpy as np
 from triage.engine.phrases import readable
 from triage.evaluate.method import Array, Means, Task, Texts, Told
 from triage.evaluate.methods.domain_adapted import adapted
-from triage.evaluate.models import Models, home, needed, why_not
+from triage.evaluate.models import ADAPTED, Models, home, needed, why_not
 
 if TYPE_CHECKING:
     from triage.learn.deep.cloze import Cloze
@@ -41,7 +41,8 @@ class FillMask:
         words: Mapping[str, Sequence[str]] | None = None,
         prompt: str = PROMPT,
     ) -> None:
-        self._folder, self._masked, self._weights = folder, masked, weights
+        self._folder, self._weights = folder, weights
+        self._masked = None if masked == ADAPTED else masked
         self._words, self._prompt = words or {}, prompt
 
     @cached_property

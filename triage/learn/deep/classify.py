@@ -38,7 +38,7 @@ class Classifier:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, plan: Plan = PLAN) -> None:
         self.model, self._tokenizer, self._plan = model, tokenizer, plan
-        self._head = torch.nn.Linear(model.config.hidden_size, 0)
+        self._head: torch.nn.Linear
 
     def fit(self, texts: Sequence[str], targets: Mask, progress: Callable[[Done], None] | None = None) -> int:
         """Train on texts and their labels [n, L], and return the number of steps done."""

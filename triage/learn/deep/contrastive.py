@@ -144,7 +144,8 @@ class Training:
 
         def tell(done: Done) -> None:
             if progress:
-                progress(Step(done.number, done.total, done.epoch, *done.losses, done.rate, done.seconds))
+                shared, told = done.losses
+                progress(Step(done.number, done.total, done.epoch, shared, told, done.rate, done.seconds))
 
         steps = self._loop.run(name, folder, tell, clock)
         self.model.eval()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -141,5 +142,5 @@ def logits_at(model: PreTrainedModel, ids: Tensor, mask: Tensor, chosen: Tensor)
     if head is None:
         whole: Tensor = model(input_ids=ids, attention_mask=mask).logits
         return whole[chosen].float()
-    found: Tensor = head(states(model.base_model, ids, mask)[chosen])
+    found: Tensor = head(states(cast(PreTrainedModel, model.base_model), ids, mask)[chosen])
     return found.float()
