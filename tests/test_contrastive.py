@@ -16,7 +16,7 @@ pytest.importorskip("transformers", reason="the extra `train` is not installed")
 
 from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
 from triage.errors import ModelError  # noqa: E402
-from triage.learn.deep import checkpoint, contrastive  # noqa: E402
+from triage.learn.deep import checkpoint, loop  # noqa: E402
 from triage.learn.deep.batches import LIKE_LENGTH, Batches  # noqa: E402
 from triage.learn.deep.contrastive import Labelled, Plan, Step, Training, contrast  # noqa: E402
 from triage.learn.deep.weights import Weights  # noqa: E402
@@ -163,7 +163,7 @@ def test_a_killed_run_ends_as_one_never_killed(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Taken up in the middle of the first epoch or of the second, the weights are those of a whole run."""
-    monkeypatch.setattr(contrastive, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = training(weights)
     whole.run()
     with pytest.raises(Killed):

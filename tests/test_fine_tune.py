@@ -18,7 +18,7 @@ from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the ch
 from triage.engine import models  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
 from triage.errors import DataError, ModelError  # noqa: E402
-from triage.learn.deep import checkpoint, contrastive, export, fine_tune  # noqa: E402
+from triage.learn.deep import checkpoint, export, fine_tune, loop  # noqa: E402
 from triage.learn.deep import weights as starts  # noqa: E402
 from triage.learn.deep.contrastive import Labelled, Step  # noqa: E402
 from triage.learn.deep.fine_tune import Budget  # noqa: E402
@@ -69,7 +69,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Taken up from its checkpoint: the same hashes, each step once in the log, and no tensors left over."""
-    monkeypatch.setattr(contrastive, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = fine_tune.fine_tune(ISSUES, weights, tmp_path / "whole", budget=SHORT)
 
     def kill(step: Step) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "bundle": ("bundle", "list, show, verify, promote, roll back and publish bundles"),
     "backfill": ("backfill", "plan labels for past issues, and apply the plan"),
     "undo": ("undo", "take back what a backfill set"),
+    "evaluate": ("evaluate", "compare methods side by side on your own issues"),
     "action": ("action", "run as a GitHub Action, by the inputs of action.yml"),
     "models": ("models", "list, verify, pull and export models"),
 }

@@ -11,16 +11,16 @@ SECONDS_BETWEEN_LINES = 15.0
 AT_ONCE = 1.0
 
 
-def bar(title: str, total: int) -> Callable[[int], None]:
+def bar(title: str, total: int, unit: str = "issues") -> Callable[[int], None]:
     """A function to be told how much of `total` is done; draws on standard error."""
-    return _Bar(title, total) if sys.stderr.isatty() else _Lines(title, total)
+    return _Bar(title, total, unit) if sys.stderr.isatty() else _Lines(title, total)
 
 
 class _Bar:
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: int, unit: str) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, desc=title, unit=" issues", leave=True)
+        self._bar = tqdm(total=total, desc=title, unit=f" {unit}", leave=True)
 
     def __call__(self, done: int) -> None:
         self._bar.update(done - self._bar.n)

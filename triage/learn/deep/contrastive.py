@@ -21,34 +21,17 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from triage.learn.deep import checkpoint
 from triage.learn.deep.batches import Batches, Rows
+from triage.learn.deep.loop import Done, Loop, Part, Plan
+from triage.learn.deep.reading import Read, summed
+
+__all__ = ["Labelled", "Plan", "Step", "Training", "contrast"]
 
 TEMPERATURE = 0.07
 # The labels' directions start at random, the encoder does not.
 DIRECTION_RATE = 20.0
 # Cosines to a label's direction become logits: times the exponential of the first, plus the second.
 START_SCALE, START_BIAS = math.log(10.0), -3.0
-WARM_UP = 0.1
-LONGEST_GRADIENT = 1.0
-WEIGHT_DECAY = 0.01
-# Steps after which the pace is known well enough to plan with.
-PACE_STEPS = 5
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
-# Batches are padded to a multiple of so many tokens: each width leaves buffers behind that nobody frees.
-WIDTHS = 16
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train. `seconds` bounds training (None: no bound), `max_tokens` what is read of each text."""
-
-    epochs: int = 6
-    max_tokens: int = 128
-    batch: int = 32
-    rate: float = 1e-4
-    seconds: float | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,26 +115,19 @@ class Training:
         issues: Labelled,
         plan: Plan,
     ) -> None:
-        self.model, self.plan, self._pad = model.train(), plan, tokenizer.pad_token_id or 0
-        positions = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-        self._limit = min(plan.max_tokens, positions)
-        self._tokens = tokenizer(list(issues.texts), truncation=True, max_length=self._limit)["input_ids"]
+        self.model = model.train()
+        self._read = Read(model, tokenizer, issues.texts, plan.max_tokens)
         self._targets = torch.from_numpy(issues.targets.astype(np.float32))
-        lengths = [len(each) for each in self._tokens]
-        self._batches = Batches(lengths, issues.group_numbers, plan.batch, plan.seed)
         # Few texts hold few of the words, and moving those alone would part them from the rest.
         for weight in model.get_input_embeddings().parameters():
             weight.requires_grad_(False)
         torch.manual_seed(plan.seed)
         self._directions = Directions(issues.targets.shape[1], model.config.hidden_size)
-        moved = [weight for weight in model.parameters() if weight.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": moved, "speed": 1.0},
-                {"params": list(self._directions.parameters()), "speed": DIRECTION_RATE},
-            ],
-            lr=plan.rate,
-            weight_decay=WEIGHT_DECAY,
+        self._loop = Loop(
+            plan,
+            Batches(self._read.lengths, issues.group_numbers, plan.batch, plan.seed),
+            [Part.of(model), Part.of(self._directions, "directions.", DIRECTION_RATE)],
+            self._losses,
         )
 
     def run(
@@ -165,72 +141,20 @@ class Training:
 
         With `folder`, checkpoints of the run `name` are kept there, and an earlier one is taken up.
         """
-        weights = self._weights()
-        found = checkpoint.load(folder, name, weights, self._optimizer) if folder else None
-        done, before = (found.step, found.seconds) if found else (0, 0.0)
-        first, start, saved = done, clock() - before, clock()
-        planned = self.plan.epochs * len(self._batches)
-        total = planned
-        while done < total:
-            epoch, at = divmod(done, len(self._batches))
-            losses = self._step(done, total, self._batches.epoch(epoch)[at])
-            done, spent = done + 1, clock() - start
-            total = self._affordable(done, first, spent, before, planned)
+
+        def tell(done: Done) -> None:
             if progress:
-                progress(Step(done, total, epoch, *losses, self._rate(done - 1, total), spent))
-            if folder and (done == total or clock() - saved > SECONDS_BETWEEN_CHECKPOINTS):
-                checkpoint.save(folder, checkpoint.Reached(name, done, spent), weights, self._optimizer)
-                saved = clock()
+                shared, told = done.losses
+                progress(Step(done.number, done.total, done.epoch, shared, told, done.rate, done.seconds))
+
+        steps = self._loop.run(name, folder, tell, clock)
         self.model.eval()
-        return done
+        return steps
 
-    def _affordable(self, done: int, first: int, spent: float, before: float, planned: int) -> int:
-        """How many steps, `done` included, are likely to fit into the budget."""
-        if self.plan.seconds is None:
-            return planned
-        left = self.plan.seconds - spent
-        if left <= 0:
-            return done
-        if done - first < PACE_STEPS:
-            return planned
-        return min(planned, done + int(left * (done - first) / max(spent - before, 1e-9)))
-
-    def _rate(self, step: int, total: int) -> float:
-        """Rising over the first tenth of the steps, then falling to nothing, both linearly."""
-        rising, falling = (step + 1) / (WARM_UP * total), (total - step) / ((1 - WARM_UP) * total)
-        return self.plan.rate * min(1.0, rising, falling)
-
-    def _step(self, step: int, total: int, rows: Rows) -> tuple[float, float]:
-        # Dropout is a function of the step, so that a run taken up again drops the same.
-        torch.manual_seed(self.plan.seed + 1 + step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(step, total) * group["speed"]
+    def _losses(self, rows: Rows) -> tuple[Tensor, Tensor]:
         vectors, targets = self.embed(rows), self._targets[rows]
-        shared, told = contrast(vectors, targets), self._directions(vectors, targets)
-        self._optimizer.zero_grad()
-        (shared + told).backward()
-        moved = [weight for group in self._optimizer.param_groups for weight in group["params"]]
-        torch.nn.utils.clip_grad_norm_(moved, LONGEST_GRADIENT)
-        self._optimizer.step()
-        return shared.item(), told.item()
+        return contrast(vectors, targets), self._directions(vectors, targets)
 
     def embed(self, rows: Rows) -> Tensor:
         """Unit vectors [n, d], pooled as the encoder is served: the mean over all tokens of a text."""
-        tokens = [self._tokens[i] for i in rows]
-        longest = min(self._limit, -(-max(map(len, tokens)) // WIDTHS) * WIDTHS)
-        ids = torch.tensor([each + [self._pad] * (longest - len(each)) for each in tokens])
-        mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in tokens])
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast_halves()):
-            states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        summed = (states * mask[:, :, None]).sum(dim=1)
-        return functional.normalize(summed, dim=1)
-
-    def _weights(self) -> dict[str, Tensor]:
-        model = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
-        return model | {f"directions.{name}": each for name, each in self._directions.named_parameters()}
-
-
-def fast_halves() -> bool:
-    """Whether the processor multiplies bfloat16, which takes 0.6 of the time of fp32; others emulate it slowly."""
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+        return functional.normalize(summed(self.model, *self._read.batch(rows)), dim=1)

