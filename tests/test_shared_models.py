@@ -155,7 +155,7 @@ def test_a_killed_training_ends_as_one_never_killed(
     weights: Weights, everything: list[Issue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoint, and draws that hang on the step alone, make both runs the same to the last bit."""
-    monkeypatch.setattr("triage.learn.deep.rounds.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr("triage.learn.deep.loop.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     plan = dataclasses.replace(SHORT, steps=8)
 
     class Killed(Exception):

@@ -16,8 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from triage.learn.deep.contrastive import WIDTHS, contrast, fast_halves
+from triage.learn.deep.contrastive import contrast
 from triage.learn.deep.corpus import Group, halves, phrase, varied
+from triage.learn.deep.loop import Part
+from triage.learn.deep.reading import Read, summed
 from triage.learn.deep.rounds import Plan, Rounds, quicken
 
 TEMPERATURE = 0.07
@@ -36,7 +38,7 @@ class General(Rounds):
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, groups: Sequence[Group], plan: Plan
     ) -> None:
         quicken(model)
-        super().__init__(model, plan)
+        super().__init__([Part.of(model)], plan)
         self.model, self._tokenizer = model, tokenizer
         self._told = [g for g in groups if len(g.labels) > 1 and len(g.labelled) >= plan.batch // 2]
         self._all = [g for g in groups if len(g.issues) >= plan.batch]
@@ -73,20 +75,8 @@ class General(Rounds):
 
     def embed(self, texts: Sequence[str], limit: int) -> Tensor:
         """Unit vectors [n, d], pooled as the encoder is served: the mean over all tokens of a text."""
-        ids, mask = padded(self._tokenizer, texts, limit)
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast_halves()):
-            states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        return functional.normalize((states * mask[:, :, None]).sum(dim=1), dim=1)
-
-
-def padded(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], limit: int) -> tuple[Tensor, Tensor]:
-    """Token ids and their mask, [n, t]; t is a multiple of WIDTHS, `limit` at most."""
-    tokens = tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
-    longest = min(limit, -(-max(map(len, tokens)) // WIDTHS) * WIDTHS)
-    pad = tokenizer.pad_token_id or 0
-    ids = torch.tensor([each + [pad] * (longest - len(each)) for each in tokens])
-    mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in tokens])
-    return ids, mask
+        ids, mask = Read(self.model, self._tokenizer, texts, limit).batch(range(len(texts)))
+        return functional.normalize(summed(self.model, ids, mask), dim=1)
 
 
 def draw(groups: Sequence[Group], sizes: Sequence[int], rng: np.random.Generator) -> Group:

@@ -19,9 +19,10 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.engine.joint import LABEL_TOKENS, Sheet, lay_out
-from triage.learn.deep.contrastive import WIDTHS, fast_halves
 from triage.learn.deep.corpus import Group, phrase, renamed, varied
 from triage.learn.deep.general import draw, some_rows
+from triage.learn.deep.loop import Part
+from triage.learn.deep.reading import WIDTHS, fast_halves
 from triage.learn.deep.rounds import Plan, Rounds, quicken
 
 # Issues of so many repositories meet in a batch, and an issue is shown so many labels at most.
@@ -95,11 +96,8 @@ class Judging(Rounds):
         self, model: Joint, tokenizer: PreTrainedTokenizerFast, groups: Sequence[Group], plan: Plan
     ) -> None:
         quicken(model.encoder)
-        super().__init__(model, plan)
-        head = [each for key, each in self._weights.items() if not key.startswith("encoder.")]
-        body = [each for key, each in self._weights.items() if key.startswith("encoder.")]
-        self._optimizer.param_groups[0]["params"] = body
-        self._optimizer.add_param_group({"params": head, "speed": HEAD_RATE})
+        head = {name: each for name, each in model.named_parameters() if not name.startswith("encoder.")}
+        super().__init__([Part.of(model.encoder, "encoder."), Part(head, HEAD_RATE)], plan)
         self.model, self._tokenizer = model, tokenizer
         self._told = [g for g in groups if len(g.labels) > 1 and len(g.labelled) >= plan.batch // 4]
 

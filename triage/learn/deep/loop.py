@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from triage.learn.deep import checkpoint
-from triage.learn.deep.batches import Batches, Rows
+from triage.learn.deep.batches import Rows
 
 WARM_UP = 0.1
 LONGEST_GRADIENT = 1.0
@@ -59,6 +60,14 @@ class Part:
         return cls(named, speed)
 
 
+class Epochs(Protocol):
+    """Which rows meet in a step, by epoch: so many batches in each."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> Sequence[Rows]: ...
+
+
 class Loop:
     """A run that lowers the sum of `losses`, of which each is a scalar, over the rows of a batch.
 
@@ -69,11 +78,12 @@ class Loop:
     def __init__(
         self,
         plan: Plan,
-        batches: Batches,
+        batches: Epochs,
         parts: Sequence[Part],
         losses: Callable[[Rows], tuple[Tensor, ...]],
+        warm_up: float = WARM_UP,
     ) -> None:
-        self.plan, self._batches, self._losses = plan, batches, losses
+        self.plan, self._batches, self._losses, self._warm_up = plan, batches, losses, warm_up
         self._weights = {name: each for part in parts for name, each in part.weights.items()}
         self._optimizer = torch.optim.AdamW(
             [{"params": list(part.weights.values()), "speed": part.speed} for part in parts],
@@ -121,8 +131,9 @@ class Loop:
         return min(planned, done + int(left * (done - first) / max(spent - before, 1e-9)))
 
     def _rate(self, step: int, total: int) -> float:
-        """Rising over the first tenth of the steps, then falling to nothing, both linearly."""
-        rising, falling = (step + 1) / (WARM_UP * total), (total - step) / ((1 - WARM_UP) * total)
+        """Rising over the first share of the steps, then falling to nothing, both linearly."""
+        rising = (step + 1) / (self._warm_up * total)
+        falling = (total - step) / ((1 - self._warm_up) * total)
         return self.plan.rate * min(1.0, rising, falling)
 
     def _step(self, step: int, total: int, rows: Rows) -> tuple[float, ...]:

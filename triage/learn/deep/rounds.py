@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,12 +15,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from triage.learn.deep import checkpoint
-from triage.learn.deep.contrastive import LONGEST_GRADIENT, WEIGHT_DECAY
+from triage.learn.deep.batches import Rows
 from triage.learn.deep.corpus import Group
+from triage.learn.deep.loop import Done, Loop, Part
+from triage.learn.deep.loop import Plan as LoopPlan
 
 WARM_UP = 0.06
-SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,27 @@ class Step:
 Listener = Callable[[Step], None]
 
 
-class Rounds(ABC):
-    """A run that changes `module` in place; a subclass says what is learnt in a step."""
+class Numbers:
+    """The numbers of the steps in the place of rows: a step draws what it needs by itself."""
 
-    def __init__(self, module: torch.nn.Module, plan: Plan) -> None:
-        self.module, self.plan = module.train(), plan
-        self._weights = {key: each for key, each in module.named_parameters() if each.requires_grad}
-        self._optimizer = torch.optim.AdamW(
-            list(self._weights.values()), lr=plan.rate, weight_decay=WEIGHT_DECAY
-        )
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def epoch(self, _number: int) -> list[Rows]:
+        """One step after the other."""
+        return [np.array([step]) for step in range(self._steps)]
+
+
+class Rounds(ABC):
+    """A run that changes a model in place; a subclass says what is learnt in a step, and its name."""
+
+    def __init__(self, parts: Sequence[Part], plan: Plan) -> None:
+        self.plan, self._name = plan, ""
+        whole = LoopPlan(1, plan.max_tokens, plan.batch, plan.rate, seed=plan.seed)
+        self._loop = Loop(whole, Numbers(plan.steps), parts, self._losses, warm_up=WARM_UP)
 
     @abstractmethod
     def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:
@@ -66,36 +77,18 @@ class Rounds(ABC):
 
     def run(self, name: str = "", folder: Path | None = None, progress: Listener | None = None) -> None:
         """Train to the end; with `folder`, an earlier run of that `name` is taken up from its checkpoint."""
-        found = checkpoint.load(folder, name, self._weights, self._optimizer) if folder else None
-        done, before = (found.step, found.seconds) if found else (0, 0.0)
-        start, saved = time.monotonic() - before, time.monotonic()
-        while done < self.plan.steps:
-            objective, loss = self._step(done)
-            done, spent = done + 1, time.monotonic() - start
+
+        def listen(done: Done) -> None:
             if progress:
-                progress(Step(done, self.plan.steps, objective, loss, self._rate(done - 1), spent))
-            if folder and (done == self.plan.steps or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS):
-                reached = checkpoint.Reached(name, done, spent)
-                checkpoint.save(folder, reached, self._weights, self._optimizer)
-                saved = time.monotonic()
-        self.module.eval()
+                [loss] = done.losses
+                progress(Step(done.number, done.total, self._name, loss, done.rate, done.seconds))
 
-    def _rate(self, step: int) -> float:
-        """Rising over the first steps, then falling to nothing, both linearly."""
-        total = self.plan.steps
-        rising, falling = (step + 1) / (WARM_UP * total), (total - step) / ((1 - WARM_UP) * total)
-        return self.plan.rate * min(1.0, rising, falling)
+        self._loop.run(name, folder, listen)
 
-    def _step(self, step: int) -> tuple[str, float]:
-        torch.manual_seed(self.plan.seed + 1 + step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate(step)
-        name, loss = self.objective(step, np.random.default_rng([self.plan.seed, step]))
-        self._optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(self._weights.values()), LONGEST_GRADIENT)
-        self._optimizer.step()
-        return name, loss.item()
+    def _losses(self, rows: Rows) -> tuple[Tensor]:
+        step = int(rows[0])
+        self._name, loss = self.objective(step, np.random.default_rng([self.plan.seed, step]))
+        return (loss,)
 
 
 def quicken(model: PreTrainedModel) -> None:
