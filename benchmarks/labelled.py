@@ -20,12 +20,16 @@ from triage.world.issue_file import read_issues
 Floats = npt.NDArray[np.float32]
 
 
-def labelled(path: Path, least: int) -> Dataset:
-    """The issues of a file that carry a label with at least `least` uses, and only such labels.
+def labelled(source: Path | Sequence[Issue], least: int) -> Dataset:
+    """The issues of a file, or given ones, that carry a label with at least `least` uses, and only such labels.
 
     Pull requests, repeated texts, process labels and labels that only people set are dropped first.
     """
-    issues = [issue for issue in read_issues(path) if not issue.is_pull_request]
+    issues = [
+        issue
+        for issue in (read_issues(source) if isinstance(source, Path) else source)
+        if not issue.is_pull_request
+    ]
     uses = Counter(label for issue in issues for label in issue.labels)
     unwanted = (*PROCESS, *PEOPLE_ONLY)
     kept = {name for name, count in uses.items() if count >= least and not matches(name, unwanted)}

@@ -85,6 +85,11 @@ def within_repositories(material: Material, engines: Engines, adapt: Sequence[st
     return "\n".join(lines)
 
 
+def macro_within(ways: Chooser, material: Material, repo: str) -> dict[str, float]:
+    """Macro-F1 within one repository by way of choosing."""
+    return _macro(ways, _only(material, repo))
+
+
 def _macro(ways: Chooser, material: Material) -> dict[str, float]:
     """Macro-F1 by way of choosing, over the queries of all folds together."""
     splits = windows_of(material.data.targets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a folder for checkpoints, losses and PyTorch weights; a killed run goes on from it (default: training)",
     )
     parser.add_argument("--weights", help="PyTorch weights to start from, a folder or org/name@COMMIT")
+    parser.add_argument("--origin", help="where a folder of weights comes from, for the model card")
+    parser.add_argument("--licence", help="the licence of a folder of weights, for the model card")
     parser.add_argument("--steps", type=int, help="how many steps (default: that of the shipped models)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     parser.set_defaults(act=run)
@@ -50,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     spec, _, revision = (args.weights or "").partition("@")
     weights = find_weights(spec or None, revision or None)
+    said = {"origin": args.origin, "licence": args.licence}
+    weights = replace(weights, **{name: words for name, words in said.items() if words})
     plan = train.planned(args.kind, args.steps, args.seed)
     running = train.Run(weights, plan, args.work, _say)
     issues = (issue for path in args.files for issue in iter_issues(path))
