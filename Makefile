@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := --store out/demo --config examples/sample/triage.yml
+STUDY := --methods naive-bayes,tfidf,embedding,neighbours,adapted --slices 8,32 --seeds 2 --least 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lock image
@@ -9,9 +10,11 @@ DEMO := --store out/demo --config examples/sample/triage.yml
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' Makefile
 
-demo: .venv/demo.stamp ## learn from the sample issues, then label new ones with what was learnt
+demo: .venv/demo.stamp ## learn from the sample issues, label new ones, and compare methods on them
 	$(BIN)/triage retrain --from examples/sample/issues.jsonl $(DEMO)
 	$(BIN)/triage label --file examples/sample/new.jsonl $(DEMO)
+	$(BIN)/triage evaluate --from examples/sample/issues.jsonl --config examples/sample/triage.yml $(STUDY) \
+		--out out/demo/evaluation
 
 # Published descriptions of the API that cannot be fetched skip their tests, which say so.
 test: .venv/test.stamp ## lint, types and every test

@@ -20,16 +20,16 @@ from sklearn.naive_bayes import MultinomialNB
 
 from triage.decide.vote import K_MAX, tally
 from triage.engine.index import Index
+from triage.evaluate.methods.one_against_rest import STRENGTHS, OneAgainstRest
+from triage.evaluate.thresholds import choose
 from triage.learn.dataset import Dataset
 from triage.learn.split import Fold, Split
-from triage.learn.tune import best_cut
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 Setting = float
-# The inverse strength of regularisation, and the k of the vote, that tuning chooses from.
-STRENGTHS = (1.0, 10.0, 100.0)
+# The k of the vote that tuning chooses from.
 KS = range(1, K_MAX + 1)
 
 
@@ -71,7 +71,7 @@ Method = Callable[[Material, Fold], Scores]
 def naive_bayes(material: Material, fold: Fold) -> Scores:
     """Multinomial, from the counts of words, one against the rest."""
     known, query = material.words[fold.known], material.words[fold.query]
-    return {0: one_against_rest(MultinomialNB, known, material.data.targets[fold.known], query)}
+    return {0: OneAgainstRest(MultinomialNB, known, material.data.targets[fold.known]).scores(query)}
 
 
 def tfidf_regression(material: Material, fold: Fold) -> Scores:
@@ -111,23 +111,9 @@ METHODS: Mapping[str, Method] = {
 def regression(known: csr_matrix | Floats, targets: Mask, query: csr_matrix | Floats) -> Scores:
     """Scores by strength of regularisation."""
     return {
-        c: one_against_rest(partial(LogisticRegression, solver="liblinear", C=c), known, targets, query)
+        c: OneAgainstRest(partial(LogisticRegression, solver="liblinear", C=c), known, targets).scores(query)
         for c in STRENGTHS
     }
-
-
-def one_against_rest(
-    make: Callable[[], LogisticRegression | MultinomialNB],
-    known: csr_matrix | Floats,
-    targets: Mask,
-    query: csr_matrix | Floats,
-) -> Array:
-    """The probability of each label [q, L], each by a model of its own."""
-    scores = np.zeros((query.shape[0], targets.shape[1]))
-    for j, truth in enumerate(targets.T):
-        several = truth.any() and not truth.all()
-        scores[:, j] = make().fit(known, truth).predict_proba(query)[:, 1] if several else truth.mean()
-    return scores
 
 
 def answer(method: Method, material: Material, windows: Split) -> Answer:
@@ -135,12 +121,7 @@ def answer(method: Method, material: Material, windows: Split) -> Answer:
     folds = [method(material, fold) for fold in windows.tune]
     truth = np.concatenate([material.data.targets[fold.query] for fold in windows.tune])
     tuned = {setting: np.concatenate([fold[setting] for fold in folds]) for setting in folds[0]}
-    cuts = {setting: best_cut(scores.ravel(), truth.ravel()) for setting, scores in tuned.items()}
-    best = max(cuts, key=lambda setting: cuts[setting][1])
-    common = cuts[best][0]
-    own = [
-        best_cut(tuned[best][:, j], truth[:, j])[0] if truth[:, j].any() else common
-        for j in range(truth.shape[1])
-    ]
-    scores = method(material, windows.test)[best]
-    return Answer(scores >= common, scores >= np.array(own), scores, best)
+    chosen = {setting: choose(truth, scores) for setting, scores in tuned.items()}
+    best = max(chosen, key=lambda setting: chosen[setting][1])
+    thresholds, scores = chosen[best][0], method(material, windows.test)[best]
+    return Answer(thresholds.one(scores), thresholds.each(scores), scores, best)

@@ -23,6 +23,7 @@ from within import within_repositories
 
 from triage.commands.opening import open_engines
 from triage.config import Config
+from triage.evaluate.compare import RESAMPLES, SEED, paired
 from triage.evaluate.metrics import summary
 from triage.learn.adapt import ADAPTATIONS
 from triage.learn.split import Split, split
@@ -31,7 +32,6 @@ from triage.learn.study import Engines, Study
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 RIVAL = "TF-IDF logistic regression"
-RESAMPLES, SEED = 1000, 0
 SHOWN = ("micro_f1", "macro_f1", "precision", "coverage", "precision_at_50%_coverage")
 HEAD = (
     "| data | method | micro-F1 | macro-F1 | precision | coverage | precision at 50 % coverage | issues | labels |\n"
@@ -67,20 +67,6 @@ def product(adaptation: str) -> str:
     return f"**triage, `--adapt {adaptation}`**"
 
 
-def interval(truth: Mask, ours: Mask, theirs: Mask) -> tuple[float, float, float]:
-    """The difference in micro-F1 and its 95 % interval: test issues resampled, the same for both."""
-    drawn = np.random.default_rng(SEED).integers(len(truth), size=(RESAMPLES, len(truth)))
-    whole = np.arange(len(truth))[None, :]
-    low, high = np.quantile(_f1(truth, ours, drawn) - _f1(truth, theirs, drawn), (0.025, 0.975))
-    return float(_f1(truth, ours, whole)[0] - _f1(truth, theirs, whole)[0]), float(low), float(high)
-
-
-def _f1(truth: Mask, predicted: Mask, drawn: npt.NDArray[np.int64]) -> Array:
-    hits, total = (truth & predicted).sum(axis=1), truth.sum(axis=1) + predicted.sum(axis=1)
-    f1: Array = 2 * hits[drawn].sum(axis=1) / np.maximum(1, total[drawn].sum(axis=1))
-    return f1
-
-
 @dataclass(frozen=True)
 class Rest:
     """What is printed of a file below the table: lines of two more tables, and one of its own if any."""
@@ -106,8 +92,8 @@ def measure(path: Path, least: int, adapt: Sequence[str], cache: Path | None) ->
     by_name = {row.method: row.predicted for row in rows}
     differences = []
     for adaptation in adapt:
-        gain, low, high = interval(truth, by_name[product(adaptation)], by_name[RIVAL])
-        differences.append(f"| {name} | `{adaptation}` | {gain:+.3f} | {low:+.3f} to {high:+.3f} |")
+        d = paired(truth, by_name[product(adaptation)], by_name[RIVAL])
+        differences.append(f"| {name} | `{adaptation}` | {d.gain:+.3f} | {d.low:+.3f} to {d.high:+.3f} |")
     alone = not data.dated and bool((data.targets.sum(axis=1) == 1).all())
     within = within_repositories(material, engines, adapt) if alone else ""
     return Rest(f"| {name} | {len(data)} | {sizes(windows.describe(data))} |", differences, within)

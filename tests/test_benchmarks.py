@@ -19,7 +19,7 @@ def bench(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("script", ["quality.py", "serve.py", "speed.py", "zero_shot.py"])
+@pytest.mark.parametrize("script", ["quality.py", "serve.py", "speed.py", "sweep.py", "zero_shot.py"])
 def test_every_benchmark_tells_its_options(script: str) -> None:
     """Each program of the folder answers --help with how it is called."""
     done = bench(script, "--help")
@@ -51,6 +51,15 @@ def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> Non
         "| lanternfish-io/ferry, 2024-02 to 2026-02 | 155 | time | 62 | 62 from "
     )
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_sweep_gives_the_same_answers_both_ways(tmp_path: Path) -> None:
+    """One search and slices of it, in either order, and a search for each k and m: no figure differs."""
+    done = bench("sweep.py", str(LEARNT_FROM), "--issues", "150", "--k", "8", "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("120 issues in the index, 30 ask, 7 labels, 36 pairs of k and m\n")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[4:]]
+    assert [row[3:] for row in rows] == [["0", ""]] * 3
 
 
 def test_serve_names_the_program_that_failed(tmp_path: Path) -> None:

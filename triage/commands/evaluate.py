@@ -6,29 +6,21 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.commands.gathering import Gathered, gather, sources_of
+from triage.commands.evaluating import KEPT, design, held, measure
+from triage.commands.gathering import gather, sources_of
 from triage.commands.github import add_config_options, connect
-from triage.commands.opening import open_engines, warn
+from triage.commands.opening import warn
 from triage.commands.tuning import seconds_of
-from triage.errors import DataError, UsageError
+from triage.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from triage.evaluate.material import Material
-    from triage.evaluate.results import Run
     from triage.evaluate.study import Outcome, Study
-    from triage.issue import Issue
-    from triage.learn.study import Engines, Floats
 
 OUT = "evaluation"
-# What a later run goes on from: collected issues, vectors, results.
-KEPT = "kept"
 SEEDS = 3
 
 
@@ -105,79 +97,15 @@ def run(args: argparse.Namespace) -> int:
     budget = seconds_of(args.budget) if args.budget else None
     models = _models(args.model)
     if why := methods.lacking("learn"):
-        from triage.errors import MissingExtra
-
         raise MissingExtra(f"nothing can be evaluated here: {why}", "learn")
     files, repos = sources_of(args.sources)
     config = connect(repos[0], args)[1] if repos and not args.config else configuration.load(args.config)
-    with _held(args.out / KEPT):
+    with held(args.out / KEPT):
         args.cache = args.cache or args.out / KEPT / "collected"
         gathered = gather(args, files, repos, config, None)
-        study, engines = _study(args, gathered, sizes, budget)
-        outcome = _measure(names, study, engines, gathered, models)
+        study, engines = design(args, gathered, sizes, budget)
+        outcome = measure(names, study, engines, gathered, models)
         return _report(args, study, outcome)
-
-
-def _study(
-    args: argparse.Namespace, gathered: Gathered, sizes: Sequence[int] | None, budget: float | None
-) -> tuple[Study, Engines]:
-    from triage.evaluate import parts
-    from triage.evaluate.results import Results
-    from triage.evaluate.study import Design, Study
-    from triage.learn.study import Engines
-
-    engines = Engines(*open_engines(gathered.config))
-    material = _material(args, gathered, engines)
-    split = parts.divide(material.data, args.split)
-    design = Design(parts.sizes(len(split.train), sizes), range(args.seeds), budget)
-    results = Results(args.out / KEPT / "runs")
-    return Study(material, split, design, gathered.config.labels.descriptions, results), engines
-
-
-def _material(args: argparse.Namespace, gathered: Gathered, engines: Engines) -> Material:
-    from triage.evaluate import material
-    from triage.learn.vectors import NAME, embed
-    from triage.progress import bar
-
-    file = args.out / KEPT / f"{NAME}.npz"
-
-    def vectors(issues: Sequence[Issue]) -> Floats:
-        kept = file.read_bytes() if file.is_file() else None
-        return embed(
-            issues, engines.encoder, kept, file.write_bytes, lambda total: bar("embedding", total)
-        ).vectors
-
-    limits = material.Limits(args.least, args.issues, args.unlabelled)
-    return material.gathered(gathered.issues, gathered.config, gathered.voices, limits, vectors)
-
-
-def _measure(
-    names: Sequence[str], study: Study, engines: Engines, gathered: Gathered, models: dict[str, str]
-) -> Outcome:
-    from triage.evaluate.method import Means
-    from triage.evaluate.methods import build_all
-    from triage.progress import bar
-
-    means = Means(gathered.config, engines, study.material.data.dated, models, study.results.folder.parent)
-    built, left_out = build_all(names, means)
-    cells = sum(study.cells(method) for method in built.values())
-    said, done = bar("evaluating", cells, "runs"), 0
-
-    def listener(_run: Run, _fresh: bool) -> None:
-        nonlocal done
-        done += 1
-        said(done)
-
-    outcome = study.run(built, listener)
-    outcome.left_out = left_out | outcome.left_out
-    if not any(run.size == study.design.largest for run in outcome.runs):
-        words = "; ".join(f"{name}: {why}" for name, why in outcome.left_out.items())
-        raise DataError(
-            f"no method could be measured on all {study.design.largest} issues ({words})",
-            likely="the budget is too small, or models are missing",
-            next_step="raise --budget, or choose other --methods; what was measured is kept",
-        )
-    return outcome
 
 
 def _report(args: argparse.Namespace, study: Study, outcome: Outcome) -> int:
@@ -221,24 +149,6 @@ def _command(args: argparse.Namespace) -> str:
     for model in args.model:
         words += ["--model", model]
     return shlex.join([*words, "--out", str(args.out)])
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other runs out of the folder. Raises UsageError, and DataError where it cannot be written to."""
-    from triage.world.files import hold
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("wb") as file:
-            hold(file, f"{folder}: another run is writing into it")
-            yield
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written ({error})",
-            likely="the disk is full, or the folder may not be written to",
-            next_step="make room, or choose another folder with --out",
-        ) from None
 
 
 def _models(given: Sequence[str]) -> dict[str, str]:

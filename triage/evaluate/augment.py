@@ -153,7 +153,7 @@ def synonyms_at(folder: str | None = None) -> dict[str, list[str]] | None:
 def _wordnet(files: Sequence[Path]) -> dict[str, list[str]]:
     table: dict[str, set[str]] = {}
     for file in files:
-        for line in file.read_text("utf-8").splitlines():
+        for line in file.read_text("utf-8", "replace").splitlines():
             # synset_offset lex_filenum ss_type w_cnt word lex_id [word lex_id...] ..., see wndb(5WN)
             part = line.split(" ")
             if line.startswith(" ") or len(part) < 6:

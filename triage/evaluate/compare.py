@@ -31,6 +31,11 @@ class Difference:
         """Whether the interval leaves out zero, on ours's side."""
         return self.low > 0
 
+    @property
+    def against(self) -> bool:
+        """Whether theirs is better beyond doubt."""
+        return self.high < 0
+
 
 def paired(
     truth: Mask, ours: Mask, theirs: Mask, *, resamples: int = RESAMPLES, seed: int = SEED

@@ -25,9 +25,10 @@ LONGEST = 28
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure under a file name, what it shows in a sentence, and its numbers as JSON."""
+    """A figure under a file name, its heading, what it shows in a sentence, and its numbers as JSON."""
 
     name: str
+    title: str
     caption: str
     figure: Figure
     data: object

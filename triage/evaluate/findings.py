@@ -12,7 +12,7 @@ from triage.evaluate.compare import Advice, advise
 from triage.evaluate.curves import Curve, curves
 from triage.evaluate.method import Array, Floats, Mask
 from triage.evaluate.methods.neighbours import FittedNeighbours
-from triage.evaluate.metrics import micro_f1, precision_at_coverage
+from triage.evaluate.metrics import f1_per_label, micro_f1, precision_at_coverage
 from triage.evaluate.parts import Rows
 from triage.evaluate.reliability import Bin, reliability
 from triage.evaluate.results import Run
@@ -23,7 +23,8 @@ COVERAGES = tuple(round(0.05 * i, 2) for i in range(1, 21))
 # The chapter's number of best labels, which a threshold should beat.
 TOP = 3
 EXAMPLES = 4
-MAPPED = 800
+MAPPED = 600
+STEPS = 500
 # Of what t-SNE sees of a vector; more only cost time.
 COMPONENTS = 50
 
@@ -53,13 +54,17 @@ class Voted:
 
 @dataclass(frozen=True)
 class LabelLine:
-    """One label on test, by the recommended method; `confused` is set most often where this one is missed."""
+    """One label on test, by the recommended method with one threshold; `own_f1` with the label's own.
+
+    `confused` is set most often, wrongly, where this one is missed, so many `times`.
+    """
 
     name: str
     support: int
     precision: float
     recall: float
     f1: float
+    own_f1: float
     threshold: float
     confused: str
     times: int
@@ -112,7 +117,7 @@ def find(study: Study, outcome: Outcome) -> Findings:
         advice=advice,
         sweeps=[_sweep(study, outcome, run) for run in table if not outcome.learns[run.method]],
         voted=voted,
-        labels=_labels(study.material.data.names, truth, predicted[best.method], best),
+        labels=_labels(study.material.data.names, truth, outcome.answers[best.method].test, best),
         coverage={
             run.method: [
                 round(precision_at_coverage(truth, outcome.answers[run.method].test, share), 4)
@@ -163,8 +168,9 @@ def _voted(study: Study, voters: FittedNeighbours) -> Voted:
     )
 
 
-def _labels(names: Sequence[str], truth: Mask, predicted: Mask, run: Run) -> list[LabelLine]:
-    lines = []
+def _labels(names: Sequence[str], truth: Mask, scores: Array, run: Run) -> list[LabelLine]:
+    lines, predicted = [], scores >= run.common
+    own = f1_per_label(truth, scores >= np.array(run.per_label))
     for j, name in enumerate(names):
         hits = int((truth[:, j] & predicted[:, j]).sum())
         precision, recall = hits / max(1, int(predicted[:, j].sum())), hits / max(1, int(truth[:, j].sum()))
@@ -181,7 +187,8 @@ def _labels(names: Sequence[str], truth: Mask, predicted: Mask, run: Run) -> lis
                 round(precision, 4),
                 round(recall, 4),
                 round(f1, 4),
-                round(run.common, 4),
+                round(float(own[j]), 4),
+                round(run.per_label[j], 4),
                 names[other] if times else "",
                 times,
             )
@@ -193,12 +200,14 @@ def _map(vectors: Floats) -> Array:
     """Two dimensions by t-SNE, seed 0 (van der Maaten and Hinton, 2008)."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     dense = PCA(min(COMPONENTS, *vectors.shape), random_state=0).fit_transform(vectors)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    found: Array = TSNE(init="pca", random_state=0, perplexity=perplexity, metric="cosine").fit_transform(
-        dense
-    )
+    flat = TSNE(init="pca", random_state=0, perplexity=perplexity, metric="cosine", max_iter=STEPS)
+    # Where other work holds the cores, several threads wait for one another most of the time.
+    with threadpool_limits(1):
+        found: Array = flat.fit_transform(dense)
     return found
 
 

@@ -64,8 +64,9 @@ class Material:
         """sha256 (hex) of every text, label and vector."""
         found = hashlib.sha256()
         for issue in (*self.data.issues, *self.unlabelled):
-            found.update(f"{issue.digest} {issue.created_at} {issue.labels}\n".encode())
-        for part in ("\n".join(self.data.names).encode(), self.vectors.tobytes(), self.quiet.tobytes()):
+            found.update(f"{issue.digest} {issue.created_at}\n".encode())
+        arrays = (self.data.targets, self.vectors, self.quiet)
+        for part in ("\n".join(self.data.names).encode(), *(array.tobytes() for array in arrays)):
             found.update(hashlib.sha256(part).digest())
         return found.hexdigest()
 

@@ -23,6 +23,11 @@ MAP_LABELS = 8
 BARS = 30
 
 
+def _colours(found: Findings) -> dict[str, str]:
+    """One colour for each method, the same in every figure."""
+    return {curve.method: COLOURS[i % len(COLOURS)] for i, curve in enumerate(found.curves)}
+
+
 def plots(material: Material, found: Findings, titles: dict[str, str]) -> Iterator[Plot]:
     """All of them, in the order of the report."""
     with style():
@@ -32,6 +37,7 @@ def plots(material: Material, found: Findings, titles: dict[str, str]) -> Iterat
             data = {"validation": {"threshold": asdict(sweep.threshold), "top_k": asdict(sweep.top_k)}}
             yield Plot(
                 f"sweep-{sweep.method}",
+                f"Sweeps: {title}",
                 f"{title}: thresholds and numbers of best labels, on validation",
                 _sweep(sweep.threshold, sweep.top_k, title),
                 data,
@@ -49,7 +55,7 @@ def curves(found: Findings, titles: dict[str, str]) -> Plot:
     for axes, measure in zip(figure.subplots(1, 2), ("micro", "macro"), strict=True):
         for i, curve in enumerate(found.curves):
             points = getattr(curve, measure)
-            kind = {"color": COLOURS[i % len(COLOURS)], "label": titles[curve.method]}
+            kind = {"color": _colours(found)[curve.method], "label": titles[curve.method]}
             if not curve.learns:
                 axes.axhline(points[0].mean, linestyle=DASHES[1 + i % 3], **kind)
                 continue
@@ -67,6 +73,7 @@ def curves(found: Findings, titles: dict[str, str]) -> Plot:
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
     return Plot(
         "learning-curves",
+        "Learning curves",
         "Quality by the number of labelled issues: mean of the seeds, the band from the least to the greatest. "
         "Micro-F1 with one threshold, macro-F1 with one for each label, both chosen on validation. "
         "Zero-shot methods learn nothing from labels: horizontal.",
@@ -116,6 +123,7 @@ def heatmaps(found: Findings) -> Plot:
         figure.colorbar(image, ax=axes)
     return Plot(
         "neighbours-k-m",
+        "Nearest neighbours: k and m",
         "Nearest neighbours: every k and m on validation, out of one search; the ring is the best of each.",
         figure,
         {
@@ -132,13 +140,14 @@ def coverage(found: Findings, titles: dict[str, str]) -> Plot:
     """How precise the best label is on the surer part of the issues."""
     figure = blank(7.5, 4.4)
     axes = figure.subplots()
-    for i, (name, line) in enumerate(found.coverage.items()):
-        axes.plot(COVERAGES, line, color=COLOURS[i % len(COLOURS)], label=titles[name])
+    for name, line in found.coverage.items():
+        axes.plot(COVERAGES, line, color=_colours(found)[name], label=titles[name])
     axes.set(xlabel="share of issues, the surest first", ylabel="precision of the best label", xlim=(0, 1))
     axes.set_ylim(None, 1.005)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return Plot(
         "precision-coverage",
+        "Precision and coverage",
         "Each method's best label on the share of test issues of which it is surest.",
         figure,
         {"coverage": COVERAGES, "precision": found.coverage},
@@ -150,9 +159,9 @@ def calibration(found: Findings, titles: dict[str, str]) -> Plot:
     figure = blank(5.5, 4.6)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="as promised")
-    for i, (name, bins) in enumerate(found.calibration.items()):
+    for name, bins in found.calibration.items():
         x, y = [b.promised for b in bins], [b.reached for b in bins]
-        axes.plot(x, y, marker="o", color=COLOURS[i], label=titles[name])
+        axes.plot(x, y, marker="o", color=_colours(found)[name], label=titles[name])
         for b in bins:
             axes.annotate(
                 str(b.pairs), (b.promised, b.reached), xytext=(5, -10), textcoords="offset points", fontsize=7
@@ -161,6 +170,7 @@ def calibration(found: Findings, titles: dict[str, str]) -> Plot:
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return Plot(
         "calibration",
+        "Calibration",
         "How far scores can be believed on test; beside each point how many pairs of issue and label.",
         figure,
         {name: [asdict(b) for b in bins] for name, bins in found.calibration.items()},
@@ -179,11 +189,14 @@ def vectors(material: Material, found: Findings) -> Plot:
         x, y = found.points[colour == place].T
         name = "another label" if place < 0 else short(data.names[often[place]])
         shade = "0.8" if place < 0 else COLOURS[place]
-        axes.scatter(x, y, s=9, color=shade, label=name, rasterized=True, linewidths=0)
+        axes.scatter(
+            x, y, s=max(9, 3000 / len(found.mapped)), color=shade, label=name, rasterized=True, linewidths=0
+        )
     axes.set(xticks=[], yticks=[])
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, markerscale=2)
     return Plot(
         "map",
+        "A map of the issues",
         f"The encoder's vectors of {len(found.mapped)} issues in two dimensions (t-SNE, seed 0), by label.",
         figure,
         {
@@ -214,6 +227,7 @@ def sizes(material: Material) -> Plot:
     edges = np.histogram(np.minimum(lengths, most), bins=40)
     return Plot(
         "data",
+        "The data",
         f"The data: lengths of texts, and the {len(ranked)} most common labels.",
         figure,
         about | {"length_bins": edges[1].tolist(), "length_counts": edges[0].tolist()},

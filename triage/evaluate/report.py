@@ -42,7 +42,8 @@ def write(folder: Path, study: Study, outcome: Outcome, found: Findings, command
         drawn = []
         for plot in plots(study.material, found, outcome.titles):
             plot.save(written.figures)
-            drawn.append(Figure(plot.name, plot.caption, (written.figures / f"{plot.name}.svg").read_bytes()))
+            svg = (written.figures / f"{plot.name}.svg").read_bytes()
+            drawn.append(Figure(plot.name, plot.title, plot.caption, svg))
         results = json.dumps(_results(study, outcome, found, command), ensure_ascii=False, indent=1)
         (folder / "results.json").write_text(results + "\n", "utf-8")
         written.summary.write_text(written.markdown, "utf-8")

@@ -1,4 +1,8 @@
-"""The report for a terminal and for the job summary: numbers, names of methods and labels, no text of an issue."""
+"""The report for a terminal and for the job summary: numbers, names of methods and labels, no text of an issue.
+
+Names of labels and of repositories are escaped, as are reasons, which may name a path; titles of methods and the
+sentences of the recommendation are our own.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,7 @@ def plain(study: Study, outcome: Outcome, found: Findings) -> Iterator[str]:
         yield (
             f"{title:{width}}  {run.one['micro_f1']:8.3f}  {run.each['macro_f1']:8.3f}  {run.fit_seconds:7.1f} s"
         )
-    yield f"{len(study.parts.train)} to learn from, {len(study.validation)} to choose thresholds on, "
-    yield f"{len(study.test)} to judge on; split: {study.parts.kind}"
+    yield sizes(study)
 
 
 def markdown(study: Study, outcome: Outcome, found: Findings, command: str) -> str:
@@ -42,13 +45,13 @@ def _parts(study: Study, outcome: Outcome, found: Findings, command: str) -> Ite
     assert isinstance(where, list)  # noqa: S101 - `describe` gives a list
     name = where[0] if len(where) == 1 else f"{len(where)} repositories"
     yield f"## Methods side by side on {escape(name)}\n"
-    yield from (f"- {escape(sentence)}" for sentence in recommendation(found, outcome))
+    yield from (f"- {sentence}" for sentence in recommendation(found, outcome))
     yield f"\n{sizes(study)}\n"
     yield HEAD
     for run in found.table:
         memory = "" if run.memory is None else f"{run.memory:.0f} MB"
         yield (
-            f"| {escape(outcome.titles[run.method])} | {run.one['micro_f1']:.3f} | {run.each['macro_f1']:.3f} "
+            f"| {outcome.titles[run.method]} | {run.one['micro_f1']:.3f} | {run.each['macro_f1']:.3f} "
             f"| {run.one['precision_at_50%_coverage']:.3f} | {run.validation:.3f} | {run.fit_seconds:.1f} s "
             f"| {per_hundred(run):.2f} s | {memory} |"
         )
@@ -58,7 +61,7 @@ def _parts(study: Study, outcome: Outcome, found: Findings, command: str) -> Ite
         (threshold, _), (top, _) = sweep.threshold.best(), sweep.top_k.best()
         third = "" if sweep.test_top_3 is None else f", by the best three {sweep.test_top_3:.3f}"
         yield (
-            f"{escape(outcome.titles[sweep.method])}: micro-F1 by threshold {threshold:g} "
+            f"{outcome.titles[sweep.method]}: micro-F1 by threshold {threshold:g} "
             f"{sweep.test_threshold:.3f}, by the best {top:g} {sweep.test_top_k:.3f}{third}.\n"
         )
     k, m, floor = found.voted.micro_at
@@ -67,7 +70,7 @@ def _parts(study: Study, outcome: Outcome, found: Findings, command: str) -> Ite
     yield from _labels(found)
     if outcome.left_out:
         yield "Not measured:\n"
-        yield from (f"- {escape(name)}: {escape(why)}" for name, why in outcome.left_out.items())
+        yield from (f"- {name}: {escape(why)}" for name, why in outcome.left_out.items())
     yield f"\nThe same again: `{command.replace('`', '')}`"
 
 
@@ -93,9 +96,7 @@ def _curve(found: Findings, outcome: Outcome) -> Iterator[str]:
     for curve in found.curves:
         macro = {point.size: point.mean for point in curve.macro}
         cells = {point.size: f"{point.mean:.3f} / {macro[point.size]:.3f}" for point in curve.micro}
-        yield (
-            f"| {escape(outcome.titles[curve.method])} | {' | '.join(cells.get(size, '') for size in every)} |"
-        )
+        yield (f"| {outcome.titles[curve.method]} | {' | '.join(cells.get(size, '') for size in every)} |")
     yield ""
 
 

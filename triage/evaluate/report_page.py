@@ -29,6 +29,7 @@ p, figcaption { max-width: 100ch } .quiet, figcaption { color: var(--quiet); fon
 .advice li:first-child { font-weight: 600 } .advice ul { margin: 0; padding-left: 18px }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 14px; margin: 8px 0 }
+td:first-child { white-space: nowrap } td.title { white-space: normal }
 th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 tr.best td { font-weight: 600 }
@@ -41,11 +42,16 @@ pre { background: var(--shade); border: 1px solid var(--line); border-radius: 6p
 """
 
 
+# Of the nearest, so many are listed; all of them vote.
+SHOWN = 8
+
+
 @dataclass(frozen=True)
 class Figure:
     """A drawn figure: its file name, what it shows, and the SVG."""
 
     name: str
+    title: str
     caption: str
     svg: bytes
 
@@ -78,40 +84,44 @@ def page(
 
 def _methods(outcome: Outcome, found: Findings) -> Iterator[str]:
     yield "<h2>Methods, on all labelled issues</h2>\n<div class=wide>"
-    heads = (
-        "micro-F1",
-        "macro-F1",
-        "micro-F1, a threshold each",
-        "precision",
-        "recall",
-        "coverage",
-        "precision at 50 % coverage",
-        "validation",
-        "setting",
-        "learns in",
-        "processor",
-        "100 issues in",
-        "memory",
-    )
+    heads = ("micro-F1", "macro-F1", "micro, each", "precision", "recall", "coverage")
     rows = []
     for run in found.table:
         one = run.one
-        cells = [f"{value:.3f}" for value in (one["micro_f1"], run.each["macro_f1"], run.each["micro_f1"])]
-        cells += [
-            f"{one[key]:.3f}" for key in ("precision", "recall", "coverage", "precision_at_50%_coverage")
-        ]
-        cells += [f"{run.validation:.3f}", run.setting or f"threshold {run.common:.3f}"]
-        cells += [f"{run.fit_seconds:.1f} s", f"{run.fit_cpu:.1f} s", f"{per_hundred(run):.2f} s"]
-        cells.append("" if run.memory is None else f"{run.memory:.0f} MB")
-        rows.append((outcome.titles[run.method], cells))
+        cells = [one["micro_f1"], run.each["macro_f1"], run.each["micro_f1"]]
+        cells += [one[key] for key in (*heads[3:], "precision_at_50%_coverage")] + [run.validation]
+        rows.append((outcome.titles[run.method], [f"{value:.3f}" for value in cells]))
         if run.own:
-            own = [f"{run.own[key]:.3f}" for key in ("micro_f1", "macro_f1")] + [""]
-            own += [f"{run.own[key]:.3f}" for key in ("precision", "recall", "coverage")]
-            rows.append((f"{outcome.titles[run.method]}, as it labels", [*own, *[""] * 7]))
-    yield _table("method", heads, rows, best=0)
-    yield "</div>\n<p class=quiet>Micro-F1, precision, recall and coverage with one threshold; macro-F1 with one for "
-    yield "each label, over labels that occur. Both are chosen on validation, in the same way for every method; "
-    yield "the test part is judged once. Times by the clock and of the processor; memory above the start.</p>\n"
+            own = [f"{run.own[key]:.3f}" for key in ("micro_f1", "macro_f1", *heads[3:])]
+            rows.append((f"{outcome.titles[run.method]}, as it labels", [*own[:2], "", *own[2:], "", ""]))
+    yield _table("method", (*heads, "at 50 %", "validation"), rows, best=0)
+    yield "</div>\n<p class=quiet>Micro-F1, precision, recall and coverage with one threshold; macro-F1, over labels "
+    yield "that occur, and <i>micro, each</i> with one for each label. Both are chosen on validation, in the same way "
+    yield "for every method; the test part is judged once. <i>At 50 %</i>: the precision of the best label on the "
+    yield "surer half of the issues; <i>validation</i>: micro-F1 there.</p>\n<h2>What they cost</h2>\n<div class=wide>"
+    costs = [
+        (
+            outcome.titles[run.method],
+            [
+                f"{run.fit_seconds:.1f} s",
+                f"{run.fit_cpu:.1f} s",
+                f"{per_hundred(run):.2f} s",
+                f"{100 * run.score_cpu / max(1, run.queries):.2f} s",
+                "" if run.memory is None else f"{run.memory:.0f} MB",
+                outcome.needs[run.method],
+                run.setting or f"threshold {run.common:.3f}",
+            ],
+        )
+        for run in found.table
+    ]
+    measures = ("learns in", "processor", "100 issues in", "processor", "memory", "extra", "chosen setting")
+    yield _table("method", measures, costs)
+    yield "</div>\n<p class=quiet>Seconds by the clock, and of the processor, all cores together; issues are embedded "
+    yield "already. Memory above the start.</p>\n"
+    yield from _remarks(outcome, found)
+
+
+def _remarks(outcome: Outcome, found: Findings) -> Iterator[str]:
     if remarks := {run.method: run.remarks for run in found.table if run.remarks}:
         yield "<ul>"
         yield from (
@@ -135,13 +145,15 @@ def _labels(outcome: Outcome, found: Findings) -> Iterator[str]:
             line.name,
             [
                 str(line.support),
-                *(f"{value:.3f}" for value in (line.precision, line.recall, line.f1)),
+                *(f"{value:.3f}" for value in (line.precision, line.recall, line.f1, line.own_f1)),
                 f"{line.confused} ({line.times})" if line.confused else "",
             ],
         )
         for line in found.labels
     ]
-    yield _table("label", ("issues", "precision", "recall", "F1", "taken for, where missed"), rows)
+    yield _table(
+        "label", ("issues", "precision", "recall", "F1", "F1, own threshold", "taken for, where missed"), rows
+    )
     yield "</div>\n"
 
 
@@ -157,7 +169,7 @@ def _query(study: Study, query: Query) -> Iterator[str]:
     yield f"<p>Carries {_tags(query.truth)}; would get {_tags(query.set_labels) or 'nothing'}. Votes: "
     yield _tags(f"{name} {count}" for name, count in query.votes.items()) or "none"
     yield "</p><table>"
-    for similarity, row in query.near:
+    for similarity, row in query.near[:SHOWN]:
         near = study.material.data.issues[row]
         yield (
             f"<tr><td class=n>{similarity:.3f}</td><td>{_named(near.repo, near.number)}</td>"
@@ -168,26 +180,26 @@ def _query(study: Study, query: Query) -> Iterator[str]:
 
 def _data(study: Study, figures: Sequence[Figure]) -> Iterator[str]:
     about = study.material.describe()
-    yield f"<h2>The data</h2>\n<p>{escape(sizes(study))}</p>\n"
+    yield from (_figure(figure) for figure in figures if figure.name == "data")
     dropped, each = about["dropped"], about["labels_an_issue"]
     assert isinstance(dropped, dict)  # noqa: S101 - `describe` gives mappings
     assert isinstance(each, dict)  # noqa: S101
     left_out = ", ".join(f"{n} {why}" for why, n in dropped.items()) or "nothing"
     counts = ", ".join(f"{c} issues with {n}" for n, c in each.items())
     yield f"<p>Left out: {escape(left_out)}. Labels: {escape(counts)}.</p>\n"
-    yield from (_figure(figure) for figure in figures if figure.name == "data")
 
 
 def _again(command: str) -> Iterator[str]:
     yield "<h2>The same again</h2>\n"
-    yield f"<pre>{escape(command)}</pre>\n<p class=quiet>Each figure lies beside this page in <code>figures</code> as PNG "
-    yield "and SVG, with its numbers as JSON; all runs are in <code>results.json</code>. Seeds draw the slices; the "
-    yield "split has none by time and seed 0 otherwise; the bootstrap draws 1000 times with seed 0.</p>\n"
+    yield f"<pre>{escape(command)}</pre>\n<p class=quiet>Each figure lies beside this page in <code>figures</code> "
+    yield "as PNG and SVG, with its numbers as JSON; all runs are in <code>results.json</code>. Seeds draw the slices; "
+    yield "the split has none by time and seed 0 otherwise; the bootstrap draws 1000 times with seed 0.</p>\n"
 
 
 def _figure(figure: Figure) -> str:
     data = base64.b64encode(figure.svg).decode()
     return (
+        f"<h2>{escape(figure.title)}</h2>"
         f'<figure><img alt="{escape(figure.caption)}" src="data:image/svg+xml;base64,{data}">'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>\n"
     )

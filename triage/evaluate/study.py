@@ -10,16 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
-
 from triage.errors import TriageError
-from triage.evaluate.cost import metered
 from triage.evaluate.material import Material
-from triage.evaluate.method import Array, Deciding, Fitted, Graded, Mask, Method, Task, Texts
-from triage.evaluate.metrics import summary
+from triage.evaluate.measure import Asked, measure
+from triage.evaluate.method import Mask, Method, Task, Texts
 from triage.evaluate.parts import Parts, Rows, slices
 from triage.evaluate.results import Answers, Results, Run
-from triage.evaluate.thresholds import choose
 from triage.text import TEXT_VERSION
 
 # Raise it with any change to what a run means: kept runs of another version count as none.
@@ -93,6 +89,13 @@ class Study:
     @cached_property
     def test(self) -> Texts:
         return self.material.texts(self.parts.test)
+
+    @property
+    def _asked(self) -> tuple[Asked, Asked]:
+        return (
+            Asked(self.validation, self.targets[self.parts.validation]),
+            Asked(self.test, self.targets[self.parts.test]),
+        )
 
     @cached_property
     def unlabelled(self) -> Texts:
@@ -174,7 +177,7 @@ class Study:
                     return
             answers = None
             if run is None:
-                run, answers = self._measured(method, size, seed)
+                run, answers = measure(method, self.task(size, seed), *self._asked)
                 self.results.put(key, run, answers if size >= reached else None)
             elif size >= reached:
                 answers = self.results.answers(key)
@@ -205,51 +208,6 @@ class Study:
         queries = len(self.validation) + len(self.test)
         growth = size / smallest if method.learns else 1.0
         return (learnt - start) * growth + (scored - learnt) * queries / len(few)
-
-    def _measured(self, method: Method, size: int, seed: int) -> tuple[Run, Answers]:
-        """Fit, choose on validation, judge on test."""
-        truth = {part: self.targets[getattr(self.parts, part)] for part in ("validation", "test")}
-        with metered() as learning:
-            fitted = method.fit(self.task(size, seed))
-        with metered() as asking:
-            setting, on_validation, on_test = _asked(fitted, truth["validation"], self.validation, self.test)
-        own = fitted.decided(self.test) if isinstance(fitted, Deciding) else None
-        thresholds, reached = choose(truth["validation"], on_validation)
-        known = [cost.memory for cost in (learning, asking) if cost.memory is not None]
-        run = Run(
-            method=method.name,
-            size=size,
-            seed=seed,
-            setting=setting,
-            validation=round(reached, 4),
-            common=thresholds.common,
-            per_label=tuple(map(float, thresholds.per_label)),
-            one=summary(truth["test"], thresholds.one(on_test), on_test),
-            each=summary(truth["test"], thresholds.each(on_test), on_test),
-            own={} if own is None else summary(truth["test"], own, on_test),
-            fit_seconds=round(learning.seconds, 4),
-            score_seconds=round(asking.seconds, 4),
-            fit_cpu=round(learning.cpu, 4),
-            score_cpu=round(asking.cpu, 4),
-            queries=len(self.validation) + len(self.test),
-            memory=round(max(known), 1) if known else None,
-            remarks=getattr(method, "remarks", ""),
-        )
-        return run, Answers(on_validation, on_test, own)
-
-
-def _asked(fitted: Fitted, truth: Mask, validation: Texts, test: Texts) -> tuple[str, Array, Array]:
-    """(setting, scores on validation, scores on test); a setting is chosen by validation micro-F1."""
-    if not isinstance(fitted, Graded):
-        return "", _sane(fitted.scores(validation)), _sane(fitted.scores(test))
-    choices = fitted.choices(validation)
-    best = max(choices, key=lambda setting: round(choose(truth, _sane(choices[setting]))[1], 4))
-    return best, _sane(choices[best]), _sane(fitted.choices(test)[best])
-
-
-def _sane(scores: Array) -> Array:
-    """Rounded, so that what is kept and what is fresh compare alike; not a number counts as least likely."""
-    return np.asarray(np.round(np.nan_to_num(scores, nan=0.0), 7), dtype=np.float64)
 
 
 def _warm(needs: str) -> None:

@@ -11,6 +11,7 @@ from triage.evaluate.study import Outcome
 
 # Under so much, a doubling of the labels brought nothing to speak of.
 LITTLE = 0.01
+FEW = 100
 
 
 def recommendation(found: Findings, outcome: Outcome) -> list[str]:
@@ -26,7 +27,9 @@ def _sentences(found: Findings, outcome: Outcome) -> Iterator[str]:
         f"Take {titles[best.method]}: with {best.size} labelled issues micro-F1 {figures['micro_f1']:.3f} and "
         f"macro-F1 {best.each['macro_f1']:.3f} on {figures['issues']:.0f} issues it had not seen."
     )
-    yield from _surely(advice.rivals, titles)
+    if figures["issues"] < FEW:
+        yield f"{figures['issues']:.0f} issues to judge on are few: differences of several points are chance."
+    yield from sureness(advice.rivals, titles)
     if best.own:
         yield (
             f"With its own rules, as it labels: micro-F1 {best.own['micro_f1']:.3f}, precision "
@@ -50,16 +53,24 @@ def _sentences(found: Findings, outcome: Outcome) -> Iterator[str]:
         )
 
 
-def _surely(rivals: tuple[Rival, ...], titles: dict[str, str]) -> Iterator[str]:
+def sureness(rivals: tuple[Rival, ...], titles: dict[str, str]) -> Iterator[str]:
+    """How sure it is that the recommended method is the best."""
     if not rivals:
         yield "Nothing else was measured on as many issues."
         return
-    unsure = [rival for rival in rivals if not rival.difference.sure]
-    if not unsure:
+    ahead = [rival for rival in rivals if rival.difference.against]
+    if ahead:
+        yield (
+            f"Mind: it was chosen on validation, and on test it is surely behind: "
+            f"{'; '.join(difference(rival, titles) for rival in ahead)}."
+        )
+    unsure = [rival for rival in rivals if not rival.difference.sure and rival not in ahead]
+    if not unsure and not ahead:
         closest = min(rivals, key=lambda rival: rival.difference.gain)
         yield f"That it is better than every other method measured is sure: {difference(closest, titles)}."
         return
-    yield f"It is not sure to be the best: {'; '.join(difference(rival, titles) for rival in unsure)}."
+    if unsure:
+        yield f"Not sure to be better than others: {'; '.join(difference(rival, titles) for rival in unsure)}."
 
 
 def difference(rival: Rival, titles: dict[str, str]) -> str:

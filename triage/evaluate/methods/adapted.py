@@ -14,7 +14,7 @@ import numpy as np
 
 from triage.bundle.model import CHUNK, ServingModel, open_model
 from triage.decide import Decision, Policy, judge
-from triage.evaluate.method import Array, Mask, Means, Task, Texts, Told
+from triage.evaluate.method import Array, Floats, Mask, Means, Task, Texts, Told
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.retrain import Occasion, learn
@@ -38,6 +38,7 @@ class Adapted:
     name = "nearest neighbours, adapted"
     needs = "learn"
     learns = True
+    tuned = False
 
     def __init__(self, means: Means) -> None:
         self._means = means
@@ -45,9 +46,8 @@ class Adapted:
         settings = json.dumps(
             [asdict(part) for part in (config.vote, config.zero_shot, config.labels)], default=str
         )
-        self.identity = (
-            f"product 1 {engines.encoder.digest} {engines.zero_shot.digest} {means.dated} {settings}"
-        )
+        self._settings = f"{engines.encoder.digest} {engines.zero_shot.digest} {means.dated} {settings}"
+        self.identity = f"product 1 {self._settings}"
 
     def unavailable(self) -> str:
         """Never: the engines are open."""
@@ -67,29 +67,36 @@ class Adapted:
             for row, text in enumerate(task.labelled.texts)
         ]
         data = Dataset(issues, task.names, task.targets, {})
+        model = self._model(data, task.labelled.vectors)
+        return FittedAdapted(model, Policy.of(self._means.config), task.names, len(issues), self.tuned)
+
+    def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
         config, engines = self._means.config, self._means.engines
-        learnt = learn(data, task.labelled.vectors, config, engines, Occasion(START.isoformat()))
-        model = open_model(
+        learnt = learn(data, vectors, config, engines, Occasion(START.isoformat()))
+        return open_model(
             learnt.bundle, "study", engines.encoder, engines.zero_shot, config.labels.descriptions
         )
-        return FittedAdapted(model, Policy.of(config), task.names, len(issues))
 
 
 @dataclass(frozen=True)
 class FittedAdapted:
-    """An opened bundle and the policy; `known` issues are in its index."""
+    """An opened bundle and the policy; `known` issues are in its index, `tuned` tells of an encoder of its own."""
 
     model: ServingModel
     policy: Policy
     names: Sequence[str]
     known: int
+    tuned: bool = False
 
     def decisions(self, queries: Texts, progress: Told | None = None) -> Iterator[Decision]:
         """What labelling would decide on each, as if it had just come in."""
         for start in range(0, len(queries), CHUNK):
             texts = queries.texts[start : start + CHUNK]
             issues = [Rendered(REPO, self.known + start + i + 1, "", text) for i, text in enumerate(texts)]
-            found = self.model.evidence_of(issues, queries.vectors[start : start + CHUNK])
+            vectors = queries.vectors[start : start + CHUNK]
+            found = self.model.evidence_of(
+                issues, self.model.encoder.encode(texts) if self.tuned else vectors
+            )
             for evidence in found:
                 yield judge(evidence, self.model.rules, self.policy, bundle=self.model.name)
             if progress:
