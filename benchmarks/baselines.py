@@ -103,7 +103,7 @@ def plain_vote(material: Material, fold: Fold) -> Scores:
 METHODS: Mapping[str, Method] = {
     "naive Bayes": naive_bayes,
     "TF-IDF logistic regression": tfidf_regression,
-    "MiniLM logistic regression": vector_regression,
+    "vector logistic regression": vector_regression,
     "plain k/m vote": plain_vote,
 }
 

@@ -24,7 +24,6 @@ from serve import HERE, run
 
 from triage.config import Config
 from triage.engine.encoder import Encoder
-from triage.engine.models import shipped
 from triage.engine.zeroshot import open_zero_shot
 from triage.learn.dataset import Dataset
 from triage.learn.split import split
@@ -115,7 +114,7 @@ def measure(given: argparse.Namespace) -> None:
     """Print the table and write the picture."""
     data = labelled(given.texts, given.least)
     texts = [issue.text for issue in data.issues[:: max(1, len(data) // given.number)]][: given.number]
-    encoders = {budget: Encoder.load(shipped("all-MiniLM-L6-v2"), budget=budget) for budget in BUDGETS}
+    encoders = {budget: Encoder.load(budget=budget) for budget in BUDGETS}
     passes: dict[Pass, list[Speed]] = {(b, t): [] for b in BUDGETS for t in THREADS}
     peers = []
     for _ in range(given.rounds):

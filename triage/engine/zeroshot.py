@@ -12,14 +12,14 @@ from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
 from triage.engine.entailment import Entailment
 from triage.engine.joint import Joint
-from triage.engine.models import Pins, resolve
-from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.models import Pins, read_manifest, resolve
+from triage.engine.onnx import Floats
 from triage.engine.phrases import LabelText
 
 __all__ = ["BUILTIN_ZERO_SHOT", "LabelText", "ZeroShot", "calibrated", "open_zero_shot"]
 
 EMBEDDING = "embedding"
-BUILTIN_ZERO_SHOT = "issue-entailment"
+BUILTIN_ZERO_SHOT = "issue-judge"
 
 
 class ZeroShot(Protocol):
@@ -73,5 +73,6 @@ def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShot:
     if settings.model == EMBEDDING:
         return EmbeddedLabels.load(encoder)
     pins = Pins(settings.revision, settings.sha256)
-    model = OnnxModel(resolve(settings.model, pins, BUILTIN_ZERO_SHOT))
-    return Joint(model) if model.manifest.layout == "joint" else Entailment(model, settings.template)
+    folder = resolve(settings.model, pins, BUILTIN_ZERO_SHOT)
+    joint = read_manifest(folder).layout == "joint"
+    return Joint(folder) if joint else Entailment.load(folder, settings.template)

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.engine.joint import Joint
-from triage.engine.onnx import OnnxModel
 from triage.engine.phrases import LabelText
 from triage.errors import DataError
 from triage.evaluate.metrics import micro_f1, precision_recall
@@ -48,7 +47,7 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
     for issue in issues:
         if kept_aside(issue.repo) and not (issue.is_pull_request or matches(issue.repo, EVALUATED)):
             groups[issue.repo].setdefault(issue.digest, issue)
-    model = Joint(OnnxModel(folder))
+    model = Joint(folder)
     found = [judged(model, list(group.values()), repo) for repo, group in sorted(groups.items())]
     told = [each for each in found if each is not None]
     if not told:

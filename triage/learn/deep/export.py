@@ -8,6 +8,7 @@ The same weights and libraries give the same bytes. Nothing is left behind where
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import warnings
@@ -24,7 +25,7 @@ from optimum.onnxruntime.configuration import QuantizationConfig
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from triage.engine.describe import entailment_of, labels_of
+from triage.engine.describe import CONFIG_FILE, entailment_of, labels_of
 from triage.engine.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -110,10 +111,19 @@ def _convert(recipe: Recipe, raw: Path, ready: Path) -> None:
     fast.no_padding()
     fast.no_truncation()
     fast.save(str(ready / TOKENIZER_FILE), pretty=False)
+    if recipe.kind == "encoder":
+        _keep_settings(raw, ready)
     if recipe.int8:
         config = _int8(onnx.load(raw / MODEL_FILE, load_external_data=False))
         ORTQuantizer.from_pretrained(raw).quantize(config, save_dir=raw, file_suffix="int8")
     (raw / ("model_int8.onnx" if recipe.int8 else MODEL_FILE)).replace(ready / MODEL_FILE)
+
+
+def _keep_settings(raw: Path, ready: Path) -> None:
+    """What PyTorch weights can be made from again (`triage.learn.deep.restore`), without the paths of this machine."""
+    settings = json.loads((raw / CONFIG_FILE).read_text(encoding="utf-8"))
+    kept = {key: value for key, value in sorted(settings.items()) if not key.startswith("_")}
+    (ready / CONFIG_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def libraries() -> dict[str, str]:
@@ -151,7 +161,7 @@ def _describe(recipe: Recipe, raw: Path, ready: Path) -> Manifest:
         dimension=config["hidden_size"],
         max_tokens=min(recipe.max_tokens, _positions(config)),
         quantisation="dynamic QInt8 per channel, reduced range" if recipe.int8 else "none (fp32)",
-        files={name: sha256_of(ready / name) for name in (MODEL_FILE, TOKENIZER_FILE)},
+        files={path.name: sha256_of(path) for path in sorted(ready.iterdir())},
         versions=libraries(),
     )
     if recipe.kind == "zero-shot":

@@ -23,8 +23,15 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from transformers import PreTrainedTokenizerFast
 
 from triage.engine import joint as serving
-from triage.engine.models import MODEL_FILE, TOKENIZER_FILE, Manifest, sha256_of, write_manifest
-from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.models import (
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    Manifest,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+)
+from triage.engine.onnx import Floats
 from triage.engine.phrases import LabelText
 from triage.errors import ModelError
 from triage.learn.deep.export import CARD_FILE, libraries
@@ -145,12 +152,12 @@ def _quantise(path: Path, out: Path) -> onnx.ModelProto:
 
 def difference(model: Joint, tokenizer: PreTrainedTokenizerFast, folder: Path) -> float:
     """How far scores (0 to 1) of the folder are from PyTorch's in fp32 on average, over TEXTS and LABELS."""
-    opened = OnnxModel(folder)
-    ours = serving.Joint(opened).raw(TEXTS, np.zeros((len(TEXTS), 0), np.float32), LABELS)
+    limit = read_manifest(folder).max_tokens
+    ours = serving.Joint(folder).raw(TEXTS, np.zeros((len(TEXTS), 0), np.float32), LABELS)
     labels = [tokenizer(label.phrase)["input_ids"] for label in LABELS]
 
     def theirs(text: str) -> Floats:
-        tokens = tokenizer(text, truncation=True, max_length=opened.manifest.max_tokens)["input_ids"]
+        tokens = tokenizer(text, truncation=True, max_length=limit)["input_ids"]
         sheet = serving.lay_out(tokens, labels)
         with torch.inference_mode():
             found: Floats = model(*stacked([sheet]), torch.arange(len(labels) + 1))[0].numpy()

