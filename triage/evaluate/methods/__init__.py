@@ -18,6 +18,12 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "neighbours": ("neighbours", "make"),
     "adapted": ("adapted", "make"),
     "naive-bayes-augmented": ("naive_bayes", "make_augmented"),
+    "fill-mask": ("fill_mask", "make"),
+    "nli": ("nli", "make"),
+    "fine-tuned": ("fine_tuned", "make"),
+    "domain-adapted": ("domain_adapted", "make"),
+    "tuned": ("tuned", "make"),
+    "few-shot": ("few_shot", "make"),
 }
 # The packages of the extra `train`.
 TORCH = ("torch", "transformers")

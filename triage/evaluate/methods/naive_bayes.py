@@ -10,6 +10,7 @@ from typing import Any
 
 from triage.errors import DataError
 from triage.evaluate.augment import Augmenter, augmenters, synonyms_at
+from triage.evaluate.augment_models import Suited, by_models
 from triage.evaluate.method import Array, Means, Task, Texts, Told
 from triage.evaluate.methods.one_against_rest import OneAgainstRest
 
@@ -41,7 +42,8 @@ class NaiveBayes:
         """Raises DataError where no text holds a word."""
         texts, targets = list(task.labelled.texts), task.targets
         for number, augmenter in enumerate(self._used):
-            copies = augmenter.augment(task.labelled.texts, task.seed * len(self._used) + number)
+            suited = augmenter.suited(task) if isinstance(augmenter, Suited) else augmenter
+            copies = suited.augment(task.labelled.texts, task.seed * len(self._used) + number)
             texts += copies
         return FittedBayes(texts, targets[[i % len(targets) for i in range(len(texts))]])
 
@@ -76,4 +78,4 @@ def make(_means: Means) -> NaiveBayes:
 def make_augmented(means: Means) -> NaiveBayes:
     """With every augmenter that works here without a model, and those of a model where one is at hand."""
     found = augmenters(synonyms_at(means.models.get("synonyms")))
-    return NaiveBayes(found, "naive Bayes, augmented")
+    return NaiveBayes([*found, *by_models(means)], "naive Bayes, augmented")
