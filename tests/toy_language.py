@@ -1,0 +1,103 @@
+"""Tiny models of a made-up language: pairs of words that always stand together, labels that follow from words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triage.evaluate.method import Mask, Task, Texts
+
+PAIRS = [("salt", "pepper"), ("bread", "butter"), ("lock", "key"), ("thunder", "rain"), ("cup", "saucer")]
+LABELS = ("kitchen", "weather")
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *(word for pair in PAIRS for word in pair),
+    *LABELS,
+    *("this", "issue", "is", "about", ".", "zo", "ba", "tu", "mi", "re"),
+]
+
+
+def pairs_of(n: int, *, seed: int) -> list[str]:
+    """`n` texts of two to four pairs; within a pair a word tells the other."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.choice(len(PAIRS), size=rng.integers(2, 5)) for _ in range(n)]
+    return [" ".join(word for at in row for word in PAIRS[at]) for row in drawn]
+
+
+def told_of(n: int, *, seed: int) -> tuple[list[str], Mask]:
+    """`n` texts of filler with a word of the kitchen, of the weather, or of both, and their labels [n, 2]."""
+    rng = np.random.default_rng(seed)
+    texts, targets = [], np.zeros((n, 2), dtype=np.bool_)
+    for row in targets:
+        row[:] = [(True, False), (False, True), (True, True)][rng.choice(3, p=[0.4, 0.4, 0.2])]
+        words = [str(word) for word in rng.choice(["zo", "ba", "tu", "mi", "re"], size=rng.integers(2, 6))]
+        for label in np.flatnonzero(row):
+            telling = [("salt", "butter", "cup"), ("thunder", "rain")][label]
+            words.insert(int(rng.integers(len(words) + 1)), str(rng.choice(telling)))
+        texts.append(" ".join(words))
+    return texts, targets
+
+
+def texts_of(texts: Sequence[str], targets: Mask | None = None) -> Texts:
+    """With vectors that are the labels, or zeros: near is what carries the same."""
+    vectors = np.zeros((len(texts), 2)) if targets is None else targets.astype(float)
+    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
+    return Texts(texts, (vectors / length).astype(np.float32))
+
+
+def task_of(texts: Sequence[str], targets: Mask, unlabelled: Sequence[str] = (), seed: int = 0) -> Task:
+    """A task with the toy's labels."""
+    return Task(LABELS, texts_of(texts, targets), targets, texts_of(unlabelled), {}, seed)
+
+
+def agreement(scores: np.ndarray, targets: Mask) -> float:
+    """How often, of an issue with a label and one without, the former scores higher; the mean over the labels."""
+    found = []
+    for mine, truth in zip(scores.T, targets.T, strict=True):
+        more = mine[truth][:, None] - mine[~truth][None, :]
+        found.append(((more > 0) + 0.5 * (more == 0)).mean())
+    return float(np.mean(found))
+
+
+def save_toy(folder: Path, *, with_head: bool = False) -> Path:
+    """A BERT with random weights and its tokenizer, as transformers saves them."""
+    import torch
+    import transformers
+
+    (folder / "vocab.txt").write_text("\n".join(WORDS))
+    torch.manual_seed(5)
+    config = transformers.BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=48,
+        initializer_range=0.2,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    family = transformers.BertForMaskedLM if with_head else transformers.BertModel
+    family(config).save_pretrained(folder)
+    transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def train(model: Any, batches: int, batch: Any, rate: float = 3e-3) -> None:
+    """Lower the loss of `model(**batch(step))`."""
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    model.train()
+    for step in range(batches):
+        model(**batch(step)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
