@@ -13,14 +13,18 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
 pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
 
-from triage.config import ZeroShot as Settings  # noqa: E402 - after the check for the extra
+from triage.config import Config  # noqa: E402 - after the check for the extra
+from triage.config import ZeroShot as Settings  # noqa: E402
 from triage.engine import models  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
 from triage.engine.entailment import Entailment, contradiction  # noqa: E402
 from triage.engine.phrases import LabelText  # noqa: E402
 from triage.engine.zeroshot import calibrated, open_zero_shot  # noqa: E402
 from triage.errors import ConfigError, ModelError  # noqa: E402
+from triage.evaluate.method import Means, Task, Texts  # noqa: E402
+from triage.evaluate.methods.nli import make  # noqa: E402
 from triage.learn.deep.export import Recipe, export  # noqa: E402
+from triage.learn.study import Engines  # noqa: E402
 
 TOPICS = ("crash", "docs", "speed", "theme")
 LABELS = tuple(LabelText(name) for name in TOPICS)
@@ -208,3 +212,24 @@ def test_the_contradicting_class_is_found_by_name(trained: tuple[Path, Entailmen
     with pytest.raises(ModelError) as caught:
         contradiction(unknown)
     assert caught.value.what == "tiny has the classes LABEL_0, LABEL_1, entailment: which one contradicts?"
+
+
+def test_the_study_asks_the_same_judge(trained: tuple[Path, Entailment]) -> None:
+    """As a method it scores texts as labelling does, and without a model it says so."""
+    folder = trained[0].parent / "tiny"
+    encoder = Encoder.load()
+    means = Means(
+        Config(zero_shot=Settings(template=TEMPLATE)),
+        Engines(encoder, trained[1]),
+        models={"nli": str(folder)},
+    )
+    none = Texts((), NONE)
+    task = Task([label.name for label in LABELS], none, np.zeros((0, len(LABELS)), dtype=bool), none, {}, 0)
+    found = make(means).fit(task).scores(Texts(TEXTS, NONE))
+    raw = trained[1].raw(TEXTS, NONE, LABELS)
+    assert found.tolist() == calibrated(raw, 1.0, 0.0).astype(float).tolist()
+    assert (
+        make(dataclasses.replace(means, models={"nli": "nowhere"}))
+        .unavailable()
+        .startswith("no entailment model 'nowhere'")
+    )

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the extra `train` is not installed")
 
 from tests.toy_language import PAIRS, pairs_of, save_toy  # noqa: E402 - after the check for the extra
 from triage.errors import ConfigError, DataError, ModelError  # noqa: E402
-from triage.learn.deep import loop, masked  # noqa: E402
+from triage.learn.deep import loop  # noqa: E402
 from triage.learn.deep.adapted import CHECKPOINT, MODEL, adapt  # noqa: E402
 from triage.learn.deep.cloze import Cloze  # noqa: E402
 from triage.learn.deep.loop import Done, Plan  # noqa: E402

@@ -124,7 +124,7 @@ class Rewriter:
 
 def whole_words(tokenizer: PreTrainedTokenizerFast, size: int) -> torch.Tensor:
     """Which of `size` tokens are words of at least two letters, not pieces of one; bool [size]."""
-    tokens = tokenizer.convert_ids_to_tokens(range(min(size, len(tokenizer))))
+    tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
     mark = next((mark for mark in BEGINNINGS if sum(token.startswith(mark) for token in tokens) > 1), "")
     found = torch.zeros(size, dtype=torch.bool)
     for at, token in enumerate(tokens):
