@@ -22,7 +22,7 @@ from triage.config import Config
 from triage.decide.vote import K_MAX
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
-from triage.evaluate.material import Limits, select
+from triage.evaluate.material import Limits, select, without_labels
 from triage.evaluate.methods.neighbours import Near
 from triage.evaluate.metrics import macro_f1, micro_f1
 from triage.evaluate.sweeps import neighbour_sweep
@@ -93,8 +93,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
     given = parser.parse_args()
     config = Config()
-    limits = Limits(least=20, issues=given.issues, unlabelled=given.issues)
-    data, quiet, _ = select(read_issues(given.file), config, Voices.of(config), limits)
+    everything, limits = read_issues(given.file), Limits(least=20, issues=given.issues)
+    data, labelled, _ = select(everything, config, Voices.of(config), limits)
+    quiet = without_labels(everything, labelled, given.issues, None)
     issues = [*quiet[len(data) - given.issues :], *data.issues] if len(data) < given.issues else data.issues
     targets = np.zeros((len(issues), len(data.names)), dtype=bool)
     targets[len(issues) - len(data) :] = data.targets

@@ -46,7 +46,8 @@ def material(n: int = 120, *, seed: int = 0) -> Material:
     quiet_texts, _ = toy_issues(20, seed=seed + 1)
     quiet = [Issue("toy/box", 1000 + i, text, created_at=START) for i, text in enumerate(quiet_texts)]
     data = Dataset(issues, NAMES, targets, {})
-    return Material(data, vectors_of(targets, seed=seed), quiet, vectors_of(np.zeros((20, 3), bool), seed=7))
+    blank = vectors_of(np.zeros((20, 3), bool), seed=7)
+    return Material(data, vectors_of(targets, seed=seed), quiet, blank, divide(data))
 
 
 def study(
@@ -58,8 +59,8 @@ def study(
     budget: float | None = None,
 ) -> Study:
     """A study by time with its results in the folder."""
-    parts = divide(found.data)
-    return Study(found, parts, Design(sizes(len(parts.train), given), seeds, budget), {}, Results(folder))
+    design = Design(sizes(len(found.parts.train), given), seeds, budget)
+    return Study(found, design, {}, Results(folder))
 
 
 def task(n: int = 60, *, seed: int = 0) -> Task:

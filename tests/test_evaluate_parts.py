@@ -10,7 +10,7 @@ import pytest
 from tests.evaluating import material
 from triage.config import Config
 from triage.errors import DataError
-from triage.evaluate.material import Limits, select
+from triage.evaluate.material import Limits, gathered, select, without_labels
 from triage.evaluate.method import Mask
 from triage.evaluate.parts import SHARES, Rows, divide, sizes, slices
 from triage.issue import Issue
@@ -98,9 +98,9 @@ def test_what_is_studied_has_labels_that_can_be_judged_by() -> None:
     issues += [
         Issue("toy/box", 600 + i, f"nobody looked {i}", created_at=issues[0].created_at) for i in range(5)
     ]
-    data, quiet, dropped = select(issues, Config(), Voices(), Limits(least=20, unlabelled=3))
+    data, known, dropped = select(issues, Config(), Voices(), Limits(least=20))
     assert (len(data), list(data.names)) == (120, ["bug", "feature", "question"])
-    assert len(quiet) == 3
+    assert [issue.number for issue in without_labels(issues, known, 3, None)] == [602, 603, 604]
     assert dropped["with rare labels alone"] == 1
     assert dropped["repeated texts"] == 1
     newest, _, dropped = select(issues, Config(), Voices(), Limits(least=5, issues=50))
@@ -112,3 +112,26 @@ def test_too_few_issues_are_refused() -> None:
     """With how many there are and how many it takes."""
     with pytest.raises(DataError, match="30 labelled issues are left to study"):
         select(material(30).data.issues, Config(), Voices(), Limits(least=2))
+
+
+def test_unlabelled_issues_are_older_than_what_is_chosen_and_judged_on() -> None:
+    """The newest of those before the validation part, where issues are split by time; the newest of all where not."""
+    labelled = material(120).data.issues
+    quiet = [
+        Issue("toy/box", 200 + i, f"quiet {i}", created_at=one.created_at) for i, one in enumerate(labelled)
+    ]
+
+    def study(split: str | None) -> list[int]:
+        limits = Limits(least=5, unlabelled=10)
+        found = gathered(
+            [*labelled, *quiet],
+            Config(),
+            Voices(),
+            limits,
+            lambda i: np.zeros((len(i), 4), np.float32),
+            split,
+        )
+        return [issue.number for issue in found.unlabelled]
+
+    assert study(None) == list(range(250, 260))
+    assert study("stratified") == list(range(310, 320))

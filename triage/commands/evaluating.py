@@ -34,10 +34,9 @@ def design(
 
     engines = Engines(*open_engines(gathered.config))
     material = _material(args, gathered, engines)
-    split = parts.divide(material.data, args.split)
-    design = Design(parts.sizes(len(split.train), sizes), range(args.seeds), budget)
+    design = Design(parts.sizes(len(material.parts.train), sizes), range(args.seeds), budget)
     results = Results(args.out / KEPT / "runs")
-    return Study(material, split, design, gathered.config.labels.descriptions, results), engines
+    return Study(material, design, gathered.config.labels.descriptions, results), engines
 
 
 def _material(args: argparse.Namespace, gathered: Gathered, engines: Engines) -> Material:
@@ -54,7 +53,7 @@ def _material(args: argparse.Namespace, gathered: Gathered, engines: Engines) ->
         ).vectors
 
     limits = material.Limits(args.least, args.issues, args.unlabelled)
-    return material.gathered(gathered.issues, gathered.config, gathered.voices, limits, vectors)
+    return material.gathered(gathered.issues, gathered.config, gathered.voices, limits, vectors, args.split)
 
 
 def measure(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from triage.config import Config
 from triage.decide.policy import Policy
 from triage.errors import DataError
 from triage.evaluate.method import Floats, Mask, Texts
+from triage.evaluate.parts import Parts, divide
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
 from triage.learn.judgement import Voices
@@ -35,6 +37,7 @@ class Limits:
 class Material:
     """`vectors` [n, d] go with `data`, `quiet` [u, d] with the issues without labels; oldest first both.
 
+    `parts` are those of the labelled issues; split by time, no unlabelled issue is as new as the validation part.
     `dropped` counts what was left out, by reason.
     """
 
@@ -42,6 +45,7 @@ class Material:
     vectors: Floats
     unlabelled: Sequence[Issue]
     quiet: Floats
+    parts: Parts
     dropped: dict[str, int] = field(default_factory=dict)
 
     def texts(self, rows: Iterable[int]) -> Texts:
@@ -49,15 +53,9 @@ class Material:
         at = list(rows)
         return Texts([self.data.issues[i].text for i in at], self.vectors[at])
 
-    def without_labels(self, before: int | None = None) -> Texts:
-        """The issues without labels; with `before`, those older than that labelled issue."""
-        end = self.data.issues[before].created_at if before is not None else None
-        at = [
-            i
-            for i, issue in enumerate(self.unlabelled)
-            if end is None or (issue.created_at is not None and issue.created_at < end)
-        ]
-        return Texts([self.unlabelled[i].text for i in at], self.quiet[at])
+    def without_labels(self) -> Texts:
+        """The issues without labels."""
+        return Texts([issue.text for issue in self.unlabelled], self.quiet)
 
     @cached_property
     def digest(self) -> str:
@@ -90,8 +88,8 @@ class Material:
 
 def select(
     issues: Sequence[Issue], config: Config, voices: Voices, limits: Limits
-) -> tuple[Dataset, list[Issue], dict[str, int]]:
-    """(labelled issues with the labels that can be judged by, issues that nobody labelled, what was left out).
+) -> tuple[Dataset, set[str], dict[str, int]]:
+    """(labelled issues with the labels that can be judged by, digests of all labelled texts, what was left out).
 
     De-duplicated, without process labels and those that the policy never sets. Raises DataError where too little
     is left.
@@ -117,18 +115,24 @@ def select(
     dropped = data.dropped | {"with rare labels alone": len(data) - len(rows)}
     dropped |= {"older than the newest asked for": len(rows) - len(kept)}
     study = Dataset(narrowed, names, targets[kept][:, used], {}, data.process)
-    quiet = _quiet(issues, {issue.digest for issue in data.issues}, limits.unlabelled)
-    return study, quiet, {why: n for why, n in dropped.items() if n}
+    known = {issue.digest for issue in data.issues}
+    return study, known, {why: n for why, n in dropped.items() if n}
 
 
-def _quiet(issues: Sequence[Issue], known: set[str], most: int) -> list[Issue]:
-    """The newest issues without any label, each text once, oldest first."""
+def without_labels(
+    issues: Sequence[Issue], known: Collection[str], most: int, before: datetime | None
+) -> list[Issue]:
+    """The newest issues without any label and none of the `known` texts, each text once, oldest first.
+
+    With `before`, those that were opened earlier.
+    """
     found: dict[str, Issue] = {}
     for issue in sorted(issues, key=lambda issue: (issue.repo, issue.number)):
-        if not issue.labels and not issue.is_pull_request and issue.digest not in known:
+        old = before is None or (issue.created_at is not None and issue.created_at < before)
+        if old and not issue.labels and not issue.is_pull_request and issue.digest not in known:
             found[issue.digest] = issue
     ordered = sorted(found.values(), key=lambda i: (str(i.created_at or ""), i.repo, i.number))
-    return ordered[-most:] if most else []
+    return ordered[-most:]
 
 
 def gathered(
@@ -137,8 +141,12 @@ def gathered(
     voices: Voices,
     limits: Limits,
     embed: Callable[[Sequence[Issue]], Floats],
+    split: str | None = None,
 ) -> Material:
-    """Selected and embedded; `embed` gives the vectors [n, d] of issues. Raises DataError."""
-    data, quiet, dropped = select(issues, config, voices, limits)
+    """Selected, divided and embedded; `embed` gives the vectors [n, d] of issues. Raises DataError."""
+    data, known, dropped = select(issues, config, voices, limits)
+    parts = divide(data, split)
+    before = None if parts.horizon is None else data.issues[parts.horizon].created_at
+    quiet = without_labels(issues, known, limits.unlabelled, before)
     vectors = embed([*data.issues, *quiet])
-    return Material(data, vectors[: len(data)], quiet, vectors[len(data) :], dropped)
+    return Material(data, vectors[: len(data)], quiet, vectors[len(data) :], parts, dropped)

@@ -70,13 +70,16 @@ Listener = Callable[[Run, bool], None]
 
 @dataclass(frozen=True)
 class Study:
-    """Material in its parts, and the design; `results` remember."""
+    """Material and design; `results` remember."""
 
     material: Material
-    parts: Parts
     design: Design
     descriptions: Mapping[str, str]
     results: Results
+
+    @property
+    def parts(self) -> Parts:
+        return self.material.parts
 
     @property
     def targets(self) -> Mask:
@@ -99,7 +102,7 @@ class Study:
 
     @cached_property
     def unlabelled(self) -> Texts:
-        return self.material.without_labels(self.parts.horizon)
+        return self.material.without_labels()
 
     @cached_property
     def _slices(self) -> Mapping[int, Mapping[int, Rows]]:

@@ -23,9 +23,12 @@ def _sentences(found: Findings, outcome: Outcome) -> Iterator[str]:
     advice, titles = found.advice, outcome.titles
     best = advice.best
     figures = best.one
+    known = (
+        f"with {best.size} labelled issues" if outcome.learns[best.method] else "without any labelled issue"
+    )
     yield (
-        f"Take {titles[best.method]}: with {best.size} labelled issues micro-F1 {figures['micro_f1']:.3f} and "
-        f"macro-F1 {best.each['macro_f1']:.3f} on {figures['issues']:.0f} issues it had not seen."
+        f"Take {titles[best.method]}: {known} micro-F1 {figures['micro_f1']:.3f} and macro-F1 "
+        f"{best.each['macro_f1']:.3f} on {figures['issues']:.0f} issues it had not seen."
     )
     if figures["issues"] < FEW:
         yield f"{figures['issues']:.0f} issues to judge on are few: differences of several points are chance."

@@ -22,6 +22,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "nli": ("nli", "make"),
     "fine-tuned": ("fine_tuned", "make"),
     "domain-adapted": ("domain_adapted", "make"),
+    "tuned": ("tuned", "make"),
     "few-shot": ("few_shot", "make"),
 }
 # The packages of the extra `train`.

@@ -72,7 +72,7 @@ class Tuned(Adapted):
             learnt, _ = learn_tuned(data, shipped, config, Occasion(START.isoformat()), tune)
             # What the bundle holds, opened before the folder goes.
             encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.budget)
-        zero_shot = open_zero_shot(config.zero_shot, encoder)
+            zero_shot = open_zero_shot(config.zero_shot, encoder)
         return open_model(learnt.bundle, "study", encoder, zero_shot, config.labels.descriptions)
 
 
