@@ -1,8 +1,9 @@
 """How well labels are found by their names alone, and what each part of the method is worth.
 
-    python benchmarks/zero_shot.py FILE [--cache DIR]
+    python benchmarks/zero_shot.py FILE [--encoder FOLDER] [--cache DIR]
 
-FILE holds labelled issues of many repositories, one JSON object a line. The labels of a repository are those
+FILE holds labelled issues of many repositories, one JSON object a line, of which those are taken that no shipped
+model was trained on (`triage/learn/aside.py`). The labels of a repository are those
 with at least 15 uses once process labels and those that people set are dropped; of the issues that carry one
 of them, at most 75 are drawn (seed 20) from each repository with at least two such labels. The repositories
 are cut into halves: calibration, threshold and background vectors come from one, the figures from the other,
@@ -28,9 +29,11 @@ from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
+from triage.engine.models import BUILTIN
 from triage.engine.phrases import LabelText
 from triage.engine.zeroshot import calibrated
 from triage.issue import Issue
+from triage.learn.aside import kept_aside
 from triage.learn.background import SEED, by_repository, choose
 from triage.world.issue_file import iter_issues
 
@@ -146,11 +149,12 @@ def figures(scores: Sequence[Array], truths: Sequence[Array], fitted: Fit) -> Ar
     return np.array([2 * hits / (set_ + wanted), macro, mean_precision, hits / set_, loss])
 
 
-def many(path: Path, cache: Path | None) -> None:
+def many(path: Path, encoder: Encoder, cache: Path | None) -> None:
     """Print the table for a file of many repositories, then the constants."""
     groups = by_repository(iter_issues(path))
-    drawn, behind = draw(groups), choose(groups)
-    encoder = Encoder.load()
+    # The shipped encoder was trained on the others.
+    drawn = draw({repo: issues for repo, issues in groups.items() if kept_aside(repo)})
+    behind = choose(groups)
     known = encode(encoder, [*behind, *(i for _, issues in drawn.values() for i in issues)], cache)
     samples = []
     for repo, (names, issues) in drawn.items():
@@ -183,10 +187,9 @@ def many(path: Path, cache: Path | None) -> None:
         )
 
 
-def three(path: Path, cache: Path | None) -> None:
+def three(path: Path, encoder: Encoder, cache: Path | None) -> None:
     """Print the macro-F1 of the best of three described labels, by correction."""
     issues = list(iter_issues(path))
-    encoder = Encoder.load()
     known = encode(encoder, issues, cache)
     vectors = np.array([known[i.digest] for i in issues])
     truth = [[label.name for label in THREE].index(issue.labels[0]) for issue in issues]
@@ -202,9 +205,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Zero-shot classification by label names, measured.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
+    parser.add_argument("--encoder", default=BUILTIN, help="a model folder (default: the shipped encoder)")
     parser.add_argument("--three", action="store_true", help="bug, feature or question, one each")
     given = parser.parse_args()
-    (three if given.three else many)(given.file, given.cache)
+    (three if given.three else many)(given.file, Encoder.load(given.encoder), given.cache)
 
 
 if __name__ == "__main__":
