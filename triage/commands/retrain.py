@@ -150,7 +150,7 @@ def _learn(
         lambda total: bar("embedding", total),
     )
     now = format_time(datetime.now(UTC)) or ""
-    occasion = Occasion(now, args.split, args.adapt, gathered.bots, before.name)
+    occasion = Occasion(now, args.split, args.adapt, gathered.bots, before.name, before.bundle)
     quiet, untuned = gathered.unlabelled(UNLABELLED), None
     if args.adapt == "encoder":
         from triage.commands.tuning import tuner
