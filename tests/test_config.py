@@ -35,6 +35,7 @@ EVERY_KEY = {
         "ignore": ["stale"],
         "pull_requests": True,
         "repositories": ["o/r"],
+        "shared": ["kind/*"],
         "trusted_bots": ["robot"],
         "bots": ["thing"],
         "min_new": 3,

@@ -17,13 +17,15 @@ ROOT = Path(__file__).resolve().parents[1] / "triage"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 VALUES = ("__init__", "errors", "progress", "text", "parse", "issue", "config")
 # Each imports from itself and from those before it.
-RINGS = ("values", "decide", "engine", "bundle", "world", "evaluate", "learn", "compose")
+RINGS = ("values", "decide", "engine", "bundle", "world", "measures", "learn", "evaluate", "compose")
+# Learning measures what it does; the study of methods stands on both.
+MEASURES = ("evaluate.metrics", "evaluate.reliability")
 COMPOSE = ("commands", "cli", "__main__")
 # Library → where alone it is imported.
 HOMES = {
     "onnxruntime": ("engine/onnx.py", "learn/deep/"),
     "tokenizers": ("engine/onnx.py",),
-    "faiss": ("engine/index.py",),
+    "faiss": ("engine/index.py", "engine/compress.py", "engine/compressed.py"),
     "github": ("world/http.py",),
     "requests": ("world/http.py",),
     "torch": ("learn/deep/",),
@@ -51,7 +53,10 @@ def imported(module: str) -> frozenset[str]:
 
 def ring_of(name: str) -> int:
     """The ring of `decide.vote` or `decide/vote.py`, as a number that grows outwards."""
-    first = name.replace("/", ".").split(".")[0]
+    dotted = name.replace("/", ".")
+    if dotted.startswith(MEASURES):
+        return RINGS.index("measures")
+    first = dotted.split(".")[0]
     return RINGS.index("values" if first in VALUES else "compose" if first in COMPOSE else first)
 
 

@@ -115,7 +115,13 @@ class Learn:
     ignore: tuple[str, ...] = option(PROCESS, "Labels that are neither learnt nor set; patterns.")
     pull_requests: bool = option(False, "Whether pull requests are learnt from too.")
     repositories: tuple[str, ...] = option(
-        (), "Other repositories to learn from besides the bot's own, as OWNER/NAME."
+        (),
+        "Other repositories to learn from besides the bot's own, as OWNER/NAME.",
+    )
+    shared: tuple[str, ...] = option(
+        ("*",),
+        "Labels that mean the same in all repositories learnt from; any other counts among issues of its own "
+        "repository alone; patterns.",
     )
     trusted_bots: tuple[str, ...] = option(
         (), "Bots whose labels count as people's, since they carry out a person's word; patterns of logins."

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from triage.bundle.bundle import Bundle
+from triage.bundle.packed import PackedKeys
 from triage.config import ZeroShot as Settings
 from triage.decide.decision import Evidence, Neighbour
+from triage.decide.policy import matches
 from triage.decide.rules import Rules, ZeroShotRule, asks_zero_shot
+from triage.decide.vote import K_MAX, Mask
+from triage.engine.compressed import Codes, Compressed
 from triage.engine.encoder import Encoder
-from triage.engine.index import Index
+from triage.engine.index import Index, Ints
 from triage.engine.zeroshot import LabelText, ZeroShot
 from triage.errors import BundleError
 from triage.issue import Issue, Key
@@ -23,6 +28,7 @@ from triage.issue import Issue, Key
 Floats = npt.NDArray[np.float32]
 # Issues embedded together, so that memory does not grow with their number.
 CHUNK = 256
+EVERY = ("*",)
 
 
 class Projection(Protocol):
@@ -36,22 +42,82 @@ class Projection(Protocol):
 
 
 class Neighbourhood:
-    """The indexed issues of a bundle: finds the evidence near a vector."""
+    """The indexed issues of a bundle: finds the evidence near a vector.
 
-    def __init__(self, vectors: Floats, keys: Sequence[Key], labels: Sequence[tuple[str, ...]]) -> None:
-        self._index = Index(vectors, [(number, repo) for repo, number in keys])
+    A label that is not among those `shared` (patterns) speaks only for issues of the repository it was set in; where
+    none is shared, neighbours are searched in the issue's own repository alone.
+    """
+
+    def __init__(
+        self,
+        vectors: Floats | Codes,
+        keys: Sequence[Key],
+        labels: Sequence[tuple[str, ...]],
+        shared: Sequence[str] = EVERY,
+    ) -> None:
+        order = _Order(keys)
+        self._index = Compressed(vectors, order) if isinstance(vectors, Codes) else Index(vectors, order)
         self._keys, self._labels = keys, labels
-        self._row = {key: i for i, key in enumerate(keys)}
+        self._shared = None if "*" in shared else tuple(shared)
 
     def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
         """The K_MAX nearest of each, itself left out by (repository, number)."""
-        found = self._index.search(vectors, without=[self._row.get(key) for key in keys])
-        for similarities, rows in zip(*found, strict=True):
+        similarities, rows = self.rows(keys, vectors)
+        for i, (repo, _) in enumerate(keys):
             yield tuple(
-                Neighbour(*self._keys[int(row)], round(float(s), 6), self._labels[int(row)])
-                for s, row in zip(similarities, rows, strict=True)
+                self._neighbour(repo, float(s), int(row))
+                for s, row in zip(similarities[i], rows[i], strict=True)
                 if row >= 0
             )
+
+    def rows(self, keys: Sequence[Key], vectors: Floats) -> tuple[Floats, Ints]:
+        """(similarities, rows), both [q, K_MAX], of the nearest to each; see `Index.search`."""
+        without = self._find(keys)
+        if self._shared != ():
+            return self._index.search(vectors, without=without)
+        shape = len(keys), K_MAX
+        similarities, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
+        for repo in dict.fromkeys(repo for repo, _ in keys):
+            mine = [i for i, key in enumerate(keys) if key[0] == repo]
+            similarities[mine], rows[mine] = self._index.search(
+                vectors[mine], without=[without[i] for i in mine], within=self._of(repo)
+            )
+        return similarities, rows
+
+    def _neighbour(self, repo: str, similarity: float, row: int) -> Neighbour:
+        key, labels = self._keys[row], self._labels[row]
+        if self._shared is not None and key[0] != repo:
+            labels = tuple(name for name in labels if matches(name, self._shared))
+        return Neighbour(*key, round(similarity, 6), labels)
+
+    def _find(self, keys: Sequence[Key]) -> list[int | None]:
+        if isinstance(self._keys, PackedKeys):
+            return self._keys.find(keys)
+        return [self._row.get(key) for key in keys]
+
+    @cached_property
+    def _row(self) -> dict[Key, int]:
+        return {key: i for i, key in enumerate(self._keys)}
+
+    def _of(self, repo: str) -> Mask:
+        """Which rows are of the repository."""
+        if isinstance(self._keys, PackedKeys):
+            return self._keys.of(repo)
+        return np.array([key[0] == repo for key in self._keys], dtype=bool)
+
+
+class _Order(Sequence[tuple[int, str]]):
+    """What breaks ties between equally similar issues: the number, then the repository."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, at: Any) -> Any:
+        repo, number = self._keys[at]
+        return number, repo
 
 
 @dataclass(frozen=True)
@@ -123,7 +189,12 @@ def open_model(
         descriptions=descriptions,
         rules=bundle.rules,
         name=name,
-        neighbourhood=Neighbourhood(bundle.vectors, bundle.rows.keys, bundle.rows.labels),
+        neighbourhood=Neighbourhood(
+            bundle.vectors if bundle.codes is None else bundle.codes,
+            bundle.rows.keys,
+            bundle.rows.labels,
+            bundle.rules.shared,
+        ),
         head=_head(bundle),
         prior=bundle.prior,
         progress=progress,

@@ -81,7 +81,7 @@ def _verify(args: argparse.Namespace) -> int:
     failures: list[BundleError] = []
     for name in store.names():
         try:
-            store.load(name)
+            store.load(name).verify()
             print(f"✓ {name}")
         except BundleError as error:
             failures.append(error)
@@ -100,7 +100,7 @@ def _promote(args: argparse.Namespace) -> int:
             likely="the last candidate passed the gate",
             next_step="name a bundle; `triage bundle list` shows them",
         )
-    store.load(name)
+    store.load(name).verify()
     store.appoint("active", name)
     if store.named("staged") == name:
         store.appoint("staged", None)
@@ -112,7 +112,7 @@ def _rollback(args: argparse.Namespace) -> int:
     store = _open(args, args.store)
     for name in _before_the_active(store):
         try:
-            store.load(name)
+            store.load(name).verify()
         except BundleError as error:
             print(f"passed over {name}: {error.what}")
             continue
@@ -145,6 +145,7 @@ def _publish(args: argparse.Namespace) -> int:
         if name is None or name == named_in(here, role):
             continue
         bundle = there.load(name)
+        bundle.verify()
         refuse_exposure(args.store, filter(None, bundle.manifest.sources))
         made = here.save(bundle)
         hand_over(here, made, bundle, role)

@@ -132,7 +132,9 @@ def _learn(
         lambda held: store.keep(NAME, held),
         lambda total: bar("embedding", total),
     )
-    occasion = Occasion(before.later(gathered.at), args.split, args.adapt, gathered.bots, before.name)
+    occasion = Occasion(
+        before.later(gathered.at), args.split, args.adapt, gathered.bots, before.name, before.bundle
+    )
     quiet, untuned = gathered.unlabelled(UNLABELLED), None
     if tune:
         from triage.learn.tuned import Untuned, learn_tuned

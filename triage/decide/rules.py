@@ -60,7 +60,7 @@ class Rules:
 
     `votes` is the m of labels that have none of their own; `slope` and `intercept` calibrate the vote (see
     `vote_scores`). Where the nearest neighbour is less similar than `floor`, nothing near is known and the vote
-    elects nothing.
+    elects nothing. Labels not `shared` (patterns) speak for issues of their own repository alone.
     """
 
     k: int = option(10, "", low=1)
@@ -72,6 +72,7 @@ class Rules:
     intercept: float = 0.0
     labels: tuple[LabelRule, ...] = ()
     zero_shot: ZeroShotRule = field(default=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
+    shared: tuple[str, ...] = ("*",)
 
     @cached_property
     def by_name(self) -> Mapping[str, LabelRule]:

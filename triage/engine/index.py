@@ -1,4 +1,4 @@
-"""The only home of faiss: exact inner-product search, in an order of our own."""
+"""Exact inner-product search by faiss, in an order of our own. With `compressed` and `compress` its only home."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from triage.decide.vote import K_MAX, Array
+from triage.decide.vote import K_MAX, Array, Mask
 from triage.errors import BundleError
 
 Floats = npt.NDArray[np.float32]
@@ -44,18 +44,21 @@ class Index:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def search(self, queries: Floats, *, without: Sequence[int | None] = ()) -> tuple[Floats, Ints]:
+    def search(
+        self, queries: Floats, *, without: Sequence[int | None] = (), within: Mask | None = None
+    ) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], similarity down, then order up; -inf and -1 where none.
 
-        `without[i]` is the row that query i must not find: itself.
+        `without[i]` is the row that query i must not find: itself. `within` [n] are the rows to look among.
         """
+        if within is not None:
+            return self._search_within(queries, without, within)
         q = len(queries)
         similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
         rows = np.full((q, K_MAX), -1, dtype=np.int64)
         if not len(self) or not q:
             return similarities, rows
-        if not np.isfinite(queries).all():
-            raise BundleError("a query vector is not finite")
+        checked_queries(queries, self.vectors.shape[1])
         wide = min(len(self), K_MAX + SLACK)
         _, candidates = self._flat.search(np.ascontiguousarray(queries, dtype=np.float32), wide)
         for i in range(q):
@@ -64,6 +67,18 @@ class Index:
             similarities[i, : len(found)] = exact
             rows[i, : len(found)] = found
         return similarities, rows
+
+    def _search_within(
+        self, queries: Floats, without: Sequence[int | None], within: Mask
+    ) -> tuple[Floats, Ints]:
+        """An index of those rows alone, in which each has its place."""
+        rows = np.flatnonzero(within)
+        place = {int(row): at for at, row in enumerate(rows)}
+        few = Index(self.vectors[rows], [int(rank) for rank in self._rank[rows]])
+        similarities, found = few.search(
+            queries, without=[None if w is None else place.get(w) for w in without]
+        )
+        return similarities, np.append(rows, -1)[found]
 
     def _ordered(self, query: Floats, candidates: Ints, itself: int | None) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; searched wider where more may tie with the last of them."""
@@ -78,3 +93,11 @@ class Index:
             wide = min(len(self), 2 * len(candidates))
             _, wider = self._flat.search(np.ascontiguousarray(query[None, :], dtype=np.float32), wide)
             candidates = wider[0]
+
+
+def checked_queries(queries: Floats, dimension: int) -> None:
+    """Raise BundleError where a query is not finite or of another dimension."""
+    if queries.shape[1:] != (dimension,):
+        raise BundleError(f"queries of shape {queries.shape} cannot go with vectors of {dimension} numbers")
+    if not np.isfinite(queries).all():
+        raise BundleError("a query vector is not finite")

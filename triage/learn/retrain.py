@@ -14,6 +14,7 @@ from triage.config import Config
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.gate import recipe
+from triage.learn.indexing import indexed
 from triage.learn.split import split
 from triage.learn.study import Engines, Study
 from triage.learn.tune import sweep
@@ -34,7 +35,8 @@ class Learnt:
 class Occasion:
     """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data).
 
-    `after` names the bundle that was active when it began ("": none).
+    `after` names the bundle that was active when it began ("": none); `active` is that bundle where it can be read:
+    the index of a large one is brought up to date rather than made anew.
     """
 
     now: str
@@ -42,6 +44,7 @@ class Occasion:
     adapt: str = "auto"
     bots: tuple[str, ...] = ()
     after: str = ""
+    active: Bundle | None = None
 
 
 def learn(
@@ -106,7 +109,7 @@ def assemble(
         else {"kind": "none", "reason": "too few issues to tune on"},
         figures=study.verdict.figures if study.enough else {},
     )
-    return Bundle(
+    bundle = Bundle(
         manifest=manifest,
         rules=study.rules_for(everything),
         vectors=points,
@@ -115,3 +118,4 @@ def assemble(
         encoder=encoder or {},
         head=projection.arrays() if projection else {},
     )
+    return indexed(bundle, occasion.active)

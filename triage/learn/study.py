@@ -12,10 +12,10 @@ import numpy.typing as npt
 from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaught_rule
 from triage.config import Config
 from triage.decide import Decision, Policy, decide, judge
+from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, rarity
 from triage.decide.vote import Mask, kernel, tally
 from triage.engine.encoder import Encoder
-from triage.engine.index import Index
 from triage.engine.zeroshot import LabelText, ZeroShot
 from triage.evaluate.metrics import summary
 from triage.issue import Issue
@@ -99,6 +99,7 @@ class Study:
             targets=self.data.targets[:, voted],
             truth=self.data.targets[queries][:, voted],
             settable=self.settable[voted],
+            speaks=self._speaks(queries, np.concatenate(rows), [self.data.names[j] for j in voted]),
         )
 
     @cached_property
@@ -110,8 +111,10 @@ class Study:
             empty = Window(
                 [], *_nothing(), self.data.targets[:, :0], self.data.targets[:0, :0], np.zeros(0, bool)
             )
-            return tune(empty, self.config.vote, self.examples(known), len(known), start)
+            untuned = tune(empty, self.config.vote, self.examples(known), len(known), start)
+            return replace(untuned, shared=self.config.learn.shared)
         rules = tune(self.window, self.config.vote, self.examples(known), len(known), start)
+        rules = replace(rules, shared=self.config.learn.shared)
         if not self.window.names:
             return rules
         target = self.config.vote.precision_target
@@ -184,7 +187,7 @@ class Study:
             zero_shot=self.engines.zero_shot,
             descriptions=self.config.labels.descriptions,
             rules=rules,
-            neighbourhood=Neighbourhood(points, self.data.keys(rows), self.data.labels(rows)),
+            neighbourhood=self._neighbourhood(points, rows),
             head=projection,
             prior=self.vectors[rows].mean(axis=0),
         )
@@ -204,9 +207,23 @@ class Study:
         queries = self.vectors[fold.query]
         if projection:
             queries = projection.project([self.data.issues[i].text for i in fold.query], queries)
-        order = [key[::-1] for key in self.data.keys(fold.known)]
-        similarities, at = Index(points, order).search(queries)
+        keys = self.data.keys(fold.query)
+        similarities, at = self._neighbourhood(points, fold.known).rows(keys, queries)
         return similarities, np.append(fold.known, -1)[at]
+
+    def _neighbourhood(self, points: Floats, rows: RowIds) -> Neighbourhood:
+        return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.shared)
+
+    def _speaks(self, queries: RowIds, rows: RowIds, names: Sequence[str]) -> Mask | None:
+        """Which labels of which neighbours count, as `Neighbourhood` says it; None where all do."""
+        shared = self.config.learn.shared
+        if "*" in shared:
+            return None
+        repos = np.array([issue.repo for issue in self.data.issues])
+        same = repos[queries][:, None] == repos[np.maximum(rows, 0)]
+        everywhere = np.array([matches(name, shared) for name in names], dtype=bool)
+        speaks: Mask = same[..., None] | everywhere
+        return speaks
 
     def _trial(self, rules: Rules) -> Trial:
         """Zero-shot scores of the newest queries of the tuning window."""

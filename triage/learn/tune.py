@@ -44,7 +44,8 @@ class Window:
 
     `similarities` and `rows` are [q, K_MAX] (-inf and -1: none), `targets` [n, L] over all rows that can be
     neighbours, `truth` [q, L]. Columns are the labels that the vote is asked about; k is chosen
-    for those that are `settable` [L].
+    for those that are `settable` [L]. `speaks` [q, K_MAX, L] or one that broadcasts to it: whether a label of that
+    neighbour may speak for the issue at all (None: always).
     """
 
     names: Sequence[str]
@@ -53,10 +54,11 @@ class Window:
     targets: Mask
     truth: Mask
     settable: Mask
+    speaks: Mask | None = None
 
     def carries(self) -> Mask:
         found: Mask = self.targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
-        return found
+        return found if self.speaks is None else found & self.speaks
 
 
 @dataclass(frozen=True)

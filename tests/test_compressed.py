@@ -1,0 +1,335 @@
+"""The index of many issues: made by rule, measured, read list by list, and brought up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fake_github.server import FakeGitHub
+from tests.storing import git_store, tiny
+from triage.bundle.bundle import CODES, FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.model import Neighbourhood
+from triage.bundle.store import LocalStore
+from triage.decide import Neighbour
+from triage.decide.rules import Rules
+from triage.decide.vote import K_MAX
+from triage.engine import compress as making
+from triage.engine.compress import Built, compress, exact, updated
+from triage.engine.compressed import Codes, Compressed
+from triage.engine.index import Floats, Index
+from triage.errors import BundleError
+from triage.learn.indexing import indexed
+
+ROWS, WIDE = 3000, 16
+
+
+def clustered(rows: int, seed: int) -> Floats:
+    """Unit vectors around forty centres."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(1).normal(size=(40, WIDE))
+    vectors = centres[rng.integers(40, size=rows)] + 0.5 * rng.normal(size=(rows, WIDE))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Floats:
+    """What is indexed."""
+    return clustered(ROWS, 2)
+
+
+@pytest.fixture(scope="module")
+def built(vectors: Floats) -> Built:
+    """The compressed index of them."""
+    return compress(vectors)
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 100 vectors on, an index is compressed."""
+    monkeypatch.setattr(making, "EXACT_ROWS", 100)
+
+
+def bundle_of(vectors: Floats, repo: str = "o/r", after: Bundle | None = None) -> Bundle:
+    """What learning leaves of issues 1, 2, 3 and so on; every third is a bug, the others are features."""
+    n = len(vectors)
+    rows = Rows(
+        [(repo, i + 1) for i in range(n)], [("bug",) if i % 3 == 0 else ("feature",) for i in range(n)]
+    )
+    manifest = replace(tiny(3, repo=repo).manifest, issues=n)
+    return indexed(replace(tiny(3), manifest=manifest, vectors=vectors, rows=rows), after)
+
+
+def spoil(path: Path, at: int) -> None:
+    """Change one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("rows", "wide", "whether"),
+    [(100_000, 384, True), (100_001, 384, False), (90_000, 1492, False), (1_000_000, 384, False)],
+)
+def test_which_index_is_a_matter_of_number_and_memory(rows: int, wide: int, whether: bool) -> None:
+    """Up to 100,000 vectors within half a gibibyte are compared one by one, others are compressed."""
+    assert exact(rows, wide) is whether
+
+
+def test_it_finds_what_it_was_measured_to_find(vectors: Floats, built: Built) -> None:
+    """Of the nearest 25 of new queries it finds about the share that was measured on held-out ones."""
+    queries = clustered(300, 3)
+    _, found = Compressed(built.codes, range(ROWS)).search(queries)
+    _, truth = Index(vectors, range(ROWS)).search(queries)
+    shares = [len({*built.order[a[:25]]} & {*b[:25]}) / 25 for a, b in zip(found, truth, strict=True)]
+    assert built.recall >= making.TARGET
+    assert np.mean(shares) == pytest.approx(built.recall, abs=0.02)
+    assert built.codes.probes < len(built.codes.centroids)
+
+
+def test_similarities_are_those_of_the_codes_in_our_order(built: Built) -> None:
+    """Similarities fall, and are the inner products with the vectors as faiss itself decodes the codes."""
+    import faiss
+
+    query = clustered(1, 4)
+    similarities, rows = Compressed(built.codes, range(ROWS)).search(query)
+    quantizer = faiss.ScalarQuantizer(WIDE, faiss.ScalarQuantizer.QT_8bit)
+    faiss.copy_array_to_vector(built.codes.ranges.ravel(), quantizer.trained)
+    lists = np.searchsorted(built.codes.bounds, rows[0], side="right") - 1
+    decoded = built.codes.centroids[lists] + quantizer.decode(
+        np.ascontiguousarray(built.codes.codes[rows[0]])
+    )
+    assert similarities[0] == pytest.approx(decoded @ query[0], abs=1e-5)
+    assert (np.diff(similarities[0]) <= 0).all()
+
+
+def test_equally_similar_rows_come_by_number(vectors: Floats) -> None:
+    """Of more equal vectors than are searched for, the smallest numbers are found, wherever they lie."""
+    twins = np.repeat(vectors[:1], 90, axis=0)
+    built = compress(np.concatenate([vectors[:400], twins]))
+    order = [int(row) * 7 % 491 for row in built.order]
+    _, found = Compressed(built.codes, order).search(vectors[:1])
+    # Row 0 is itself one of the 91 equal ones.
+    equal = sorted(row * 7 % 491 for row in (0, *range(400, 490)))
+    assert [order[row] for row in found[0]] == equal[:K_MAX]
+
+
+def test_one_query_and_many_find_the_same(built: Built) -> None:
+    """The neighbours of a query are bit for bit those it has among two hundred queries."""
+    index, queries = Compressed(built.codes, range(ROWS)), clustered(200, 5)
+    similarities, rows = index.search(queries)
+    for i in (0, 77, 199):
+        alone = Compressed(built.codes, range(ROWS)).search(queries[i : i + 1])
+        assert (alone[0][0] == similarities[i]).all()
+        assert (alone[1][0] == rows[i]).all()
+
+
+def test_an_issue_never_votes_for_itself(few_are_many: None, vectors: Floats, tmp_path: Path) -> None:
+    """An issue of a large bundle is left out by repository and number; in another repository it is another issue."""
+    store = LocalStore(tmp_path)
+    bundle = store.load(store.save(bundle_of(vectors)))
+    assert bundle.codes is not None
+    near = Neighbourhood(bundle.codes, bundle.rows.keys, bundle.rows.labels)
+    mine, other = near.near([("o/r", 12), ("o/other", 12)], vectors[[11, 11]])
+    assert other[0].number == 12
+    assert [n.number for n in mine[:-1]] == [n.number for n in other[1:]]
+    assert mine[-1].number != 12
+
+
+def test_rows_of_one_repository_can_be_searched_alone(built: Built) -> None:
+    """Within a mask only its rows are found, as many as there are, also where they lie far away."""
+    index, mask = Compressed(built.codes, range(ROWS)), np.zeros(ROWS, dtype=bool)
+    mask[::100] = True
+    _, rows = index.search(clustered(5, 6), within=mask)
+    for found in rows:
+        assert sorted(found[found >= 0]) == list(range(0, ROWS, 100))
+
+
+def test_exact_search_within_a_mask_agrees_with_a_search_of_those_rows(vectors: Floats) -> None:
+    """Within a mask, the exact index finds what an index of those rows alone finds, by their own numbers."""
+    mask = np.arange(ROWS) % 7 == 0
+    similarities, rows = Index(vectors, range(ROWS)).search(
+        vectors[:4], without=[0, 1, None, None], within=mask
+    )
+    alone = Index(vectors[mask], range(int(mask.sum()))).search(vectors[:4], without=[0, None, None, None])
+    assert (similarities == alone[0]).all()
+    assert (rows == np.flatnonzero(mask)[alone[1]]).all()
+
+
+def test_an_index_that_finds_too_little_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the most lists that a search may read do not find the floor, there is no index."""
+    monkeypatch.setattr(making, "MOST_PROBES", 1)
+    rng = np.random.default_rng(0)
+    scattered = rng.normal(size=(2000, WIDE)).astype(np.float32)
+    with pytest.raises(BundleError) as refused:
+        compress(scattered / np.linalg.norm(scattered, axis=1, keepdims=True))
+    assert refused.value.what.startswith("the compressed index finds ")
+    assert refused.value.what.endswith("% of the nearest 25, and 95% is the least")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_vectors_that_are_not_finite_are_refused(built: Built, vectors: Floats, bad: float) -> None:
+    """Neither what is indexed nor a query may hold what cannot be compared."""
+    spoilt = vectors.copy()
+    spoilt[5, 1] = bad
+    with pytest.raises(BundleError):
+        compress(spoilt)
+    with pytest.raises(BundleError) as refused:
+        Compressed(built.codes, range(ROWS)).search(spoilt[4:6])
+    assert refused.value.what == "a query vector is not finite"
+
+
+def test_a_large_bundle_is_read_back_with_the_same_neighbours(
+    few_are_many: None, vectors: Floats, tmp_path: Path
+) -> None:
+    """Saved, mapped and searched, a large bundle gives bit for bit the neighbours that it gave when learnt."""
+    made, store = bundle_of(vectors), LocalStore(tmp_path)
+    again = store.load(store.save(made))
+    assert made.codes is not None
+    assert again.codes is not None
+    again.verify()
+    keys = [("o/r", 9_000 + i) for i in range(20)]
+    before, after = (
+        list(Neighbourhood(b.codes, b.rows.keys, b.rows.labels).near(keys, clustered(20, 7)))
+        for b in (made, again)
+        if b.codes is not None
+    )
+    assert before == after
+    assert all((isinstance(n, Neighbour) and n.labels == ("bug",)) or n.number % 3 != 1 for n in before[0])
+    assert again.manifest.format == FORMAT_COMPRESSED
+    assert again.manifest.index == made.manifest.index
+    assert to_files(again) == to_files(made)
+
+
+def test_a_large_bundle_is_kept_in_the_repository(
+    few_are_many: None, vectors: Floats, github: FakeGitHub
+) -> None:
+    """The store in the repository holds large bundles like others, every hash checked when loaded."""
+    store, made = git_store(github), bundle_of(vectors[:300])
+    name = store.save(made)
+    store.appoint("active", name)
+    assert to_files(git_store(github).load(name)) == to_files(made)
+
+
+def test_only_the_lists_that_are_searched_are_read(
+    few_are_many: None, vectors: Floats, tmp_path: Path
+) -> None:
+    """A list that was changed is refused by name when a search comes to it, and before that by `verify` alone."""
+    store = LocalStore(tmp_path)
+    name = store.save(bundle_of(vectors))
+    codes = store.load(name).codes
+    assert codes is not None
+    query = clustered(1, 8)
+    near = np.argsort(-(codes.centroids @ query[0]))
+    filled = np.flatnonzero(np.diff(codes.bounds) > 0)
+    far = next(int(at) for at in near[::-1] if at in filled)
+    path = tmp_path / "bundles" / name / CODES
+    spoil(path, path.stat().st_size - codes.codes.size + int(codes.bounds[far]) * WIDE)
+    spoilt = store.load(name)
+    assert spoilt.codes is not None
+    found = Compressed(spoilt.codes, range(ROWS)).search(query)[1]
+    assert (found == Compressed(codes, range(ROWS)).search(query)[1]).all()
+    words = f"list {far} of the compressed index was changed: its hash is another"
+    with pytest.raises(BundleError) as refused:
+        spoilt.verify()
+    assert refused.value.what == words
+    with pytest.raises(BundleError) as refused:
+        Compressed(spoilt.codes, range(ROWS)).search(codes.centroids[far][None, :])
+    assert refused.value.what == words
+
+
+def test_a_large_bundle_cut_short_is_refused_when_loaded(
+    few_are_many: None, vectors: Floats, tmp_path: Path
+) -> None:
+    """Codes that are fewer than their header says are no array."""
+    store = LocalStore(tmp_path)
+    name = store.save(bundle_of(vectors))
+    path = tmp_path / "bundles" / name / CODES
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BundleError) as refused:
+        store.load(name)
+    assert f"{CODES}: not an array (" in refused.value.what
+
+
+def test_a_manifest_that_admits_too_little_is_refused(
+    few_are_many: None, vectors: Floats, tmp_path: Path
+) -> None:
+    """A large bundle whose measured recall is below the floor is not loaded, though its hashes are right."""
+    made = bundle_of(vectors)
+    assert made.manifest.index is not None
+    poor = replace(made.manifest, index=replace(made.manifest.index, recall=0.5))
+    store = LocalStore(tmp_path)
+    name = store.save(replace(made, manifest=poor))
+    with pytest.raises(BundleError) as refused:
+        store.load(name)
+    assert refused.value.what == "the compressed index finds 50.0% of the nearest 25, and 95% is the least"
+
+
+def test_a_small_bundle_says_nothing_of_all_this() -> None:
+    """The files of a bundle whose vectors are compared one by one are what they were before there was another kind."""
+    files = to_files(tiny(4))
+    manifest, rules = json.loads(files[MANIFEST]), json.loads(files["rules.json"])["rules"]
+    assert (manifest["format"], "index" in manifest, "shared" in rules) == (1, False, False)
+    assert [name for name in files if name.startswith("index-")] == []
+    shared = replace(tiny(4), rules=Rules(shared=("kind/*",)))
+    assert json.loads(to_files(shared)["rules.json"])["rules"]["shared"] == ["kind/*"]
+
+
+def test_a_large_index_is_brought_up_to_date(few_are_many: None, vectors: Floats, tmp_path: Path) -> None:
+    """Some issues gone, some new, one edited: the lists stay, and neighbours are those of the new rows."""
+    store = LocalStore(tmp_path)
+    old = store.load(store.save(bundle_of(vectors)))
+    now = np.concatenate([vectors[:2900], clustered(200, 9)])
+    now[17] = clustered(1, 10)
+    new = bundle_of(now, after=old)
+    assert old.codes is not None
+    assert new.codes is not None
+    assert new.manifest.index is not None
+    # 2901 to 3000 are other issues under their old numbers, 3001 to 3100 are new, 18 was edited.
+    gone, came = 101, 201
+    assert (new.manifest.index.rows, new.manifest.index.changed) == (ROWS, gone + came)
+    assert (new.codes.centroids == old.codes.centroids).all()
+    edited = [key for key in new.rows.keys if key[1] == 18]
+    assert edited == [("o/r", 18)]
+    near = Neighbourhood(new.codes, new.rows.keys, new.rows.labels)
+    first = next(near.near([("o/r", 9_999)], now[17:18]))[0]
+    assert (first.number, first.similarity) == (18, pytest.approx(1, abs=0.02))
+    assert new.manifest.index.recall >= making.FLOOR
+
+
+def test_too_many_changes_draw_the_lists_anew(built: Built, vectors: Floats) -> None:
+    """When more than a fifth of the rows have come or gone in all, the old lists are not used any more."""
+    place = np.empty(ROWS, dtype=np.int64)
+    place[built.order] = np.arange(ROWS)
+    kept = place[:2500]
+    found = updated(built.codes, kept, vectors[:2500], ROWS, 0)
+    assert found is not None
+    assert found[1] == 500
+    assert updated(built.codes, kept, vectors[:2500], ROWS, 101) is None
+
+
+def test_codes_that_do_not_fit_are_refused(built: Built) -> None:
+    """Parts of a compressed index that contradict each other make none."""
+    codes = built.codes
+    for change in (
+        {"bounds": codes.bounds[:-1]},
+        {"bounds": codes.bounds[::-1].copy()},
+        {"probes": len(codes.centroids) + 1},
+        {"hashes": codes.hashes[:, :4]},
+        {"ranges": codes.ranges * np.nan},
+        {"codes": codes.codes[:, :4]},
+    ):
+        with pytest.raises(BundleError):
+            replace(codes, **change)
+
+
+def test_hashes_are_those_of_the_lists(built: Built) -> None:
+    """Each hash is the sha256 of the bytes of one list."""
+    codes: Codes = built.codes
+    at = int(np.argmax(np.diff(codes.bounds)))
+    held = codes.codes[codes.bounds[at] : codes.bounds[at + 1]]
+    assert codes.hashes[at].tobytes() == hashlib.sha256(held.tobytes()).digest()

@@ -1,0 +1,212 @@
+"""Making the compressed index, by rule and never by hand: when, how coarse, how much of it a search reads.
+
+Vectors are compared one by one while there are at most EXACT_ROWS of them and they fit EXACT_BYTES. Beyond, lists are
+drawn by spherical k-means, and a search reads as many of them as it takes to find TARGET of what an exact search
+finds, measured on rows held out of the k-means that do not find themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.engine.compressed import STEPS, Bytes, Codes, Compressed, hash_of, library
+from triage.engine.index import Floats, Ints
+from triage.errors import BundleError
+
+# Where labelling one issue, from a warm disk, costs as much with either index: benchmarks/scale.py.
+EXACT_ROWS = 100_000
+EXACT_BYTES = 512 * 2**20
+# Of the K nearest; below FLOOR an index is refused.
+K, TARGET, FLOOR = 25, 0.975, 0.95
+QUERIES = 500
+MOST_PROBES = 512
+# For each list; k-means gains little from more.
+TAUGHT = 64
+ROUNDS = 10
+# A residual lies within so many standard deviations, or is cut off there.
+SPREAD = 3.5
+# So much of what an index was drawn from may come and go before it is drawn anew.
+CHANGED = 0.2
+BLOCK = 1 << 16
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compressed index whose row i is row `order[i]` of the vectors it was made of.
+
+    `recall` of the K nearest was measured with `queries` held-out rows.
+    """
+
+    codes: Codes
+    order: Ints
+    recall: float
+    queries: int
+
+
+def exact(rows: int, dimension: int) -> bool:
+    """Whether so many vectors are compared one by one."""
+    return rows <= EXACT_ROWS and 4 * rows * dimension <= EXACT_BYTES
+
+
+def compress(vectors: Floats) -> Built:
+    """The compressed index of unit vectors [n, d]. Raises BundleError where it would find less than FLOOR.
+
+    Memory: the vectors', a byte for each of their numbers, and a block.
+    """
+    if not all(np.isfinite(block).all() for _, block in _blocks(vectors)):
+        raise BundleError("the index holds a vector that is not finite")
+    rng = np.random.default_rng(SEED)
+    held_out = rng.choice(len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False)
+    taught = _taught(len(vectors), held_out, rng)
+    centroids = _centroids(vectors[taught], list_count(len(vectors)))
+    lists = assigned(vectors, centroids)
+    residuals = vectors[taught] - centroids[lists[taught]]
+    middle, reach = residuals.mean(axis=0), SPREAD * np.maximum(residuals.std(axis=0), 1e-6)
+    ranges = np.stack([middle - reach, 2 * reach]).astype(np.float32)
+    codes, order = _laid_out(encoded(vectors, lists, centroids, ranges), lists, centroids, ranges)
+    return judged(codes, order, vectors, np.sort(held_out))
+
+
+def list_count(rows: int) -> int:
+    """The power of two nearest to four times the square root of the rows."""
+    return int(2 ** max(1, round(np.log2(4 * max(1, rows) ** 0.5))))
+
+
+def assigned(vectors: Floats, centroids: Floats) -> Ints:
+    """The list of each vector: that of the centroid with the greatest inner product."""
+    faiss = library()
+    lists = np.empty(len(vectors), dtype=np.int64)
+    for start, block in _blocks(vectors):
+        _, nearest = faiss.knn(block, centroids, 1, metric=faiss.METRIC_INNER_PRODUCT)
+        lists[start : start + len(block)] = nearest[:, 0]
+    return lists
+
+
+def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> Bytes:
+    """The codes [n, d] of vectors in the given lists."""
+    codes = np.empty(vectors.shape, dtype=np.uint8)
+    for start, block in _blocks(vectors):
+        share = block - centroids[lists[start : start + len(block)]]
+        share -= ranges[0]
+        share *= STEPS / ranges[1]
+        codes[start : start + len(block)] = np.clip(share, 0, STEPS, out=share)
+    return codes
+
+
+def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints) -> Built:
+    """The index with the fewest probes that find TARGET of what an exact search of `vectors` finds.
+
+    `queries` are rows of `vectors`, ascending. Raises BundleError where even the most find less than FLOOR.
+    """
+    truth = _truth(vectors, queries)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    index = Compressed(codes, range(len(codes)))
+    recall = 0.0
+    for probes in _steps(min(MOST_PROBES, len(codes.centroids))):
+        index.codes = replace(codes, probes=probes)
+        _, rows = index.search(vectors[queries], without=place[queries].tolist())
+        found = np.append(order, -1)[rows[:, :K]]
+        hits = [len(set(a[a >= 0]) & set(b[b >= 0])) for a, b in zip(found, truth, strict=True)]
+        recall = sum(hits) / max(1, int((truth >= 0).sum()))
+        if recall >= TARGET:
+            break
+    refuse_below_floor(recall)
+    return Built(index.codes, order, round(recall, 4), len(queries))
+
+
+def _steps(most: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 11, 16 and so on up to `most`."""
+    return sorted({min(most, round(2 ** (i / 2))) for i in range(2 * most.bit_length() + 1)})
+
+
+def refuse_below_floor(recall: float) -> None:
+    """Raise BundleError where the index finds too little."""
+    if recall < FLOOR:
+        raise BundleError(
+            f"the compressed index finds {recall:.1%} of the nearest {K}, and {FLOOR:.0%} is the least",
+            likely="the vectors hardly cluster, or the index was made by hand",
+            next_step="learn from fewer issues: up to 100,000 are compared one by one",
+        )
+
+
+def updated(old: Codes, rows: Ints, vectors: Floats, first_of: int, changed: int) -> tuple[Built, int] | None:
+    """The index brought up to date without drawing lists anew, and how many rows have come or gone since it was drawn.
+
+    `rows` [n] tells the row of `old` that each vector had, -1 for a new one; `first_of` is how many rows the lists
+    were drawn from, `changed` how many had come or gone. None where more than CHANGED of them would have by now.
+    """
+    lists = np.searchsorted(old.bounds, rows, side="right") - 1
+    kept = np.flatnonzero(rows >= 0)
+    again = encoded(vectors[kept], lists[kept], old.centroids, old.ranges)
+    moved = kept[(again != old.codes[rows[kept]]).any(axis=1)]
+    new = np.union1d(np.flatnonzero(rows < 0), moved)
+    gone = len(old) - (len(vectors) - len(new))
+    changed += len(new) + gone
+    if changed > CHANGED * first_of:
+        return None
+    lists[new] = assigned(vectors[new], old.centroids)
+    codes = np.empty(vectors.shape, dtype=np.uint8)
+    codes[kept] = again
+    codes[new] = encoded(vectors[new], lists[new], old.centroids, old.ranges)
+    held_out = np.random.default_rng(SEED).choice(
+        len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False
+    )
+    laid_out, order = _laid_out(codes, lists, old.centroids, old.ranges)
+    return judged(laid_out, order, vectors, np.sort(held_out)), changed
+
+
+def _taught(rows: int, held_out: Ints, rng: np.random.Generator) -> Ints:
+    others = np.setdiff1d(np.arange(rows), held_out)
+    most = TAUGHT * list_count(rows)
+    return others if len(others) <= most else np.sort(rng.choice(others, most, replace=False))
+
+
+def _centroids(sample: Floats, lists: int) -> Floats:
+    faiss = library()
+    kmeans = faiss.Kmeans(
+        sample.shape[1],
+        min(lists, len(sample)),
+        niter=ROUNDS,
+        spherical=True,
+        seed=SEED,
+        min_points_per_centroid=1,
+        max_points_per_centroid=TAUGHT,
+    )
+    kmeans.train(np.ascontiguousarray(sample))
+    return np.array(kmeans.centroids, dtype=np.float32)
+
+
+def _laid_out(codes: Bytes, lists: Ints, centroids: Floats, ranges: Floats) -> tuple[Codes, Ints]:
+    """The codes list by list, and which row each was before."""
+    order = np.argsort(lists, kind="stable")
+    bounds = np.searchsorted(lists[order], np.arange(len(centroids) + 1))
+    codes = codes[order]
+    hashes = [hash_of(codes[a:b]) for a, b in pairwise(bounds)]
+    digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
+    return Codes(centroids, ranges, codes, bounds.astype(np.int64), digests, 1), order
+
+
+def _truth(vectors: Floats, queries: Ints) -> Ints:
+    """The K nearest rows of each query by exact search, itself left out; -1 where there are fewer."""
+    faiss = library()
+    k = min(K + 1, len(vectors))
+    _, found = faiss.knn(
+        np.ascontiguousarray(vectors[queries]), vectors, k, metric=faiss.METRIC_INNER_PRODUCT
+    )
+    truth = np.full((len(queries), K), -1, dtype=np.int64)
+    for i, row in enumerate(queries):
+        others = found[i][found[i] != row][:K]
+        truth[i, : len(others)] = others
+    return truth
+
+
+def _blocks(vectors: npt.NDArray[np.float32]) -> Iterator[tuple[int, Floats]]:
+    for start in range(0, len(vectors), BLOCK):
+        yield start, np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32)
