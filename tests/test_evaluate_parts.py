@@ -88,6 +88,7 @@ def test_sizes_that_are_given_end_with_everything() -> None:
     """What is larger than everything is everything."""
     assert sizes(100, [10, 50, 5000]) == [10, 50, 100]
     assert sizes(20) == [8, 16, 20]
+    assert sizes(20, []) == [20]
 
 
 def test_what_is_studied_has_labels_that_can_be_judged_by() -> None:

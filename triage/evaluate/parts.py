@@ -56,8 +56,8 @@ def divide(data: Dataset, kind: str | None = None) -> Parts:
 
 
 def sizes(most: int, given: Sequence[int] | None = None) -> list[int]:
-    """8, 16, 32, … and all; or those given that are smaller, and all."""
-    wanted = given or [FIRST << i for i in range(32)]
+    """8, 16, 32, … and all; or those given that are smaller, if any, and all."""
+    wanted = [FIRST << i for i in range(32)] if given is None else given
     return [size for size in sorted(set(wanted)) if size < most] + [most]
 
 
