@@ -18,7 +18,7 @@ from triage.engine.compressed import STEPS, Bytes, Codes, Compressed, hash_of, l
 from triage.engine.index import Floats, Ints
 from triage.errors import BundleError
 
-# Where labelling one issue, from a warm disk, costs as much with either index: benchmarks/scale.py.
+# A guess at where either index costs labelling one issue the same; it was not measured where the crossing is.
 EXACT_ROWS = 100_000
 EXACT_BYTES = 512 * 2**20
 # Of the K nearest; below FLOOR an index is refused.

@@ -73,7 +73,21 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
 
 
 def judged(model: Joint, issues: Sequence[Issue], repo: str) -> tuple[Array, Mask] | None:
-    """Logits and truth [n, L] of some issues of a repository; None where fewer than two labels have enough uses."""
+    """Logits and truth [n, L] of some issues of a repository; None where `sampled` finds none."""
+    found = sampled(issues, repo)
+    if found is None:
+        return None
+    drawn, names, truth = found
+    texts = [issue.text for issue in drawn]
+    raw = model.raw(texts, np.zeros((len(texts), 0), np.float32), [LabelText(name) for name in names])
+    return raw.astype(np.float64), truth
+
+
+def sampled(issues: Sequence[Issue], repo: str) -> tuple[list[Issue], list[str], Mask] | None:
+    """Up to SAMPLE issues, the labels with LEAST_USES in the repository, and which apply [n, L].
+
+    None where fewer than two labels are used so often.
+    """
     unwanted = (*PROCESS, *PEOPLE_ONLY)
     uses = Counter(name for issue in issues for name in issue.labels if not matches(name, unwanted))
     names = sorted(name for name, count in uses.items() if count >= LEAST_USES)
@@ -82,10 +96,8 @@ def judged(model: Joint, issues: Sequence[Issue], repo: str) -> tuple[Array, Mas
         return None
     pick = random.Random(f"{SEED} {repo}")  # noqa: S311 - a sample that can be repeated, not a secret
     drawn = pick.sample(labelled, min(SAMPLE, len(labelled)))
-    texts = [issue.text for issue in drawn]
-    raw = model.raw(texts, np.zeros((len(texts), 0), np.float32), [LabelText(name) for name in names])
     truth = np.array([[name in issue.labels for name in names] for issue in drawn], dtype=bool)
-    return raw.astype(np.float64), truth
+    return drawn, names, truth
 
 
 def logistic(raw: Array, truth: Mask, weights: Array) -> tuple[float, float]:

@@ -1,0 +1,157 @@
+"""What the zero-shot models are worth on repositories that none was trained on: similarity beside the cross-encoder.
+
+    python benchmarks/judge.py MANY [FILE...] [--three FILE] [--judge FOLDER]
+
+MANY holds issues of many repositories, of which those are taken that are kept aside (`triage/learn/aside.py`) and not
+evaluated otherwise; at most 75 issues of each (seed 20), labels with at least 10 uses, by their names alone. A FILE is
+one repository: its newest 300 issues, labels with at least 20 uses. --three: issues with exactly one of the labels bug,
+feature and question, the best one by name and description. mAP is the mean over labels of average precision; F1 is at
+each model's default threshold, calibrated as it is served without an index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from labelled import described, labelled
+from sklearn.metrics import average_precision_score, f1_score
+from zero_shot import THREE
+
+from triage.config import ZeroShot as Settings
+from triage.decide.policy import matches
+from triage.engine.embedded import EmbeddedLabels
+from triage.engine.encoder import Encoder
+from triage.engine.models import BUILTIN
+from triage.engine.phrases import LabelText
+from triage.engine.zeroshot import ZeroShot, calibrated, open_zero_shot
+from triage.evaluate.metrics import Array, Mask, macro_f1, micro_f1, precision_recall
+from triage.issue import Issue
+from triage.learn.aside import EVALUATED, kept_aside
+from triage.learn.deep.calibrate import SEED, sampled
+from triage.world.issue_file import iter_issues
+
+NEWEST, LEAST = 300, 20
+HEAD = "| data | model | mAP | micro-F1 | macro-F1 | precision | issues | labels |\n|---|---|---|---|---|---|---|---|"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Issues of one repository, the labels asked about and which apply, [n, L]."""
+
+    issues: Sequence[Issue]
+    names: Sequence[str]
+    truth: Mask
+
+
+def many(path: Path) -> list[Asked]:
+    """The repositories kept aside."""
+    groups: dict[str, dict[str, Issue]] = defaultdict(dict)
+    for issue in iter_issues(path):
+        if kept_aside(issue.repo) and not (issue.is_pull_request or matches(issue.repo, EVALUATED)):
+            groups[issue.repo].setdefault(issue.digest, issue)
+    found = (sampled(list(group.values()), repo) for repo, group in sorted(groups.items()))
+    return [Asked(*each) for each in found if each]
+
+
+def one(path: Path) -> tuple[str, Asked]:
+    """A repository's newest issues."""
+    data = labelled(path, LEAST)
+    return described(data), Asked(data.issues[-NEWEST:], data.names, data.targets[-NEWEST:])
+
+
+def scores(model: ZeroShot, encoder: Encoder, asked: Asked) -> Array:
+    """Probabilities [n, L]."""
+    texts = [issue.text for issue in asked.issues]
+    vectors = encoder.encode(texts) if not model.costly else np.zeros((len(texts), 0), np.float32)
+    raw = model.raw(texts, vectors, [LabelText(name) for name in asked.names])
+    return calibrated(raw, model.slope, model.intercept).astype(np.float64)
+
+
+def show(title: str, models: Mapping[str, ZeroShot], encoder: Encoder, parts: Sequence[Asked]) -> None:
+    """A row for each model; several repositories: mAP and macro-F1 are means over them."""
+    for name, model in models.items():
+        found = [scores(model, encoder, part) for part in parts]
+        precise, macro = [], []
+        for part, probability in zip(parts, found, strict=True):
+            used = np.flatnonzero(part.truth.any(axis=0))
+            precise.append(
+                np.mean([average_precision_score(part.truth[:, j], probability[:, j]) for j in used])
+            )
+            macro.append(macro_f1(part.truth, probability >= model.threshold))
+        chosen = np.concatenate([(probability >= model.threshold).ravel() for probability in found])[:, None]
+        truth = np.concatenate([part.truth.ravel() for part in parts])[:, None]
+        labels = sum(len(part.names) for part in parts)
+        cells = (
+            np.mean(precise),
+            micro_f1(truth, chosen),
+            np.mean(macro),
+            precision_recall(truth, chosen)[0],
+        )
+        issues = sum(len(part.issues) for part in parts)
+        print(
+            f"| {title} | {name} | {' | '.join(f'{x:.3f}' for x in cells)} | {issues} | {labels} |",
+            flush=True,
+        )
+
+
+def three(path: Path, models: Mapping[str, ZeroShot], encoder: Encoder) -> None:
+    """The best of three described labels."""
+    issues = list(iter_issues(path))
+    texts = [issue.text for issue in issues]
+    vectors = encoder.encode(texts)
+    truth = [[label.name for label in THREE].index(issue.labels[0]) for issue in issues]
+    for name, model in models.items():
+        best = model.raw(texts, vectors, THREE).argmax(axis=1)
+        print(
+            f"bug, feature, question: {name}: macro-F1 {f1_score(truth, best, average='macro'):.3f}",
+            flush=True,
+        )
+
+
+def speed(models: Mapping[str, ZeroShot], encoder: Encoder, issues: Sequence[Issue]) -> None:
+    """Processor milliseconds for an issue, its vector given."""
+    texts = [issue.text for issue in issues]
+    vectors = encoder.encode(texts)
+    for name, model in models.items():
+        for count in (10, 50):
+            labels = [LabelText(f"area {i} of the program: what belongs to it") for i in range(count)]
+            model.raw(texts[:2], vectors[:2], labels)
+            start = time.process_time()
+            model.raw(texts, vectors, labels)
+            print(f"{name}: {1000 * (time.process_time() - start) / len(texts):.1f} ms for {count} labels")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Zero-shot models compared.")
+    parser.add_argument("many", type=Path, help="issues of many repositories, one JSON object a line")
+    parser.add_argument("files", type=Path, nargs="*", help="issues of one repository each")
+    parser.add_argument("--three", type=Path, help="issues labelled bug, feature or question")
+    parser.add_argument(
+        "--judge", default=BUILTIN, help="a model folder (default: the shipped cross-encoder)"
+    )
+    given = parser.parse_args()
+    encoder = Encoder.load()
+    models: dict[str, ZeroShot] = {
+        "similarity": EmbeddedLabels.load(encoder),
+        "cross-encoder": open_zero_shot(Settings(model=given.judge), encoder),
+    }
+    aside = many(given.many)
+    print(f"seed {SEED}\n\n{HEAD}")
+    show(f"{len(aside)} repositories kept aside", models, encoder, aside)
+    for path in given.files:
+        title, asked = one(path)
+        show(title, models, encoder, [asked])
+    if given.three:
+        three(given.three, models, encoder)
+    speed(models, encoder, [issue for asked in aside for issue in asked.issues][:60])
+
+
+if __name__ == "__main__":
+    main()
