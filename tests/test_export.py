@@ -54,6 +54,7 @@ def test_an_exported_encoder_is_true_to_its_weights(weights: Path, tmp_path: Pat
     assert (manifest.kind, manifest.dimension, manifest.max_tokens, manifest.opset) == ("encoder", 32, 48, 18)
     assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == [
         "MODEL_CARD.md",
+        "config.json",
         "manifest.json",
         "model.onnx",
         "tokenizer.json",
