@@ -68,8 +68,7 @@ def one(path: Path) -> tuple[str, Asked]:
 def scores(model: ZeroShot, encoder: Encoder, asked: Asked) -> Array:
     """Probabilities [n, L]."""
     texts = [issue.text for issue in asked.issues]
-    vectors = encoder.encode(texts) if not model.costly else np.zeros((len(texts), 0), np.float32)
-    raw = model.raw(texts, vectors, [LabelText(name) for name in asked.names])
+    raw = model.raw(texts, encoder.encode(texts), [LabelText(name) for name in asked.names])
     return calibrated(raw, model.slope, model.intercept).astype(np.float64)
 
 

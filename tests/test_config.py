@@ -23,7 +23,7 @@ EVERY_KEY = {
     },
     "vote": {"k": 8, "m": 3, "weighting": "uniform", "min_examples": 5, "precision_target": 0.8},
     "zero_shot": {
-        "model": "builtin",
+        "model": "embedding",
         "revision": "abc",
         "sha256": {"model.onnx": "0f"},
         "template": "It is {}",

@@ -18,6 +18,7 @@ pytest.importorskip("optimum", reason="the extra `train` is not installed")
 from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402 - after the check for the extra
 from triage.cli import main  # noqa: E402
 from triage.config import ZeroShot as Settings  # noqa: E402
+from triage.engine.embedded import EmbeddedLabels  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
 from triage.engine.joint import Joint as Served  # noqa: E402
 from triage.engine.phrases import LabelText  # noqa: E402
@@ -197,7 +198,7 @@ def test_the_judge_tells_labels_of_a_repository_it_never_saw(judge: Path) -> Non
     unseen = issues_of(ASIDE[1], 45, 55)
     model = open_zero_shot(Settings(model=str(judge)), Encoder.load())
     texts = [issue.text for issue in unseen]
-    raw = model.raw(texts, np.zeros((len(texts), 0), np.float32), [LabelText(name) for name in NAMES])
+    raw = model.raw(texts, Encoder.load().encode(texts), [LabelText(name) for name in NAMES])
     truth = np.array([[name in issue.labels for name in NAMES] for issue in unseen])
     best = np.arange(len(NAMES)) == raw.argmax(axis=1)[:, None]
     assert macro_f1(truth, best) > 0.9
@@ -206,15 +207,14 @@ def test_the_judge_tells_labels_of_a_repository_it_never_saw(judge: Path) -> Non
 
 def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
     """Its company, their order and other texts move a score by rounding only, however many there are."""
-    model = Served(judge)
+    model = Served(judge, EmbeddedLabels.load(Encoder.load()))
     labels = [LabelText(name) for name in (*NAMES, *(f"area {i}" for i in range(40)))]
     texts = [issue.text for issue in issues_of(ASIDE[0], 3, 3)]
-    nothing = np.zeros((3, 0), np.float32)
-    together = model.raw(texts, nothing, labels)
-    alone = np.hstack([model.raw(texts, nothing, [label]) for label in labels])
+    together = model.read(texts, labels)
+    alone = np.hstack([model.read(texts, [label]) for label in labels])
     assert np.abs(together - alone).max() < 0.1
-    assert np.abs(together[:, ::-1] - model.raw(texts, nothing, labels[::-1])).max() < 0.1
-    assert np.array_equal(together[:1], model.raw(texts[:1], nothing[:1], labels))
+    assert np.abs(together[:, ::-1] - model.read(texts, labels[::-1])).max() < 0.1
+    assert np.array_equal(together[:1], model.read(texts[:1], labels))
 
 
 def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weights, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weight
         tmp_path / "m",
     )
     with pytest.raises(ModelError, match="reads all labels at once"):
-        Served(tmp_path / "m")
+        Served(tmp_path / "m", EmbeddedLabels.load(Encoder.load()))
 
 
 def test_training_from_the_command_line(

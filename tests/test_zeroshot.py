@@ -15,7 +15,7 @@ from triage.engine import models
 from triage.engine.embedded import BACKGROUND_FILE, EmbeddedLabels
 from triage.engine.encoder import Encoder
 from triage.engine.phrases import LabelText, readable
-from triage.engine.zeroshot import calibrated, open_zero_shot
+from triage.engine.zeroshot import BUILTIN_ZERO_SHOT, calibrated, open_zero_shot
 from triage.errors import ModelError
 
 BUG = LabelText("bug", "something does not work as expected")
@@ -204,9 +204,10 @@ def test_the_digest_tells_encoders_and_backgrounds_apart(encoder: Encoder, tmp_p
     assert len(digests[0]) == 64
 
 
-def test_the_default_configuration_opens_similarity(encoder: Encoder) -> None:
-    """With nothing configured, labels are scored by similarity under the encoder at hand."""
-    method = open_zero_shot(Settings(), encoder)
+def test_the_default_configuration_opens_the_shipped_judge(encoder: Encoder) -> None:
+    """With nothing configured, the shipped cross-encoder scores labels; similarity alone where it is named."""
+    assert open_zero_shot(Settings(), encoder).name == BUILTIN_ZERO_SHOT
+    method = open_zero_shot(Settings(model="embedding"), encoder)
     assert (method.name, method.digest) == ("embedding", EmbeddedLabels.load(encoder).digest)
 
 

@@ -85,7 +85,9 @@ class ZeroShot:
     """Classification by name and description, for labels without enough examples."""
 
     model: str = option(
-        "embedding", "`embedding` (similarity to the description), `builtin`, a folder, or a hub model."
+        "builtin",
+        "`builtin` (the shipped cross-encoder), `embedding` (similarity to the description alone: faster), a folder, "
+        "or a hub model.",
     )
     revision: str | None = option(None, "The pinned commit of a hub model; written by `triage models pull`.")
     sha256: dict[str, str] = option({}, "The pinned hash of each file of a hub model.")

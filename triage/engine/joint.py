@@ -7,6 +7,7 @@ more than ten. How it is trained stands in `triage.learn.deep.joint`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import usable_cores
 from triage.engine.models import read_manifest
 from triage.engine.onnx import Floats, OnnxModel
@@ -54,18 +56,21 @@ def lay_out(issue: Sequence[int], labels: Sequence[Sequence[int]]) -> Sheet:
 class Joint:
     """A cross-encoder of this kind; a raw score is the logit of a label's probability.
 
-    The model is loaded when it is first asked: most issues are decided by their neighbours alone.
+    The cross-encoder knows best what kind an issue is of, and similarity under the encoder what it is about: so a
+    weighted sum of both is the score, where the manifest says so. The model is loaded when it is first asked.
     """
 
     costly = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, similar: EmbeddedLabels) -> None:
         """Raises ModelError where the manifest in `folder` is of another kind of model."""
         manifest = read_manifest(folder)
         if manifest.kind != "zero-shot" or manifest.layout != "joint":
             raise ModelError(f"{folder} holds no cross-encoder that reads all labels at once")
-        self._folder = folder
-        self.name, self.digest = manifest.name, manifest.digest()
+        self._folder, self._similar, self._weight = folder, similar, manifest.similarity
+        self.name = manifest.name
+        parts = f"{manifest.digest()} {manifest.similarity} {similar.digest}"
+        self.digest = hashlib.sha256(parts.encode()).hexdigest()
         self.slope, self.intercept = manifest.slope, manifest.intercept
         self.threshold = manifest.threshold
 
@@ -76,13 +81,25 @@ class Joint:
     def raw(
         self,
         texts: Sequence[str],
-        vectors: Floats,  # noqa: ARG002 - the Protocol's; a cross-encoder reads the texts themselves
+        vectors: Floats,
         labels: Sequence[LabelText],
-        prior: Floats | None = None,  # noqa: ARG002 - as above
+        prior: Floats | None = None,
         *,
         progress: Callable[[int], None] | None = None,
     ) -> Floats:
-        """Logits, float32 [texts, labels]: a run of the model for each text and LABELS_A_RUN labels.
+        """Logits, float32 [texts, labels]: see `read`, and for the rest `EmbeddedLabels.raw`."""
+        logits = self.read(texts, labels, progress)
+        if self._weight:
+            logits += self._weight * self._similar.raw(texts, vectors, labels, prior)
+        return logits
+
+    def read(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[LabelText],
+        progress: Callable[[int], None] | None = None,
+    ) -> Floats:
+        """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
 
         What other labels are asked about moves a logit by some hundredths at most (rounding), other texts never.
         Raises ModelError where a logit is not finite.

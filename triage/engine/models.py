@@ -38,8 +38,9 @@ class Manifest:
 
     `dimension` counts the numbers of one vector (encoder) or the logits of one pair (zero-shot); `labels`
     and `entailment` (an index into it) are those of a zero-shot model; `files` maps names to sha256.
-    `opset` is None where the model came from a hub as ONNX. The last four are of a zero-shot model too:
-    sigmoid(slope * logit + intercept) is a probability, and from `threshold` on it sets a label untuned.
+    `opset` is None where the model came from a hub as ONNX. The last five are of a zero-shot model too:
+    sigmoid(slope * logit + intercept) is a probability, and from `threshold` on it sets a label untuned; `similarity`
+    times that of the encoder's vectors is added to a logit.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Manifest:
     slope: float = 1.0
     intercept: float = 0.0
     threshold: float = field(default=0.5, metadata={"low": 0.0, "high": 1.0})
+    similarity: float = field(default=0.0, metadata={"low": 0.0})
 
     @classmethod
     def from_dict(cls, data: object) -> Manifest:
@@ -89,7 +91,7 @@ class Manifest:
         """The fields as plain values for JSON; what only a zero-shot model has is left out of others."""
         values = dataclasses.asdict(self)
         if self.kind != "zero-shot":
-            for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold"):
+            for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold", "similarity"):
                 del values[name]
         return values
 

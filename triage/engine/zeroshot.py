@@ -75,4 +75,6 @@ def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShot:
     pins = Pins(settings.revision, settings.sha256)
     folder = resolve(settings.model, pins, BUILTIN_ZERO_SHOT)
     joint = read_manifest(folder).layout == "joint"
-    return Joint(folder) if joint else Entailment.load(folder, settings.template)
+    if joint:
+        return Joint(folder, EmbeddedLabels.load(encoder))
+    return Entailment.load(folder, settings.template)

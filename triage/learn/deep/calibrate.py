@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
+from triage.engine.embedded import EmbeddedLabels
+from triage.engine.encoder import Encoder
 from triage.engine.joint import Joint
 from triage.engine.phrases import LabelText
 from triage.errors import DataError
@@ -30,10 +32,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """sigmoid(slope * logit + intercept) is a probability; `words` say what it was measured on and found."""
+    """See `Manifest` for the first four; `words` say what it was measured on and found."""
 
     slope: float
     intercept: float
+    similarity: float
     threshold: float
     words: str
 
@@ -41,14 +44,17 @@ class Calibration:
 def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
     """Fit the logistic on issues of repositories kept aside, but for those that results are checked on.
 
-    Each repository weighs the same. Raises DataError where there are none.
+    Two things speak for a label, the cross-encoder in `folder` and similarity under the shipped encoder. Each
+    repository weighs the same. Raises DataError where there are none.
     """
     groups: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in issues:
         if kept_aside(issue.repo) and not (issue.is_pull_request or matches(issue.repo, EVALUATED)):
             groups[issue.repo].setdefault(issue.digest, issue)
-    model = Joint(folder)
-    found = [judged(model, list(group.values()), repo) for repo, group in sorted(groups.items())]
+    encoder = Encoder.load()
+    similar = EmbeddedLabels.load(encoder)
+    models = Joint(folder, similar), similar, encoder
+    found = [judged(models, list(group.values()), repo) for repo, group in sorted(groups.items())]
     told = [each for each in found if each is not None]
     if not told:
         raise DataError(
@@ -56,31 +62,36 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
             likely="the files hold too few repositories",
             next_step="name files with issues of more of them",
         )
-    logits = np.concatenate([raw.ravel() for raw, _ in told])
-    truth = np.concatenate([carried.ravel() for _, carried in told])
-    weights = np.concatenate([np.full(raw.size, 1 / raw.size) for raw, _ in told])
-    slope, intercept = logistic(logits, truth, weights)
-    scores = [1 / (1 + np.exp(-(slope * raw + intercept))) for raw, _ in told]
-    cut = max(LEAST_THRESHOLD, _best_cut(np.concatenate([s.ravel() for s in scores]), truth))
-    chosen = np.concatenate([(s >= cut).ravel() for s in scores])[:, None]
+    evidence = np.concatenate([raw for raw, _ in told])
+    truth = np.concatenate([carried for _, carried in told])
+    weights = np.concatenate([np.full(len(raw), 1 / len(raw)) for raw, _ in told])
+    (slope, likeness), intercept = logistic(evidence, truth, weights)
+    scores = 1 / (1 + np.exp(-(evidence @ np.array([slope, likeness]) + intercept)))
+    cut = max(LEAST_THRESHOLD, _best_cut(scores, truth))
+    chosen = (scores >= cut)[:, None]
     precision, recall = precision_recall(truth[:, None], chosen)
     words = (
-        f"Calibrated on {sum(len(raw) for raw, _ in told)} issues of {len(told)} repositories that it was not "
-        f"trained on (seed {SEED}, label names alone): at the default threshold of {cut:.2f} micro-F1 is "
+        f"Calibrated on {len(truth)} pairs of issue and label of {len(told)} repositories that it was not trained on "
+        f"(seed {SEED}, label names alone): at the default threshold of {cut:.2f} micro-F1 is "
         f"{micro_f1(truth[:, None], chosen):.3f}, precision {precision:.3f}, recall {recall:.3f}"
     )
-    return Calibration(round(slope, 4), round(intercept, 4), round(cut, 4), words)
+    return Calibration(
+        round(slope, 4), round(intercept, 4), round(max(0.0, likeness / slope), 4), round(cut, 4), words
+    )
 
 
-def judged(model: Joint, issues: Sequence[Issue], repo: str) -> tuple[Array, Mask] | None:
-    """Logits and truth [n, L] of some issues of a repository; None where `sampled` finds none."""
+def judged(
+    models: tuple[Joint, EmbeddedLabels, Encoder], issues: Sequence[Issue], repo: str
+) -> tuple[Array, Mask] | None:
+    """Logit and similarity [pairs, 2] and truth [pairs] of some issues of a repository; None where `sampled` is."""
+    judge, similar, encoder = models
     found = sampled(issues, repo)
     if found is None:
         return None
     drawn, names, truth = found
-    texts = [issue.text for issue in drawn]
-    raw = model.raw(texts, np.zeros((len(texts), 0), np.float32), [LabelText(name) for name in names])
-    return raw.astype(np.float64), truth
+    texts, labels = [issue.text for issue in drawn], [LabelText(name) for name in names]
+    parts = judge.read(texts, labels), similar.raw(texts, encoder.encode(texts), labels)
+    return np.stack([part.ravel() for part in parts], axis=1).astype(np.float64), truth.ravel()
 
 
 def sampled(issues: Sequence[Issue], repo: str) -> tuple[list[Issue], list[str], Mask] | None:
@@ -100,14 +111,15 @@ def sampled(issues: Sequence[Issue], repo: str) -> tuple[list[Issue], list[str],
     return drawn, names, truth
 
 
-def logistic(raw: Array, truth: Mask, weights: Array) -> tuple[float, float]:
-    """(slope, intercept) of the weighted logistic regression of `truth` on `raw`, all [n] (Platt, 1999)."""
+def logistic(evidence: Array, truth: Mask, weights: Array) -> tuple[tuple[float, float], float]:
+    """(slopes, intercept) of the weighted logistic regression of `truth` [n] on `evidence` [n, 2] (Platt, 1999)."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=1e6).fit(
-        raw[:, None], truth, sample_weight=weights * len(raw) / weights.sum()
+        evidence, truth, sample_weight=weights * len(truth) / weights.sum()
     )
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    first, second = map(float, fitted.coef_[0])
+    return (first, second), float(fitted.intercept_[0])
 
 
 def _best_cut(scores: Array, truth: Mask) -> float:

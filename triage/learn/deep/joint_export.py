@@ -23,6 +23,8 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from transformers import PreTrainedTokenizerFast
 
 from triage.engine import joint as serving
+from triage.engine.embedded import EmbeddedLabels
+from triage.engine.encoder import Encoder
 from triage.engine.models import (
     MODEL_FILE,
     TOKENIZER_FILE,
@@ -64,9 +66,6 @@ class Making:
     licence: str
     note: str
     max_tokens: int
-    slope: float = 1.0
-    intercept: float = 0.0
-    threshold: float = 0.5
 
 
 def export_joint(model: Joint, tokenizer: PreTrainedTokenizerFast, making: Making, out: Path) -> Manifest:
@@ -96,9 +95,6 @@ def export_joint(model: Joint, tokenizer: PreTrainedTokenizerFast, making: Makin
             labels=("entailment",),
             entailment=0,
             layout="joint",
-            slope=making.slope,
-            intercept=making.intercept,
-            threshold=making.threshold,
         )
         write_manifest(ready, manifest)
         off = difference(model, tokenizer, ready)
@@ -153,7 +149,7 @@ def _quantise(path: Path, out: Path) -> onnx.ModelProto:
 def difference(model: Joint, tokenizer: PreTrainedTokenizerFast, folder: Path) -> float:
     """How far scores (0 to 1) of the folder are from PyTorch's in fp32 on average, over TEXTS and LABELS."""
     limit = read_manifest(folder).max_tokens
-    ours = serving.Joint(folder).raw(TEXTS, np.zeros((len(TEXTS), 0), np.float32), LABELS)
+    ours = serving.Joint(folder, EmbeddedLabels.load(Encoder.load())).read(TEXTS, LABELS)
     labels = [tokenizer(label.phrase)["input_ids"] for label in LABELS]
 
     def theirs(text: str) -> Floats:

@@ -1,7 +1,8 @@
 """PyTorch weights out of a model folder of ours: int8 and scales become fp32, to start fine-tuning from.
 
-Nothing but what is shipped is needed, and nothing is downloaded. The rounding to int8 stays in the weights; training
-moves them further than that.
+Nothing but what is shipped is needed, and nothing is downloaded. Fine-tuning moves a weight by less than a step of
+int8; from the steps themselves every one would be rounded back to where it began, and the exported encoder would be
+the old one. So each weight of a product is put anywhere within its step, by a fixed seed (dithering).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from triage.engine.models import MODEL_FILE, TOKENIZER_FILE, Manifest, pulled_ro
 from triage.errors import ModelError
 
 PRODUCT = "/MatMul_quant"
+SEED = 0
 Values = npt.NDArray[Any]
 
 
@@ -32,7 +34,7 @@ def restored(folder: Path) -> Path:
     them. Raises ModelError where that is no such encoder.
     """
     manifest = verify(folder)
-    home = pulled_root() / "restored" / manifest.digest()
+    home = pulled_root() / "restored" / f"{manifest.digest()}-{SEED}"
     if home.is_dir():
         return home
     settings = _settings(folder, manifest)
@@ -70,7 +72,7 @@ def _settings(folder: Path, manifest: Manifest) -> dict[str, Any]:
 def weights_of(graph: onnx.ModelProto) -> dict[str, torch.Tensor]:
     """The weights of an exported encoder by the names that transformers gives them, in fp32."""
     stored = {each.name: numpy_helper.to_array(each) for each in graph.graph.initializer}
-    found = {}
+    found, rng = {}, np.random.default_rng(SEED)
     for name, values in stored.items():
         if name.endswith(("weight", "bias")):
             found[name] = values
@@ -80,8 +82,9 @@ def weights_of(graph: onnx.ModelProto) -> dict[str, torch.Tensor]:
         if node.name.endswith(PRODUCT):
             name = node.input[1].removesuffix("_quantized")
             path = node.name.removesuffix(PRODUCT).strip("/").replace("/", ".")
+            within = rng.uniform(-0.5, 0.5, size=stored[node.input[1]].shape)
             # A linear layer keeps its weights as [out, in], the product as [in, out].
-            found[f"{path}.weight"] = _widened(stored, name).T
+            found[f"{path}.weight"] = (_widened(stored, name) + within * stored[f"{name}_scale"]).T
     return {name: torch.from_numpy(np.array(values, dtype=np.float32)) for name, values in found.items()}
 
 

@@ -122,11 +122,22 @@ def train_zero_shot(issues: Iterable[Issue], run: Run, out: Path) -> tuple[Manif
     )
     manifest = export_joint(model, tokenizer, making, out)
     found = calibrate(everything, out)
-    manifest = replace(manifest, slope=found.slope, intercept=found.intercept, threshold=found.threshold)
+    manifest = calibrated(manifest, found)
     write_manifest(out, manifest)
     with (out / CARD_FILE).open("a", encoding="utf-8") as card:
         card.write(f"- {found.words}\n")
     return manifest, found
+
+
+def calibrated(manifest: Manifest, found: Calibration) -> Manifest:
+    """The manifest with what was found."""
+    return replace(
+        manifest,
+        slope=found.slope,
+        intercept=found.intercept,
+        threshold=found.threshold,
+        similarity=found.similarity,
+    )
 
 
 def checked(groups: Sequence[Group], plan: Plan) -> Sequence[Group]:
