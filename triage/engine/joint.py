@@ -1,8 +1,8 @@
 """Zero-shot classification by a cross-encoder that reads an issue once, with all labels in question.
 
 The tokens of the issue are followed by those of each label. Attention is masked so that the issue sees itself
-alone and a label sees the issue and itself: each label is judged as if it were alone, and fifty of them cost little
-more than ten. How it is trained stands in `triage.learn.deep.joint`.
+alone and a label sees the issue and itself: each label is judged as if it were alone, and the
+issue is worked through once, not once for each of them. How it is trained stands in `triage.learn.deep.joint`.
 """
 
 from __future__ import annotations
