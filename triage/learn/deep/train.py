@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from triage.engine.models import Manifest, sha256_of, write_manifest
+from triage.engine.models import Manifest, write_manifest
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.aside import ONE_IN, kept_aside
@@ -51,8 +51,9 @@ class Run:
 
     def follow(self, groups: Sequence[Group], rounds: General | Judging) -> None:
         """Train to the end, or on from the checkpoint, and draw the losses."""
-        started = sha256_of(next(iter(sorted(self.weights.folder.glob("*.safetensors")))))
-        rounds.run(fingerprint(groups, self.plan, started), self.work, logged(self.work, self.progress))
+        rounds.run(
+            fingerprint(groups, self.plan, self.weights.digest()), self.work, logged(self.work, self.progress)
+        )
         plot(self.work)
 
 
