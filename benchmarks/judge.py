@@ -37,6 +37,8 @@ from triage.learn.deep.calibrate import SEED, sampled
 from triage.world.issue_file import iter_issues
 
 NEWEST, LEAST = 300, 20
+# Issues that are timed.
+TIMED = 60
 HEAD = "| data | model | mAP | micro-F1 | macro-F1 | precision | issues | labels |\n|---|---|---|---|---|---|---|---|"
 
 
@@ -113,13 +115,15 @@ def three(path: Path, models: Mapping[str, ZeroShot], encoder: Encoder) -> None:
         )
 
 
-def speed(models: Mapping[str, ZeroShot], encoder: Encoder, issues: Sequence[Issue]) -> None:
-    """Processor milliseconds for an issue, its vector given."""
-    texts = [issue.text for issue in issues]
+def speed(models: Mapping[str, ZeroShot], encoder: Encoder, parts: Sequence[Asked]) -> None:
+    """Processor milliseconds for an issue, its vector given, with labels of all the repositories."""
+    rng = np.random.default_rng(SEED)
+    texts = [issue.text for part in parts for issue in part.issues][:TIMED]
+    names = rng.permutation(sorted({name for part in parts for name in part.names}))
     vectors = encoder.encode(texts)
     for name, model in models.items():
         for count in (10, 50):
-            labels = [LabelText(f"area {i} of the program: what belongs to it") for i in range(count)]
+            labels = [LabelText(str(name)) for name in names[:count]]
             model.raw(texts[:2], vectors[:2], labels)
             start = time.process_time()
             model.raw(texts, vectors, labels)
@@ -149,7 +153,7 @@ def main() -> None:
         show(title, models, encoder, [asked])
     if given.three:
         three(given.three, models, encoder)
-    speed(models, encoder, [issue for asked in aside for issue in asked.issues][:60])
+    speed(models, encoder, aside)
 
 
 if __name__ == "__main__":

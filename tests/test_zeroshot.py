@@ -14,6 +14,7 @@ from triage.config import ZeroShot as Settings
 from triage.engine import models
 from triage.engine.embedded import BACKGROUND_FILE, EmbeddedLabels
 from triage.engine.encoder import Encoder
+from triage.engine.joint import FEW, HOPELESS, UNASKED, Joint
 from triage.engine.phrases import LabelText, readable
 from triage.engine.zeroshot import BUILTIN_ZERO_SHOT, calibrated, open_zero_shot
 from triage.errors import ModelError
@@ -209,6 +210,26 @@ def test_the_default_configuration_opens_the_shipped_judge(encoder: Encoder) -> 
     assert open_zero_shot(Settings(), encoder).name == BUILTIN_ZERO_SHOT
     method = open_zero_shot(Settings(model="embedding"), encoder)
     assert (method.name, method.digest) == ("embedding", EmbeddedLabels.load(encoder).digest)
+
+
+def test_labels_without_hope_are_not_read(encoder: Encoder) -> None:
+    """What similarity rules out costs no run of the cross-encoder; every other label scores as if all were asked."""
+    judge = open_zero_shot(Settings(), encoder)
+    assert isinstance(judge, Joint)
+    areas = ("networking", "translation", "billing", "macOS", "payments", "fonts", "audio", "printing")
+    labels = [BUG, DOCS, SPEED, *map(LabelText, areas)]
+    assert len(labels) > FEW
+    texts = list(TEXTS)
+    vectors = encoder.encode(texts)
+    similar = EmbeddedLabels.load(encoder).raw(texts, vectors, labels)
+    hopeless = similar < HOPELESS
+    assert hopeless.any() and not hopeless.all()
+    weight = models.read_manifest(models.shipped(BUILTIN_ZERO_SHOT)).similarity
+    logits = judge.raw(texts, vectors, labels) - weight * similar
+    np.testing.assert_allclose(logits[hopeless], UNASKED, atol=1e-3)
+    np.testing.assert_allclose(logits[~hopeless], judge.read(texts, labels)[~hopeless], atol=0.1)
+    few = judge.raw(texts, vectors, labels[:FEW]) - weight * similar[:, :FEW]
+    np.testing.assert_allclose(few, judge.read(texts, labels[:FEW]), atol=1e-3)
 
 
 def test_an_encoder_is_no_entailment_model(encoder: Encoder) -> None:

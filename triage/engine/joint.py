@@ -27,6 +27,12 @@ from triage.errors import ModelError
 # A label with its description is cut there, and so many labels share one run.
 LABEL_TOKENS = 24
 LABELS_A_RUN = 32
+# A label that is less similar to an issue than to issues in general by so much is hopeless: of 10,000 such pairs of the
+# repositories that `benchmarks/judge.py` asks about, the cross-encoder was sure enough of three in ten thousand to make
+# up for it. So it is not asked, and what it says of the median of them stands for its answer.
+HOPELESS, UNASKED = -0.03, -5.3
+# So few labels are all read: there is little to save, and where all are unlikely their order still counts.
+FEW = 10
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Joint:
     """A cross-encoder of this kind; a raw score is the logit of a label's probability.
 
     The cross-encoder knows best what kind an issue is of, and similarity under the encoder what it is about: so a
-    weighted sum of both is the score, where the manifest says so. The model is loaded when it is first asked.
+    weighted sum of both is the score, where the manifest says so, and of many labels those to which similarity gives
+    no hope are not read. The model is loaded when it is first asked.
     """
 
     costly = True
@@ -69,7 +76,7 @@ class Joint:
             raise ModelError(f"{folder} holds no cross-encoder that reads all labels at once")
         self._folder, self._similar, self._weight = folder, similar, manifest.similarity
         self.name = manifest.name
-        parts = f"{manifest.digest()} {manifest.similarity} {similar.digest}"
+        parts = f"{manifest.digest()} {manifest.similarity} {similar.digest} {HOPELESS} {UNASKED} {FEW}"
         self.digest = hashlib.sha256(parts.encode()).hexdigest()
         self.slope, self.intercept = manifest.slope, manifest.intercept
         self.threshold = manifest.threshold
@@ -88,9 +95,12 @@ class Joint:
         progress: Callable[[int], None] | None = None,
     ) -> Floats:
         """Logits, float32 [texts, labels]: see `read`, and for the rest `EmbeddedLabels.raw`."""
-        logits = self.read(texts, labels, progress)
-        if self._weight:
-            logits += self._weight * self._similar.raw(texts, vectors, labels, prior)
+        if not self._weight:
+            return self.read(texts, labels, progress)
+        similar = self._similar.raw(texts, vectors, labels, prior)
+        asked = None if len(labels) <= FEW else similar >= HOPELESS
+        logits = self.read(texts, labels, progress, asked)
+        logits += self._weight * similar
         return logits
 
     def read(
@@ -98,21 +108,24 @@ class Joint:
         texts: Sequence[str],
         labels: Sequence[LabelText],
         progress: Callable[[int], None] | None = None,
+        asked: npt.NDArray[np.bool_] | None = None,
     ) -> Floats:
         """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
 
-        What other labels are asked about moves a logit by some hundredths at most (rounding), other texts never.
+        Of labels that are not `asked` about (bool [texts, labels]; None: all are) the logit is UNASKED. What other
+        labels are asked about moves a logit by some hundredths at most (rounding), other texts never.
         Raises ModelError where a logit is not finite.
         """
         model = self._model
         cut = [model.tokens(label.phrase, max_tokens=LABEL_TOKENS).ids for label in labels]
-        scores = np.empty((len(texts), len(labels)), dtype=np.float32)
+        scores = np.full((len(texts), len(labels)), UNASKED, dtype=np.float32)
 
         def fill(at: int) -> int:
             issue = model.tokens(texts[at], max_tokens=model.manifest.max_tokens).ids
-            for first in range(0, len(cut), LABELS_A_RUN):
-                last = min(first + LABELS_A_RUN, len(cut))
-                scores[at, first:last] = self._logits(lay_out(issue, cut[first:last]), last - first)
+            wanted = np.flatnonzero(asked[at]) if asked is not None else np.arange(len(cut))
+            for first in range(0, len(wanted), LABELS_A_RUN):
+                some = wanted[first : first + LABELS_A_RUN]
+                scores[at, some] = self._logits(lay_out(issue, [cut[j] for j in some]), len(some))
             return at + 1
 
         with ThreadPoolExecutor(usable_cores()) as pool:
