@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from triage.engine.encoder import Encoder
 from triage.engine.zeroshot import open_zero_shot
 from triage.errors import DataError
 from triage.evaluate.material import Material
-from triage.evaluate.method import Means, Task
+from triage.evaluate.method import Fitted, Means, Task
 from triage.evaluate.methods import METHODS, build, build_all, lacking
 from triage.evaluate.study import Outcome
 from triage.learn.study import Engines
@@ -128,6 +129,31 @@ def test_what_does_not_fit_the_budget_is_left_out_and_named(tmp_path: Path) -> N
     assert list(outcome.left_out) == ["slow"]
     assert "would take about 30 s" in outcome.left_out["slow"]
     assert "of the budget are left" in outcome.left_out["slow"]
+
+
+class Adapting(Counting):
+    """A method that spends a second on something that it keeps."""
+
+    made = 0
+
+    def prepare(self, task: Task) -> None:
+        """Once."""
+        if not self.made:
+            time.sleep(1.0)
+        self.made += 1
+
+    def fit(self, task: Task) -> Fitted:
+        """As the others, from what was made."""
+        self.prepare(task)
+        return super().fit(task)
+
+
+def test_what_is_made_once_does_not_count_for_every_issue(tmp_path: Path) -> None:
+    """A guess from the smallest slice leaves out what is made before, which takes no longer for more issues."""
+    method = Adapting()
+    outcome = study(material(120), tmp_path, budget=4.0).run({"adapting": method})
+    assert not outcome.left_out
+    assert len(outcome.runs) == 7
 
 
 class Failing(Counting):

@@ -116,3 +116,12 @@ class Method(Protocol):
     def fit(self, task: Task) -> Fitted:
         """Learn; equal tasks give equal scores on one machine. Raises DataError, ModelError, MissingExtra."""
         ...
+
+
+@runtime_checkable
+class Preparing(Method, Protocol):
+    """A method that makes something once, whatever is labelled, and keeps it for every run."""
+
+    def prepare(self, task: Task) -> object:
+        """Make it, or find it made; raises as `fit` does."""
+        ...

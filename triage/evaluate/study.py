@@ -13,7 +13,7 @@ from functools import cached_property
 from triage.errors import TriageError
 from triage.evaluate.material import Material
 from triage.evaluate.measure import Asked, measure
-from triage.evaluate.method import Mask, Method, Task, Texts
+from triage.evaluate.method import Mask, Method, Preparing, Task, Texts
 from triage.evaluate.parts import Parts, Rows, slices
 from triage.evaluate.results import Answers, Results, Run
 from triage.text import TEXT_VERSION
@@ -202,8 +202,12 @@ class Study:
         """Seconds that a run will take, by an earlier one, else by the smallest slice and a few queries."""
         if before:
             return before.fit_seconds * max(0.1, size / before.size) + before.score_seconds
-        smallest, start = min(self.design.sizes), time.monotonic()
-        fitted = method.fit(self.task(smallest, seed))
+        smallest = min(self.design.sizes)
+        task = self.task(smallest, seed)
+        if isinstance(method, Preparing):
+            method.prepare(task)
+        start = time.monotonic()
+        fitted = method.fit(task)
         learnt = time.monotonic()
         few = self.material.texts(self.parts.validation[:PROBE])
         fitted.scores(few)

@@ -32,17 +32,21 @@ class Embedding:
 
     def fit(self, task: Task) -> FittedEmbedding:
         """Nothing is learnt from labels. Raises ModelError where the usual similarity is not known."""
-        enough = len(task.unlabelled) >= ENOUGH
-        prior = task.unlabelled.vectors.mean(axis=0) if enough else None
+        prior = usual(task)
         labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
         fitted = FittedEmbedding(self._labels, labels, prior)
-        if not enough:
+        if prior is None:
             try:
                 fitted.scores(Texts((), task.labelled.vectors[:0]))
             except ModelError:
                 # Another encoder than the shipped one; the issues' texts say what is usual, their labels do not.
                 return FittedEmbedding(self._labels, labels, task.labelled.vectors.mean(axis=0))
         return fitted
+
+
+def usual(task: Task) -> Floats | None:
+    """The mean vector [d] of the issues without labels; None where they are too few to tell."""
+    return task.unlabelled.vectors.mean(axis=0) if len(task.unlabelled) >= ENOUGH else None
 
 
 class FittedEmbedding:

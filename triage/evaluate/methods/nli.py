@@ -21,7 +21,8 @@ from triage.engine.models import (
 from triage.engine.phrases import LabelText
 from triage.engine.zeroshot import BUILTIN_ZERO_SHOT, ZeroShot, calibrated, open_zero_shot
 from triage.errors import ModelError
-from triage.evaluate.method import Array, Means, Task, Texts, Told
+from triage.evaluate.method import Array, Floats, Means, Task, Texts, Told
+from triage.evaluate.methods.embedding import usual
 from triage.evaluate.models import Models, why_not
 
 
@@ -44,7 +45,7 @@ class Inference:
     @cached_property
     def identity(self) -> str:
         """See `triage.evaluate.method.Method`; raises as `engine` does."""
-        return f"{self.name} 1 {self.engine.digest}"
+        return f"{self.name} 2 {self.engine.digest}"
 
     def unavailable(self) -> str:
         """Without an entailment model."""
@@ -53,18 +54,18 @@ class Inference:
     def fit(self, task: Task) -> FittedInference:
         """Nothing is learnt. Raises as `engine` does."""
         labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
-        return FittedInference(self.engine, labels)
+        return FittedInference(self.engine, labels, usual(task))
 
 
 class FittedInference:
-    """A judge and the labels that it judges."""
+    """A judge and the labels that it judges; `prior` is the mean vector of issues in general."""
 
-    def __init__(self, engine: ZeroShot, labels: list[LabelText]) -> None:
-        self._engine, self._labels = engine, labels
+    def __init__(self, engine: ZeroShot, labels: list[LabelText], prior: Floats | None) -> None:
+        self._engine, self._labels, self._prior = engine, labels, prior
 
     def scores(self, queries: Texts, progress: Told | None = None) -> Array:
         """See `triage.evaluate.method.Fitted`: the probability of entailment against contradiction."""
-        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, progress=progress)
+        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior, progress=progress)
         return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
 
 
