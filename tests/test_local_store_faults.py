@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from tests.storing import activate, tiny
 from triage.bundle.store import KEPT, LocalStore
 from triage.cli import main
+from triage.commands.handing_over import hand_over
 from triage.learn.vectors import NAME
+from triage.world.refusals import LostRace
 
 # Appoints argv[2] active, or keeps embeddings where that is empty; is killed at the event argv[3] on a path that
 # ends in argv[4], or meets a limit on the size of files.
@@ -100,3 +103,27 @@ def test_publishing_a_damaged_bundle_changes_nothing(store: LocalStore, tmp_path
     argv = ["bundle", "publish", f"--of={there.folder}", f"--store={store.folder}"]
     assert main(argv) == 7
     assert (store.named("active"), store.names()) == before
+
+
+def test_nobody_else_appoints_between_the_comparison_and_the_appointment(tmp_path: Path) -> None:
+    """A run that hands over waits for one that is at it, and then sees what that one made active."""
+    home = LocalStore(tmp_path)
+    first = activate(home, tiny(1))
+    mine, theirs = (home.save(tiny(day, after=first)) for day in (2, 3))
+    races: list[str] = []
+
+    def hand() -> None:
+        try:
+            hand_over(LocalStore(tmp_path), mine, tiny(2, after=first), "active")
+        except LostRace as race:
+            races.append(race.what)
+
+    other = threading.Thread(target=hand)
+    with home.alone():
+        other.start()
+        other.join(0.3)
+        assert home.named("active") == first
+        home.appoint("active", theirs)
+    other.join()
+    assert races == [f"{theirs} became active while {mine} was learnt, which was not compared with it"]
+    assert (home.named("active"), home.named("staged")) == (theirs, mine)

@@ -10,11 +10,14 @@ Every change is one rename, so a killed process leaves the store as it was or as
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +54,10 @@ class Store(Protocol):
 
     def appoint(self, role: str, name: str | None) -> None:
         """Give the role to a bundle (None: to no one), at one stroke."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """While it is held, roles change by nobody else's hand, or their change is refused."""
         ...
 
     def keep(self, title: str, data: bytes) -> None:
@@ -135,6 +142,13 @@ class LocalStore:
         self.keep(role, f"{name}\n".encode())
         if role == "active":
             self._prune()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+            yield
 
     def keep(self, title: str, data: bytes) -> None:
         path = self.folder / title

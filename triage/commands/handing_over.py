@@ -36,11 +36,13 @@ def hand_over(store: Store, name: str, bundle: Bundle, role: str, *, beside: Sto
     if role != "active":
         store.appoint(role, name)
         return
-    now = named_in(beside or store, "active")
+    rival = beside or store
     try:
-        if now not in (bundle.manifest.after, name):
-            raise LostRace(f"{now} became active while {name} was learnt, which was not compared with it")
-        store.appoint("active", name)
+        with rival.alone():
+            now = named_in(rival, "active")
+            if now not in (bundle.manifest.after, name):
+                raise LostRace(f"{now} became active while {name} was learnt, which was not compared with it")
+            store.appoint("active", name)
     except LostRace:
         store.appoint("staged", name)
         raise
