@@ -25,8 +25,8 @@ def refused(address: str, error: Exception, ours: str) -> ClusterError:
         )
     return ClusterError(
         f"no Ray cluster answers at {address}: {first_line(text)}",
-        likely="it is not running, the port is not that of `ray start --head` (6379; 10001 is Ray Client's), "
-        "or this machine is not part of it",
+        likely="it is not running; the port is not that of `ray start --head` (6379; 10001 is Ray Client's); this "
+        "machine is not part of it; or it asks for a token (RAY_AUTH_MODE=token)",
         next_step="run the command on a machine of the cluster, where `ray status` answers, "
         "with --engine ray://auto",
     )
