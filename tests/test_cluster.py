@@ -19,11 +19,12 @@ from pathlib import Path
 import pytest
 
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
+from tests.test_benchmarks import bench
 from triage import __version__
 from triage.commands.spreading import Encoding
 from triage.engine import cluster as on_ray
 from triage.engine.cluster import PART, RETRIES, connected
-from triage.engine.encoder import Encoder
+from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.models import MODEL_FILE, packed
 from triage.errors import ClusterError, ModelError
 
@@ -273,3 +274,13 @@ def test_an_encoder_that_travelled_gives_the_same_vectors(
     here = Encoder.load(budget=32)
     there = Encoding(packed(here.folder), here.max_tokens).open()(texts)
     assert [vector.tobytes() for vector in there] == [vector.tobytes() for vector in here.encode(texts)]
+
+
+def test_the_benchmark_compares_both_engines(machine: Machine) -> None:
+    """It checks the bits itself, and tells each part beside encoding here."""
+    done = bench("cluster.py", str(NEW), "--issues=8", "--repeat=1", f"--engine=ray://{machine.address}")
+    assert done.returncode == 0, done.stderr
+    head, _, _, _, *rows = done.stdout.splitlines()
+    assert head == f"8 issues, 2 workers, {usable_cores()} cores here; the vectors are the same bits"
+    parts = "starting Ray", "reading", "cleaning", "sending the encoder", "first texts", "this process", "Ray"
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(parts)
