@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.ray_machine import STAY, Machine, free_port
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
 from tests.test_benchmarks import bench
 from triage import __version__
@@ -30,85 +26,7 @@ from triage.errors import ClusterError, ModelError
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
-# What the command line of a process says while it works for us.
-AT_WORK = b"ray::MapBatches"
-STAY = 60.0
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A Ray with two workers in processes of its own, which all belong to one session."""
-
-    address: str
-    session: int
-
-    def processes(self, title: bytes = b"") -> list[int]:
-        """Those whose command line begins so."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-                if session == self.session and (folder / "cmdline").read_bytes().startswith(title):
-                    found.append(int(folder.name))
-            except OSError:  # it ended meanwhile
-                continue
-        return found
-
-    def kill_one_at_work(self) -> int:
-        """Wait until a worker has begun with a task, and end it at once."""
-        until = time.monotonic() + STAY
-        while not (found := self.processes(AT_WORK)):
-            assert time.monotonic() < until, "no worker began"
-            time.sleep(0.01)
-        os.kill(found[0], signal.SIGKILL)
-        return found[0]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def open_house() -> Iterator[None]:
-    """No test writes a token into the home of whoever runs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        yield
-
-
-@pytest.fixture(scope="module")
-def machine(open_house: None) -> Iterator[Machine]:
-    """Started once for this file."""
-    # Ray's sockets lie in it, and a socket's path is short.
-    folder, port = tempfile.mkdtemp(prefix="triage-ray-", dir="/tmp"), free_port()
-    options = [
-        "--head",
-        "--num-cpus=2",
-        "--include-dashboard=false",
-        "--node-ip-address=127.0.0.1",
-        "--block",
-    ]
-    start = "import sys; from ray.scripts.scripts import main; sys.exit(main())"
-    head = subprocess.Popen(
-        [sys.executable, "-c", start, "start", *options, f"--port={port}", f"--temp-dir={folder}"],
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    there = Machine(f"127.0.0.1:{port}", head.pid)
-    try:
-        assert head.stdout is not None
-        said = iter(head.stdout.readline, b"")
-        assert any(b"Ray runtime started" in line for line in said)
-        yield there
-    finally:
-        for process in there.processes():
-            os.kill(process, signal.SIGKILL)
-        head.wait(STAY)
-        shutil.rmtree(folder, ignore_errors=True)
+pytestmark = pytest.mark.usefixtures("no_token")
 
 
 def start(*argv: str | Path) -> subprocess.Popen[str]:

@@ -11,12 +11,11 @@ import pytest
 from tests.sample import CONFIG, NEW, Trained
 from tests.test_imports import loaded_after
 from triage.cli import main
-from triage.commands.planning import together
 from triage.commands.spreading import check_engine
 from triage.engine.cluster_words import refused, said_by_ray
 from triage.errors import UsageError
 from triage.issue import Issue
-from triage.world.past import Batch, Past
+from triage.world.past import Batch, Past, together
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from triage.decide.plan import Entry, Header, entry_of, fingerprint, promises, s
 from triage.errors import UsageError
 from triage.issue import Issue, format_time
 from triage.progress import bar
-from triage.world.past import Batch, Past, Selection, of_file, of_repository
+from triage.world.past import Batch, Past, Selection, of_file, of_repository, together
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
@@ -108,19 +108,6 @@ def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
         told = told or bar("planning", batch.total)
         draft.add(planner.entries(batch.items), batch.place)
         told(draft.planned)
-
-
-def together(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
-    """The same issues in batches of at least so many, but for the last."""
-    held: list[Past] = []
-    last: Batch | None = None
-    for last in batches:
-        held += last.items
-        if len(held) >= least:
-            yield replace(last, items=tuple(held))
-            held.clear()
-    if last and held:
-        yield replace(last, items=tuple(held))
 
 
 Batches = Callable[[str], Iterator[Batch]]

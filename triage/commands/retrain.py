@@ -12,7 +12,7 @@ from triage.commands.before import Before, before_learning
 from triage.commands.gathering import Gathered, gather, sources_of
 from triage.commands.github import add_config_options, connect
 from triage.commands.opening import open_engines, open_store
-from triage.commands.spreading import add_engine_option, check_engine, encoding, workers
+from triage.commands.spreading import add_engine_option, encoding, workers
 from triage.commands.tuning import ready
 from triage.errors import GateError
 from triage.issue import parse_time
@@ -89,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
     from triage.learn.dataset import prepare
 
     tune = ready(args)
-    check_engine(args.engine)
     files, repos = sources_of(args.sources)
     config = connect(repos[0], args)[1] if repos and not args.config else configuration.load(args.config)
     if repos:
