@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.learning",
     "tests.storing",
     "tests.backfilling",
+    "tests.ray_machine",
 ]
 
 # A machine that does other work meanwhile is no reason to fail.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +204,15 @@ def test_a_large_bundle_is_read_back_with_the_same_neighbours(
     assert again.manifest.format == FORMAT_COMPRESSED
     assert again.manifest.index == made.manifest.index
     assert to_files(again) == to_files(made)
+
+
+def test_a_large_bundle_travels_to_the_workers_of_a_cluster(
+    few_are_many: None, vectors: Floats, tmp_path: Path
+) -> None:
+    """Pickled as it was loaded, with all that a file holds for it."""
+    store = LocalStore(tmp_path)
+    made = store.load(store.save(bundle_of(vectors)))
+    assert to_files(pickle.loads(pickle.dumps(made))) == to_files(made)
 
 
 def test_a_large_bundle_is_kept_in_the_repository(

@@ -34,6 +34,8 @@ HOMES = {
     "onnx": ("learn/deep/",),
     "sklearn": ("learn/", "evaluate/"),
     "scipy": ("learn/", "evaluate/"),
+    "ray": ("engine/cluster.py",),
+    "pyarrow": ("engine/cluster.py",),
     "matplotlib": ("learn/", "evaluate/", "commands/"),
 }
 

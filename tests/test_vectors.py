@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,3 +170,29 @@ def test_vectors_are_single_precision(run: Run, issues: list[Issue]) -> None:
     """From the encoder and from the cache alike."""
     fresh: Floats = run.of(issues).vectors
     assert (fresh.dtype, run.of(issues, run.pieces[-1]).vectors.dtype) == (np.float32, np.float32)
+
+
+def test_another_encodes_in_the_encoders_place(run: Run, issues: list[Issue]) -> None:
+    """In pieces as large as it takes, each kept when it is there; the vectors are those it gave."""
+    asked: list[list[str]] = []
+
+    def elsewhere(
+        texts: Sequence[str], /, *, progress: Callable[[int], None] | None = None
+    ) -> Iterable[Floats]:
+        asked.append(list(texts))
+        assert progress is not None
+        progress(len(texts))
+        return iter(run.encoder.encode(texts))
+
+    found = embed(
+        issues,
+        run.encoder,
+        None,
+        run.pieces.append,
+        lambda total: run.told.append,
+        encode=elsewhere,
+        piece=5,
+    )
+    assert [len(texts) for texts in asked] == [5, 5, 2]
+    assert (len(run.pieces), run.told) == (3, [5, 10, 12])
+    assert np.array_equal(found.vectors, run.of(issues).vectors)

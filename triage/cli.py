@@ -34,7 +34,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         description="Labels issues from what the repository's own maintainers labelled before.",
         epilog="Exit codes: 0 done; 1 a defect of triage; 2 usage; 3 nothing to label with; 4 configuration; "
         "5 data; 6 model; 7 bundle; 8 access to GitHub; 9 GitHub unavailable; 10 gate failed; "
-        "11 an extra is not installed; 130 interrupted.",
+        "11 an extra is not installed; 12 the cluster; 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"triage {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

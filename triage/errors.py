@@ -10,7 +10,8 @@
     ├── AccessError           8   GitHub refuses: token, permission, missing repository
     ├── UnavailableError      9   GitHub cannot answer now: limits, outage, network
     ├── GateError            10   the candidate is worse than the active bundle
-    └── MissingExtra         11   an optional dependency is not installed
+    ├── MissingExtra         11   an optional dependency is not installed
+    └── ClusterError         12   the Ray cluster cannot be reached, or its workers keep failing
 
 Exit code 0 is success, 1 a defect of this program, 130 an interruption (Ctrl-C).
 """
@@ -104,3 +105,9 @@ class MissingExtra(TriageError):
             likely=f"the extra `{extra}` is not installed",
             next_step=f'pip install "triage[{extra}]"',
         )
+
+
+class ClusterError(TriageError):
+    exit_code = 12
+    likely = "the cluster was stopped, or its machines are short of memory"
+    next_step = "look at `ray status` there, then run the same command again: what was done is kept"

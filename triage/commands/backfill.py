@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from triage.commands.carrying_out import PER_MINUTE, rate
 from triage.commands.github import add_config_options
 from triage.commands.planning import FILTERS, make_plan, shard_of
+from triage.commands.spreading import add_engine_option
 from triage.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--shard", metavar="I/N", help="every Nth number, so that N runners share the work")
     plan = parser.add_argument_group("planning")
     plan.add_argument("--store", help="where bundles live: a directory, or github:OWNER/NAME")
+    add_engine_option(plan)
     plan.add_argument(
         "--out", type=Path, default=Path(OUT), help=f"the folder of plan and report (default: {OUT})"
     )

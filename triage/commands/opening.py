@@ -109,14 +109,19 @@ def open_serving(
     *,
     described: Mapping[str, str] | None = None,
 ) -> ServingModel:
-    """The model to label with: the store's bundle, or described labels alone.
+    """The model to label with; see `knowledge`. Raises what that does, and ModelError."""
+    return serving(config, *knowledge(config, store, described), progress)
+
+
+def knowledge(
+    config: Config, store: Store | None, described: Mapping[str, str] | None = None
+) -> tuple[tuple[str, Bundle] | None, dict[str, str]]:
+    """What is labelled with: the store's bundle and its name, if there is one, and the labels' descriptions.
 
     `described` are the descriptions on GitHub; those of the configuration go before them. Raises
-    NothingToLabelWith where there is neither a bundle nor a description, BundleError and ModelError.
+    NothingToLabelWith where there is neither a bundle nor a description, and BundleError.
     """
-    from triage.bundle.model import ServingModel, open_model, untaught_rule
     from triage.decide import Policy
-    from triage.decide.rules import Rules
 
     found = usable_bundle(store) if store else None
     may_set = Policy.of(config).may_set
@@ -124,6 +129,19 @@ def open_serving(
     descriptions = ours | config.labels.descriptions
     if found is None and not descriptions:
         raise NothingToLabelWith("there is no bundle to label with, and no label is described")
+    return found, descriptions
+
+
+def serving(
+    config: Config,
+    found: tuple[str, Bundle] | None,
+    descriptions: Mapping[str, str],
+    progress: Callable[[int], None] | None = None,
+) -> ServingModel:
+    """The model of a bundle, or of described labels alone. Raises BundleError and ModelError."""
+    from triage.bundle.model import ServingModel, open_model, untaught_rule
+    from triage.decide.rules import Rules
+
     encoder, zero_shot = open_engines(config, found[1] if found else None)
     if found is not None:
         name, bundle = found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,33 +12,43 @@ from typing import TYPE_CHECKING
 from triage import config as configuration
 from triage.commands.gathering import REPOSITORY
 from triage.commands.github import connect, numbers_of, open_tracker, since_of
-from triage.commands.opening import open_serving, open_store
+from triage.commands.opening import knowledge, open_store, serving
+from triage.commands.spreading import check_engine, deciding, workers
 from triage.config import Config
 from triage.decide import Policy, judge
 from triage.decide.attitude import removed_by_people, skipped
+from triage.decide.decision import Evidence
 from triage.decide.plan import Entry, Header, entry_of, fingerprint, promises, settable, title_of
 from triage.errors import UsageError
-from triage.issue import format_time
+from triage.issue import Issue, format_time
 from triage.progress import bar
-from triage.world.past import Batch, Past, Selection, of_file, of_repository
+from triage.world.past import Batch, Past, Selection, of_file, of_repository, together
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
-    from triage.world.plan_file import Plan
+    from triage.bundle.store import Store
+    from triage.engine.cluster import Cluster
+    from triage.world.plan_file import Draft, Plan
 
 # The options that choose the issues; plans of the same options can be merged.
 FILTERS = ("since", "until", "state", "label", "unlabelled", "limit", "issue")
 # A backfill has time: GitHub's allowance is refilled within an hour.
 PATIENCE = 3_700.0
 
+Look = Callable[[Sequence[Issue]], Iterable[Evidence]]
+
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides about past issues; `there` are the repository's labels, where they are known."""
+    """Decides about past issues; `there` are the repository's labels, where they are known.
+
+    `look` finds the evidence where the model itself, in this process, is not to do it.
+    """
 
     model: ServingModel
     config: Config
     there: frozenset[str] | None = None
+    look: Look | None = None
 
     @property
     def names(self) -> frozenset[str]:
@@ -48,8 +58,9 @@ class Planner:
     def entries(self, items: Sequence[Past]) -> list[Entry]:
         """The entries of these issues, in order."""
         left = [skipped(p.issue, p.issue.author.endswith("[bot]"), self.config.act) for p in items]
-        looked_at = (past.issue for past, reason in zip(items, left, strict=True) if reason is None)
-        evidence, policy, names = self.model.evidence(looked_at), Policy.of(self.config), self.names
+        looked_at = [past.issue for past, reason in zip(items, left, strict=True) if reason is None]
+        evidence = iter((self.look or self.model.evidence)(looked_at))
+        policy, names = Policy.of(self.config), self.names
         found = []
         for past, reason in zip(items, left, strict=True):
             issue = past.issue
@@ -82,29 +93,36 @@ def make_plan(args: argparse.Namespace, path: Path) -> Plan:
     given = args.source
     if not Path(given).is_file() and not REPOSITORY.fullmatch(given):
         raise UsageError(f"{given!r} is neither a file nor of the form OWNER/NAME", next_step="check --from")
-    planner, header, batches = (_from_file if Path(given).is_file() else _from_github)(args)
-    with drafting(path, header) as draft:
-        told: Callable[[int], None] | None = None
-        for batch in batches(draft.place):
-            told = told or bar("planning", batch.total)
-            draft.add(planner.entries(batch.items), batch.place)
-            told(draft.planned)
-        return draft.finish()
+    check_engine(args.engine)
+    with workers(args.engine) as cluster:
+        source = _from_file if Path(given).is_file() else _from_github
+        planner, header, batches = source(args, cluster)
+        with drafting(path, header) as draft:
+            _draft(draft, planner, together(batches(draft.place), cluster.round if cluster else 0))
+            return draft.finish()
+
+
+def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
+    told: Callable[[int], None] | None = None
+    for batch in batches:
+        told = told or bar("planning", batch.total)
+        draft.add(planner.entries(batch.items), batch.place)
+        told(draft.planned)
 
 
 Batches = Callable[[str], Iterator[Batch]]
 
 
-def _from_file(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
+def _from_file(args: argparse.Namespace, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
     config = configuration.load(args.config)
     now = datetime.now(UTC)
     found = of_file(Path(args.source), args.repo, _selection(args, now), Policy.of(config).may_set)
     store = open_store(args.store, config) if args.store else None
-    planner = Planner(open_serving(config, store), config)
+    planner = _planner(config, store, cluster)
     return planner, _header(args, planner, found.repo, now, found.digest), found.batches
 
 
-def _from_github(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
+def _from_github(args: argparse.Namespace, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
     quick, config = connect(args.source, args)
     tracker = open_tracker(quick.repository.name, max(PATIENCE, config.act.max_rate_limit_wait))
     labels = tracker.labels()
@@ -112,14 +130,25 @@ def _from_github(args: argparse.Namespace) -> tuple[Planner, Header, Batches]:
     now = tracker.now()
     described = {name: label.description for name, label in labels.items() if label.description}
     store = open_store(args.store, config, tracker) if args.store else None
-    model = open_serving(config, store, described=described)
-    planner = Planner(model, config, frozenset(labels))
+    planner = _planner(config, store, cluster, described, frozenset(labels))
     wanted, may_set = _selection(args, now), Policy.of(config).may_set
 
     def batches(place: str) -> Iterator[Batch]:
         return of_repository(tracker, wanted, may_set, place, pull_requests=config.act.pull_requests)
 
     return planner, _header(args, planner, tracker.repo, now), batches
+
+
+def _planner(
+    config: Config,
+    store: Store | None,
+    cluster: Cluster | None,
+    described: Mapping[str, str] | None = None,
+    there: frozenset[str] | None = None,
+) -> Planner:
+    found, descriptions = knowledge(config, store, described)
+    model = serving(config, found, descriptions)
+    return Planner(model, config, there, deciding(cluster, config, found, descriptions))
 
 
 def _header(args: argparse.Namespace, planner: Planner, repo: str, now: datetime, source: str = "") -> Header:

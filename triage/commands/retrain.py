@@ -12,6 +12,7 @@ from triage.commands.before import Before, before_learning
 from triage.commands.gathering import Gathered, gather, sources_of
 from triage.commands.github import add_config_options, connect
 from triage.commands.opening import open_engines, open_store
+from triage.commands.spreading import add_engine_option, encoding, workers
 from triage.commands.tuning import ready
 from triage.errors import GateError
 from triage.issue import parse_time
@@ -74,6 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plots", type=Path, help="a folder for a plot of how far the scores can be believed"
     )
+    add_engine_option(parser)
     parser.add_argument("--always", action="store_true", help="learn even where too little is new")
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out broken rows instead of refusing the file"
@@ -125,13 +127,16 @@ def _learn(
 
     store, against = stores
     engines = Engines(*open_engines(gathered.config))
-    embedded = embed(
-        data.issues,
-        engines.encoder,
-        against.kept(NAME),
-        lambda held: store.keep(NAME, held),
-        lambda total: bar("embedding", total),
-    )
+    with workers(args.engine) as cluster:
+        embedded = embed(
+            data.issues,
+            engines.encoder,
+            against.kept(NAME),
+            lambda held: store.keep(NAME, held),
+            lambda total: bar("embedding", total),
+            encode=encoding(cluster, engines.encoder),
+            piece=cluster.round if cluster else 0,
+        )
     occasion = Occasion(
         before.later(gathered.at), args.split, args.adapt, gathered.bots, before.name, before.bundle
     )

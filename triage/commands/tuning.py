@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.commands.opening import need
+from triage.commands.spreading import check_engine
 from triage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def ready(args: argparse.Namespace) -> Tune | None:
 
     Raises MissingExtra and UsageError, before hours of reading and embedding are spent.
     """
+    check_engine(args.engine)
     need("learn", "sklearn", *["matplotlib"] * bool(args.plots), to="learning")
     return tuner(args) if args.adapt == "encoder" else None
 

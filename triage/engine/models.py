@@ -222,6 +222,15 @@ def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
     return fetch(spec, pins)
 
 
+def packed(folder: Path) -> dict[str, bytes]:
+    """The manifest of a model folder and the files it names, by name: what `unpacked` takes; raises ModelError."""
+    names = [MANIFEST_FILE, *read_manifest(folder).files]
+    try:
+        return {name: (folder / name).read_bytes() for name in names}
+    except OSError as error:
+        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
 def unpacked(files: Mapping[str, bytes]) -> Path:
     """A model folder, kept among the pulled ones, that holds these files; raises ModelError.
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,14 @@ Floats = npt.NDArray[np.float32]
 NAME = "embeddings"
 # Texts embedded between two savings; at some 50 a second a killed run loses under a minute.
 PIECE = 2_000
+
+
+class Encode(Protocol):
+    """Encodes as `Encoder.encode` does, wherever that may be; see there for `progress`."""
+
+    def __call__(
+        self, texts: Sequence[str], /, *, progress: Callable[[int], None] | None = None
+    ) -> Iterable[Floats]: ...
 
 
 @dataclass(frozen=True)
@@ -38,24 +47,29 @@ def embed(
     kept: bytes | None,
     keep: Callable[[bytes], None],
     progress: Callable[[int], Callable[[int], None]] | None = None,
+    *,
+    encode: Encode | None = None,
+    piece: int = 0,
 ) -> Embedded:
     """Embed what `kept` (an earlier cache, or None) does not hold; `keep` gets the cache after every piece.
 
-    A cache of another encoder or text version, or a damaged one, counts as none.
+    `encode` (default: the encoder's own) gets at most `piece` texts at a time (default: PIECE). A cache of another
+    encoder or text version, or a damaged one, counts as none.
     """
     stamp = f"{encoder.digest} {TEXT_VERSION}"
     known = _read(kept, stamp, encoder.dimension) if kept else {}
     missing = list({issue.digest: issue for issue in issues if issue.digest not in known}.values())
     listener = progress(len(missing)) if progress and missing else None
-    for start in range(0, len(missing), PIECE):
-        piece = missing[start : start + PIECE]
+    step = piece or PIECE
+    for start in range(0, len(missing), step):
+        part = missing[start : start + step]
 
         def said(done: int, start: int = start) -> None:
             if listener:
                 listener(start + done)
 
-        vectors = encoder.encode([issue.text for issue in piece], progress=said)
-        known |= {issue.digest: vector for issue, vector in zip(piece, vectors, strict=True)}
+        found = (encode or encoder.encode)([issue.text for issue in part], progress=said)
+        known |= {issue.digest: vector for issue, vector in zip(part, found, strict=True)}
         present = {issue.digest for issue in issues}
         keep(_write({digest: v for digest, v in known.items() if digest in present}, stamp))
     vectors = np.array([known[issue.digest] for issue in issues], dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -128,6 +128,19 @@ def _rows(path: Path, repo: str) -> Iterator[Issue]:
     for issue in iter_issues(path, repo=repo):
         if not repo or issue.repo.casefold() == repo.casefold():
             yield issue
+
+
+def together(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
+    """The same issues in batches of at least so many, but for the last."""
+    held: list[Past] = []
+    last: Batch | None = None
+    for last in batches:
+        held += last.items
+        if len(held) >= least:
+            yield replace(last, items=tuple(held))
+            held.clear()
+    if last and held:
+        yield replace(last, items=tuple(held))
 
 
 def of_repository(

@@ -1,0 +1,97 @@
+"""Runs the jobs of a workflow file: each in a folder of its own, the action as a process, artifacts as folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import ACTIONS_BOT
+
+ROOT = Path(__file__).resolve().parents[1]
+ACTION = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
+EXPRESSION = re.compile(r"\$\{\{ *([^}]*?) *\}\}")
+
+
+def evaluated(text: str, context: Mapping[str, str]) -> str:
+    """The text with each expression that the context knows in its place; raises KeyError for any other."""
+    return EXPRESSION.sub(lambda found: context[found[1]], text)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow file as it was dispatched with these inputs; `folder` holds runners and artifacts."""
+
+    path: Path
+    github: FakeGitHub
+    folder: Path
+    inputs: Mapping[str, str]
+
+    @property
+    def jobs(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = yaml.load(self.path.read_text("utf-8"), Loader=yaml.BaseLoader)["jobs"]
+        return found
+
+    def runs_of(self, job: str) -> list[dict[str, str]]:
+        """What `matrix` and `strategy` are in each run of the job."""
+        matrix: Mapping[str, list[str]] = self.jobs[job].get("strategy", {}).get("matrix", {})
+        if not matrix:
+            return [{}]
+        ((name, values),) = matrix.items()
+        total = {"strategy.job-total": str(len(values))}
+        return [{f"matrix.{name}": value, **total} for value in values]
+
+    def run(self, job: str, where: Mapping[str, str]) -> None:
+        """One run of a job, with the permissions that it names; raises CalledProcessError where the action fails."""
+        runner = self.folder / "-".join([self.path.stem, job, *where.values()])
+        runner.mkdir()
+        context = {**where, "github.run_attempt": "1"}
+        context |= {f"inputs.{name}": value for name, value in self.inputs.items()}
+        token = f"{self.path.stem}-{job}"
+        self.github.world.add_token(token, ACTIONS_BOT, **self.jobs[job]["permissions"])
+        for step in self.jobs[job]["steps"]:
+            given = {name: evaluated(value, context) for name, value in step["with"].items()}
+            kind = step["uses"].partition("@")[0]
+            if kind == "triage-bot/triage":
+                _act(runner, given, token)
+            elif kind == "actions/upload-artifact":
+                shutil.copytree(runner / given["path"], self.artifacts / given["name"])
+            else:
+                assert kind == "actions/download-artifact"
+                self._download(runner / given["path"], given)
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / f"{self.path.stem}-artifacts"
+
+    def _download(self, to: Path, given: Mapping[str, str]) -> None:
+        named = list(self.artifacts.glob(given.get("name") or given["pattern"]))
+        assert named
+        assert "name" in given or given["merge-multiple"] == "true"
+        for artifact in named:
+            shutil.copytree(artifact, to, dirs_exist_ok=True)
+
+
+def _act(runner: Path, given: Mapping[str, str], token: str) -> None:
+    """The action as a process, with every input set as the runner sets it."""
+    inputs = {name: entry.get("default", "") for name, entry in ACTION["inputs"].items()}
+    inputs |= {"token": token, **given}
+    environment = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
+    files = {name: str(runner / name.lower()) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    subprocess.run(
+        [sys.executable, "-m", "triage", "action"],
+        cwd=runner,
+        env={**os.environ, **environment, **files, "GITHUB_TOKEN": ""},
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
