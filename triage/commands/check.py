@@ -69,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
-    if spec := args.store or (f"github:{tracker.repo}" if tracker else ""):
+    spec = args.store or (f"github:{tracker.repo}" if tracker else "")
+    if tracker and config.learn.repositories:
+        _attempt(report, lambda: _check_sources(report, tracker, config, spec))
+    if spec:
         _attempt(report, lambda: _check_store(report, spec, config, tracker))
     return report.code
 
@@ -150,6 +153,17 @@ def _check_token(report: Report, tracker: Tracker) -> None:
         f"the token acts as {viewer.login}, a person: learning cannot tell what the bot labelled from what they did; "
         "use the workflow's own token or an App's",
     )
+
+
+def _check_sources(report: Report, tracker: Tracker, config: Config, spec: str) -> None:
+    """Raises NoneMatch for a pattern that finds nothing, BundleError where the store would tell too much."""
+    from triage.commands.handing_over import refuse_exposure
+    from triage.commands.sources import find
+
+    found = find(config.learn.repositories, tracker)
+    refuse_exposure(spec, found.names, found.visibility)
+    left = f"; forks and such without issues are left out: {found.left_out}" if found.left_out else ""
+    report.add(FINE, f"learn.repositories names {len(found.names)} repositories{left}")
 
 
 def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | None) -> None:
