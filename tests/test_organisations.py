@@ -165,7 +165,7 @@ def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
         read(NAMES, tmp_path, Config(learn=Learn(max_rate_limit_wait=60)))
     said = capsys.readouterr().err
     assert "20 points; 18 of 100 points are left until " in said
-    assert ", 10 an hour are kept for labelling; that takes about 60 minutes with the waits\n" in said
+    assert ", 10 an hour are kept for labelling; about 60 minutes have to be waited for more\n" in said
     assert re.search(
         r"\n(10|[3-9]) of 100 points are left, which are kept for labelling: waiting 60 minutes\n", said
     )
@@ -259,6 +259,25 @@ def test_a_run_that_is_killed_goes_on(org: list[Repository], github: FakeGitHub,
     # One page that was left and one with what changed since; of the others one each at most.
     assert asked_of(github, "org/f") == 2
     assert sum(asked_of(github, name) for name in NAMES[:5]) == 5
+
+
+def test_an_interruption_is_not_held_up_by_a_rest(
+    org: list[Repository], github: FakeGitHub, tmp_path: Path
+) -> None:
+    """Ctrl-C while all threads wait for the next hour's points ends the run at once."""
+    github.points = Allowance(github.world.clock, limit=100, remaining=31)
+    code = (
+        "import sys; from pathlib import Path; from triage.config import Config\n"
+        "from triage.commands.reading import read\n"
+        "try: read(sys.argv[2:], Path(sys.argv[1]), Config())\n"
+        "except KeyboardInterrupt: sys.exit(130)"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path), *NAMES]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        assert any("kept for labelling: waiting 60 minutes" in line for line in child.stderr)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=60) == 130
 
 
 def test_one_bar_counts_over_all_and_ends_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def plan(loads: Sequence[Load], what: str, allowance: Allowance | None) -> str:
         return f"{start}; GitHub names no limit here"
     left = f"{allowance.remaining:,} of {allowance.limit:,} points are left until {allowance.reset:%H:%M} UTC"
     waits = allowance.waiting(points).total_seconds()
-    tail = f"that takes about {duration(waits)} with the waits" if waits else "no wait is needed"
+    tail = f"about {duration(waits)} have to be waited for more" if waits else "no wait is needed"
     return f"{start}; {left}, {allowance.reserve:,} an hour are kept for labelling; {tail}"
 
 
