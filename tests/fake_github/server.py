@@ -148,7 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         graphql = url.path in GRAPHQL_PATHS
         prefix = REST_PREFIX if url.path.startswith(REST_PREFIX) else ""
-        raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        length = int(self.headers.get("Content-Length", "0"))
+        raw = self.rfile.read(length)
+        if len(raw) < length:
+            raise ConnectionAbortedError("the client was gone before it had said everything")
         try:
             body: Json = json.loads(raw) if raw else None
         except ValueError:

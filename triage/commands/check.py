@@ -13,6 +13,7 @@ from triage.commands.github import add_config_options, connect
 from triage.config import Config
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
+from triage.globs import NOT
 from triage.issue import parse_time
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
     for group in labels.exclusive:
         if len(set(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
+    if config.learn.repositories[:1] and config.learn.repositories[0].startswith(NOT):
+        yield (
+            DOUBTFUL,
+            f"{config.learn.repositories[0]} comes first in learn.repositories: it takes nothing away",
+        )
     if all(pattern in labels.deny for pattern in labels.allow):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
 
@@ -163,7 +169,8 @@ def _check_sources(report: Report, tracker: Tracker, config: Config, spec: str) 
     found = find(config.learn.repositories, tracker)
     refuse_exposure(spec, found.names, found.visibility)
     left = f"; forks and such without issues are left out: {found.left_out}" if found.left_out else ""
-    report.add(FINE, f"learn.repositories names {len(found.names)} repositories{left}")
+    many = f"{len(found.names)} repositor{'y' if len(found.names) == 1 else 'ies'}"
+    report.add(FINE, f"learn.repositories names {many}{left}")
 
 
 def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | None) -> None:
