@@ -115,6 +115,12 @@ def test_a_pattern_that_finds_nothing_is_refused(org: list[Repository], github: 
         find(["orgg/*"], connected(github))
 
 
+def test_a_run_that_is_left_without_a_repository_is_refused(org: list[Repository]) -> None:
+    """Rather than learning from nothing."""
+    with pytest.raises(UsageError, match=r"^org/\* !org/\? leaves no repository\n"):
+        repositories(sources_of(["org/*", "!org/?"]))
+
+
 @pytest.mark.parametrize("given", [["*/x"], ["!org/x"], ["!org/x", "org/*"]])
 def test_sources_that_cannot_be_meant_are_refused(given: list[str]) -> None:
     """Before anything is asked."""

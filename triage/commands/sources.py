@@ -124,6 +124,10 @@ def repositories(sources: Sources, others: Sequence[str] = ()) -> Found:
     names: dict[str, str] = {}
     for name in (*own.names, *more.names):
         names.setdefault(name.casefold(), name)
+    if given and not names:
+        raise UsageError(
+            f"{' '.join(given)} leaves no repository", next_step="take a `!` away, or name one that is meant"
+        )
     return Found(
         names=list(names.values()),
         visibility={**own.visibility, **more.visibility},
