@@ -76,6 +76,17 @@ def test_a_description_of_a_label_that_is_never_set_is_doubtful(
     assert said in capsys.readouterr().out
 
 
+def test_what_is_taken_away_from_nothing_is_doubtful(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was probably meant to come last."""
+    path = tmp_path / "triage.yml"
+    path.write_text("learn: {repositories: ['!org/old-*', 'org/*']}", "utf-8")
+    assert main(["check", f"--config={path}"]) == 0
+    said = "! !org/old-* comes first in learn.repositories: it takes nothing away\n"
+    assert said in capsys.readouterr().out
+
+
 def test_labels_that_the_repository_does_not_have_are_wrong(step: Step) -> None:
     """By what they are named for; another spelling is told."""
     step.configure(

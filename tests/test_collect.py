@@ -37,6 +37,8 @@ from triage.issue import Issue, LabelEvent
 from triage.learn import cache
 from triage.learn.cache import opened
 from triage.learn.collect import Collected, collect
+from triage.world.live import Filter
+from triage.world.queries import BULK_POINTS
 from triage.world.refusals import Overloaded, RateLimited
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -136,6 +138,19 @@ def test_a_later_run_asks_only_for_what_changed(github: FakeGitHub, demo: Reposi
     assert numbers(second) == list(range(231, 0, -1))
     assert second.issues[-5].labels == ("docs",)
     assert asked(github, "IssueNumbers") == 0
+
+
+def test_a_page_in_bulk_costs_a_third_less(github: FakeGitHub, demo: Repository) -> None:
+    """By GitHub's reckoning: without the count of edits, which learning does not look at."""
+    demo.add_issue("Crash", "It crashes").edit("It crashes late")
+    spent, edits = [], []
+    for bulk in (False, True):
+        before = github.points.spent
+        [page] = tracker_of(github).pages(Filter(), bulk=bulk)
+        spent.append(github.points.spent - before)
+        edits.append(page.items[0].text_edits)
+    assert (spent, edits) == ([3, BULK_POINTS], [1, 0])
+    assert spent[1] == 2
 
 
 def test_progress_is_told_page_by_page(github: FakeGitHub, demo: Repository, work: Path) -> None:

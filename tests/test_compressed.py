@@ -141,6 +141,60 @@ def test_an_issue_never_votes_for_itself(few_are_many: None, vectors: Floats, tm
     assert mine[-1].number != 12
 
 
+def two_repositories(vectors: Floats) -> Bundle:
+    """Issues by turns of o/r and o/s, in which every label but `kind/bug` is a word of its own repository."""
+    n = len(vectors)
+    keys = [("o/r" if i % 2 else "o/s", i + 1) for i in range(n)]
+    labels = [("kind/bug", "ours" if i % 2 else "theirs") for i in range(n)]
+    manifest = replace(tiny(3).manifest, issues=n)
+    return indexed(replace(tiny(3), manifest=manifest, vectors=vectors, rows=Rows(keys, labels)), None)
+
+
+@pytest.mark.parametrize("size", ["exact", "compressed"])
+def test_own_labels_vote_within_their_repository_and_shared_ones_across(
+    request: pytest.FixtureRequest, vectors: Floats, tmp_path: Path, size: str
+) -> None:
+    """As loaded from a store: neighbours come from everywhere, words only as far as they mean something."""
+    if size == "compressed":
+        request.getfixturevalue("few_are_many")
+    store = LocalStore(tmp_path)
+    bundle = store.load(store.save(two_repositories(vectors[:300])))
+    assert (bundle.codes is not None) is (size == "compressed")
+    held = bundle.vectors if bundle.codes is None else bundle.codes
+    near = Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, ("kind/*",))
+    queries = clustered(4, 11)
+    for repo, word in (("o/r", "ours"), ("o/s", "theirs")):
+        for found in near.near([(repo, 9_000 + i) for i in range(4)], queries):
+            assert {n.repo for n in found} == {"o/r", "o/s"}
+            assert all(n.labels == (("kind/bug", word) if n.repo == repo else ("kind/bug",)) for n in found)
+
+
+@pytest.mark.parametrize("size", ["exact", "compressed"])
+def test_where_nothing_is_shared_neighbours_come_from_the_own_repository(
+    request: pytest.FixtureRequest, vectors: Floats, tmp_path: Path, size: str
+) -> None:
+    """The same ones as from a bundle of that repository alone, in a batch of both, and never the issue itself."""
+    if size == "compressed":
+        request.getfixturevalue("few_are_many")
+    store = LocalStore(tmp_path)
+    bundle = store.load(store.save(two_repositories(vectors[:300])))
+    held = bundle.vectors if bundle.codes is None else bundle.codes
+    near = Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, ())
+    # Issues 12 and 13 of the bundle, an unknown one, and one of a repository that was not learnt from.
+    keys = [("o/s", 13), ("o/r", 12), ("o/r", 9_000), ("o/new", 1)]
+    queries = np.concatenate([vectors[[12, 11]], clustered(2, 12)])
+    found = list(near.near(keys, queries))
+    assert [{n.repo for n in each} for each in found] == [{"o/s"}, {"o/r"}, {"o/r"}, set()]
+    assert [len(each) for each in found] == [K_MAX, K_MAX, K_MAX, 0]
+    assert [key[1] in {n.number for n in each} for key, each in zip(keys, found, strict=True)] == [False] * 4
+    alone = np.array([i for i in range(300) if i % 2 and i != 11])
+    nearest = alone[np.argsort(-(vectors[alone] @ queries[1]))][:25] + 1
+    if size == "exact":
+        assert [n.number for n in found[1][:25]] == nearest.tolist()
+    else:
+        assert len({n.number for n in found[1][:25]} & {*nearest.tolist()}) >= 23
+
+
 def test_rows_of_one_repository_can_be_searched_alone(built: Built) -> None:
     """Within a mask only its rows are found, as many as there are, also where they lie far away."""
     index, mask = Compressed(built.codes, range(ROWS)), np.zeros(ROWS, dtype=bool)

@@ -34,12 +34,13 @@ EVERY_KEY = {
     "learn": {
         "ignore": ["stale"],
         "pull_requests": True,
-        "repositories": ["o/r"],
+        "repositories": ["o/r", "org/*", "!org/archive-*"],
         "shared": ["kind/*"],
         "trusted_bots": ["robot"],
         "bots": ["thing"],
         "min_new": 3,
         "publishers": ["me"],
+        "max_rate_limit_wait": 60,
     },
     "act": {
         "pull_requests": True,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from github import GithubException, UnknownObjectException
+from graphql import parse
 
+from tests.fake_github.allowance import points
 from tests.fake_github.asking import ADD, PAGE, add, ask
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.repository import Repository
@@ -248,3 +250,22 @@ def test_comments_are_written_and_rewritten(github: FakeGitHub, demo: Repository
       issueComment { body viewerDidAuthor } } }"""
     ask(github, update, id=issue.comments[0].node_id)
     assert [comment.body for comment in seen.get_comments()] == ["third"]
+
+
+def test_points_are_reckoned_as_github_explains_it() -> None:
+    """The example of its documentation: 1 + 100 + 100 * 50 requests, and a point for a hundred."""
+    document = parse(
+        "query($n: Int!) { viewer { repositories(first: 100) { edges { repository: node { issues(first: $n) {"
+        " edges { node { labels(last: 60) { nodes { name } } } } } } } } } }"
+    )
+    assert points(document, {"n": 50}) == 51
+    assert points(parse("{ viewer { login } }"), {}) == 1
+
+
+def test_points_come_back_when_their_hour_is_over(github: FakeGitHub) -> None:
+    """By the server's clock; they are told with every answer and by GraphQL itself."""
+    github.points.remaining = 7
+    told = ask(github, "{ rateLimit { cost remaining limit } }")["data"]["rateLimit"]
+    assert told == {"cost": 1, "remaining": 6, "limit": 5000}
+    github.world.clock.set(github.world.clock.now + timedelta(hours=1))
+    assert ask(github, "{ rateLimit { remaining } }")["data"]["rateLimit"] == {"remaining": 4999}

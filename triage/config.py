@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import ConfigError
+from triage.globs import fault
 from triage.parse import SchemaError, build, option
 
 # Labels that state a person's decision rather than what the issue is about.
@@ -118,7 +119,8 @@ class Learn:
     pull_requests: bool = option(False, "Whether pull requests are learnt from too.")
     repositories: tuple[str, ...] = option(
         (),
-        "Other repositories to learn from besides the bot's own, as OWNER/NAME.",
+        "Other repositories to learn from besides the bot's own: OWNER/NAME, or patterns of names such as `org/*`; "
+        "`!org/archive-*` takes away. The last entry that matches decides.",
     )
     shared: tuple[str, ...] = option(
         ("*",),
@@ -138,6 +140,12 @@ class Learn:
     )
     publishers: tuple[str, ...] = option(
         ("*",), "Logins whose bundles are believed, where the store is a repository; patterns."
+    )
+    max_rate_limit_wait: int = option(
+        4000,
+        "The most seconds that reading issues to learn from waits for GitHub's limits at one request; an hour's "
+        "points come back within the hour.",
+        low=0,
     )
 
 
@@ -180,6 +188,11 @@ def from_dict(data: object, *, where: str = "the configuration") -> Config:
         raise ConfigError(f"{where}: in 'vote.m': {vote.m} votes of {vote.k} neighbours can never be reached")
     if not all(name.strip() for name in config.labels.descriptions):
         raise ConfigError(f"{where}: in 'labels.descriptions': a description belongs to no label")
+    if wrong := next(filter(None, map(fault, config.learn.repositories)), None):
+        raise ConfigError(
+            f"{where}: in 'learn.repositories': {wrong}",
+            next_step="write OWNER/NAME, OWNER/* for all of an owner's, or !OWNER/NAME to take away",
+        )
     if "{}" not in config.zero_shot.template:
         raise ConfigError(f"{where}: in 'zero_shot.template': the place of the label, `{{}}`, is missing")
     return config

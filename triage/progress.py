@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,31 @@ AT_ONCE = 1.0
 def bar(title: str, total: int, unit: str = "issues") -> Callable[[int], None]:
     """A function to be told how much of `total` is done; draws on standard error."""
     return _Bar(title, total, unit) if sys.stderr.isatty() else _Lines(title, total)
+
+
+class Joint:
+    """One bar over parts that are worked on at the same time, each of which tells how much of itself is done."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._tell, self._total, self._done = bar(title, total), total, 0
+        self._lock = threading.Lock()
+
+    def part(self, _total: int) -> Callable[[int], None]:
+        """A function to be told how much of a part is done, from any thread."""
+        before = 0
+
+        def tell(done: int) -> None:
+            nonlocal before
+            with self._lock:
+                self._done, before = self._done + done - before, done
+                # There may be more than was counted beforehand; the end is told once.
+                self._tell(min(self._done, self._total - 1))
+
+        return tell
+
+    def finish(self) -> None:
+        """All parts are done."""
+        self._tell(self._total)
 
 
 class _Bar:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fake_github.allowance import Allowance
 from tests.fake_github.connection import Problem
 from tests.fake_github.issue import Issue, Label
 from tests.fake_github.repository import Node, Repository
@@ -16,14 +17,13 @@ Args = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Context:
-    """Who asks, and of which world; `base_url` and `remaining` as of this request."""
+    """Who asks, and of which world; `base_url` and `allowance` as of this request, which costs `cost` points."""
 
     world: World
     token: Token
     base_url: str
-    remaining: int
-    limit: int
-    reset_at: str
+    allowance: Allowance
+    cost: int
 
     def repository(self, full_name: str) -> Repository:
         """A repository within the token's reach; NOT_FOUND otherwise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,6 +130,7 @@ class Faults:
     """The faults to come; each is used up after `times` matching requests (None: never)."""
 
     planned: list[_Planned] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(
         self,
@@ -162,6 +164,10 @@ class Faults:
 
     def strike(self, request: Request) -> list[Kind]:
         """Take what is due for this request: every hook, and the first other fault."""
+        with self.lock:
+            return self._strike(request)
+
+    def _strike(self, request: Request) -> list[Kind]:
         due: list[Kind] = []
         for plan in list(self.planned):
             if plan.times == 0 or not plan.matches(request):

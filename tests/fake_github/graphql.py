@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,16 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
+from tests.fake_github.allowance import Allowance, points
 from tests.fake_github.connection import Problem
 from tests.fake_github.context import Context
 from tests.fake_github.graphql_fields import FIELDS, type_name
 from tests.fake_github.graphql_lists import CALLS
 from tests.fake_github.graphql_roots import ROOTS
-from tests.fake_github.render import stamp
 from tests.fake_github.state import World
 from tests.fake_github.wire import DOCS, Json, Reply, Request
 
 Object = dict[str, Any]
-RATE_LIMIT = 5000
 
 
 def operation_of(body: Json) -> str:
@@ -53,8 +51,8 @@ class GraphQL:
         self.schema = build_schema(file.read_text(encoding="utf-8"), assume_valid=True, no_location=True)
         self.violations: list[str] = []
 
-    def handle(self, world: World, request: Request, remaining: int) -> Reply:
-        """Answer one POST to /graphql."""
+    def handle(self, world: World, request: Request, allowance: Allowance) -> Reply:
+        """Answer one POST to /graphql, and take its points from the allowance."""
         if request.token is None:
             return Reply(
                 401, {"message": "This endpoint requires you to be authenticated.", "documentation_url": DOCS}
@@ -66,10 +64,12 @@ class GraphQL:
             return self._invalid([error])
         if problems := validate(self.schema, document):
             return self._invalid(problems)
-        reset = stamp(datetime.now(UTC).replace(minute=0, second=0))
-        context = Context(world, request.token, request.base_url, remaining, RATE_LIMIT, reset)
-        variables = body.get("variables")
-        return Reply(200, self._execute(document, context, variables if isinstance(variables, dict) else {}))
+        given = body.get("variables")
+        variables = given if isinstance(given, dict) else {}
+        cost = points(document, variables)
+        allowance.spend(cost)
+        context = Context(world, request.token, request.base_url, allowance, cost)
+        return Reply(200, self._execute(document, context, variables))
 
     def _execute(self, document: DocumentNode, context: Context, variables: Object) -> Json:
         done = execute_sync(

@@ -44,6 +44,9 @@ _REPOSITORY: dict[str, Plain] = {
     "nameWithOwner": lambda repo: repo.full_name,
     "isPrivate": lambda repo: repo.private,
     "visibility": lambda repo: "PRIVATE" if repo.private else "PUBLIC",
+    "isFork": lambda repo: repo.fork,
+    "isArchived": lambda repo: repo.archived,
+    "hasIssuesEnabled": lambda repo: repo.has_issues,
     "owner": lambda repo: repo.world.actor(repo.full_name.partition("/")[0]),
     "defaultBranchRef": lambda repo: {"name": repo.default_branch},
 }

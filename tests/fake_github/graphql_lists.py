@@ -109,6 +109,22 @@ def _page(owner: Repository | Actor, ctx: Context, _: Args) -> str:
     return f"{ctx.base_url}/{owner.full_name if isinstance(owner, Repository) else owner.login}"
 
 
+def _repositories(owner: Actor, ctx: Context, args: Args) -> object:
+    order = args.get("orderBy") or {"field": "CREATED_AT", "direction": "ASC"}
+    keys: dict[str, Callable[[Repository], Key]] = {
+        "NAME": lambda repository: (repository.full_name.casefold(), repository.id),
+        "CREATED_AT": lambda repository: (moment(repository.created_at), repository.id),
+    }
+    prefix = f"{owner.login.casefold()}/"
+    found = [
+        repository
+        for name, repository in ctx.world.repositories.items()
+        if name.startswith(prefix) and (not repository.private or ctx.token.sees(repository.full_name))
+    ]
+    descending = order["direction"] == "DESC"
+    return connection("repositories", found, args, keys[order["field"]], descending=descending)
+
+
 def _label(repository: Repository, _: Context, args: Args) -> Label | None:
     return repository.labels.get(args["name"].casefold())
 
@@ -142,7 +158,7 @@ CALLS: dict[str, dict[str, Resolver]] = {
     },
     "Issue": _ISSUE,
     "PullRequest": _ISSUE,
-    "User": {"url": _page},
+    "User": {"url": _page, "repositories": _repositories},
     "Bot": {"url": _page},
     "IssueComment": {"viewerDidAuthor": _wrote},
 }

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from tests.fake_github.connection import Problem
 from tests.fake_github.context import Args, Context, Resolver
 from tests.fake_github.issue import Comment, Issue, Label
+from tests.fake_github.render import stamp
+from tests.fake_github.state import Actor
 
 
 def _nodes(_: object, ctx: Context, args: Args) -> object:
@@ -21,9 +23,16 @@ def _nodes(_: object, ctx: Context, args: Args) -> object:
 
 
 def _rate_limit(_: object, ctx: Context, __: Args) -> object:
-    used = ctx.limit - ctx.remaining
-    limits = {"limit": ctx.limit, "remaining": ctx.remaining, "used": used, "resetAt": ctx.reset_at}
-    return limits | {"cost": 1, "nodeCount": 0}
+    told = ctx.allowance
+    used = told.limit - told.remaining
+    limits = {"limit": told.limit, "remaining": told.remaining, "used": used, "resetAt": stamp(told.reset)}
+    return limits | {"cost": ctx.cost, "nodeCount": 0}
+
+
+def _owner(_: object, ctx: Context, args: Args) -> Actor | None:
+    login = args["login"].casefold()
+    there = any(name.startswith(f"{login}/") for name in ctx.world.repositories)
+    return ctx.world.actor(args["login"]) if there else None
 
 
 def _labelable(ctx: Context, node_id: str) -> Issue:
@@ -81,6 +90,7 @@ _QUERY: dict[str, Resolver] = {
     "repository": lambda _, ctx, args: ctx.repository(f"{args['owner']}/{args['name']}"),
     "node": lambda _, ctx, args: ctx.node(args["id"]),
     "nodes": _nodes,
+    "repositoryOwner": _owner,
     "viewer": lambda _, ctx, __: ctx.token.actor,
     "rateLimit": _rate_limit,
 }

@@ -19,6 +19,8 @@ class Repository:
         self.world = world
         self.full_name = full_name
         self.private = private
+        self.fork = self.archived = False
+        self.has_issues = True
         self.id = world.new_id()
         self.created_at = world.clock.now
         self.labels: dict[str, Label] = {}

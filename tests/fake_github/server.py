@@ -11,15 +11,15 @@ from urllib.parse import parse_qsl, urlsplit
 from github import Auth, Github, GithubRetry
 
 from tests.fake_github import git_data, rest  # noqa: F401 - imported for the routes they register
+from tests.fake_github.allowance import Allowance
 from tests.fake_github.call import by_name, handle
 from tests.fake_github.faults import Answer, Cut, Drop, Faults, Hook, Kind, Partial, Slow, damage
-from tests.fake_github.graphql import RATE_LIMIT, GraphQL, operation_of
+from tests.fake_github.graphql import GraphQL, operation_of
 from tests.fake_github.loopback import Loopback
 from tests.fake_github.state import Token, World
 from tests.fake_github.validate import OpenApi
 from tests.fake_github.wire import DOCS, Json, Reply, Request
 
-HOUR = 3600
 REST_PREFIX, GRAPHQL_PATHS = "/api/v3", ("/api/graphql", "/graphql")
 BAD_TOKEN = Reply(401, {"message": "Bad credentials", "documentation_url": DOCS, "status": "401"})
 
@@ -32,7 +32,7 @@ class FakeGitHub(Loopback):
         self.faults = Faults()
         self.requests: list[Request] = []
         self.violations: list[str] = []
-        self.remaining = RATE_LIMIT
+        self.points, self.calls = Allowance(self.world.clock), Allowance(self.world.clock)
         self._openapi, self._graphql = openapi, graphql
         super().__init__(type("Handler", (_Handler,), {"github": self}))
         self.server_url = f"http://127.0.0.1:{self.port}"
@@ -83,26 +83,27 @@ class FakeGitHub(Loopback):
             return Reply(reply.status, damage(reply.body, other), reply.headers)
         return None if isinstance(other, Drop) else reply
 
-    def headers(self, reply: Reply) -> dict[str, str]:
+    def headers(self, reply: Reply, api: str) -> dict[str, str]:
         """What GitHub sends with every response, the clock's time included."""
-        limits = {"limit": RATE_LIMIT, "remaining": self.remaining, "reset": int(time.time()) + HOUR}
-        usual = {f"x-ratelimit-{name}": str(value) for name, value in limits.items()}
+        told = self.points if api == "graphql" else self.calls
+        usual = {f"x-ratelimit-{name}": str(value) for name, value in told.told().items()}
+        usual["x-ratelimit-resource"] = "graphql" if api == "graphql" else "core"
         usual["Date"] = format_datetime(self.world.clock.now, usegmt=True)
         html = isinstance(reply.body, str)
         usual["Content-Type"] = "text/html" if html else "application/json; charset=utf-8"
         return usual | dict(reply.headers)
 
     def _apply(self, request: Request) -> Reply:
-        self.remaining = max(0, self.remaining - 1)
         value = request.headers.get("authorization", "").partition(" ")[2]
         request.token = self.tokens.get(value)
         if value and request.token is None:
             return BAD_TOKEN
         if request.api == "graphql":
             before = len(self._graphql.violations)
-            reply = self._graphql.handle(self.world, request, self.remaining)
+            reply = self._graphql.handle(self.world, request, self.points)
             self.violations += self._graphql.violations[before:]
             return reply
+        self.calls.spend(1)
         try:
             reply = self._limits() if request.path == "/rate_limit" else handle(self.world, request)
         except NotImplementedError as error:
@@ -119,10 +120,8 @@ class FakeGitHub(Loopback):
             self.violations += self._openapi.violations[before:]
 
     def _limits(self) -> Reply:
-        used = RATE_LIMIT - self.remaining
-        rate: dict[str, Json] = {"limit": RATE_LIMIT, "remaining": self.remaining, "used": used}
-        rate["reset"] = int(time.time()) + HOUR
-        return Reply(200, {"resources": {"core": rate, "search": rate, "graphql": rate}, "rate": rate})
+        core, graphql = (a.told() | {"used": a.limit - a.remaining} for a in (self.calls, self.points))
+        return Reply(200, {"resources": {"core": core, "search": core, "graphql": graphql}, "rate": core})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         request.status = reply.status
-        self._send(reply, due)
+        self._send(reply, due, request.api)
 
     do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
 
@@ -149,7 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         graphql = url.path in GRAPHQL_PATHS
         prefix = REST_PREFIX if url.path.startswith(REST_PREFIX) else ""
-        raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        length = int(self.headers.get("Content-Length", "0"))
+        raw = self.rfile.read(length)
+        if len(raw) < length:
+            raise ConnectionAbortedError("the client was gone before it had said everything")
         try:
             body: Json = json.loads(raw) if raw else None
         except ValueError:
@@ -165,11 +167,11 @@ class _Handler(BaseHTTPRequestHandler):
             operation=operation_of(body) if graphql else "",
         )
 
-    def _send(self, reply: Reply, due: list[Kind]) -> None:
+    def _send(self, reply: Reply, due: list[Kind], api: str) -> None:
         text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
         data = b"" if reply.body is None else text.encode()
         self.send_response_only(reply.status)
-        for name, value in self.github.headers(reply).items():
+        for name, value in self.github.headers(reply, api).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

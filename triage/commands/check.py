@@ -13,6 +13,7 @@ from triage.commands.github import add_config_options, connect
 from triage.config import Config
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
+from triage.globs import NOT
 from triage.issue import parse_time
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
-    if spec := args.store or (f"github:{tracker.repo}" if tracker else ""):
+    spec = args.store or (f"github:{tracker.repo}" if tracker else "")
+    if tracker and config.learn.repositories:
+        _attempt(report, lambda: _check_sources(report, tracker, config, spec))
+    if spec:
         _attempt(report, lambda: _check_store(report, spec, config, tracker))
     return report.code
 
@@ -92,6 +96,11 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
     for group in labels.exclusive:
         if len(set(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
+    if config.learn.repositories[:1] and config.learn.repositories[0].startswith(NOT):
+        yield (
+            DOUBTFUL,
+            f"{config.learn.repositories[0]} comes first in learn.repositories: it takes nothing away",
+        )
     if all(pattern in labels.deny for pattern in labels.allow):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
 
@@ -150,6 +159,18 @@ def _check_token(report: Report, tracker: Tracker) -> None:
         f"the token acts as {viewer.login}, a person: learning cannot tell what the bot labelled from what they did; "
         "use the workflow's own token or an App's",
     )
+
+
+def _check_sources(report: Report, tracker: Tracker, config: Config, spec: str) -> None:
+    """Raises NoneMatch for a pattern that finds nothing, BundleError where the store would tell too much."""
+    from triage.commands.handing_over import refuse_exposure
+    from triage.commands.sources import find
+
+    found = find(config.learn.repositories, tracker)
+    refuse_exposure(spec, found.names, found.visibility)
+    left = f"; forks and such without issues are left out: {found.left_out}" if found.left_out else ""
+    many = f"{len(found.names)} repositor{'y' if len(found.names) == 1 else 'ies'}"
+    report.add(FINE, f"learn.repositories names {many}{left}")
 
 
 def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | None) -> None:

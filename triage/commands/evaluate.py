@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage import config as configuration
 from triage.commands.evaluating import KEPT, design, held, measure
-from triage.commands.gathering import gather, sources_of
-from triage.commands.github import add_config_options, connect
+from triage.commands.gathering import gather
+from triage.commands.github import add_config_options
 from triage.commands.opening import warn
+from triage.commands.sources import configured, repositories, sources_of
 from triage.commands.tuning import seconds_of
 from triage.errors import MissingExtra, UsageError
 
@@ -32,7 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE|OWNER/NAME",
-        help="labelled issues: JSON Lines, plain or gzip, or a repository; may be given several times",
+        help="labelled issues: JSON Lines, plain or gzip, or a repository; OWNER/* are all of an owner's, "
+        "!OWNER/NAME takes away; may be given several times",
     )
     add_config_options(parser)
     parser.add_argument("--repo", default="", help="OWNER/NAME of rows that do not name their repository")
@@ -93,18 +94,19 @@ def run(args: argparse.Namespace) -> int:
     """Gather, measure, report; raises TriageError."""
     from triage.evaluate import methods
 
-    names, sizes = methods.chosen(args.methods), _numbers(args.slices)
+    chosen, sizes = methods.chosen(args.methods), _numbers(args.slices)
     budget = seconds_of(args.budget) if args.budget else None
     models = _models(args.model)
     if why := methods.lacking("learn"):
         raise MissingExtra(f"nothing can be evaluated here: {why}", "learn")
-    files, repos = sources_of(args.sources)
-    config = connect(repos[0], args)[1] if repos and not args.config else configuration.load(args.config)
+    sources = sources_of(args.sources)
+    config = configured(sources, args)
+    names = repositories(sources).names
     with held(args.out / KEPT):
         args.cache = args.cache or args.out / KEPT / "collected"
-        gathered = gather(args, files, repos, config, None)
+        gathered = gather(args, sources.files, names, config, None)
         study, engines = design(args, gathered, sizes, budget)
-        outcome = measure(names, study, engines, gathered, models)
+        outcome = measure(chosen, study, engines, gathered, models)
         return _report(args, study, outcome)
 
 

@@ -15,6 +15,8 @@ from triage.errors import AccessError, UsageError
 from triage.issue import parse_time
 
 if TYPE_CHECKING:
+    from triage.world.connection import Connection, Settings
+    from triage.world.pace import Pace
     from triage.world.tracker import Tracker
 
 CONFIG_PATH = ".github/triage.yml"
@@ -31,25 +33,39 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_tracker(repo: str, max_wait: float = 600.0) -> Tracker:
+def open_tracker(repo: str, max_wait: float = 600.0, pace: Pace | None = None) -> Tracker:
     """The tracker of OWNER/NAME with the token in GITHUB_TOKEN. Raises AccessError where it is not set."""
     from triage.world.tracker import Tracker
 
+    return Tracker(repo, _token(repo), **_settings(max_wait, pace))
+
+
+def open_connection(purpose: str, max_wait: float = 600.0) -> Connection:
+    """GitHub itself, for what is no matter of one repository. Raises AccessError where GITHUB_TOKEN is not set."""
+    from triage.world.connection import Connection
+
+    return Connection(_token(purpose), **_settings(max_wait, None))
+
+
+def _token(purpose: str) -> str:
     token = os.environ.get(TOKEN, "")
     if not token:
         raise AccessError(
-            f"there is no token to reach {repo} with",
+            f"there is no token to reach {purpose} with",
             likely=f"{TOKEN} is not set (in a workflow: the action's `token` input)",
             next_step=f"set {TOKEN} to a token that may read issues, and write them where labels are to be set",
         )
-    return Tracker(
-        repo,
-        token,
-        api_url=os.environ.get("GITHUB_API_URL", "https://api.github.com"),
-        graphql_url=os.environ.get("GITHUB_GRAPHQL_URL", ""),
-        server_url=os.environ.get("GITHUB_SERVER_URL", "https://github.com"),
-        max_wait=max_wait,
-    )
+    return token
+
+
+def _settings(max_wait: float, pace: Pace | None) -> Settings:
+    return {
+        "api_url": os.environ.get("GITHUB_API_URL", "https://api.github.com"),
+        "graphql_url": os.environ.get("GITHUB_GRAPHQL_URL", ""),
+        "server_url": os.environ.get("GITHUB_SERVER_URL", "https://github.com"),
+        "max_wait": max_wait,
+        "pace": pace,
+    }
 
 
 def connect(repo: str, args: argparse.Namespace) -> tuple[Tracker, Config]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from triage.commands.github import open_tracker
@@ -48,14 +48,17 @@ def hand_over(store: Store, name: str, bundle: Bundle, role: str, *, beside: Sto
         raise
 
 
-def refuse_exposure(store: str, repos: Iterable[str]) -> None:
-    """Raise BundleError where the store is a repository that more people see than one that is learnt from."""
+def refuse_exposure(store: str, repos: Iterable[str], known: Mapping[str, str] | None = None) -> None:
+    """Raise BundleError where the store is a repository that more people see than one that is learnt from.
+
+    `known` tells how visible a repository is where that was asked already.
+    """
     if not store.startswith(GITHUB):
         return
     home = store.removeprefix(GITHUB)
     here = _visibility(home)
     for repo in sorted(set(repos) - {home}) if here != VISIBILITY[-1] else ():
-        there = _visibility(repo)
+        there = (known or {}).get(repo) or _visibility(repo)
         if VISIBILITY.index(there) > VISIBILITY.index(here):
             raise BundleError(
                 f"the issues of {repo} are {there}, and the store {home} is {here}",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.commands.gathering import REPOSITORY
 from triage.commands.github import connect, numbers_of, open_tracker, since_of
 from triage.commands.opening import knowledge, open_store, serving
 from triage.commands.spreading import check_engine, deciding, workers
@@ -20,6 +19,7 @@ from triage.decide.attitude import removed_by_people, skipped
 from triage.decide.decision import Evidence
 from triage.decide.plan import Entry, Header, entry_of, fingerprint, promises, settable, title_of
 from triage.errors import UsageError
+from triage.globs import NAME
 from triage.issue import Issue, format_time
 from triage.progress import bar
 from triage.world.past import Batch, Past, Selection, of_file, of_repository, together
@@ -91,7 +91,7 @@ def make_plan(args: argparse.Namespace, path: Path) -> Plan:
     from triage.world.plan_file import drafting
 
     given = args.source
-    if not Path(given).is_file() and not REPOSITORY.fullmatch(given):
+    if not Path(given).is_file() and not NAME.fullmatch(given):
         raise UsageError(f"{given!r} is neither a file nor of the form OWNER/NAME", next_step="check --from")
     check_engine(args.engine)
     with workers(args.engine) as cluster:

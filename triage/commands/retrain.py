@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage import config as configuration
 from triage.commands.before import Before, before_learning
-from triage.commands.gathering import Gathered, gather, sources_of
-from triage.commands.github import add_config_options, connect
+from triage.commands.gathering import Gathered, gather
+from triage.commands.github import add_config_options
 from triage.commands.opening import open_engines, open_store
+from triage.commands.sources import configured, repositories, sources_of
 from triage.commands.spreading import add_engine_option, encoding, workers
 from triage.commands.tuning import ready
 from triage.errors import GateError
@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE|OWNER/NAME",
-        help="labelled issues: JSON Lines, plain or gzip, or a repository; may be given several times",
+        help="labelled issues: JSON Lines, plain or gzip, or a repository; OWNER/* are all of an owner's, "
+        "!OWNER/NAME takes away; may be given several times",
     )
     parser.add_argument(
         "--store", required=True, help="where to keep the bundle: a directory, or github:OWNER/NAME"
@@ -89,16 +90,15 @@ def run(args: argparse.Namespace) -> int:
     from triage.learn.dataset import prepare
 
     tune = ready(args)
-    files, repos = sources_of(args.sources)
-    config = connect(repos[0], args)[1] if repos and not args.config else configuration.load(args.config)
-    if repos:
-        repos = list(dict.fromkeys([*repos, *config.learn.repositories]))
+    sources = sources_of(args.sources)
+    config = configured(sources, args)
+    found = repositories(sources, config.learn.repositories)
     for home in filter(None, (args.store, args.against)):
-        refuse_exposure(home, repos)
+        refuse_exposure(home, found.names, found.visibility)
     store = open_store(args.store, config)
     against = open_store(args.against, config) if args.against else store
     before = before_learning(against)
-    gathered = gather(args, files, repos, config, before.bundle)
+    gathered = gather(args, sources.files, found.names, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
     if before.bundle and before.whole and not args.always:
         new, least = news(before.bundle, data), gathered.config.learn.min_new
@@ -180,7 +180,7 @@ def _tell(
     """The log, the job summary and, where asked for, the plots."""
     from triage.commands import health_report, learning_report
     from triage.evaluate.reliability import plot, reliability
-    from triage.world.remote import SERVER_URL
+    from triage.world.connection import SERVER_URL
     from triage.world.runner import Runner
 
     runner, verdict = Runner(os.environ), learnt.study.verdict if learnt.study.enough else None

@@ -124,15 +124,19 @@ def opened(folder: Path, repository: str) -> Iterator[Cache]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _hold(lock.fileno(), folder)
-            state = _state(folder / STATE)
-            fits = state is not None and state.repository == repository
-            yield Cache(folder, state if state and fits else State(repository))
+            yield Cache(folder, peek(folder, repository))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{folder}: cannot be used ({error})",
             likely="the disk is full, the folder may not be written to, or it was damaged",
             next_step=f"make room or choose another folder; if it is damaged, {START_OVER}",
         ) from None
+
+
+def peek(folder: Path, repository: str) -> State:
+    """How far reading got, whoever holds the folder. Raises DataError where that cannot be told."""
+    state = _state(folder / STATE)
+    return state if state and state.repository == repository else State(repository)
 
 
 def _hold(lock: int, folder: Path) -> None:

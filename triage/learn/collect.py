@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from triage.issue import Issue, format_time, parse_time
 from triage.learn.cache import Cache, Reading, Row, opened
-from triage.world.live import Filter, LiveIssue, Page
+from triage.world.live import Filter, Label, LiveIssue, Page
 from triage.world.refusals import NotFound, Rejected
 from triage.world.tracker import Tracker
 
@@ -32,12 +32,29 @@ Progress = Callable[[int], Callable[[int], None]]
 class Collected:
     """All issues with their labels' present names and events, newest first.
 
-    `read` counts the issues that were asked for this time, `gone` those found deleted or transferred.
+    `read` counts the issues that were asked for this time, `gone` those found deleted or transferred; `labels`
+    are those of the repository by name.
     """
 
     issues: list[Issue]
     read: int
     gone: int
+    labels: Mapping[str, Label] = field(default_factory=dict, compare=False)
+
+
+def folder_of(work: Path, tracker: Tracker) -> Path:
+    """Where in `work` the issues of the tracker's repository lie."""
+    return work / tracker.repository.name.replace("/", "__")
+
+
+def due(counted_at: str | None, now: datetime) -> bool:
+    """Whether it is time to compare numbers; a clock that was set back counts as time gone by."""
+    return counted_at is not None and abs(now - parse_time(counted_at)) >= BETWEEN_COUNTS
+
+
+def since(reading: Reading) -> datetime | None:
+    """From when on changes are asked for; None where everything is."""
+    return parse_time(reading.watermark) - OVERLAP if reading.watermark else None
 
 
 def collect(
@@ -56,18 +73,19 @@ def collect(
     run uses the folder, and DataError where it is damaged or cannot be written; nothing is half applied then.
     """
     repository = tracker.repository
-    with opened(work / repository.name.replace("/", "__"), repository.node_id) as cache:
+    with opened(folder_of(work, tracker), repository.node_id) as cache:
         kinds = (False, True) if pull_requests else (False,)
         read = sum(_catch_up(tracker, cache, kind, progress) for kind in kinds)
         rows, gone = _settle(tracker, cache, now, kinds)
-    names = {label.id: label.name for label in tracker.labels().values()}
+    labels = tracker.labels()
+    names = {label.id: label.name for label in labels.values()}
     present = sorted(rows.values(), key=lambda row: row.issue.number, reverse=True)
     issues = [
         _renamed(row, repository.name, names)
         for row in present
         if pull_requests or not row.issue.is_pull_request
     ]
-    return Collected(issues, read, gone)
+    return Collected(issues, read, gone, labels)
 
 
 def _catch_up(tracker: Tracker, cache: Cache, pull_requests: bool, progress: Progress | None) -> int:
@@ -85,11 +103,10 @@ def _catch_up(tracker: Tracker, cache: Cache, pull_requests: bool, progress: Pro
 
 def _pass(tracker: Tracker, cache: Cache, pull_requests: bool, progress: Progress | None) -> int:
     reading = cache.reading(pull_requests=pull_requests)
-    since = parse_time(reading.watermark) - OVERLAP if reading.watermark else None
-    wanted = Filter(updated_since=since, pull_requests=pull_requests)
+    wanted = Filter(updated_since=since(reading), pull_requests=pull_requests)
     listen: Callable[[int], None] | None = None
     read = 0
-    for page in tracker.pages(wanted, reading.cursor):
+    for page in tracker.pages(wanted, reading.cursor, bulk=True):
         reading = _after(reading, page)
         cache.advance(map(_row, page.items), reading, pull_requests=pull_requests)
         read += len(page.items)
@@ -115,11 +132,11 @@ def _settle(
 ) -> tuple[dict[int, Row], int]:
     """(the rows, how many were gone), in one part; numbers are compared where that is due."""
     rows, counted = cache.rows(), cache.state.counted_at
-    # A first pass has just met every number; a clock that was set back counts as time gone by.
-    due = counted is not None and abs(now - parse_time(counted)) >= BETWEEN_COUNTS
-    gone = _compare(tracker, rows, kinds) if due else 0
-    if due or counted is None or len(cache.state.parts) > 1:
-        cache.rewrite(rows.values(), format_time(now) if due or counted is None else counted)
+    # A first pass has just met every number.
+    late = due(counted, now)
+    gone = _compare(tracker, rows, kinds) if late else 0
+    if late or counted is None or len(cache.state.parts) > 1:
+        cache.rewrite(rows.values(), format_time(now) if late or counted is None else counted)
     return rows, gone
 
 

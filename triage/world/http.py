@@ -7,14 +7,13 @@ writes that may have been carried out, and do not know GraphQL's limits.
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from github import Auth, Github
@@ -23,8 +22,9 @@ from requests import RequestException
 from triage import __version__
 from triage.errors import AccessError, UsageError
 from triage.world.answer import Answer
+from triage.world.pace import Pace
 from triage.world.refusals import failure, rate_limited
-from triage.world.reply import Problem, Purpose, Reply
+from triage.world.reply import Purpose, Reply, read_reply
 
 TRIES = 5
 HOPS = 3
@@ -50,8 +50,9 @@ class Http:
         max_wait: float,
         sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        pace: Pace | None = None,
     ) -> None:
-        self._max_wait, self._sleep, self._jitter = max_wait, sleep, jitter
+        self._max_wait, self._sleep, self._jitter, self._pace = max_wait, sleep, jitter, pace
         self._ahead = timedelta(0)
         self._api_url, self._graphql_url = _address(api_url), _address(graphql_url)
         auth = Auth.Token(_credential(token))
@@ -68,6 +69,11 @@ class Http:
             ).requester
             for url in (self._graphql_url, self._api_url)
         }
+
+    def close(self) -> None:
+        """Close what is open; the next request opens it again."""
+        for requester in self._requesters.values():
+            requester.close()
 
     def now(self) -> datetime:
         """The time by the server's clock, as its last answer showed it; by this machine's before any."""
@@ -99,7 +105,8 @@ class Http:
         """The first good reply; waits `max_wait` seconds in all, then raises what the last one means."""
         waited = 0.0
         for attempt in itertools.count(1):
-            reply = self._follow(verb, url, query, body)
+            with self._pace.turn(purpose, self._max_wait) if self._pace else nullcontext():
+                reply = self._follow(verb, url, query, body)
             wait = self._pause(reply, attempt, purpose)
             if wait is None:
                 break
@@ -108,10 +115,16 @@ class Http:
                     raise rate_limited(reply, purpose, wait=wait, allowed=self._max_wait - waited)
                 break
             log.info("waiting %.1f s before trying again to %s", wait, purpose.doing)
-            self._sleep(wait)
+            if self._pace and reply.limited:
+                # What GitHub refuses one connection it refuses all; this one waits for its next turn with them.
+                self._pace.stop(wait, spent=reply.spent)
+            else:
+                self._sleep(wait)
             waited += wait
         if reply.good:
             self._ahead = reply.now - datetime.now(UTC)
+            if self._pace:
+                self._pace.heard(reply)
             return reply
         raise failure(reply, purpose)
 
@@ -151,34 +164,12 @@ class Http:
         except RuntimeError as error:
             # What PyGithub raises for a 301 that leads to another host or scheme, or in circles.
             raise _astray(f"({error})") from None
-        return _reply(status, {name.lower(): str(value) for name, value in headers.items()}, text)
+        return read_reply(status, {name.lower(): str(value) for name, value in headers.items()}, text)
 
 
 def graphql_url_of(api_url: str) -> str:
     """Where GraphQL is, by the address of REST: `…/api/v3` has it at `…/api/graphql`."""
     return api_url.rstrip("/").removesuffix("/v3") + "/graphql"
-
-
-def _reply(status: int, headers: dict[str, str], text: str) -> Reply:
-    try:
-        body: object = json.loads(text) if text else None
-    except ValueError:
-        # A page of GitHub's front, or of a proxy: no success either.
-        return Reply(0 if status == HTTPStatus.OK else status, headers, said="an answer that is not JSON")
-    if not isinstance(body, dict):
-        return Reply(status, headers, body)
-    problems = tuple(_problem(e) for e in body.get("errors") or () if isinstance(e, dict))
-    if "message" not in body:
-        return Reply(status, headers, body, problems=problems)
-    # REST: what is wrong with which field is in `errors`.
-    return Reply(status, headers, body, "; ".join([str(body["message"]), *(p.message for p in problems)]))
-
-
-def _problem(error: Mapping[str, object]) -> Problem:
-    extensions = error.get("extensions")
-    code = extensions.get("code") if isinstance(extensions, dict) else None
-    message = error.get("message") or f"{error.get('field')}: {error.get('code')}"
-    return Problem(str(error.get("type") or code or ""), str(message))
 
 
 def _address(url: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import NoReturn
 
 from triage.world import queries
@@ -23,6 +25,16 @@ from triage.world.remote import Remote
 READ = "`issues: read`"
 PAGE = 100
 SMALLEST_PAGE = 10
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much there is in a repository; `changed` are the issues that changed since a moment."""
+
+    labels: int
+    issues: int
+    changed: int
+    pull_requests: int
 
 
 class Reader(Remote):
@@ -55,16 +67,25 @@ class Reader(Remote):
             except NotFound as missing:
                 yield missing
 
-    def pages(self, wanted: Filter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
+    def counts(self, since: datetime | None = None) -> Counts:
+        """How much there is to be read."""
+        changed = {"since": since.isoformat()} if since else {}
+        found = self._ask(queries.COUNTS, "count the issues", READ, changed=changed)
+        names = ("labels", "issues", "changed", "pullRequests")
+        return Counts(*(found.at(name).number("totalCount") for name in names))
+
+    def pages(
+        self, wanted: Filter, after: str | None = None, size: int = PAGE, *, bulk: bool = False
+    ) -> Iterator[Page]:
         """Issues, or pull requests if wanted, newest first, from the cursor `after`, `size` a page.
 
         Newest by opening: that order does not change, so that nothing is skipped or met twice while paging.
-        A page that is too much work for GitHub is asked for in smaller ones. Raises Rejected where GitHub
-        does not know the cursor.
+        A page that is too much work for GitHub is asked for in smaller ones. In `bulk` a page costs a third less,
+        and `text_edits` counts new titles alone. Raises Rejected where GitHub does not know the cursor.
         """
         while True:
             try:
-                found = self._page(wanted, after, size)
+                found = self._page(wanted, after, size, bulk)
             except Overloaded:
                 if size <= SMALLEST_PAGE:
                     raise
@@ -89,7 +110,7 @@ class Reader(Remote):
             after = next_cursor(page)
         return found
 
-    def _page(self, wanted: Filter, after: str | None, size: int) -> Answer:
+    def _page(self, wanted: Filter, after: str | None, size: int, bulk: bool) -> Answer:
         states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
         labels, since = list(wanted.labels) or None, wanted.updated_since
         if wanted.pull_requests:
@@ -98,7 +119,10 @@ class Reader(Remote):
         else:
             terms = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             chosen = {"filter": {name: value for name, value in terms.items() if value is not None}}
-        document = queries.PULL_REQUESTS if wanted.pull_requests else queries.ISSUES
+        kinds = (queries.ISSUES, queries.PULL_REQUESTS)
+        document = ((queries.BULK_ISSUES, queries.BULK_PULL_REQUESTS) if bulk else kinds)[
+            wanted.pull_requests
+        ]
         return self._ask(document, "list issues", READ, first=size, after=after, **chosen).at("found")
 
     def _live(self, node: Answer) -> LiveIssue:

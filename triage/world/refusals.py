@@ -3,7 +3,9 @@
 AccessError
 ├── NotFound        the repository or object is not there, or the token may not see it
 │   ├── IssueGone   the issue was deleted or transferred
-│   └── LabelGone   the label was deleted
+│   ├── LabelGone   the label was deleted
+│   └── NoneMatch   a pattern finds no repository
+├── PartlyRead      some of several repositories; the exit code is that of the first one's failure
 └── Rejected        GitHub understood the request and will not carry it out (409, 422)
 UnavailableError
 ├── RateLimited     waiting would take longer than allowed
@@ -14,7 +16,7 @@ UnavailableError
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -41,6 +43,26 @@ class IssueGone(NotFound):
 
 class LabelGone(NotFound):
     next_step = "run again: labels are read anew each time"
+
+
+class NoneMatch(NotFound):
+    likely = "a typing mistake, or a token that sees public repositories alone, as a workflow's own does"
+    next_step = "correct the pattern, or use a token that may read the owner's repositories"
+
+
+class PartlyRead(AccessError):
+    """Some of several repositories cannot be read: `failures` by name. The exit code is that of the first."""
+
+    def __init__(self, tried: int, failures: Mapping[str, TriageError]) -> None:
+        first = next(iter(failures.values()))
+        reasons = "".join(f"\n  {name}: {error.what}" for name, error in failures.items())
+        super().__init__(
+            f"{len(failures)} of {tried} repositories cannot be read, so nothing is learnt{reasons}",
+            likely=first.likely,
+            next_step="mend that, or take the repository out of `learn.repositories` (`!OWNER/NAME`) or --from; "
+            "what was read of the others stays in the folder of --cache",
+        )
+        self.exit_code = first.exit_code
 
 
 class Rejected(AccessError):

@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-import random
-import re
-import time
-from collections.abc import Callable
-from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 from triage.errors import UsageError
+from triage.globs import NAME
 from triage.world import queries
 from triage.world.answer import Answer
-from triage.world.live import BOT, Actor, Repository
+from triage.world.connection import Connection, Settings
+from triage.world.live import Repository
 from triage.world.reply import Purpose
 
-if TYPE_CHECKING:
-    from triage.world.http import Http
 
-API_URL = "https://api.github.com"
-SERVER_URL = "https://github.com"
-MAX_WAIT = 600.0
-NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
-
-
-class Remote:
-    """`repo` is OWNER/NAME as given; `repository` says what GitHub calls it now.
-
-    `max_wait` is the most seconds one request may spend on waiting for limits and outages; `sleep` takes
-    seconds, `jitter` returns a number from 0 to 1. An empty `graphql_url` is derived from `api_url`.
-    Raises UsageError for a name or address that cannot be one, AccessError for a token that cannot be one.
+class Remote(Connection):
+    """`repo` is OWNER/NAME as given; `repository` says what GitHub calls it now. Raises UsageError for what is
+    no name, and whatever `Connection` does.
     """
 
-    def __init__(
-        self,
-        repo: str,
-        token: str,
-        *,
-        api_url: str = API_URL,
-        graphql_url: str = "",
-        server_url: str = SERVER_URL,
-        max_wait: float = MAX_WAIT,
-        sleep: Callable[[float], object] = time.sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        # PyGithub takes 0.3 s to import, which only those who talk to GitHub should pay.
-        from triage.world.http import Http, graphql_url_of
-
+    def __init__(self, repo: str, token: str, **settings: Unpack[Settings]) -> None:
         if not NAME.fullmatch(repo):
             raise UsageError(f"{repo!r} is not of the form OWNER/NAME")
-        self.repo, self._server_url = repo, server_url.rstrip("/")
-        self._http: Http = Http(
-            token,
-            api_url=api_url,
-            graphql_url=graphql_url or graphql_url_of(api_url),
-            max_wait=max_wait,
-            sleep=sleep,
-            jitter=jitter,
-        )
+        super().__init__(token, **settings)
+        self.repo = repo
 
     @cached_property
     def repository(self) -> Repository:
@@ -72,17 +37,6 @@ class Remote:
             visibility=found.text("visibility").lower(),
             default_branch=branch.text("name") if branch else "",
         )
-
-    def now(self) -> datetime:
-        """The time by GitHub's clock, which events and changes there are dated by; this machine's may be wrong."""
-        return self._http.now()
-
-    def viewer(self) -> Actor:
-        """Who the token is: a person, or an App such as `github-actions[bot]`, the workflow's own token."""
-        data = self._http.graphql(queries.VIEWER, {}, Purpose("find out whose the token is"))
-        # Over GraphQL every viewer is a User; only the login tells an App.
-        login = data.at("viewer").text("login")
-        return Actor(login, is_bot=login.endswith(BOT))
 
     def url(self, number: int) -> str:
         """The page of an issue."""

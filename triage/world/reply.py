@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -89,3 +91,26 @@ class Reply:
             # It is not told when within that second.
             return max(0.0, int(reset) + 1 - self.now.timestamp())
         return None
+
+
+def read_reply(status: int, headers: dict[str, str], text: str) -> Reply:
+    """The response in its parts; header names come in lower case."""
+    try:
+        body: object = json.loads(text) if text else None
+    except ValueError:
+        # A page of GitHub's front, or of a proxy: no success either.
+        return Reply(0 if status == HTTPStatus.OK else status, headers, said="an answer that is not JSON")
+    if not isinstance(body, dict):
+        return Reply(status, headers, body)
+    problems = tuple(_problem(e) for e in body.get("errors") or () if isinstance(e, dict))
+    if "message" not in body:
+        return Reply(status, headers, body, problems=problems)
+    # REST: what is wrong with which field is in `errors`.
+    return Reply(status, headers, body, "; ".join([str(body["message"]), *(p.message for p in problems)]))
+
+
+def _problem(error: Mapping[str, object]) -> Problem:
+    extensions = error.get("extensions")
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    message = error.get("message") or f"{error.get('field')}: {error.get('code')}"
+    return Problem(str(error.get("type") or code or ""), str(message))
