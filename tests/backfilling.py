@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ from triage.cli import main
 from triage.config import Config
 from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
 from triage.issue import format_time
-from triage.world.remote import Remote
+from triage.world import connection
 
 # The program under a limit on the size of files, which fails like a disk without room.
 FULL = """
@@ -127,7 +128,7 @@ class Desk:
 
     def impatient(self) -> None:
         """From now on waits for GitHub take no time."""
-        self.patch.setitem(Remote.__init__.__kwdefaults__, "sleep", lambda _: None)
+        self.patch.setattr(connection, "time", SimpleNamespace(sleep=lambda _: None))
 
     def issues(self, count: int) -> list[Issue]:
         """So many new issues."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,10 +22,9 @@ from triage.config import Config
 from triage.decide import Policy, decide
 from triage.decide.plan import Entry
 from triage.issue import Issue, parse_time, to_row
-from triage.world import past
+from triage.world import connection, past
 from triage.world.past import Batch, Past, Selection, of_file, of_repository
 from triage.world.plan_file import open_plan
-from triage.world.remote import Remote
 
 
 def may_set(name: str) -> str | None:
@@ -284,7 +284,7 @@ def test_planning_survives_one_failure_of_every_request(
     step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits, outages, lost and cut answers leave no issue out of the plan and none in it twice."""
-    monkeypatch.setitem(Remote.__init__.__kwdefaults__, "sleep", lambda _: None)
+    monkeypatch.setattr(connection, "time", SimpleNamespace(sleep=lambda _: None))
     argv = ("backfill", f"--from={FERRY}", f"--store={step.store}")
     plans = []
     for fault in (None, secondary_limit(1, status=429), outage(500), Drop("after")):
