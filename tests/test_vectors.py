@@ -31,7 +31,9 @@ class Run:
 
 
 @pytest.fixture
-def run(material: Material) -> Run:
+def run(material: Material, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Saves after every piece, however long that takes."""
+    monkeypatch.setattr(vectors, "PATIENCE", 0.0)
     return Run(material.engines.encoder)
 
 
@@ -112,7 +114,8 @@ def test_a_damaged_cache_counts_as_none(run: Run, issues: list[Issue], damage: s
         + bytes([good[len(good) // 2] ^ 1])
         + good[len(good) // 2 + 1 :],
         "not finite": vectors._write(
-            {issue.digest: np.full(run.encoder.dimension, np.nan, np.float32) for issue in issues},
+            [issue.digest for issue in issues],
+            np.full((len(issues), run.encoder.dimension), np.nan, np.float32),
             f"{run.encoder.digest} {vectors.TEXT_VERSION}",
         ),
     }
@@ -196,3 +199,24 @@ def test_another_encodes_in_the_encoders_place(run: Run, issues: list[Issue]) ->
     assert [len(texts) for texts in asked] == [5, 5, 2]
     assert (len(run.pieces), run.told) == (3, [5, 10, 12])
     assert np.array_equal(found.vectors, run.of(issues).vectors)
+
+
+def test_saving_takes_a_small_share_of_the_time(
+    run: Run, issues: list[Issue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it takes ten times as long as a piece, most pieces wait for the next saving; the last one does not."""
+    now = [0.0]
+    monkeypatch.setattr(vectors.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(vectors, "PATIENCE", 0.3)
+    saved: list[int] = []
+
+    def encode(texts: Sequence[str], /, *, progress: Callable[[int], None] | None = None) -> Iterable[Floats]:
+        now[0] += 1.0
+        return run.encoder.encode(texts)
+
+    def keep(data: bytes) -> None:
+        now[0] += 10.0
+        saved.append(len(vectors._read(data, f"{run.encoder.digest} {vectors.TEXT_VERSION}", 384)[0]))
+
+    embed(issues, run.encoder, None, keep, encode=encode, piece=1)
+    assert saved == [1, 4, 7, 10, 12]

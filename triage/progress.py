@@ -42,6 +42,13 @@ class Joint:
         self._tell(self._total)
 
 
+def duration(seconds: float) -> str:
+    """In words, rounded: 40 s, 12 minutes, 3.5 hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
+
+
 class _Bar:
     def __init__(self, title: str, total: int, unit: str) -> None:
         from tqdm import tqdm
@@ -68,5 +75,5 @@ class _Lines:
         self.said = now
         rate = done / max(1e-6, now - self.started)
         left = (self.total - done) / max(1e-6, rate)
-        tail = f", {left:.0f} s left" if done < self.total else f" in {now - self.started:.0f} s"
+        tail = f", {duration(left)} left" if done < self.total else f" in {duration(now - self.started)}"
         print(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}", file=sys.stderr, flush=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from triage.learn.cache import Reading, peek
 from triage.learn.collect import due, folder_of, since
-from triage.world.pace import Allowance, duration
+from triage.progress import duration
+from triage.world.pace import Allowance
 from triage.world.queries import BULK_POINTS
 from triage.world.reader import PAGE
 from triage.world.tracker import Tracker

@@ -6,6 +6,7 @@ It lies beside the bundles, is of one encoder and text version, and is never dow
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from triage.text import TEXT_VERSION
 Floats = npt.NDArray[np.float32]
 
 NAME = "embeddings"
-# Texts embedded between two savings; at some 50 a second a killed run loses under a minute.
+# Texts embedded at a time; at some 50 a second a killed run loses under a minute where saving is quick.
 PIECE = 2_000
+# Saving writes all there is, and is worth a twentieth of the time at most: no more is spent on a million texts.
+PATIENCE = 20.0
 
 
 class Encode(Protocol):
@@ -51,50 +54,71 @@ def embed(
     encode: Encode | None = None,
     piece: int = 0,
 ) -> Embedded:
-    """Embed what `kept` (an earlier cache, or None) does not hold; `keep` gets the cache after every piece.
+    """Embed what `kept` (an earlier cache, or None) does not hold; `keep` gets the cache after a piece, where
+    saving is due, and at the end.
 
     `encode` (default: the encoder's own) gets at most `piece` texts at a time (default: PIECE). A cache of another
-    encoder or text version, or a damaged one, counts as none.
+    encoder or text version, or a damaged one, counts as none. Memory: twice the vectors', and once more while saving.
     """
     stamp = f"{encoder.digest} {TEXT_VERSION}"
-    known = _read(kept, stamp, encoder.dimension) if kept else {}
-    missing = list({issue.digest: issue for issue in issues if issue.digest not in known}.values())
-    listener = progress(len(missing)) if progress and missing else None
-    step = piece or PIECE
-    for start in range(0, len(missing), step):
-        part = missing[start : start + step]
+    wanted = {issue.digest: issue for issue in issues}
+    digests, vectors, known = _start(_read(kept, stamp, encoder.dimension), wanted, encoder.dimension)
+    missing = len(digests) - known
+    listener = progress(missing) if progress and missing else None
+    step, due = piece or PIECE, 0.0
+    for start in range(known, len(digests), step):
+        stop = min(start + step, len(digests))
 
-        def said(done: int, start: int = start) -> None:
+        def said(done: int, before: int = start - known) -> None:
             if listener:
-                listener(start + done)
+                listener(before + done)
 
-        found = (encode or encoder.encode)([issue.text for issue in part], progress=said)
-        known |= {issue.digest: vector for issue, vector in zip(part, found, strict=True)}
-        present = {issue.digest for issue in issues}
-        keep(_write({digest: v for digest, v in known.items() if digest in present}, stamp))
-    vectors = np.array([known[issue.digest] for issue in issues], dtype=np.float32)
-    return Embedded(vectors.reshape(len(issues), encoder.dimension), len(missing))
+        texts = [wanted[digest].text for digest in digests[start:stop]]
+        for row, vector in zip(
+            range(start, stop), (encode or encoder.encode)(texts, progress=said), strict=True
+        ):
+            vectors[row] = vector
+        began = time.monotonic()
+        if began >= due or stop == len(digests):
+            keep(_write(digests[:stop], vectors[:stop], stamp))
+            ended = time.monotonic()
+            due = ended + PATIENCE * (ended - began)
+    rows = {digest: row for row, digest in enumerate(digests)}
+    return Embedded(vectors[[rows[issue.digest] for issue in issues]], missing)
 
 
-def _write(vectors: dict[str, Floats], stamp: str) -> bytes:
+def _start(
+    held: tuple[Sequence[str], Floats], wanted: Iterable[str], dimension: int
+) -> tuple[list[str], Floats, int]:
+    """(digests, their vectors, how many of these are known): what is known comes first, so that it is one block."""
+    digests, kept = held
+    places = dict(zip(digests, range(len(digests)), strict=True))
+    distinct = list(dict.fromkeys(wanted))
+    known = [digest for digest in distinct if digest in places]
+    vectors = np.empty((len(distinct), dimension), dtype=np.float32)
+    vectors[: len(known)] = kept[[places[digest] for digest in known]]
+    return [*known, *(digest for digest in distinct if digest not in places)], vectors, len(known)
+
+
+def _write(digests: Sequence[str], vectors: Floats, stamp: str) -> bytes:
     out = io.BytesIO()
-    digests = np.frombuffer(bytes.fromhex("".join(vectors)), dtype=np.uint8).reshape(-1, 32)
-    np.savez(out, stamp=np.array(stamp), digests=digests, vectors=np.array(list(vectors.values())))
+    hashes = np.frombuffer(bytes.fromhex("".join(digests)), dtype=np.uint8).reshape(-1, 32)
+    np.savez(out, stamp=np.array(stamp), digests=hashes, vectors=vectors)
     return out.getvalue()
 
 
-def _read(data: bytes, stamp: str, dimension: int) -> dict[str, Floats]:
+def _read(data: bytes | None, stamp: str, dimension: int) -> tuple[list[str], Floats]:
+    nothing: tuple[list[str], Floats] = [], np.empty((0, dimension), dtype=np.float32)
+    if not data:
+        return nothing
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             if str(held["stamp"]) != stamp:
-                return {}
+                return nothing
             digests, vectors = held["digests"], held["vectors"]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
-        return {}
-    if (
-        digests.shape != (len(vectors), 32)
-        or vectors.shape[1:] != (dimension,)
-        or not np.isfinite(vectors).all()
-    ):
-        return {}
-    return {bytes(digest).hex(): vector for digest, vector in zip(digests, vectors, strict=True)}
+        return nothing
+    fits = digests.shape == (len(vectors), 32) and vectors.shape[1:] == (dimension,)
+    if not fits or not np.isfinite(vectors).all():
+        return nothing
+    return [bytes(digest).hex() for digest in digests], vectors

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from triage.progress import duration
 from triage.world.refusals import RateLimited
 from triage.world.reply import Purpose, Reply
 
@@ -124,13 +125,6 @@ class Pace:
         if opens > self._opens + 1:
             self._say(f"{why}: waiting {duration(seconds)}")
         self._opens = max(self._opens, opens)
-
-
-def duration(seconds: float) -> str:
-    """In words, rounded: 40 s, 12 minutes, 3.5 hours."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
 def _allowance(reply: Reply) -> Allowance | None:
