@@ -23,14 +23,14 @@ from labelled import described, embedded, labelled
 from serve import HERE, run
 
 from triage.config import Config
-from triage.engine.encoder import Encoder
+from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.zeroshot import open_zero_shot
 from triage.learn.dataset import Dataset
 from triage.learn.split import split
 from triage.learn.study import Engines, Study
 
-BUDGETS = (64, 96, 128, 192, 256)
-THREADS = (1, 2)
+BUDGETS = (32, 64, 96, 128, 192, 256)
+THREADS = tuple(number for number in (1, 2) if number <= usable_cores())
 ADAPTATIONS = ("none", "head")
 # Within half a point of the whole, four times as fast as the peer: what was looked for.
 HALF_A_POINT, TIMES = 0.005, 4

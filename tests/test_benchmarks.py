@@ -19,7 +19,9 @@ def bench(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("script", ["quality.py", "serve.py", "speed.py", "sweep.py", "zero_shot.py"])
+@pytest.mark.parametrize(
+    "script", ["encoding.py", "quality.py", "serve.py", "speed.py", "sweep.py", "zero_shot.py"]
+)
 def test_every_benchmark_tells_its_options(script: str) -> None:
     """Each program of the folder answers --help with how it is called."""
     done = bench(script, "--help")
@@ -86,3 +88,14 @@ def test_collecting_counts_what_an_organisation_costs() -> None:
     # 180, 90 and 60 issues on four pages; three requests for each repository, two for all.
     assert first[1:4] == ["330", "15", "19"]
     assert later[1:4] == ["330", "14", "17"]
+
+
+def test_encoding_is_measured_beside_the_bare_loop() -> None:
+    """Three ways, the bare loop first and as one; memory of two processes."""
+    done = bench("encoding.py", str(LEARNT_FROM), "--issues", "8", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    _, _, *rows, _, told, memory = done.stdout.strip().splitlines()
+    assert next(row.split("|")[3].strip() for row in rows) == "1.000"
+    assert len(rows) == 3
+    assert told == "8 issues, medians of 1, 1 thread(s)."
+    assert "MiB for 2 issues" in memory and "MiB for 8." in memory

@@ -12,7 +12,8 @@ import pytest
 from tests.fake_github.faults import Hook, primary_limit, secondary_limit
 from tests.fake_github.server import FakeGitHub
 from tests.tracking import tracker_of
-from triage.world.pace import Allowance, Pace, duration
+from triage.progress import duration
+from triage.world.pace import Allowance, Pace
 from triage.world.refusals import RateLimited
 from triage.world.reply import Purpose
 
