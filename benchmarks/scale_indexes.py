@@ -1,0 +1,202 @@
+"""The three indexes that `scale_steps.py` measures: built into a folder, opened from it, searched for one query."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+REPO, LABELS = "example/large", 40
+# hnswlib: neighbours of a node, and candidates when it is added.
+M, CONSTRUCTION = 16, 100
+K = 25
+
+
+class Kind(Protocol):
+    """An index opened from a folder."""
+
+    def __init__(self, folder: Path) -> None: ...
+
+    @staticmethod
+    def libraries() -> None:
+        """Import what opening needs."""
+        ...
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        """Write the index of unit vectors [n, d] into the folder; says what it is."""
+        ...
+
+    def prepare(self, queries: Floats, truth: Ints) -> str:
+        """Choose what is chosen by hand; says what."""
+        ...
+
+    def find(self, query: Floats) -> list[int]:
+        """The rows nearest to a vector [d], nearest first."""
+        ...
+
+    def mapped(self) -> int:
+        """The bytes of mapped files that were read."""
+        ...
+
+
+class Triage:
+    """A bundle in a local store, searched as labelling does, with the labels of what was found."""
+
+    def __init__(self, folder: Path) -> None:
+        from triage.bundle.model import Neighbourhood
+        from triage.bundle.store import LocalStore
+
+        store = LocalStore(folder)
+        bundle = self._bundle = store.load(store.named("active") or "")
+        vectors = bundle.vectors if bundle.codes is None else bundle.codes
+        self._near = Neighbourhood(vectors, bundle.rows.keys, bundle.rows.labels)
+
+    @staticmethod
+    def libraries() -> None:
+        import faiss  # noqa: F401  # what it costs to import is not what is measured
+
+        import triage.bundle.model
+        import triage.bundle.store  # noqa: F401  # the same
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        from triage.bundle.bundle import Bundle, Manifest, Rows
+        from triage.bundle.store import LocalStore
+        from triage.decide.rules import Rules
+        from triage.learn.indexing import indexed
+
+        rng = np.random.default_rng(0)
+        names = [f"label {i}" for i in range(LABELS)]
+        picked = rng.integers(LABELS, size=(len(vectors), 2)).tolist()
+        manifest = Manifest(
+            created_at="2026-01-01T00:00:00Z",
+            triage_version="0",
+            encoder="scale",
+            encoder_digest="0" * 64,
+            adaptation="none",
+            issues=len(vectors),
+            sources=(REPO,),
+            split={},
+            figures={},
+        )
+        bundle = indexed(
+            Bundle(
+                manifest=manifest,
+                rules=Rules(),
+                vectors=vectors,
+                rows=Rows(
+                    [(REPO, i + 1) for i in range(len(vectors))],
+                    [tuple(sorted({names[a], names[b]})) for a, b in picked],
+                ),
+                prior=vectors[:10_000].mean(axis=0),
+            )
+        )
+        store = LocalStore(folder)
+        store.appoint("active", store.save(bundle))
+        if bundle.codes is None or bundle.manifest.index is None:
+            return "exact"
+        lists = len(bundle.codes.centroids)
+        return f"{bundle.codes.probes} of {lists} lists, recall {bundle.manifest.index.recall} when built"
+
+    def prepare(self, *_: Floats | Ints) -> str:
+        return ""
+
+    def find(self, query: Floats) -> list[int]:
+        (found,) = self._near.near([(REPO, 0)], query[None, :])
+        return [neighbour.number - 1 for neighbour in found]
+
+    def mapped(self) -> int:
+        codes = self._bundle.codes
+        if codes is None:
+            return 0
+        read: Any = self._near._index._read  # type: ignore[union-attr]  # what no user needs to know
+        return int(np.diff(codes.bounds)[read].sum()) * codes.codes.shape[1]
+
+
+class Flat:
+    """faiss's exact index, in its own file."""
+
+    def __init__(self, folder: Path) -> None:
+        import faiss
+
+        self._index = faiss.read_index(str(folder / "flat.faiss"))
+
+    @staticmethod
+    def libraries() -> None:
+        import faiss  # noqa: F401  # what it costs to import is not what is measured
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        import faiss
+
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        faiss.write_index(index, str(folder / "flat.faiss"))
+        return "exact"
+
+    def prepare(self, *_: Floats | Ints) -> str:
+        return ""
+
+    def find(self, query: Floats) -> list[int]:
+        rows: list[int] = self._index.search(query[None, :], K)[1][0].tolist()
+        return rows
+
+    def mapped(self) -> int:
+        return 0
+
+
+class Hnsw:
+    """hnswlib's graph."""
+
+    def __init__(self, folder: Path) -> None:
+        import hnswlib
+
+        (dimension,) = np.load(folder / "dimension.npy")
+        self._index = hnswlib.Index(space="ip", dim=int(dimension))
+        self._index.load_index(str(folder / "graph.bin"))
+        self._index.set_num_threads(1)
+        self._index.set_ef(100)
+
+    @staticmethod
+    def libraries() -> None:
+        import hnswlib  # noqa: F401  # what it costs to import is not what is measured
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        import hnswlib
+
+        index = hnswlib.Index(space="ip", dim=vectors.shape[1])
+        index.init_index(max_elements=len(vectors), M=M, ef_construction=CONSTRUCTION)
+        index.add_items(vectors, num_threads=len(os.sched_getaffinity(0)))
+        index.save_index(str(folder / "graph.bin"))
+        np.save(folder / "dimension.npy", [vectors.shape[1]])
+        return ""
+
+    def prepare(self, queries: Floats, truth: Ints) -> str:
+        from triage.engine.compress import TARGET
+
+        for ef in (25, 50, 100, 200, 400, 800, 1600):
+            self._index.set_ef(ef)
+            found = self._index.knn_query(queries, k=truth.shape[1])[0]
+            shares = [len({*a} & {*b}) / len(b) for a, b in zip(found.tolist(), truth.tolist(), strict=True)]
+            if np.mean(shares) >= TARGET:
+                break
+        return f"ef {ef}"
+
+    def find(self, query: Floats) -> list[int]:
+        rows: list[int] = self._index.knn_query(query, k=K)[0][0].tolist()
+        return rows
+
+    def mapped(self) -> int:
+        return 0
+
+
+def kinds() -> dict[str, type[Kind]]:
+    """By the names of `scale.py`."""
+    return {"triage": Triage, "flat": Flat, "hnsw": Hnsw}
