@@ -31,6 +31,7 @@ from serve import HERE, run
 KINDS = {"triage": "triage", "flat": "IndexFlatIP", "hnsw": "hnswlib"}
 COLUMNS = (
     ("build, s", "build", "{:.1f}"),
+    ("of processor", "processor", "{:.1f}"),
     ("peak MiB, building", "peak", "{:.0f}"),
     ("bundle, MB", "megabytes", "{:.1f}"),
     ("bytes a vector", "each", "{:.0f}"),

@@ -12,7 +12,8 @@ import pytest
 
 from tests.fake_github.server import FakeGitHub
 from tests.storing import git_store, tiny
-from triage.bundle.bundle import CODES, FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.bundle import FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.large import CODES
 from triage.bundle.model import Neighbourhood
 from triage.bundle.store import LocalStore
 from triage.decide import Neighbour
