@@ -36,13 +36,23 @@ COLUMNS = (
     ("bundle, MB", "megabytes", "{:.1f}"),
     ("bytes a vector", "each", "{:.0f}"),
     ("cold start, s", "cold", "{:.2f}"),
+    ("of processor", "cold_processor", "{:.2f}"),
     ("of it loading and searching, ms", "loading", "{:.0f}"),
     ("peak MiB, cold", "cold_peak", "{:.0f}"),
     ("read, MB", "read", "{:.1f}"),
     ("median search, ms", "search", "{:.3f}"),
+    ("of processor", "search_processor", "{:.3f}"),
     ("recall@25, real queries", "recall", "{:.4f}"),
     ("recall@25, made queries", "recall_made", "{:.4f}"),
 )
+# What a cold start is told by, and the column of it.
+COLD = {
+    "wall": "cold",
+    "used": "cold_processor",
+    "loading": "loading",
+    "peak": "cold_peak",
+    "read": "read",
+}
 Figures = dict[str, Any]
 
 
@@ -65,7 +75,7 @@ class Desk:
         """The figures of a step that is carried out now, `wall` and `peak` (MiB) of its process among them."""
         command = [sys.executable, str(HERE / "scale_steps.py"), name, str(self.work), *map(str, arguments)]
         done = run(command)
-        return {"wall": done.wall, "peak": done.memory, **json.loads(done.out)}
+        return {"wall": done.wall, "used": done.processor, "peak": done.memory, **json.loads(done.out)}
 
 
 def measured(desk: Desk, kind: str, size: int) -> Figures:
@@ -88,15 +98,8 @@ def cold_starts(desk: Desk, rows: Sequence[Figures], runs: int) -> None:
     """Add the medians of cold starts, A B A B, to the figures; a first round warms the disk and is dropped."""
     rounds = [[desk.now("cold", row["kind"], row["size"]) for row in rows] for _ in range(runs + 1)]
     for row, found in zip(rows, zip(*rounds[1:], strict=True), strict=True):
-        median = {
-            key: statistics.median(one[key] for one in found) for key in ("wall", "loading", "peak", "read")
-        }
-        row.update(
-            cold=median["wall"],
-            loading=1000 * median["loading"],
-            cold_peak=median["peak"],
-            read=median["read"],
-        )
+        for key, name in COLD.items():
+            row[name] = statistics.median(one[key] for one in found)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
