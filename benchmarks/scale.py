@@ -28,7 +28,13 @@ from typing import Any
 
 from serve import HERE, run
 
-KINDS = {"triage": "triage", "flat": "IndexFlatIP", "hnsw": "hnswlib"}
+KINDS = {
+    "triage": "triage",
+    "flat": "IndexFlatIP",
+    "hnsw": "hnswlib",
+    "exact": "triage, one by one",
+    "lists": "triage, compressed",
+}
 COLUMNS = (
     ("build, s", "build", "{:.1f}"),
     ("of processor", "processor", "{:.1f}"),
@@ -139,12 +145,13 @@ def draw(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def measure(given: argparse.Namespace, work: Path) -> None:
     """Print the table, and write the figures and the picture."""
     sizes = sorted(int(size) for size in given.sizes.split(","))
-    desk, kinds = Desk(work), list(KINDS)
+    desk, kinds = Desk(work), given.kinds.split(",")
     (work / "sources.json").write_text(
         json.dumps({"files": [str(p.resolve()) for p in given.files], "cache": str(given.cache or "")})
     )
     made = desk.step("vectors", sizes[-1], given.real, given.seed)
-    if find_spec("hnswlib") is None:
+    missing = "hnsw" in kinds and find_spec("hnswlib") is None
+    if missing:
         kinds.remove("hnsw")
     start, rows = time.perf_counter(), []
     for size in sizes:
@@ -158,7 +165,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
         f"load {os.getloadavg()[0]:.1f}, {time.perf_counter() - start:.0f} s\n"
     )
     print(table(rows))
-    if "hnsw" not in kinds:
+    if missing:
         print("\nhnswlib: not installed")
     real = desk.step("alone")
     print(
@@ -177,6 +184,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
     parser.add_argument("--real", type=int, default=20_000, help="texts embedded at most (default: 20000)")
     parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="numbers of issues, with commas")
+    parser.add_argument(
+        "--kinds",
+        default="triage,flat,hnsw",
+        help="indexes, with commas: triage (by the rule), exact, lists (triage's, whatever the rule), flat, hnsw",
+    )
     parser.add_argument("--runs", type=int, default=7, help="cold starts of each (default: 7)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     parser.add_argument("--work", type=Path, help="a folder that keeps what is done, so that a run can go on")

@@ -112,11 +112,36 @@ class Triage:
         return [neighbour.number - 1 for neighbour in found]
 
     def mapped(self) -> int:
-        codes = self._bundle.codes
+        codes, keys = self._bundle.codes, self._bundle.rows.keys
         if codes is None:
             return 0
-        read: Any = self._near._index._read  # type: ignore[union-attr]  # what no user needs to know
-        return int(np.diff(codes.bounds)[read].sum()) * codes.codes.shape[1]
+        # What no user needs to know.
+        lists: Any = self._near._index._read
+        blocks = [sum(array.nbytes for array in block) for block in keys.table._read.values()]
+        return int(np.diff(codes.bounds)[lists].sum()) * codes.codes.shape[1] + sum(blocks)
+
+
+class Exact(Triage):
+    """The same, whatever the rule says: compared one by one."""
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        return _whatever(1 << 40, vectors, folder)
+
+
+class Lists(Triage):
+    """The same, whatever the rule says: compressed."""
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        return _whatever(0, vectors, folder)
+
+
+def _whatever(most: int, vectors: Floats, folder: Path) -> str:
+    from triage.engine import compress
+
+    compress.EXACT_ROWS, compress.EXACT_BYTES = most, max(most, 1 << 40)
+    return Triage.build(vectors, folder)
 
 
 class Flat:
@@ -199,4 +224,4 @@ class Hnsw:
 
 def kinds() -> dict[str, type[Kind]]:
     """By the names of `scale.py`."""
-    return {"triage": Triage, "flat": Flat, "hnsw": Hnsw}
+    return {"triage": Triage, "exact": Exact, "lists": Lists, "flat": Flat, "hnsw": Hnsw}

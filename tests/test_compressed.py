@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.storing import git_store, tiny
 from triage.bundle.bundle import FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
 from triage.bundle.large import CODES
 from triage.bundle.model import Neighbourhood
+from triage.bundle.packed import table
 from triage.bundle.store import LocalStore
 from triage.decide import Neighbour
 from triage.decide.rules import Rules
@@ -27,6 +29,7 @@ from triage.errors import BundleError
 from triage.learn.indexing import indexed
 
 ROWS, WIDE = 3000, 16
+NEW = ("o/r", 1_000_000)
 
 
 def clustered(rows: int, seed: int) -> Floats:
@@ -241,6 +244,47 @@ def test_only_the_lists_that_are_searched_are_read(
     with pytest.raises(BundleError) as refused:
         Compressed(spoilt.codes, range(ROWS)).search(codes.centroids[far][None, :])
     assert refused.value.what == words
+
+
+@pytest.mark.parametrize("file", ["index-rows.npy", "index-labels.npy", "index-offsets.npy"])
+def test_only_what_is_known_of_neighbours_is_read(
+    few_are_many: None, vectors: Floats, tmp_path: Path, file: str
+) -> None:
+    """What is known of the issues of a list that was changed is refused when it is read, and by `verify`."""
+    store = LocalStore(tmp_path)
+    name = store.save(bundle_of(vectors))
+
+    def near(bundle: Bundle, query: Floats) -> list[tuple[Neighbour, ...]]:
+        assert bundle.codes is not None
+        return list(Neighbourhood(bundle.codes, bundle.rows.keys, bundle.rows.labels).near([NEW], query))
+
+    whole = store.load(name)
+    assert whole.codes is not None
+    last = int(np.flatnonzero(np.diff(whole.codes.bounds))[-1])
+    there, elsewhere = whole.codes.centroids[last][None, :], -whole.codes.centroids[last][None, :]
+    found = near(whole, elsewhere)
+    spoil(tmp_path / "bundles" / name / file, -1)
+    assert near(store.load(name), elsewhere) == found
+    words = f"what is known of the issues of list {last} was changed: its hash is another"
+    for asked in (lambda: near(store.load(name), there), store.load(name).verify):
+        with pytest.raises(BundleError) as refused:
+            asked()
+        assert refused.value.what == words
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rows": np.int32}, {"labels": np.int64}, {"offsets": np.float64}, {"hashes": -1}, {"offsets": -1}],
+)
+def test_tables_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
+    """Arrays of another kind or length than the index needs are none of its own."""
+    bounds = np.array([0, 2, 3])
+    known = table(np.zeros((3, 2), np.int64), np.zeros(3, np.int32), np.arange(4), bounds)
+    assert [known.labels_of(row) for row in range(3)] == [[0], [0], [0]]
+    ((name, how),) = change.items()
+    array = getattr(known, name)
+    with pytest.raises(BundleError):
+        replace(known, **{name: array[:how] if isinstance(how, int) else array.astype(how)})
 
 
 def test_a_large_bundle_cut_short_is_refused_when_loaded(
