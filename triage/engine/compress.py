@@ -18,9 +18,11 @@ from triage.engine.compressed import STEPS, Bytes, Codes, Compressed, hash_of, l
 from triage.engine.index import Floats, Ints
 from triage.errors import BundleError
 
-# A guess at where either index costs labelling one issue the same; it was not measured where the crossing is.
-EXACT_ROWS = 100_000
-EXACT_BYTES = 512 * 2**20
+# Measured (docs/scale.md): labelling one issue costs either index the same processor time at about 10,000 vectors of 384
+# numbers, and a search in memory at about 15,000; up to 20,000 what the exact one costs more is not worth a miss.
+EXACT_ROWS = 20_000
+# Of vectors. An event downloads and reads all of them, and holds them three times over when it opens the index.
+EXACT_BYTES = 128 * 2**20
 # Of the K nearest; below FLOOR an index is refused.
 K, TARGET, FLOOR = 25, 0.975, 0.95
 QUERIES = 500
@@ -132,7 +134,7 @@ def refuse_below_floor(recall: float) -> None:
         raise BundleError(
             f"the compressed index finds {recall:.1%} of the nearest {K}, and {FLOOR:.0%} is the least",
             likely="the vectors hardly cluster, or the index was made by hand",
-            next_step="learn from fewer issues: up to 100,000 are compared one by one",
+            next_step=f"learn from fewer issues: up to {EXACT_ROWS:,} are compared one by one",
         )
 
 
