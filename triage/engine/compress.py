@@ -18,7 +18,7 @@ from triage.engine.compressed import STEPS, Bytes, Codes, Compressed, hash_of, l
 from triage.engine.index import Floats, Ints
 from triage.errors import BundleError
 
-# Measured (docs/scale.md): labelling one issue costs either index the same processor time at about 10,000 vectors of 384
+# Measured (docs/scale.md): labelling one issue costs either index the same processor time at some 10,000 vectors of 384
 # numbers, and a search in memory at about 15,000; up to 20,000 what the exact one costs more is not worth a miss.
 EXACT_ROWS = 20_000
 # Of vectors. An event downloads and reads all of them, and holds them three times over when it opens the index.
