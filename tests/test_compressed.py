@@ -13,7 +13,8 @@ import pytest
 
 from tests.fake_github.server import FakeGitHub
 from tests.storing import git_store, tiny
-from triage.bundle.bundle import FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Rows
+from triage.bundle.files import MANIFEST, to_files
 from triage.bundle.large import CODES
 from triage.bundle.model import Neighbourhood
 from triage.bundle.packed import table

@@ -1,4 +1,4 @@
-"""The files of a compressed index and of what is known of its issues; see `triage.bundle.bundle`."""
+"""The files of a compressed index and of what is known of its issues; see `triage.bundle.files`."""
 
 from __future__ import annotations
 

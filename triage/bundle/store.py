@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Protocol
 
 from triage.bundle.arrays import Data
-from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.bundle import Bundle
+from triage.bundle.files import MANIFEST, from_files, name_of, to_files
 from triage.bundle.large import MAPPED
 from triage.errors import BundleError
 
