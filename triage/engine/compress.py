@@ -2,7 +2,7 @@
 
 Vectors are compared one by one while there are at most EXACT_ROWS of them and they fit EXACT_BYTES. Beyond, lists are
 drawn by spherical k-means, and a search reads as many of them as it takes to find TARGET of what an exact search
-finds, measured on rows held out of the k-means that do not find themselves.
+finds, measured on rows held out of the k-means that do not find themselves, and one in LEAST_SHARE in any case.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ EXACT_BYTES = 128 * 2**20
 K, TARGET, FLOOR = 25, 0.975, 0.95
 QUERIES = 500
 MOST_PROBES = 512
+# One list in so many is read at least. Held-out rows that have near copies among the others are found in a list or two,
+# which says nothing of an issue that has none.
+LEAST_SHARE = 32
 # For each list; k-means gains little from more.
 TAUGHT = 64
 ROUNDS = 10
@@ -102,7 +105,7 @@ def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> 
 
 
 def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints) -> Built:
-    """The index with the fewest probes that find TARGET of what an exact search of `vectors` finds.
+    """The index with the fewest probes allowed that find TARGET of what an exact search of `vectors` finds.
 
     `queries` are rows of `vectors`, ascending. Raises BundleError where even the most find less than FLOOR.
     """
@@ -111,7 +114,7 @@ def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints) -> Built:
     place[order] = np.arange(len(order))
     index = Compressed(codes, range(len(codes)))
     recall = 0.0
-    for probes in _steps(min(MOST_PROBES, len(codes.centroids))):
+    for probes in _steps(len(codes.centroids)):
         index.codes = replace(codes, probes=probes)
         _, rows = index.search(vectors[queries], without=place[queries].tolist())
         found = np.append(order, -1)[rows[:, :K]]
@@ -123,9 +126,11 @@ def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints) -> Built:
     return Built(index.codes, order, round(recall, 4), len(queries))
 
 
-def _steps(most: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 11, 16 and so on up to `most`."""
-    return sorted({min(most, round(2 ** (i / 2))) for i in range(2 * most.bit_length() + 1)})
+def _steps(lists: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 11, 16 and so on, from the least probes to the most that a search of so many lists has."""
+    most = min(MOST_PROBES, lists)
+    least = min(most, max(1, lists // LEAST_SHARE))
+    return sorted({max(least, min(most, round(2 ** (i / 2)))) for i in range(2 * most.bit_length() + 1)})
 
 
 def refuse_below_floor(recall: float) -> None:
