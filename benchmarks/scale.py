@@ -52,13 +52,7 @@ COLUMNS = (
     ("recall@25, made queries", "recall_made", "{:.4f}"),
 )
 # What a cold start is told by, and the column of it.
-COLD = {
-    "wall": "cold",
-    "used": "cold_processor",
-    "loading": "loading",
-    "peak": "cold_peak",
-    "read": "read",
-}
+COLD = dict(wall="cold", used="cold_processor", loading="loading", peak="cold_peak", read="read")
 Figures = dict[str, Any]
 
 

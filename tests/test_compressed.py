@@ -23,9 +23,11 @@ from triage.decide import Neighbour
 from triage.decide.rules import Rules
 from triage.decide.vote import K_MAX
 from triage.engine import compress as making
-from triage.engine.compress import Built, compress, exact, updated
+from triage.engine import recall as judging
+from triage.engine.compress import compress, exact, updated
 from triage.engine.compressed import Codes, Compressed
 from triage.engine.index import Floats, Index
+from triage.engine.recall import Built
 from triage.errors import BundleError
 from triage.learn.indexing import indexed
 
@@ -91,7 +93,7 @@ def test_it_finds_what_it_was_measured_to_find(vectors: Floats, built: Built) ->
     _, found = Compressed(built.codes, range(ROWS)).search(queries)
     _, truth = Index(vectors, range(ROWS)).search(queries)
     shares = [len({*built.order[a[:25]]} & {*b[:25]}) / 25 for a, b in zip(found, truth, strict=True)]
-    assert built.recall >= making.TARGET
+    assert built.recall >= judging.TARGET
     assert np.mean(shares) == pytest.approx(built.recall, abs=0.02)
     assert built.codes.probes < len(built.codes.centroids)
 
@@ -167,7 +169,7 @@ def test_exact_search_within_a_mask_agrees_with_a_search_of_those_rows(vectors: 
 
 def test_an_index_that_finds_too_little_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the most lists that a search may read do not find the floor, there is no index."""
-    monkeypatch.setattr(making, "MOST_PROBES", 1)
+    monkeypatch.setattr(judging, "MOST_PROBES", 1)
     rng = np.random.default_rng(0)
     scattered = rng.normal(size=(2000, WIDE)).astype(np.float32)
     with pytest.raises(BundleError) as refused:
@@ -344,7 +346,7 @@ def test_a_large_index_is_brought_up_to_date(few_are_many: None, vectors: Floats
     near = Neighbourhood(new.codes, new.rows.keys, new.rows.labels)
     first = next(near.near([("o/r", 9_999)], now[17:18]))[0]
     assert (first.number, first.similarity) == (18, pytest.approx(1, abs=0.02))
-    assert new.manifest.index.recall >= making.FLOOR
+    assert new.manifest.index.recall >= judging.FLOOR
 
 
 def test_too_many_changes_draw_the_lists_anew(built: Built, vectors: Floats) -> None:

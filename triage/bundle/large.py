@@ -9,8 +9,8 @@ import numpy as np
 
 from triage.bundle.arrays import Array, npy
 from triage.bundle.packed import PackedKeys, PackedLabels, Table
-from triage.engine.compress import refuse_below_floor
 from triage.engine.compressed import Codes
+from triage.engine.recall import refuse_below_floor
 from triage.errors import BundleError
 
 # Not read when a bundle is loaded: each list and block is checked against its own hash when it is read.
