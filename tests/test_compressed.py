@@ -98,6 +98,18 @@ def test_it_finds_what_it_was_measured_to_find(vectors: Floats, built: Built) ->
     assert built.codes.probes < len(built.codes.centroids)
 
 
+def test_rows_with_copies_do_not_narrow_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each row has near copies, found in one list, as many lists are read as other queries need."""
+    rows = np.repeat(clustered(300, 11), 30, axis=0) + 0.02 * np.random.default_rng(0).normal(
+        size=(9000, WIDE)
+    )
+    copied = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    wide = compress(copied).codes
+    assert wide.probes == len(wide.centroids) // judging.LEAST_SHARE
+    monkeypatch.setattr(judging, "LEAST_SHARE", 1 << 30)
+    assert compress(copied).codes.probes < wide.probes
+
+
 def test_similarities_are_those_of_the_codes_in_our_order(built: Built) -> None:
     """Similarities fall, and are the inner products with the vectors as faiss itself decodes the codes."""
     import faiss
