@@ -7,8 +7,10 @@ it is believed: labelling an issue reads the blocks of its neighbours and no oth
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import overload
 
@@ -69,14 +71,14 @@ class Table:
     def key(self, at: int) -> list[int]:
         """The index of the repository and the number of row `at`."""
         block = self._block_of(at)
-        found: list[int] = self.block(block)[0][at - self.bounds[block]].tolist()
+        found: list[int] = self.block(block)[0][at - self._starts[block]].tolist()
         return found
 
     def labels_of(self, at: int) -> list[int]:
         """The indices of the labels of row `at`."""
         block = self._block_of(at)
         _, labels, offsets = self.block(block)
-        place = at - self.bounds[block]
+        place = at - self._starts[block]
         first, last = (offsets[place : place + 2] - offsets[0]).tolist()
         if not 0 <= first <= last <= len(labels):
             raise BundleError(f"the labels of row {at} lie outside of the file")
@@ -89,7 +91,12 @@ class Table:
             self.block(at)
 
     def _block_of(self, at: int) -> int:
-        return int(np.searchsorted(self.bounds, at, side="right")) - 1
+        return bisect_right(self._starts, at) - 1
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts: list[int] = self.bounds.tolist()
+        return starts
 
 
 def table(rows: Ints, labels: Places, offsets: Ints, bounds: Ints) -> Table:
