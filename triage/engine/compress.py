@@ -18,9 +18,9 @@ from triage.engine.index import Floats, Ints
 from triage.engine.recall import QUERIES, Built, judged
 from triage.errors import BundleError
 
-# Measured (docs/scale.md): at 10,000 vectors of 384 numbers an exact index costs a cold start 0.05 s of processor time
-# more than the compressed one and a search 0.3 ms less; at 20,000 it is 0.07 s and 0.4 ms more, and grows. Up to there
-# it is not worth a miss.
+# Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold
+# start 0.05 s of processor time more; at 20,000 it is 0.7 ms and 0.07 s more, and grows. Up to there it is not worth a
+# miss.
 EXACT_ROWS = 20_000
 # Of vectors. An event downloads and reads all of them, and holds them three times over when it opens the index.
 EXACT_BYTES = 128 * 2**20
