@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ def bench(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "script", ["encoding.py", "quality.py", "serve.py", "speed.py", "sweep.py", "zero_shot.py"]
+    "script",
+    ["encoding.py", "quality.py", "scale.py", "serve.py", "speed.py", "sweep.py", "zero_shot.py"],
 )
 def test_every_benchmark_tells_its_options(script: str) -> None:
     """Each program of the folder answers --help with how it is called."""
@@ -62,6 +64,24 @@ def test_sweep_gives_the_same_answers_both_ways(tmp_path: Path) -> None:
     assert done.stdout.startswith("120 issues in the index, 30 ask, 7 labels, 36 pairs of k and m\n")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[4:]]
     assert [row[3:] for row in rows] == [["0", ""]] * 3
+
+
+def test_scale_measures_every_index_on_the_same_rows(tmp_path: Path) -> None:
+    """A row for each kind and size; exact search finds all, the compressed index what it was built to find."""
+    out, kinds = tmp_path / "scale.png", "triage,flat,lists"
+    arguments = ("--sizes", "30,300", "--real", "60", "--runs", "1", "--kinds", kinds, "--out", str(out))
+    done = bench("scale.py", str(LEARNT_FROM), *arguments)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.with_suffix(".json").read_text())
+    assert [(row["kind"], row["size"], row["real"]) for row in rows] == [
+        (kind, size, real) for size, real in ((30, 30), (300, 45)) for kind in kinds.split(",")
+    ]
+    assert {row["recall"] for row in rows if row["kind"] == "flat"} == {1}
+    assert all(row["recall"] > 0.9 and row["recall_made"] > 0.9 for row in rows)
+    assert [row["how"] for row in rows][:2] == ["exact", "exact"]
+    table = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [line.split("|")[1].strip() for line in table] == ["issues", *["30"] * 3, *["300"] * 3]
+    assert out.stat().st_size > 0
 
 
 def test_serve_names_the_program_that_failed(tmp_path: Path) -> None:

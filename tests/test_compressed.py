@@ -7,26 +7,33 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.fake_github.server import FakeGitHub
 from tests.storing import git_store, tiny
-from triage.bundle.bundle import CODES, FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Rows
+from triage.bundle.files import MANIFEST, to_files
+from triage.bundle.large import CODES
 from triage.bundle.model import Neighbourhood
+from triage.bundle.packed import table
 from triage.bundle.store import LocalStore
 from triage.decide import Neighbour
 from triage.decide.rules import Rules
 from triage.decide.vote import K_MAX
 from triage.engine import compress as making
-from triage.engine.compress import Built, compress, exact, updated
+from triage.engine import recall as judging
+from triage.engine.compress import compress, exact, updated
 from triage.engine.compressed import Codes, Compressed
 from triage.engine.index import Floats, Index
+from triage.engine.recall import Built
 from triage.errors import BundleError
 from triage.learn.indexing import indexed
 
 ROWS, WIDE = 3000, 16
+NEW = ("o/r", 1_000_000)
 
 
 def clustered(rows: int, seed: int) -> Floats:
@@ -74,10 +81,10 @@ def spoil(path: Path, at: int) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "wide", "whether"),
-    [(100_000, 384, True), (100_001, 384, False), (90_000, 1492, False), (1_000_000, 384, False)],
+    [(20_000, 384, True), (20_001, 384, False), (20_000, 1492, True), (20_000, 1700, False)],
 )
 def test_which_index_is_a_matter_of_number_and_memory(rows: int, wide: int, whether: bool) -> None:
-    """Up to 100,000 vectors within half a gibibyte are compared one by one, others are compressed."""
+    """Up to 20,000 vectors within 128 MiB are compared one by one, others are compressed."""
     assert exact(rows, wide) is whether
 
 
@@ -87,9 +94,21 @@ def test_it_finds_what_it_was_measured_to_find(vectors: Floats, built: Built) ->
     _, found = Compressed(built.codes, range(ROWS)).search(queries)
     _, truth = Index(vectors, range(ROWS)).search(queries)
     shares = [len({*built.order[a[:25]]} & {*b[:25]}) / 25 for a, b in zip(found, truth, strict=True)]
-    assert built.recall >= making.TARGET
+    assert built.recall >= judging.TARGET
     assert np.mean(shares) == pytest.approx(built.recall, abs=0.02)
     assert built.codes.probes < len(built.codes.centroids)
+
+
+def test_rows_with_copies_do_not_narrow_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each row has near copies, found in one list, as many lists are read as other queries need."""
+    rows = np.repeat(clustered(300, 11), 30, axis=0) + 0.02 * np.random.default_rng(0).normal(
+        size=(9000, WIDE)
+    )
+    copied = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    wide = compress(copied).codes
+    assert wide.probes == len(wide.centroids) // judging.LEAST_SHARE
+    monkeypatch.setattr(judging, "LEAST_SHARE", 1 << 30)
+    assert compress(copied).codes.probes < wide.probes
 
 
 def test_similarities_are_those_of_the_codes_in_our_order(built: Built) -> None:
@@ -217,7 +236,7 @@ def test_exact_search_within_a_mask_agrees_with_a_search_of_those_rows(vectors: 
 
 def test_an_index_that_finds_too_little_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the most lists that a search may read do not find the floor, there is no index."""
-    monkeypatch.setattr(making, "MOST_PROBES", 1)
+    monkeypatch.setattr(judging, "MOST_PROBES", 1)
     rng = np.random.default_rng(0)
     scattered = rng.normal(size=(2000, WIDE)).astype(np.float32)
     with pytest.raises(BundleError) as refused:
@@ -306,6 +325,47 @@ def test_only_the_lists_that_are_searched_are_read(
     assert refused.value.what == words
 
 
+@pytest.mark.parametrize("file", ["index-rows.npy", "index-labels.npy", "index-offsets.npy"])
+def test_only_what_is_known_of_neighbours_is_read(
+    few_are_many: None, vectors: Floats, tmp_path: Path, file: str
+) -> None:
+    """What is known of the issues of a list that was changed is refused when it is read, and by `verify`."""
+    store = LocalStore(tmp_path)
+    name = store.save(bundle_of(vectors))
+
+    def near(bundle: Bundle, query: Floats) -> list[tuple[Neighbour, ...]]:
+        assert bundle.codes is not None
+        return list(Neighbourhood(bundle.codes, bundle.rows.keys, bundle.rows.labels).near([NEW], query))
+
+    whole = store.load(name)
+    assert whole.codes is not None
+    last = int(np.flatnonzero(np.diff(whole.codes.bounds))[-1])
+    there, elsewhere = whole.codes.centroids[last][None, :], -whole.codes.centroids[last][None, :]
+    found = near(whole, elsewhere)
+    spoil(tmp_path / "bundles" / name / file, -1)
+    assert near(store.load(name), elsewhere) == found
+    words = f"what is known of the issues of list {last} was changed: its hash is another"
+    for asked in (lambda: near(store.load(name), there), store.load(name).verify):
+        with pytest.raises(BundleError) as refused:
+            asked()
+        assert refused.value.what == words
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rows": np.int32}, {"labels": np.int64}, {"offsets": np.float64}, {"hashes": -1}, {"offsets": -1}],
+)
+def test_tables_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
+    """Arrays of another kind or length than the index needs are none of its own."""
+    bounds = np.array([0, 2, 3])
+    known = table(np.zeros((3, 2), np.int64), np.zeros(3, np.int32), np.arange(4), bounds)
+    assert [known.labels_of(row) for row in range(3)] == [[0], [0], [0]]
+    ((name, how),) = change.items()
+    array = getattr(known, name)
+    with pytest.raises(BundleError):
+        replace(known, **{name: array[:how] if isinstance(how, int) else array.astype(how)})
+
+
 def test_a_large_bundle_cut_short_is_refused_when_loaded(
     few_are_many: None, vectors: Floats, tmp_path: Path
 ) -> None:
@@ -362,7 +422,7 @@ def test_a_large_index_is_brought_up_to_date(few_are_many: None, vectors: Floats
     near = Neighbourhood(new.codes, new.rows.keys, new.rows.labels)
     first = next(near.near([("o/r", 9_999)], now[17:18]))[0]
     assert (first.number, first.similarity) == (18, pytest.approx(1, abs=0.02))
-    assert new.manifest.index.recall >= making.FLOOR
+    assert new.manifest.index.recall >= judging.FLOOR
 
 
 def test_too_many_changes_draw_the_lists_anew(built: Built, vectors: Floats) -> None:

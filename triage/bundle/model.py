@@ -72,7 +72,7 @@ class Neighbourhood:
 
     def rows(self, keys: Sequence[Key], vectors: Floats) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], of the nearest to each; see `Index.search`."""
-        without = self._find(keys)
+        without = self._itself(keys)
         if self._shared != ():
             return self._index.search(vectors, without=without)
         shape = len(keys), K_MAX
@@ -90,9 +90,10 @@ class Neighbourhood:
             labels = tuple(name for name in labels if matches(name, self._shared))
         return Neighbour(*key, round(similarity, 6), labels)
 
-    def _find(self, keys: Sequence[Key]) -> list[int | None]:
-        if isinstance(self._keys, PackedKeys):
-            return self._keys.find(keys)
+    def _itself(self, keys: Sequence[Key]) -> list[Any]:
+        """How each is told from the others: by its row, or where looking for that would read them all, its order."""
+        if isinstance(self._index, Compressed):
+            return [_placed(key) for key in keys]
         return [self._row.get(key) for key in keys]
 
     @cached_property
@@ -116,8 +117,12 @@ class _Order(Sequence[tuple[int, str]]):
         return len(self._keys)
 
     def __getitem__(self, at: Any) -> Any:
-        repo, number = self._keys[at]
-        return number, repo
+        return _placed(self._keys[at])
+
+
+def _placed(key: Key) -> tuple[int, str]:
+    repo, number = key
+    return number, repo
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Protocol
 
-from triage.bundle.bundle import CODES, MANIFEST, Bundle, Data, from_files, name_of, to_files
+from triage.bundle.arrays import Data
+from triage.bundle.bundle import Bundle
+from triage.bundle.files import MANIFEST, from_files, name_of, to_files
+from triage.bundle.large import MAPPED
 from triage.errors import BundleError
 
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
@@ -186,8 +189,8 @@ class LocalStore:
 
 
 def _read(path: Path) -> Data:
-    """The file; the codes of a large index are mapped, so that no more of them is read than is searched."""
-    if path.name != CODES or not path.stat().st_size:
+    """The file; most of a large index is mapped, so that no more of it is read than is searched."""
+    if path.name not in MAPPED or not path.stat().st_size:
         return path.read_bytes()
     with path.open("rb") as file:
         return mmap(file.fileno(), 0, access=ACCESS_READ)

@@ -2,29 +2,28 @@
 
 Vectors are compared one by one while there are at most EXACT_ROWS of them and they fit EXACT_BYTES. Beyond, lists are
 drawn by spherical k-means, and a search reads as many of them as it takes to find TARGET of what an exact search
-finds, measured on rows held out of the k-means that do not find themselves.
+finds, measured on rows held out of the k-means that do not find themselves, and one in LEAST_SHARE in any case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from triage.engine.compressed import STEPS, Bytes, Codes, Compressed, hash_of, library
+from triage.engine.compressed import STEPS, Bytes, Codes, hash_of, library
 from triage.engine.index import Floats, Ints
+from triage.engine.recall import QUERIES, Built, judged
 from triage.errors import BundleError
 
-# A guess at where either index costs labelling one issue the same; it was not measured where the crossing is.
-EXACT_ROWS = 100_000
-EXACT_BYTES = 512 * 2**20
-# Of the K nearest; below FLOOR an index is refused.
-K, TARGET, FLOOR = 25, 0.975, 0.95
-QUERIES = 500
-MOST_PROBES = 512
+# Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold
+# start 0.05 s of processor time more; at 20,000 it is 0.7 ms and 0.07 s more, and grows. Up to there it is not worth a
+# miss.
+EXACT_ROWS = 20_000
+# Of vectors. An event downloads and reads all of them, and holds them three times over when it opens the index.
+EXACT_BYTES = 128 * 2**20
 # For each list; k-means gains little from more.
 TAUGHT = 64
 ROUNDS = 10
@@ -34,19 +33,6 @@ SPREAD = 3.5
 CHANGED = 0.2
 BLOCK = 1 << 16
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Built:
-    """A compressed index whose row i is row `order[i]` of the vectors it was made of.
-
-    `recall` of the K nearest was measured with `queries` held-out rows.
-    """
-
-    codes: Codes
-    order: Ints
-    recall: float
-    queries: int
 
 
 def exact(rows: int, dimension: int) -> bool:
@@ -97,43 +83,6 @@ def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> 
         share *= STEPS / ranges[1]
         codes[start : start + len(block)] = np.clip(share, 0, STEPS, out=share)
     return codes
-
-
-def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints) -> Built:
-    """The index with the fewest probes that find TARGET of what an exact search of `vectors` finds.
-
-    `queries` are rows of `vectors`, ascending. Raises BundleError where even the most find less than FLOOR.
-    """
-    truth = _truth(vectors, queries)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    index = Compressed(codes, range(len(codes)))
-    recall = 0.0
-    for probes in _steps(min(MOST_PROBES, len(codes.centroids))):
-        index.codes = replace(codes, probes=probes)
-        _, rows = index.search(vectors[queries], without=place[queries].tolist())
-        found = np.append(order, -1)[rows[:, :K]]
-        hits = [len(set(a[a >= 0]) & set(b[b >= 0])) for a, b in zip(found, truth, strict=True)]
-        recall = sum(hits) / max(1, int((truth >= 0).sum()))
-        if recall >= TARGET:
-            break
-    refuse_below_floor(recall)
-    return Built(index.codes, order, round(recall, 4), len(queries))
-
-
-def _steps(most: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 11, 16 and so on up to `most`."""
-    return sorted({min(most, round(2 ** (i / 2))) for i in range(2 * most.bit_length() + 1)})
-
-
-def refuse_below_floor(recall: float) -> None:
-    """Raise BundleError where the index finds too little."""
-    if recall < FLOOR:
-        raise BundleError(
-            f"the compressed index finds {recall:.1%} of the nearest {K}, and {FLOOR:.0%} is the least",
-            likely="the vectors hardly cluster, or the index was made by hand",
-            next_step="learn from fewer issues: up to 100,000 are compared one by one",
-        )
 
 
 def updated(old: Codes, rows: Ints, vectors: Floats, first_of: int, changed: int) -> tuple[Built, int] | None:
@@ -191,20 +140,6 @@ def _laid_out(codes: Bytes, lists: Ints, centroids: Floats, ranges: Floats) -> t
     hashes = [hash_of(codes[a:b]) for a, b in pairwise(bounds)]
     digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
     return Codes(centroids, ranges, codes, bounds.astype(np.int64), digests, 1), order
-
-
-def _truth(vectors: Floats, queries: Ints) -> Ints:
-    """The K nearest rows of each query by exact search, itself left out; -1 where there are fewer."""
-    faiss = library()
-    k = min(K + 1, len(vectors))
-    _, found = faiss.knn(
-        np.ascontiguousarray(vectors[queries]), vectors, k, metric=faiss.METRIC_INNER_PRODUCT
-    )
-    truth = np.full((len(queries), K), -1, dtype=np.int64)
-    for i, row in enumerate(queries):
-        others = found[i][found[i] != row][:K]
-        truth[i, : len(others)] = others
-    return truth
 
 
 def _blocks(vectors: npt.NDArray[np.float32]) -> Iterator[tuple[int, Floats]]:

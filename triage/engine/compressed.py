@@ -117,9 +117,12 @@ class Compressed:
         return len(self.codes)
 
     def search(
-        self, queries: Floats, *, without: Sequence[int | None] = (), within: Mask | None = None
+        self, queries: Floats, *, without: Sequence[Any] = (), within: Mask | None = None
     ) -> tuple[Floats, Ints]:
-        """See `Index.search`; each query is searched alone, so that its neighbours never depend on others."""
+        """See `Index.search`; each query is searched alone, so that its neighbours never depend on others.
+
+        `without[i]` is the tie-breaker of the row that query i must not find.
+        """
         q = len(queries)
         similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
         rows = np.full((q, K_MAX), -1, dtype=np.int64)
@@ -131,18 +134,17 @@ class Compressed:
             rows[i, : len(found)] = found
         return similarities, rows
 
-    def _nearest(self, query: Floats, itself: int | None, within: Mask | None) -> tuple[Array, Ints]:
+    def _nearest(self, query: Floats, itself: Any, within: Mask | None) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; more is read where lists hold too few, or more may tie."""
         scores = self.codes.centroids @ query
         near = np.argsort(-scores, kind="stable")
         probes, wide = self.codes.probes, K_MAX + SLACK
         while True:
             candidates = self._scan(query, near[:probes], scores, wide, within)
-            found = candidates[candidates >= 0]
-            if itself is not None:
-                found = found[found != itself]
+            order = {row: self._order[row] for row in candidates[candidates >= 0].tolist()}
+            found = np.array([row for row, who in order.items() if who != itself], dtype=np.int64)
             exact = np.round((self.codes.vectors(found) * query).sum(axis=1), DIGITS)
-            best = sorted(range(len(found)), key=lambda j: (-exact[j], self._order[int(found[j])]))[:K_MAX]
+            best = sorted(range(len(found)), key=lambda j: (-exact[j], order[int(found[j])]))[:K_MAX]
             all_seen = bool(candidates[-1] < 0)
             if all_seen and len(found) < K_MAX and probes < len(near):
                 probes *= 2

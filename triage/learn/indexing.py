@@ -8,7 +8,8 @@ import numpy as np
 
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Compression, Rows
 from triage.bundle.packed import PackedKeys
-from triage.engine.compress import Built, compress, exact, updated
+from triage.engine.compress import compress, exact, updated
+from triage.engine.recall import Built
 
 
 def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:

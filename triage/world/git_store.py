@@ -16,7 +16,8 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.bundle import Bundle
+from triage.bundle.files import MANIFEST, from_files, name_of, to_files
 from triage.bundle.store import KEPT, NAME, ROLES
 from triage.decide.policy import matches
 from triage.errors import BundleError
