@@ -89,7 +89,7 @@ def draw(
     figure, (clock, processor) = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
     for a, (adaptation, colour) in enumerate(zip(ADAPTATIONS, ("tab:blue", "tab:orange"), strict=True)):
         scores = [row[a] for row in f1]
-        for threads, line in zip(THREADS, ("o--", "o-"), strict=True):
+        for threads, line in zip(THREADS, ("o-", "o--"), strict=False):
             label = f"--adapt {adaptation}, {threads} thread{'s' * (threads > 1)}"
             clock.plot([speeds[b, threads].rate for b in BUDGETS], scores, line, color=colour, label=label)
         work = [1000 / speeds[b, 1].processor for b in BUDGETS]
@@ -126,9 +126,11 @@ def measure(given: argparse.Namespace) -> None:
     f1 = [found(data, encoders[budget], given.cache) for budget in BUDGETS]
     print(f"{described(data)}: {len(data)} issues, {len(data.names)} labels; speed of {len(texts)} of them,")
     print(f"medians of {given.rounds} rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+    rates = " | ".join(f"issues/s, {threads} thread{'s' * (threads > 1)}" for threads in THREADS)
     print(
-        "| tokens | issues/s, 1 thread | issues/s, 2 threads | micro-F1, `none` | micro-F1, `head` "
-        "| ms of processor | share of the peer's |\n|---|---|---|---|---|---|---|"
+        f"| tokens | {rates} | micro-F1, `none` | micro-F1, `head` | ms of processor | share of the peer's |\n"
+        + "|---" * (5 + len(THREADS))
+        + "|"
     )
     for budget, scores in zip(BUDGETS, f1, strict=True):
         one = speeds[budget, 1]

@@ -108,7 +108,12 @@ class Encoder:
     model: str = option("builtin", "`builtin`, a folder, or a hub model.")
     revision: str | None = option(None, "The pinned commit of a hub model; written by `triage models pull`.")
     sha256: dict[str, str] = option({}, "The pinned hash of each file of a hub model.")
-    budget: int | None = option(None, "The most tokens read of an issue; fewer are faster.", low=16, high=512)
+    budget: int | None = option(
+        None,
+        "The most tokens read of an issue; fewer are faster, with 128 at hardly a loss: see benchmarks/README.md.",
+        low=16,
+        high=512,
+    )
 
 
 @dataclass(frozen=True)
