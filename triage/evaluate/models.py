@@ -12,7 +12,7 @@ from triage.evaluate.method import Means
 
 # kind → what it serves; a value is a folder or a pinned hub model, `org/name@COMMIT`.
 KINDS: Mapping[str, str] = {
-    "nli": "judges entailment: a model folder of triage, or a hub model with ONNX",
+    "nli": "judges entailment: a model folder of triage, or a hub model with ONNX (default: the shipped one)",
     "masked": "guesses masked words; `adapted`: `weights`, after learning the language of the issues",
     "causal": "continues a prompt",
     "there": "translates into another language",
