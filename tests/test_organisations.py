@@ -281,7 +281,7 @@ def test_an_interruption_is_not_held_up_by_a_rest(
     argv = [sys.executable, "-c", code, str(tmp_path), *NAMES]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
-        assert any("kept for labelling: waiting 60 minutes" in line for line in child.stderr)
+        assert any("kept for labelling: waiting" in line for line in child.stderr)
         child.send_signal(signal.SIGINT)
         assert child.wait(timeout=60) == 130
 
