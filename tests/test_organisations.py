@@ -171,9 +171,11 @@ def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
         read(NAMES, tmp_path, Config(learn=Learn(max_rate_limit_wait=60)))
     said = capsys.readouterr().err
     assert "20 points; 18 of 100 points are left until " in said
-    assert ", 10 an hour are kept for labelling; about 60 minutes have to be waited for more\n" in said
+    # On a slow machine a minute or two of the hour are gone by then.
+    hour = r"(5[0-9]|60) minutes"
+    assert re.search(rf", 10 an hour are kept for labelling; about {hour} have to be waited for more\n", said)
     assert re.search(
-        r"\n(10|[3-9]) of 100 points are left, which are kept for labelling: waiting 60 minutes\n", said
+        rf"\n(10|[3-9]) of 100 points are left, which are kept for labelling: waiting {hour}\n", said
     )
     spent = asked(github, "Issues")
     github.world.clock.set(github.world.clock.now + DAY)
