@@ -274,7 +274,9 @@ def test_an_interruption_is_not_held_up_by_a_rest(
 ) -> None:
     """Ctrl-C while all threads wait for the next hour's points ends the run at once."""
     github.points = Allowance(github.world.clock, limit=100, remaining=31)
+    # Whoever runs the tests in the background ignores Ctrl-C, and what is started by them would too.
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from triage.config import Config\n"
         "from triage.commands.reading import read\n"
         "try: read(sys.argv[2:], Path(sys.argv[1]), Config())\n"
