@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 # What the command line of a process says while it works for us.
-AT_WORK = b"ray::MapBatches"
+AT_WORK = b"ray::Map(_work)"
 STAY = 60.0
 
 

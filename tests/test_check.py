@@ -65,26 +65,27 @@ def test_a_configuration_that_cannot_be_meant_is_wrong(
     assert words.format(path=path) in capsys.readouterr().out
 
 
-def test_a_description_of_a_label_that_is_never_set_is_doubtful(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "labels: {descriptions: {wontfix: Never}}",
+            "! `wontfix` is described, but never set: only people set it (labels.deny)",
+        ),
+        (
+            "learn: {repositories: ['!org/old-*', 'org/*']}",
+            "! !org/old-* comes first in learn.repositories: it takes nothing away",
+        ),
+    ],
+)
+def test_what_does_no_harm_is_doubtful(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
 ) -> None:
-    """It does no harm."""
+    """It was probably meant otherwise, and fails nothing."""
     path = tmp_path / "triage.yml"
-    path.write_text("labels: {descriptions: {wontfix: Never}}", "utf-8")
+    path.write_text(text, "utf-8")
     assert main(["check", f"--config={path}"]) == 0
-    said = "! `wontfix` is described, but never set: only people set it (labels.deny)"
-    assert said in capsys.readouterr().out
-
-
-def test_what_is_taken_away_from_nothing_is_doubtful(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It was probably meant to come last."""
-    path = tmp_path / "triage.yml"
-    path.write_text("learn: {repositories: ['!org/old-*', 'org/*']}", "utf-8")
-    assert main(["check", f"--config={path}"]) == 0
-    said = "! !org/old-* comes first in learn.repositories: it takes nothing away\n"
-    assert said in capsys.readouterr().out
+    assert f"{said}\n" in capsys.readouterr().out
 
 
 def test_labels_that_the_repository_does_not_have_are_wrong(step: Step) -> None:

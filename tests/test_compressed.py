@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,18 +183,29 @@ def two_repositories(vectors: Floats) -> Bundle:
     return indexed(replace(tiny(3), manifest=manifest, vectors=vectors, rows=Rows(keys, labels)), None)
 
 
-@pytest.mark.parametrize("size", ["exact", "compressed"])
-def test_own_labels_vote_within_their_repository_and_shared_ones_across(
-    request: pytest.FixtureRequest, vectors: Floats, tmp_path: Path, size: str
-) -> None:
-    """As loaded from a store: neighbours come from everywhere, words only as far as they mean something."""
-    if size == "compressed":
+@pytest.fixture(params=["exact", "compressed"])
+def size(request: pytest.FixtureRequest) -> str:
+    """Which index 300 vectors get."""
+    if request.param == "compressed":
         request.getfixturevalue("few_are_many")
+    return str(request.param)
+
+
+@pytest.fixture
+def of_two(vectors: Floats, tmp_path: Path, size: str) -> Callable[[tuple[str, ...]], Neighbourhood]:
+    """The neighbours in a bundle of two repositories, as loaded from a store, by the labels that are shared."""
     store = LocalStore(tmp_path)
     bundle = store.load(store.save(two_repositories(vectors[:300])))
     assert (bundle.codes is not None) is (size == "compressed")
     held = bundle.vectors if bundle.codes is None else bundle.codes
-    near = Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, ("kind/*",))
+    return lambda shared: Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, shared)
+
+
+def test_own_labels_vote_within_their_repository_and_shared_ones_across(
+    of_two: Callable[[tuple[str, ...]], Neighbourhood],
+) -> None:
+    """As loaded from a store: neighbours come from everywhere, words only as far as they mean something."""
+    near = of_two(("kind/*",))
     queries = clustered(4, 11)
     for repo, word in (("o/r", "ours"), ("o/s", "theirs")):
         for found in near.near([(repo, 9_000 + i) for i in range(4)], queries):
@@ -201,17 +213,11 @@ def test_own_labels_vote_within_their_repository_and_shared_ones_across(
             assert all(n.labels == (("kind/bug", word) if n.repo == repo else ("kind/bug",)) for n in found)
 
 
-@pytest.mark.parametrize("size", ["exact", "compressed"])
 def test_where_nothing_is_shared_neighbours_come_from_the_own_repository(
-    request: pytest.FixtureRequest, vectors: Floats, tmp_path: Path, size: str
+    of_two: Callable[[tuple[str, ...]], Neighbourhood], vectors: Floats, size: str
 ) -> None:
     """The same ones as from a bundle of that repository alone, in a batch of both, and never the issue itself."""
-    if size == "compressed":
-        request.getfixturevalue("few_are_many")
-    store = LocalStore(tmp_path)
-    bundle = store.load(store.save(two_repositories(vectors[:300])))
-    held = bundle.vectors if bundle.codes is None else bundle.codes
-    near = Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, ())
+    near = of_two(())
     # Issues 12 and 13 of the bundle, an unknown one, and one of a repository that was not learnt from.
     keys = [("o/s", 13), ("o/r", 12), ("o/r", 9_000), ("o/new", 1)]
     queries = np.concatenate([vectors[[12, 11]], clustered(2, 12)])

@@ -35,7 +35,6 @@ HOMES = {
     "sklearn": ("learn/", "evaluate/"),
     "scipy": ("learn/", "evaluate/"),
     "ray": ("engine/cluster.py",),
-    "pyarrow": ("engine/cluster.py",),
     "matplotlib": ("learn/", "evaluate/", "commands/"),
 }
 
@@ -115,3 +114,10 @@ def test_help_and_mistakes_show_every_command(given: str) -> None:
     )
     assert done.returncode == (0 if given == "--help" else 2)
     assert [name for name in COMMANDS if name not in done.stdout + done.stderr] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_pickled_by_us(module: str) -> None:
+    """What is read back could run anything."""
+    pickling = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    assert not pickling & {name.split(".")[0] for name in imported(module)}

@@ -24,7 +24,7 @@ from triage.commands.reading import Read, read
 from triage.commands.sources import Found, find, repositories, sources_of
 from triage.config import Config, Learn
 from triage.errors import UsageError
-from triage.progress import Joint
+from triage.progress import Shared
 from triage.world.connection import Connection
 from triage.world.refusals import NoneMatch, NotFound, PartlyRead, RateLimited
 
@@ -294,7 +294,7 @@ def test_one_bar_counts_over_all_and_ends_once(monkeypatch: pytest.MonkeyPatch) 
     """However its parts take turns, and where more turns up than was counted."""
     told: list[int] = []
     monkeypatch.setattr("triage.progress.bar", lambda *_: told.append)
-    joint = Joint("reading", 10)
+    joint = Shared("reading", 10)
     one, other = joint.part(5), joint.part(5)
     for part, done in ((one, 2), (other, 3), (one, 5), (other, 5), (other, 7)):
         part(done)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +14,13 @@ import numpy as np
 import pytest
 
 from tests.learning import Material
+from tests.sample import LEARNT_FROM
 from triage.bundle.store import LocalStore
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn import vectors
 from triage.learn.vectors import NAME, Embedded, Floats, embed
+from triage.world.issue_file import read_issues
 
 
 @dataclass
@@ -220,3 +225,32 @@ def test_saving_takes_a_small_share_of_the_time(
 
     embed(issues, run.encoder, None, keep, encode=encode, piece=1)
     assert saved == [1, 4, 7, 10, 12]
+
+
+# Embeds in pieces of four, and is killed while the third of them is under way.
+KILLED = """
+import os, pathlib, signal, sys
+from triage.bundle.store import LocalStore
+from triage.engine.encoder import Encoder
+from triage.learn import vectors
+from triage.world.issue_file import read_issues
+store, encoder, pieces = LocalStore(pathlib.Path(sys.argv[1])), Encoder.load(), []
+vectors.PATIENCE = 0.0
+def encode(texts, progress=None):
+    pieces.append(texts)
+    if len(pieces) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return encoder.encode(texts)
+issues = read_issues(pathlib.Path(sys.argv[2]))[:12]
+vectors.embed(issues, encoder, None, lambda held: store.keep(vectors.NAME, held), encode=encode, piece=4)
+"""
+
+
+def test_a_process_killed_while_it_embeds_loses_one_piece(run: Run, tmp_path: Path) -> None:
+    """`kill -9`: the two pieces that were done are in the store, and the rest alone is embedded afterwards."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(LEARNT_FROM)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    issues = read_issues(LEARNT_FROM)[:12]
+    found = run.of(issues, LocalStore(tmp_path).kept(NAME))
+    assert found.computed == 4
+    assert np.array_equal(found.vectors, run.encoder.encode([issue.text for issue in issues]))

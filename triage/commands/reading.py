@@ -13,7 +13,7 @@ from triage.commands.github import open_tracker
 from triage.commands.opening import warn
 from triage.config import Config
 from triage.errors import TriageError
-from triage.progress import Joint
+from triage.progress import Shared
 
 if TYPE_CHECKING:
     from triage.learn.collect import Collected
@@ -84,7 +84,7 @@ def _once(
     return list(pairs.values())
 
 
-def _announce(ahead: Sequence[tuple[Tracker, Load | TriageError]], allowance: Allowance | None) -> Joint:
+def _announce(ahead: Sequence[tuple[Tracker, Load | TriageError]], allowance: Allowance | None) -> Shared:
     """Say what is ahead, and start the bar over it."""
     from triage.learn.cost import plan
 
@@ -92,7 +92,7 @@ def _announce(ahead: Sequence[tuple[Tracker, Load | TriageError]], allowance: Al
     what = ahead[0][0].repo if len(ahead) == 1 else f"{len(ahead)} repositories"
     if loads:
         _say(plan(loads, what, allowance))
-    return Joint(f"reading {what}", sum(load.issues for load in loads))
+    return Shared(f"reading {what}", sum(load.issues for load in loads))
 
 
 def _say(words: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import pickle
 import socket
 import sys
 import warnings
@@ -48,6 +47,13 @@ class Job(Protocol[T_contra, R_co]):
         ...
 
 
+@dataclass(frozen=True)
+class Parcel:
+    """What travels as it is: of plain lists Ray Data would make columns of its own kinds."""
+
+    content: Any
+
+
 class Hired(Generic[T, R]):
     """A job that the workers of a cluster know."""
 
@@ -63,9 +69,7 @@ class Hired(Generic[T, R]):
         """
         found: dict[int, list[R]] = {}
         done = 0
-        for at, data in self._answers([items[i : i + PART] for i in range(0, len(items), PART)]):
-            # The answer of a worker of ours.
-            answer = pickle.loads(data)  # noqa: S301
+        for at, answer in self._answers([items[i : i + PART] for i in range(0, len(items), PART)]):
             if isinstance(answer, TriageError):
                 raise answer
             found[at] = answer
@@ -74,27 +78,24 @@ class Hired(Generic[T, R]):
                 progress(done)
         return [result for at in sorted(found) for result in found[at]]
 
-    def _answers(self, parts: Sequence[Sequence[T]]) -> Iterator[tuple[int, bytes]]:
-        import pyarrow as pa
+    def _answers(self, parts: Sequence[Sequence[T]]) -> Iterator[tuple[int, list[R] | TriageError]]:
         import ray
 
         if not parts:
             return
-        blocks = [pa.table({"at": [i], "data": [pickle.dumps(part)]}) for i, part in enumerate(parts)]
+        rows = [{"at": i, "parcel": Parcel(list(part))} for i, part in enumerate(parts)]
         try:
             with warnings.catch_warnings():
                 # The one way to bound retries until Ray 2.64, which pyproject.toml leaves out.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                answers = ray.data.from_arrow(blocks).map_batches(
+                answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
                     _work,
                     fn_kwargs={"order": self._order, "version": __version__},
-                    batch_size=None,
-                    batch_format="pyarrow",
                     num_cpus=1,
                     max_retries=RETRIES,
                 )
             for row in answers.iter_rows():
-                yield row["at"], row["data"]
+                yield row["at"], row["parcel"].content
         except ray.exceptions.RayError as error:
             raise said_by_ray(error, RETRIES) from error
 
@@ -164,13 +165,9 @@ def _check_address(address: str) -> None:
         raise refused(address, error, "") from error
 
 
-def _work(batch: Any, order: Any, version: str) -> Any:
-    """In a worker: the answers to a table of parts; an error that we have words for is an answer too."""
-    import pyarrow as pa
-
-    parts = [pickle.loads(data) for data in batch["data"].to_pylist()]  # noqa: S301 - what `_answers` packed
-    answers = [pickle.dumps(_answer(part, order, version)) for part in parts]
-    return pa.table({"at": batch["at"], "data": pa.array(answers, pa.large_binary())})
+def _work(row: dict[str, Any], order: Any, version: str) -> dict[str, Any]:
+    """In a worker: the answer to a part; an error that we have words for is an answer too."""
+    return {"at": row["at"], "parcel": Parcel(_answer(row["parcel"].content, order, version))}
 
 
 def _answer(part: Sequence[Any], order: Any, version: str) -> list[Any] | TriageError:

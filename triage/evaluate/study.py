@@ -16,6 +16,7 @@ from triage.evaluate.measure import Asked, measure
 from triage.evaluate.method import Mask, Method, Preparing, Task, Texts
 from triage.evaluate.parts import Parts, Rows, slices
 from triage.evaluate.results import Answers, Results, Run
+from triage.progress import duration
 from triage.text import TEXT_VERSION
 
 # Raise it with any change to what a run means: kept runs of another version count as none.
@@ -238,10 +239,6 @@ class _Deadline:
 def _too_long(size: int, largest: int, needed: float, left: float) -> str:
     what = "all" if size == largest else "slices of"
     return (
-        f"{what} {size} labelled issues would take about {_span(needed)}, "
-        f"and {_span(max(0.0, left))} of the budget are left for it"
+        f"{what} {size} labelled issues would take about {duration(needed)}, "
+        f"and {duration(max(0.0, left))} of the budget are left for it"
     )
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -58,7 +58,8 @@ def embed(
     saving is due, and at the end.
 
     `encode` (default: the encoder's own) gets at most `piece` texts at a time (default: PIECE). A cache of another
-    encoder or text version, or a damaged one, counts as none. Memory: twice the vectors', and once more while saving.
+    encoder or text version, or a damaged one, counts as none. Memory: two to three times the vectors', an earlier
+    cache included.
     """
     stamp = f"{encoder.digest} {TEXT_VERSION}"
     wanted = {issue.digest: issue for issue in issues}
@@ -96,7 +97,9 @@ def _start(
     distinct = list(dict.fromkeys(wanted))
     known = [digest for digest in distinct if digest in places]
     vectors = np.empty((len(distinct), dimension), dtype=np.float32)
-    vectors[: len(known)] = kept[[places[digest] for digest in known]]
+    rows = np.array([places[digest] for digest in known], dtype=np.intp)
+    # In this mode nothing is copied on the way.
+    np.take(kept, rows, axis=0, out=vectors[: len(known)], mode="clip")
     return [*known, *(digest for digest in distinct if digest not in places)], vectors, len(known)
 
 
