@@ -15,7 +15,7 @@ from triage.commands.spreading import check_engine
 from triage.engine.cluster_words import refused, said_by_ray
 from triage.errors import UsageError
 from triage.issue import Issue
-from triage.world.past import Batch, Past, together
+from triage.world.past import Batch, Past, grouped
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def batch(place: str, *numbers: int) -> Batch:
 )
 def test_batches_are_joined_for_many_workers(least: int, expected: list[tuple[str, list[int]]]) -> None:
     """Each with the place after its last issue; none is lost and none comes twice."""
-    found = together([batch("a", 1, 2), batch("b"), batch("c", 3), batch("d", 4)], least)
+    found = grouped([batch("a", 1, 2), batch("b"), batch("c", 3), batch("d", 4)], least)
     assert [(one.place, [past.issue.number for past in one.items]) for one in found] == expected
 
 

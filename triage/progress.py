@@ -12,9 +12,12 @@ SECONDS_BETWEEN_LINES = 15.0
 AT_ONCE = 1.0
 
 
-def bar(title: str, total: int, unit: str = "issues") -> Callable[[int], None]:
-    """A function to be told how much of `total` is done; draws on standard error."""
-    return _Bar(title, total, unit) if sys.stderr.isatty() else _Lines(title, total)
+def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Callable[[int], None]:
+    """A function to be told how much of `total` is done; draws on standard error.
+
+    An earlier run did `start` of it, which is no speed of this one.
+    """
+    return _Bar(title, total, unit, start) if sys.stderr.isatty() else _Lines(title, total, start)
 
 
 class Shared:
@@ -49,40 +52,31 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
-# Both take the first number that they are told as where this run began: an earlier one may have done that much.
 class _Bar:
-    def __init__(self, title: str, total: int, unit: str) -> None:
+    def __init__(self, title: str, total: int, unit: str, start: int) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, desc=title, unit=f" {unit}", leave=True)
-        self._told = False
+        self._bar = tqdm(total=total, initial=start, desc=title, unit=f" {unit}", leave=True)
 
     def __call__(self, done: int) -> None:
-        if not self._told and done < (self._bar.total or 0):
-            self._bar.initial = self._bar.n = self._bar.last_print_n = done
-            self._bar.refresh()
-        self._told = True
         self._bar.update(done - self._bar.n)
         if done >= (self._bar.total or 0):
             self._bar.close()
 
 
 class _Lines:
-    def __init__(self, title: str, total: int) -> None:
-        self.title, self.total = title, total
+    def __init__(self, title: str, total: int, start: int) -> None:
+        self.title, self.total, self.start = title, total, start
         self.started = self.said = time.monotonic()
-        self.first: tuple[float, int] | None = None
 
     def __call__(self, done: int) -> None:
-        now, ended = time.monotonic(), done >= self.total
-        since, before = self.first or (self.started, 0)
-        told = self.first is not None or ended
-        self.first = self.first or (now, done)
-        if now - self.started < AT_ONCE or not (ended or now - self.said >= SECONDS_BETWEEN_LINES):
+        now = time.monotonic()
+        if now - self.said < SECONDS_BETWEEN_LINES and done < self.total:
+            return
+        if now - self.started < AT_ONCE:
             return
         self.said = now
-        rate = (done - before) / max(1e-6, now - since)
-        pace = f", {rate:.0f}/s" if told else ""
-        left = f", {duration((self.total - done) / rate)} left" if told and rate else ""
-        tail = f" in {duration(now - self.started)}" if ended else left
-        print(f"{self.title}: {done} of {self.total}{pace}{tail}", file=sys.stderr, flush=True)
+        rate = (done - self.start) / max(1e-6, now - self.started)
+        left = (self.total - done) / max(1e-6, rate)
+        tail = f", {duration(left)} left" if done < self.total else f" in {duration(now - self.started)}"
+        print(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}", file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ from triage.errors import UsageError
 from triage.globs import NAME
 from triage.issue import Issue, format_time
 from triage.progress import bar
-from triage.world.past import Batch, Past, Selection, of_file, of_repository, together
+from triage.world.past import Batch, Past, Selection, grouped, of_file, of_repository
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
@@ -98,14 +98,14 @@ def make_plan(args: argparse.Namespace, path: Path) -> Plan:
         source = _from_file if Path(given).is_file() else _from_github
         planner, header, batches = source(args, cluster)
         with drafting(path, header) as draft:
-            _draft(draft, planner, together(batches(draft.place), cluster.round if cluster else 0))
+            _draft(draft, planner, grouped(batches(draft.place), cluster.round if cluster else 0))
             return draft.finish()
 
 
 def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
     told: Callable[[int], None] | None = None
     for batch in batches:
-        told = told or bar("planning", batch.total)
+        told = told or bar("planning", batch.total, start=draft.planned)
         draft.add(planner.entries(batch.items), batch.place)
         told(draft.planned)
 

@@ -130,7 +130,7 @@ def _rows(path: Path, repo: str) -> Iterator[Issue]:
             yield issue
 
 
-def together(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
+def grouped(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
     """The same issues in batches of at least so many, but for the last."""
     held: list[Past] = []
     last: Batch | None = None
