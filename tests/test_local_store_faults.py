@@ -13,6 +13,7 @@ from tests.storing import activate, tiny
 from triage.bundle.store import KEPT, LocalStore
 from triage.cli import main
 from triage.commands.handing_over import hand_over
+from triage.errors import BundleError
 from triage.learn.vectors import NAME
 from triage.world.refusals import LostRace
 
@@ -127,3 +128,14 @@ def test_nobody_else_appoints_between_the_comparison_and_the_appointment(tmp_pat
     other.join()
     assert races == [f"{theirs} became active while {mine} was learnt, which was not compared with it"]
     assert (home.named("active"), home.named("staged")) == (theirs, mine)
+
+
+def test_a_store_that_cannot_be_locked_is_said(tmp_path: Path) -> None:
+    """Here a folder stands in the lock's place."""
+    home = LocalStore(tmp_path)
+    name = home.save(tiny(1))
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(BundleError) as failure:
+        hand_over(home, name, tiny(1), "active")
+    assert failure.value.what == f"{tmp_path}: roles cannot be changed (Is a directory)"
+    assert home.named("active") is None

@@ -4,6 +4,7 @@
     DIR/active           the name of the bundle in use
     DIR/staged           the name of a candidate that did not become active
     DIR/embeddings       vectors of texts embedded before, for retraining alone
+    DIR/.lock            held while roles are compared and changed
 
 Every change is one rename, so a killed process leaves the store as it was or as it was meant to be.
 """
@@ -60,7 +61,7 @@ class Store(Protocol):
         ...
 
     def alone(self) -> AbstractContextManager[None]:
-        """While it is held, roles change by nobody else's hand, or their change is refused."""
+        """While it is held, roles change by nobody else's hand, or their change is refused. Raises BundleError."""
         ...
 
     def keep(self, title: str, data: bytes) -> None:
@@ -148,8 +149,15 @@ class LocalStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
+        try:
+            lock = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder}: roles cannot be changed ({error.strerror})",
+                likely="the folder is not writable",
+                next_step="choose another --store; the store is as it was",
+            ) from None
+        with lock:
             fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
             yield
 

@@ -36,10 +36,9 @@ def hand_over(store: Store, name: str, bundle: Bundle, role: str, *, beside: Sto
     if role != "active":
         store.appoint(role, name)
         return
-    rival = beside or store
     try:
-        with rival.alone():
-            now = named_in(rival, "active")
+        with store.alone():
+            now = named_in(beside or store, "active")
             if now not in (bundle.manifest.after, name):
                 raise LostRace(f"{now} became active while {name} was learnt, which was not compared with it")
             store.appoint("active", name)
