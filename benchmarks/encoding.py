@@ -1,6 +1,6 @@
 """What encoding many issues costs beside the bare inference loop, and how much memory it takes.
 
-    python benchmarks/encoding.py FILE [--issues 400] [--rounds 3] [--threads 1]
+    python benchmarks/encoding.py FILE [--issues 400] [--rounds 3] [--threads 1] [--budget 256]
 
 FILE holds issues, of which the first distinct ones are taken. Three ways, in turn, medians over the rounds: the model
 run on inputs that were tokenised before, and nothing else; `Encoder.encode`, which tokenises, pools and normalises;
@@ -40,10 +40,10 @@ def read(path: Path, most: int) -> list[Issue]:
     return list(found.values())
 
 
-def bare(texts: Sequence[str], threads: int) -> Callable[[], None]:
+def bare(texts: Sequence[str], threads: int, budget: int) -> Callable[[], None]:
     """The inference loop over inputs that are there, in as many threads and chunks as the encoder works in."""
     model = OnnxModel(shipped(BUILTIN_ENCODER))
-    inputs = [model.tokens(text, max_tokens=model.manifest.max_tokens) for text in texts]
+    inputs = [model.tokens(text, max_tokens=budget) for text in texts]
 
     def some(start: int) -> None:
         for each in inputs[start : start + CHUNK]:
@@ -79,7 +79,7 @@ def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple
     return {name: tuple(map(statistics.median, zip(*each, strict=True))) for name, each in spent.items()}  # type: ignore[misc]
 
 
-def peak(path: Path, most: int, threads: int) -> float:
+def peak(path: Path, most: int, threads: int, budget: int) -> float:
     """MiB of a process that goes the whole way."""
     command = [
         sys.executable,
@@ -89,6 +89,8 @@ def peak(path: Path, most: int, threads: int) -> float:
         str(most),
         "--threads",
         str(threads),
+        "--budget",
+        str(budget),
         "--alone",
     ]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -101,9 +103,10 @@ def main() -> None:
     parser.add_argument("--issues", type=int, default=400, help="(default: 400)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: 3)")
     parser.add_argument("--threads", type=int, default=1, help="(default: 1)")
+    parser.add_argument("--budget", type=int, default=256, help="tokens read of an issue (default: 256)")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    encoder = Encoder.load()
+    encoder = Encoder.load(budget=given.budget)
     if given.alone:
         whole(given.file, given.issues, encoder, given.threads)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -111,7 +114,7 @@ def main() -> None:
     texts = [issue.text for issue in islice(read(given.file, given.issues), given.issues)]
     found = timed(
         {
-            "inference alone, tokenised before": bare(texts, given.threads),
+            "inference alone, tokenised before": bare(texts, given.threads, encoder.max_tokens),
             "`Encoder.encode`": lambda: encoder.encode(texts, threads=given.threads),
             "from the file to vectors": lambda: whole(given.file, given.issues, encoder, given.threads),
         },
@@ -123,8 +126,10 @@ def main() -> None:
         rate, cost = len(texts) / clock, 1000 * cpu / len(texts)
         print(f"| {name} | {rate:.1f} | {seconds / clock:.3f} | {cost:.2f} | {cpu / processor:.3f} |")
     sizes = [max(1, len(texts) // 4), len(texts)]
-    small, large = (peak(given.file, size, given.threads) for size in sizes)
-    print(f"\n{len(texts)} issues, medians of {given.rounds}, {given.threads} thread(s).")
+    small, large = (peak(given.file, size, given.threads, given.budget) for size in sizes)
+    print(
+        f"\n{len(texts)} issues, medians of {given.rounds}, {given.threads} thread(s), {given.budget} tokens."
+    )
     print(f"Peak memory: {small:.0f} MiB for {sizes[0]} issues, {large:.0f} MiB for {sizes[1]}.")
 
 

@@ -1,8 +1,8 @@
-"""What reading fewer tokens of an issue costs and saves: micro-F1 against issues embedded per second.
+"""What reading fewer tokens of an issue costs and saves: F1 against issues embedded per second.
 
     python benchmarks/speed.py --texts FILE [--cache DIR] [--weights FOLDER --peer-python PATH]
 
-FILE holds labelled issues; micro-F1 is the product's, on the newest 20 % as in `quality.py`, by the vote of
+FILE holds labelled issues; micro- and macro-F1 are the product's, on the newest 20 % as in `quality.py`, by the vote of
 plain vectors and with a head. Speed is that of the same issues of the file, in turn for each number of tokens
 and threads; with the peer of `serve.py`, which reads 256 tokens with all cores, in turn too. Writes a picture.
 """
@@ -51,13 +51,14 @@ class Speed:
         return cls(statistics.median(r.rate for r in runs), statistics.median(r.processor for r in runs))
 
 
-def found(data: Dataset, encoder: Encoder, cache: Path | None) -> list[float]:
-    """micro-F1 by adaptation."""
+def found(data: Dataset, encoder: Encoder, cache: Path | None) -> list[tuple[float, float]]:
+    """(micro-F1, macro-F1) by adaptation."""
     config = Config()
     engines = Engines(encoder, open_zero_shot(config.zero_shot, encoder))
     vectors = embedded(encoder, data.issues, cache)
     studies = (Study(data, vectors, split(data, None), config, engines, name) for name in ADAPTATIONS)
-    return [study.verdict.figures["micro_f1"] for study in studies]
+    figures = [study.verdict.figures for study in studies]
+    return [(each["micro_f1"], each["macro_f1"]) for each in figures]
 
 
 def timed(encoder: Encoder, texts: Sequence[str], threads: int) -> Speed:
@@ -78,7 +79,11 @@ def timed_peer(given: argparse.Namespace, texts: Sequence[str]) -> Speed:
 
 
 def draw(
-    path: Path, name: str, f1: Sequence[Sequence[float]], speeds: Mapping[Pass, Speed], peer: Speed | None
+    path: Path,
+    name: str,
+    f1: Sequence[Sequence[tuple[float, float]]],
+    speeds: Mapping[Pass, Speed],
+    peer: Speed | None,
 ) -> None:
     """The picture: by the clock with each number of threads, and by processor time with one."""
     import matplotlib
@@ -88,7 +93,7 @@ def draw(
 
     figure, (clock, processor) = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
     for a, (adaptation, colour) in enumerate(zip(ADAPTATIONS, ("tab:blue", "tab:orange"), strict=True)):
-        scores = [row[a] for row in f1]
+        scores = [row[a][0] for row in f1]
         for threads, line in zip(THREADS, ("o-", "o--"), strict=False):
             label = f"--adapt {adaptation}, {threads} thread{'s' * (threads > 1)}"
             clock.plot([speeds[b, threads].rate for b in BUDGETS], scores, line, color=colour, label=label)
@@ -128,15 +133,15 @@ def measure(given: argparse.Namespace) -> None:
     print(f"medians of {given.rounds} rounds; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     rates = " | ".join(f"issues/s, {threads} thread{'s' * (threads > 1)}" for threads in THREADS)
     print(
-        f"| tokens | {rates} | micro-F1, `none` | micro-F1, `head` | ms of processor | share of the peer's |\n"
-        + "|---" * (5 + len(THREADS))
-        + "|"
+        f"| tokens | {rates} | micro- / macro-F1, `none` | micro- / macro-F1, `head` | ms of processor "
+        "| share of the peer's |\n" + "|---" * (5 + len(THREADS)) + "|"
     )
     for budget, scores in zip(BUDGETS, f1, strict=True):
         one = speeds[budget, 1]
         rates = " | ".join(f"{speeds[budget, t].rate:.1f}" for t in THREADS)
+        pairs = " | ".join(f"{micro:.3f} / {macro:.3f}" for micro, macro in scores)
         share = f"1 / {peer.processor / one.processor:.1f}" if peer else "-"
-        print(f"| {budget} | {rates} | {scores[0]:.3f} | {scores[1]:.3f} | {one.processor:.1f} | {share} |")
+        print(f"| {budget} | {rates} | {pairs} | {one.processor:.1f} | {share} |")
     if peer:
         print(f"| the peer, 256 | - | {peer.rate:.1f} | - | - | {peer.processor:.1f} | 1 |")
     draw(given.out, described(data), f1, speeds, peer)

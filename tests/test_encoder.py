@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from triage.engine import models
 from triage.engine.encoder import Encoder
@@ -137,6 +138,23 @@ def test_tokens_never_exceed_the_limit() -> None:
     assert pair.ids[-len(second) :] == second
     assert sum(pair.type_ids) == len(second)
     assert model.tokens("word " * 500, max_tokens=32).ids[-1] == second[-1]
+
+
+def test_only_as_much_is_cut_into_tokens_as_is_read_and_they_are_the_same() -> None:
+    """Beside the tokenizer on the whole text, for texts whose words end in all sorts of ways."""
+    folder = models.shipped(models.BUILTIN_ENCODER)
+    model, whole = OnnxModel(folder), Tokenizer.from_file(str(folder / models.TOKENIZER_FILE))
+    whole.no_truncation()
+    whole.no_padding()
+    rng, pieces = (
+        random.Random(5),
+        [*WORDS, *ODD, "naïve", "e\u0301\u0323", "[MASK]", "中文", "a" * 150, "x.y()"],
+    )
+    for limit in (2, 3, 8, 32):
+        for separator in (" ", "\n", "", "\u00a0", "\u0301 "):
+            text = separator.join(rng.choices(pieces, k=400)).encode("utf-8", "replace").decode()
+            ids = whole.encode(text).ids
+            assert model.tokens(text, max_tokens=limit).ids == [*ids[:-1][: limit - 1], ids[-1]]
 
 
 def test_a_zero_shot_model_is_no_encoder(tmp_path: Path) -> None:

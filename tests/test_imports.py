@@ -15,7 +15,7 @@ from triage.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1] / "triage"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
-VALUES = ("__init__", "errors", "progress", "text", "parse", "issue", "globs", "config")
+VALUES = ("__init__", "errors", "progress", "ahead", "text", "parse", "issue", "globs", "config")
 # Each imports from itself and from those before it.
 RINGS = ("values", "decide", "engine", "bundle", "world", "measures", "learn", "evaluate", "compose")
 # Learning measures what it does; the study of methods stands on both.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
+from triage.ahead import read_ahead
 from triage.commands.github import connect, numbers_of, open_tracker, since_of
 from triage.commands.opening import knowledge, open_store, serving
 from triage.commands.spreading import check_engine, deciding, workers
@@ -134,7 +135,8 @@ def _from_github(args: argparse.Namespace, cluster: Cluster | None) -> tuple[Pla
     wanted, may_set = _selection(args, now), Policy.of(config).may_set
 
     def batches(place: str) -> Iterator[Batch]:
-        return of_repository(tracker, wanted, may_set, place, pull_requests=config.act.pull_requests)
+        found = of_repository(tracker, wanted, may_set, place, pull_requests=config.act.pull_requests)
+        return read_ahead(found)
 
     return planner, _header(args, planner, tracker.repo, now), batches
 

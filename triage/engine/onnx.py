@@ -21,12 +21,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from triage.engine.models import MODEL_FILE, TOKENIZER_FILE, Manifest, verify
 from triage.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+# More than a token takes in most texts, code among them.
+CHARACTERS_A_TOKEN = 6
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,6 +57,8 @@ class OnnxModel:
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as failures
         from tokenizers import Tokenizer
+        from tokenizers.models import WordPiece
+        from tokenizers.pre_tokenizers import BertPreTokenizer
 
         unusable = (failures.Fail, failures.InvalidGraph, failures.InvalidProtobuf, failures.NotImplemented)
         self.folder = folder
@@ -76,6 +85,9 @@ class OnnxModel:
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._by_words = isinstance(self._tokenizer.pre_tokenizer, BertPreTokenizer) and isinstance(
+            self._tokenizer.model, WordPiece
+        )
 
     def tokens(self, text: str, pair: str | None = None, *, max_tokens: int) -> Tokens:
         """Cut `text` (and `pair`) into at most `max_tokens` tokens, special ones included.
@@ -83,12 +95,29 @@ class OnnxModel:
         Where there are too many the end of `text` is dropped, never anything of `pair` (transformers'
         `only_first`). Lone surrogates become question marks.
         """
-        first = self._tokenizer.encode(_encodable(text), add_special_tokens=False)
-        second = None if pair is None else self._tokenizer.encode(_encodable(pair), add_special_tokens=False)
+        second = None if pair is None else self._pieces(_encodable(pair))
         room = max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair=second is not None)
-        first.truncate(max(0, room - (0 if second is None else len(second))))
+        room = max(0, room - (0 if second is None else len(second)))
+        first = self._first(_encodable(text), room)
+        first.truncate(room)
         both = self._tokenizer.post_process(first, second)
         return Tokens(both.ids, both.type_ids)
+
+    def _first(self, text: str, room: int) -> Encoding:
+        """The tokens of a text, or of so much of its beginning that there are `room`.
+
+        Where words are cut one by one, what follows a space changes nothing before it; the whole of a long text takes
+        longer to cut than a small transformer takes for its first 32 tokens.
+        """
+        end = CHARACTERS_A_TOKEN * room
+        if self._by_words and end < len(text):
+            start = self._pieces(text[: max(text.rfind(" ", 0, end), text.rfind("\n", 0, end), 0)])
+            if len(start) >= room:
+                return start
+        return self._pieces(text)
+
+    def _pieces(self, text: str) -> Encoding:
+        return self._tokenizer.encode(text, add_special_tokens=False)
 
     def run(self, tokens: Tokens) -> Floats:
         """The model's first output for one text alone, without the batch axis."""
