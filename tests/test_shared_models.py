@@ -205,6 +205,16 @@ def test_the_judge_tells_labels_of_a_repository_it_never_saw(judge: Path) -> Non
     assert model.threshold >= 0.5
 
 
+def test_a_training_of_the_judge_goes_on_from_an_earlier_one(
+    judge: Path, everything: list[Issue], tmp_path: Path
+) -> None:
+    """With the encoder and the head as they were left: a step that moves nothing gives the same model."""
+    left = Weights(judge.parent / "work" / "weights", "toy", "toy", "MIT")
+    still = dataclasses.replace(SHORT, steps=1, rate=0.0)
+    train.train_zero_shot(everything, train.Run(left, still, tmp_path / "work"), tmp_path / "model")
+    assert (tmp_path / "model" / "model.onnx").read_bytes() == (judge / "model.onnx").read_bytes()
+
+
 def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
     """Its company, their order and other texts move a score by rounding only, however many there are."""
     model = Served(judge, EmbeddedLabels.load(Encoder.load()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -26,6 +27,7 @@ from triage.learn.deep.weights import Weights
 
 # Of the encoder's weights, the share that is where training left it; the rest is where it started.
 TRAINED_SHARE = 0.5
+HEAD_FILE = "head.safetensors"
 ENCODER, ZERO_SHOT = "issue-encoder", "issue-judge"
 BLENDED = (
     "The weights are the mean of those it started from and those that training ended with: all the way it was better "
@@ -106,14 +108,20 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 
 def train_zero_shot(issues: Iterable[Issue], run: Run, out: Path) -> tuple[Manifest, Calibration]:
-    """The zero-shot model in the model folder `out`, calibrated on repositories that it was not trained on."""
+    """The zero-shot model in the model folder `out`, calibrated on repositories that it was not trained on.
+
+    Starts from an encoder, or from the `run.work`/weights of an earlier training of this kind.
+    """
     everything = list(issues)
     groups = checked(corpus(everything), run.plan)
     encoder, tokenizer = run.weights.open()
     run = run.within(encoder)
     torch.manual_seed(run.plan.seed)
     model = Joint(encoder)
+    with_head(model, run.weights.folder)
     run.follow(groups, Judging(model, tokenizer, groups, run.plan))
+    _save(encoder, tokenizer, run.work / "weights")
+    save_file(head_of(model), run.work / "weights" / HEAD_FILE)
     making = Making(
         name=ZERO_SHOT,
         origin=run.weights.origin,
@@ -128,6 +136,17 @@ def train_zero_shot(issues: Iterable[Issue], run: Run, out: Path) -> tuple[Manif
     with (out / CARD_FILE).open("a", encoding="utf-8") as card:
         card.write(f"- {found.words}\n")
     return manifest, found
+
+
+def head_of(model: Joint) -> dict[str, Tensor]:
+    """What a zero-shot model has beside its encoder, by name."""
+    return {name: each for name, each in model.state_dict().items() if not name.startswith("encoder.")}
+
+
+def with_head(model: Joint, folder: Path) -> None:
+    """Go on with the head that an earlier training left beside the encoder in `folder`, where there is one."""
+    if (folder / HEAD_FILE).is_file():
+        model.load_state_dict({**model.state_dict(), **load_file(folder / HEAD_FILE)})
 
 
 def calibrated(manifest: Manifest, found: Calibration) -> Manifest:
