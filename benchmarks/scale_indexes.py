@@ -12,6 +12,8 @@ from scale_peers import Flat, Hnsw
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 REPO, LABELS = "example/large", 40
+# The issues of each repository, where nothing is shared.
+OWN = 5_000
 
 
 class Kind(Protocol):
@@ -37,6 +39,11 @@ class Kind(Protocol):
         """The rows nearest to a vector [d], nearest first."""
         ...
 
+    @staticmethod
+    def searched(rows: int) -> int:
+        """How many of so many rows, the first ones, a query is compared with."""
+        ...
+
     def mapped(self) -> int:
         """The bytes of mapped files that were read."""
         ...
@@ -52,7 +59,7 @@ class Triage:
         store = LocalStore(folder)
         bundle = self._bundle = store.load(store.named("active") or "")
         vectors = bundle.vectors if bundle.codes is None else bundle.codes
-        self._near = Neighbourhood(vectors, bundle.rows.keys, bundle.rows.labels)
+        self._near = Neighbourhood(vectors, bundle.rows.keys, bundle.rows.labels, bundle.rules.shared)
 
     @staticmethod
     def libraries() -> None:
@@ -63,49 +70,17 @@ class Triage:
 
     @staticmethod
     def build(vectors: Floats, folder: Path) -> str:
-        from triage.bundle.bundle import Bundle, Manifest, Rows
-        from triage.bundle.store import LocalStore
-        from triage.decide.rules import Rules
-        from triage.learn.indexing import indexed
+        return _built(vectors, folder, len(vectors))
 
-        rng = np.random.default_rng(0)
-        names = [f"label {i}" for i in range(LABELS)]
-        picked = rng.integers(LABELS, size=(len(vectors), 2)).tolist()
-        manifest = Manifest(
-            created_at="2026-01-01T00:00:00Z",
-            triage_version="0",
-            encoder="scale",
-            encoder_digest="0" * 64,
-            adaptation="none",
-            issues=len(vectors),
-            sources=(REPO,),
-            split={},
-            figures={},
-        )
-        bundle = indexed(
-            Bundle(
-                manifest=manifest,
-                rules=Rules(),
-                vectors=vectors,
-                rows=Rows(
-                    [(REPO, i + 1) for i in range(len(vectors))],
-                    [tuple(sorted({names[a], names[b]})) for a, b in picked],
-                ),
-                prior=vectors[:10_000].mean(axis=0),
-            )
-        )
-        store = LocalStore(folder)
-        store.appoint("active", store.save(bundle))
-        if bundle.codes is None or bundle.manifest.index is None:
-            return "exact"
-        lists = len(bundle.codes.centroids)
-        return f"{bundle.codes.probes} of {lists} lists, recall {bundle.manifest.index.recall} when built"
+    @staticmethod
+    def searched(rows: int) -> int:
+        return rows
 
     def prepare(self, *_: Floats | Ints) -> str:
         return ""
 
     def find(self, query: Floats) -> list[int]:
-        (found,) = self._near.near([(REPO, 0)], query[None, :])
+        (found,) = self._near.near([(f"{REPO}-0", 0)], query[None, :])
         return [neighbour.number - 1 for neighbour in found]
 
     def mapped(self) -> int:
@@ -116,6 +91,61 @@ class Triage:
         lists: Any = self._near._index._read
         blocks = [sum(array.nbytes for array in block) for block in keys.table._read.values()]
         return int(np.diff(codes.bounds)[lists].sum()) * codes.codes.shape[1] + sum(blocks)
+
+
+class Own(Triage):
+    """The same, of repositories with OWN issues each, of which none says anything of another's."""
+
+    @staticmethod
+    def build(vectors: Floats, folder: Path) -> str:
+        return _built(vectors, folder, OWN)
+
+    @staticmethod
+    def searched(rows: int) -> int:
+        return min(rows, OWN)
+
+
+def _built(vectors: Floats, folder: Path, each: int) -> str:
+    """A bundle of repositories with so many issues each, whose labels are shared where it is but one."""
+    from triage.bundle.bundle import Bundle, Manifest, Rows
+    from triage.bundle.store import LocalStore
+    from triage.decide.rules import Rules
+    from triage.learn.indexing import indexed
+
+    rng = np.random.default_rng(0)
+    names = [f"label {i}" for i in range(LABELS)]
+    picked = rng.integers(LABELS, size=(len(vectors), 2)).tolist()
+    manifest = Manifest(
+        created_at="2026-01-01T00:00:00Z",
+        triage_version="0",
+        encoder="scale",
+        encoder_digest="0" * 64,
+        adaptation="none",
+        issues=len(vectors),
+        sources=(REPO,),
+        split={},
+        figures={},
+    )
+    bundle = indexed(
+        Bundle(
+            manifest=manifest,
+            rules=Rules() if each >= len(vectors) else Rules(shared=()),
+            vectors=vectors,
+            rows=Rows(
+                [(f"{REPO}-{i // each}", i + 1) for i in range(len(vectors))],
+                [tuple(sorted({names[a], names[b]})) for a, b in picked],
+            ),
+            prior=vectors[:10_000].mean(axis=0),
+        )
+    )
+    store = LocalStore(folder)
+    store.appoint("active", store.save(bundle))
+    if bundle.codes is None or bundle.manifest.index is None:
+        return "exact"
+    lists = len(bundle.codes.centroids)
+    if bundle.rules.shared == ():
+        return f"{lists} lists, a repository each, recall {bundle.manifest.index.recall} when built"
+    return f"{bundle.codes.probes} of {lists} lists, recall {bundle.manifest.index.recall} when built"
 
 
 class Exact(Triage):
@@ -143,4 +173,4 @@ def _whatever(most: int, vectors: Floats, folder: Path) -> str:
 
 def kinds() -> dict[str, type[Kind]]:
     """By the names of `scale.py`."""
-    return {"triage": Triage, "exact": Exact, "lists": Lists, "flat": Flat, "hnsw": Hnsw}
+    return {"triage": Triage, "own": Own, "exact": Exact, "lists": Lists, "flat": Flat, "hnsw": Hnsw}

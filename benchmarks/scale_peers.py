@@ -43,6 +43,10 @@ class Flat:
         rows: list[int] = self._index.search(query[None, :], K)[1][0].tolist()
         return rows
 
+    @staticmethod
+    def searched(rows: int) -> int:
+        return rows
+
     def mapped(self) -> int:
         return 0
 
@@ -87,6 +91,10 @@ class Hnsw:
 
     def find(self, query: Floats) -> list[int]:
         rows: list[int] = self._index.knn_query(query, k=K)[0][0].tolist()
+        return rows
+
+    @staticmethod
+    def searched(rows: int) -> int:
         return rows
 
     def mapped(self) -> int:

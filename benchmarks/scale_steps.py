@@ -99,7 +99,7 @@ def build(work: Path, kind: str, rows: int) -> Figures:
 def search(work: Path, kind: str, rows: int) -> Figures:
     """Each query alone, and again: the second time is timed. Of exact search, which is slow and right, a tenth."""
     index, queries = kinds()[kind](_folder(work, kind, rows)), np.load(work / "queries.npy")
-    right, half = np.load(work / f"truth-{rows}.npy"), len(queries) // 2
+    right, half = np.load(work / f"truth-{index.searched(rows)}.npy"), len(queries) // 2
     how = index.prepare(queries[:half], right[:half])
     asked = range(0, len(queries), 10 if kind == "flat" and rows > BLOCK else 1)
     shares = [len({*index.find(queries[i])[:K]} & {*right[i].tolist()}) / right.shape[1] for i in asked]

@@ -117,5 +117,5 @@ def test_encoding_is_measured_beside_the_bare_loop() -> None:
     _, _, *rows, _, told, memory = done.stdout.strip().splitlines()
     assert next(row.split("|")[3].strip() for row in rows) == "1.000"
     assert len(rows) == 3
-    assert told == "8 issues, medians of 1, 1 thread(s)."
+    assert told == "8 issues, medians of 1, 1 thread(s), 256 tokens."
     assert "MiB for 2 issues" in memory and "MiB for 8." in memory

@@ -174,13 +174,17 @@ def test_an_issue_never_votes_for_itself(few_are_many: None, vectors: Floats, tm
     assert mine[-1].number != 12
 
 
-def two_repositories(vectors: Floats) -> Bundle:
-    """Issues by turns of o/r and o/s, in which every label but `kind/bug` is a word of its own repository."""
+def two_repositories(
+    vectors: Floats, shared: tuple[str, ...] = (), active: Bundle | None = None, first: str = "o/r"
+) -> Bundle:
+    """Issues by turns of two repositories, in which every label but `kind/bug` is a word of its own repository."""
     n = len(vectors)
-    keys = [("o/r" if i % 2 else "o/s", i + 1) for i in range(n)]
+    keys = [(first if i % 2 else "o/s", i + 1) for i in range(n)]
     labels = [("kind/bug", "ours" if i % 2 else "theirs") for i in range(n)]
     manifest = replace(tiny(3).manifest, issues=n)
-    return indexed(replace(tiny(3), manifest=manifest, vectors=vectors, rows=Rows(keys, labels)), None)
+    rules = replace(tiny(3).rules, shared=shared)
+    made = replace(tiny(3), manifest=manifest, vectors=vectors, rows=Rows(keys, labels), rules=rules)
+    return indexed(made, active)
 
 
 @pytest.fixture(params=["exact", "compressed"])
@@ -195,10 +199,14 @@ def size(request: pytest.FixtureRequest) -> str:
 def of_two(vectors: Floats, tmp_path: Path, size: str) -> Callable[[tuple[str, ...]], Neighbourhood]:
     """The neighbours in a bundle of two repositories, as loaded from a store, by the labels that are shared."""
     store = LocalStore(tmp_path)
-    bundle = store.load(store.save(two_repositories(vectors[:300])))
-    assert (bundle.codes is not None) is (size == "compressed")
-    held = bundle.vectors if bundle.codes is None else bundle.codes
-    return lambda shared: Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, shared)
+
+    def opened(shared: tuple[str, ...]) -> Neighbourhood:
+        bundle = store.load(store.save(two_repositories(vectors[:300], shared)))
+        assert (bundle.codes is not None) is (size == "compressed")
+        held = bundle.vectors if bundle.codes is None else bundle.codes
+        return Neighbourhood(held, bundle.rows.keys, bundle.rows.labels, bundle.rules.shared)
+
+    return opened
 
 
 def test_own_labels_vote_within_their_repository_and_shared_ones_across(
@@ -233,13 +241,61 @@ def test_where_nothing_is_shared_neighbours_come_from_the_own_repository(
         assert len({n.number for n in found[1][:25]} & {*nearest.tolist()}) >= 23
 
 
-def test_rows_of_one_repository_can_be_searched_alone(built: Built) -> None:
-    """Within a mask only its rows are found, as many as there are, also where they lie far away."""
-    index, mask = Compressed(built.codes, range(ROWS)), np.zeros(ROWS, dtype=bool)
-    mask[::100] = True
-    _, rows = index.search(clustered(5, 6), within=mask)
-    for found in rows:
-        assert sorted(found[found >= 0]) == list(range(0, ROWS, 100))
+def test_a_small_repository_is_searched_whole(vectors: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One list for each, in the order of the numbers: all of its own are found, as near as the codes tell them."""
+    owners = np.arange(ROWS) % 37
+    built = compress(vectors, owners)
+    assert built.codes.owners.tolist() == list(range(37))
+    assert (owners[built.order] == np.repeat(np.arange(37), np.diff(built.codes.bounds))).all()
+    query = clustered(1, 6)
+    _, rows = Compressed(built.codes, range(ROWS)).search(query, owner=5)
+    mine = np.flatnonzero(owners == 5)
+    nearest = mine[np.argsort(-(vectors[mine] @ query[0]))]
+    found = built.order[rows[0]]
+    assert (owners[found] == 5).all()
+    assert len({*found[:25].tolist()} & {*nearest[:25].tolist()}) >= 24
+    assert (Compressed(built.codes, range(ROWS)).search(query, owner=99)[1] == -1).all()
+
+
+def test_a_large_repository_has_lists_of_its_own(vectors: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a small one it is searched list by list, and what is found was measured within each repository."""
+    monkeypatch.setattr(making, "EXACT_ROWS", 100)
+    owners = np.where(np.arange(ROWS) % 50 == 0, 1, 0)
+    built = compress(vectors, owners)
+    assert built.codes.owners.tolist() == [0] * int((built.codes.owners == 0).sum()) + [1]
+    assert 1 < built.codes.probes < len(built.codes.owners)
+    queries = clustered(200, 13)
+    _, found = Compressed(built.codes, range(ROWS)).search(queries, owner=0)
+    mine = np.flatnonzero(owners == 0)
+    _, truth = Index(vectors[mine], range(len(mine))).search(queries)
+    shares = [len({*built.order[a[:25]]} & {*mine[b[:25]]}) / 25 for a, b in zip(found, truth, strict=True)]
+    assert np.mean(shares) == pytest.approx(built.recall, abs=0.02)
+
+
+def test_an_index_by_repository_is_brought_up_to_date_while_they_stay_the_same(
+    few_are_many: None, vectors: Floats, tmp_path: Path
+) -> None:
+    """Little changes: its lists stay. Another repository, or lists for all: it is drawn anew."""
+    store = LocalStore(tmp_path)
+    first = store.load(store.save(two_repositories(vectors[:300])))
+    again = two_repositories(vectors[:310], active=first)
+    assert again.manifest.index is not None and first.codes is not None and again.codes is not None
+    assert again.manifest.index.changed == 10
+    assert (again.codes.centroids == first.codes.centroids).all()
+    for other in (
+        two_repositories(vectors[:310], active=first, first="o/a"),
+        two_repositories(vectors[:310], ("*",), active=first),
+    ):
+        assert other.manifest.index is not None
+        assert other.manifest.index.changed == 0
+
+
+def test_lists_that_the_rules_do_not_search_are_refused(few_are_many: None, vectors: Floats) -> None:
+    """Lists of all repositories cannot tell one's own issues, and the other way round."""
+    for shared in ((), ("*",)):
+        made = two_repositories(vectors[:300], shared)
+        with pytest.raises(BundleError, match="not those that the rules search"):
+            replace(made, rules=replace(made.rules, shared=("kind/*",) if not shared else ()))
 
 
 def test_exact_search_within_a_mask_agrees_with_a_search_of_those_rows(vectors: Floats) -> None:

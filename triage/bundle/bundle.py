@@ -17,7 +17,7 @@ from triage.issue import Key
 from triage.text import TEXT_VERSION
 
 FORMAT = 1
-FORMAT_COMPRESSED = 3
+FORMAT_COMPRESSED = 4
 Floats = npt.NDArray[np.float32]
 
 
@@ -92,6 +92,8 @@ class Bundle:
             raise BundleError(f"{n} rows do not go with {indexed} vectors")
         if (self.codes is None) != (self.manifest.index is None):
             raise BundleError("the manifest tells of another kind of index than there is")
+        if self.codes is not None and (self.codes.owners < 0).any() == (self.rules.shared == ()):
+            raise BundleError("the lists of the index are not those that the rules search")
         if self.vectors.ndim != 2 or not np.isfinite(self.vectors).all():
             raise BundleError("the vectors are not finite rows")
 

@@ -16,7 +16,7 @@ the order of the lists, and instead of vectors, rows, labels and offsets it hold
 
     index-codes.npy uint8 [n, p]; mapped into memory, and each list checked against its own hash when it is read
     index-rows.npy, index-labels.npy, index-offsets.npy   as above; mapped, checked by block, one for each list
-    index-*.npy     centroids, ranges, bounds, hashes of lists and blocks: small, and read whole like every other file
+    index-*.npy     centroids, owners, ranges, bounds, hashes of lists and blocks: small, and read whole
 
 Nothing here is pickled, and no native parser reads a downloaded file but, where there is one, the fine-tuned
 encoder's, whose hashes are checked first like those of every file.

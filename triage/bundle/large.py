@@ -29,6 +29,7 @@ def files_of(codes: Codes, known: Table) -> dict[str, bytes]:
         "ranges": codes.ranges,
         "bounds": codes.bounds,
         "hashes": codes.hashes,
+        "owners": codes.owners,
         "blocks": known.hashes,
     }
     return {f"index-{name}.npy": npy(array) for name, array in arrays.items()}
@@ -43,6 +44,7 @@ def codes_of(probes: int, recall: float, arrays: Mapping[str, Array]) -> Codes:
         codes=_given(arrays, "codes", np.uint8),
         bounds=_given(arrays, "bounds", np.int64),
         hashes=_given(arrays, "hashes", np.uint8),
+        owners=_given(arrays, "owners", np.int64),
         probes=probes,
     )
 

@@ -79,10 +79,16 @@ class Neighbourhood:
         similarities, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
         for repo in dict.fromkeys(repo for repo, _ in keys):
             mine = [i for i, key in enumerate(keys) if key[0] == repo]
-            similarities[mine], rows[mine] = self._index.search(
-                vectors[mine], without=[without[i] for i in mine], within=self._of(repo)
-            )
+            found = self._within(repo, vectors[mine], [without[i] for i in mine])
+            similarities[mine], rows[mine] = found
         return similarities, rows
+
+    def _within(self, repo: str, vectors: Floats, without: Sequence[Any]) -> tuple[Floats, Ints]:
+        if isinstance(self._index, Compressed):
+            owner = self._repos.index(repo) if repo in self._repos else len(self._repos)
+            return self._index.search(vectors, without=without, owner=owner)
+        own: Mask = np.array([key[0] == repo for key in self._keys], dtype=bool)
+        return self._index.search(vectors, without=without, within=own)
 
     def _neighbour(self, repo: str, similarity: float, row: int) -> Neighbour:
         key, labels = self._keys[row], self._labels[row]
@@ -100,11 +106,12 @@ class Neighbourhood:
     def _row(self) -> dict[Key, int]:
         return {key: i for i, key in enumerate(self._keys)}
 
-    def _of(self, repo: str) -> Mask:
-        """Which rows are of the repository."""
+    @cached_property
+    def _repos(self) -> Sequence[str]:
+        """The repositories, in the order in which lists number them."""
         if isinstance(self._keys, PackedKeys):
-            return self._keys.of(repo)
-        return np.array([key[0] == repo for key in self._keys], dtype=bool)
+            return self._keys.repos
+        return list(dict.fromkeys(repo for repo, _ in self._keys))
 
 
 class _Order(Sequence[tuple[int, str]]):

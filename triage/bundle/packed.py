@@ -141,12 +141,6 @@ class PackedKeys(Sequence[Key]):
                 found[at] = row
         return found
 
-    def of(self, repo: str) -> npt.NDArray[np.bool_]:
-        """Which rows are of the repository, [n]. Reads every block."""
-        place = self.repos.index(repo) if repo in self.repos else -1
-        mine: npt.NDArray[np.bool_] = self._all()[:, 0] == place
-        return mine
-
     def _all(self) -> Ints:
         self.table.verify()
         return self.table.rows

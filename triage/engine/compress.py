@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from triage.engine.compressed import STEPS, Bytes, Codes, hash_of, library
 from triage.engine.index import Floats, Ints
-from triage.engine.recall import QUERIES, Built, judged
+from triage.engine.recall import ANYBODY, QUERIES, Built, judged, rooms
 from triage.errors import BundleError
 
 # Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold
@@ -40,23 +40,25 @@ def exact(rows: int, dimension: int) -> bool:
     return rows <= EXACT_ROWS and 4 * rows * dimension <= EXACT_BYTES
 
 
-def compress(vectors: Floats) -> Built:
+def compress(vectors: Floats, owners: Ints | None = None) -> Built:
     """The compressed index of unit vectors [n, d]. Raises BundleError where it would find less than FLOOR.
 
-    Memory: the vectors', a byte for each of their numbers, and a block.
+    With `owners` [n], the number of each row's repository, no list holds issues of two of them: whoever searches in one
+    reads that one's alone, and all of them up to EXACT_ROWS. Memory: the vectors', a byte for each of their numbers,
+    and a block.
     """
     if not all(np.isfinite(block).all() for _, block in _blocks(vectors)):
         raise BundleError("the index holds a vector that is not finite")
     rng = np.random.default_rng(SEED)
     held_out = rng.choice(len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False)
     taught = _taught(len(vectors), held_out, rng)
-    centroids = _centroids(vectors[taught], list_count(len(vectors)))
-    lists = assigned(vectors, centroids)
+    centroids, owned = _drawn(vectors, taught, owners)
+    lists = assigned(vectors, centroids, owned, owners)
     residuals = vectors[taught] - centroids[lists[taught]]
     middle, reach = residuals.mean(axis=0), SPREAD * np.maximum(residuals.std(axis=0), 1e-6)
     ranges = np.stack([middle - reach, 2 * reach]).astype(np.float32)
-    codes, order = _laid_out(encoded(vectors, lists, centroids, ranges), lists, centroids, ranges)
-    return judged(codes, order, vectors, np.sort(held_out))
+    codes, order = _laid_out(encoded(vectors, lists, centroids, ranges), lists, centroids, ranges, owned)
+    return judged(codes, order, vectors, np.sort(held_out), owners)
 
 
 def list_count(rows: int) -> int:
@@ -64,13 +66,17 @@ def list_count(rows: int) -> int:
     return int(2 ** max(1, round(np.log2(4 * max(1, rows) ** 0.5))))
 
 
-def assigned(vectors: Floats, centroids: Floats) -> Ints:
-    """The list of each vector: that of the centroid with the greatest inner product."""
+def assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | None) -> Ints:
+    """The list of each vector: of those of its repository (`owned` [l]), the one whose centroid has the greatest inner
+    product.
+    """
     faiss = library()
     lists = np.empty(len(vectors), dtype=np.int64)
-    for start, block in _blocks(vectors):
-        _, nearest = faiss.knn(block, centroids, 1, metric=faiss.METRIC_INNER_PRODUCT)
-        lists[start : start + len(block)] = nearest[:, 0]
+    for owner, rows in rooms(len(vectors), owners):
+        own = np.flatnonzero(owned == owner)
+        for start, block in _blocks(vectors[rows] if owners is not None else vectors):
+            _, nearest = faiss.knn(block, centroids[own], 1, metric=faiss.METRIC_INNER_PRODUCT)
+            lists[rows[start : start + len(block)]] = own[nearest[:, 0]]
     return lists
 
 
@@ -85,11 +91,14 @@ def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> 
     return codes
 
 
-def updated(old: Codes, rows: Ints, vectors: Floats, first_of: int, changed: int) -> tuple[Built, int] | None:
+def updated(
+    old: Codes, rows: Ints, vectors: Floats, first_of: int, changed: int, owners: Ints | None = None
+) -> tuple[Built, int] | None:
     """The index brought up to date without drawing lists anew, and how many rows have come or gone since it was drawn.
 
     `rows` [n] tells the row of `old` that each vector had, -1 for a new one; `first_of` is how many rows the lists
     were drawn from, `changed` how many had come or gone. None where more than CHANGED of them would have by now.
+    `owners` are as for `compress`, of the repositories that the lists are of.
     """
     lists = np.searchsorted(old.bounds, rows, side="right") - 1
     kept = np.flatnonzero(rows >= 0)
@@ -100,21 +109,36 @@ def updated(old: Codes, rows: Ints, vectors: Floats, first_of: int, changed: int
     changed += len(new) + gone
     if changed > CHANGED * first_of:
         return None
-    lists[new] = assigned(vectors[new], old.centroids)
+    lists[new] = assigned(vectors[new], old.centroids, old.owners, None if owners is None else owners[new])
     codes = np.empty(vectors.shape, dtype=np.uint8)
     codes[kept] = again
     codes[new] = encoded(vectors[new], lists[new], old.centroids, old.ranges)
     held_out = np.random.default_rng(SEED).choice(
         len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False
     )
-    laid_out, order = _laid_out(codes, lists, old.centroids, old.ranges)
-    return judged(laid_out, order, vectors, np.sort(held_out)), changed
+    laid_out, order = _laid_out(codes, lists, old.centroids, old.ranges, old.owners)
+    return judged(laid_out, order, vectors, np.sort(held_out), owners), changed
 
 
 def _taught(rows: int, held_out: Ints, rng: np.random.Generator) -> Ints:
     others = np.setdiff1d(np.arange(rows), held_out)
     most = TAUGHT * list_count(rows)
     return others if len(others) <= most else np.sort(rng.choice(others, most, replace=False))
+
+
+def _drawn(vectors: Floats, taught: Ints, owners: Ints | None) -> tuple[Floats, Ints]:
+    """The centroids of the lists, and whose each is."""
+    if owners is None:
+        centroids = _centroids(vectors[taught], list_count(len(vectors)))
+        return centroids, np.full(len(centroids), ANYBODY)
+    parts, owned = [], []
+    for owner, rows in rooms(len(vectors), owners):
+        known = np.intersect1d(rows, taught)
+        few = len(rows) <= EXACT_ROWS
+        part = _centroids(vectors[known if len(known) else rows], 1 if few else list_count(len(rows)))
+        parts.append(part)
+        owned.append(np.full(len(part), owner))
+    return np.concatenate(parts), np.concatenate(owned)
 
 
 def _centroids(sample: Floats, lists: int) -> Floats:
@@ -132,14 +156,16 @@ def _centroids(sample: Floats, lists: int) -> Floats:
     return np.array(kmeans.centroids, dtype=np.float32)
 
 
-def _laid_out(codes: Bytes, lists: Ints, centroids: Floats, ranges: Floats) -> tuple[Codes, Ints]:
+def _laid_out(
+    codes: Bytes, lists: Ints, centroids: Floats, ranges: Floats, owned: Ints
+) -> tuple[Codes, Ints]:
     """The codes list by list, and which row each was before."""
     order = np.argsort(lists, kind="stable")
     bounds = np.searchsorted(lists[order], np.arange(len(centroids) + 1))
     codes = codes[order]
     hashes = [hash_of(codes[a:b]) for a, b in pairwise(bounds)]
     digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
-    return Codes(centroids, ranges, codes, bounds.astype(np.int64), digests, 1), order
+    return Codes(centroids, ranges, codes, bounds.astype(np.int64), digests, owned, 1), order
 
 
 def _blocks(vectors: npt.NDArray[np.float32]) -> Iterator[tuple[int, Floats]]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triage.decide.vote import K_MAX, Array, Mask
+from triage.decide.vote import K_MAX, Array
 from triage.engine.index import DIGITS, SLACK, Floats, Ints, checked_queries
 from triage.errors import BundleError
 
@@ -29,7 +29,8 @@ STEPS = 255
 class Codes:
     """n vectors of d dimensions in l lists; row i is of the list j with `bounds[j] <= i < bounds[j + 1]`.
 
-    `centroids` float32 [l, d]; `ranges` float32 [2, d], the lowest value of a residual and the width of its range;
+    `centroids` float32 [l, d]; `owners` int64 [l], the number of the repository whose issues alone are in the list, -1
+    where it takes those of all; `ranges` float32 [2, d], the lowest value of a residual and the width of its range;
     `codes` uint8 [n, d], which may be a view of a file; `bounds` int64 [l + 1]; `hashes` uint8 [l, 32], the sha256 of
     the codes of each list; `probes` is how many lists a search reads. Raises BundleError where these do not fit.
     """
@@ -39,6 +40,7 @@ class Codes:
     codes: Bytes
     bounds: Ints
     hashes: Bytes
+    owners: Ints
     probes: int
 
     def __post_init__(self) -> None:
@@ -49,6 +51,7 @@ class Codes:
             and self.codes.shape == (n, d)
             and self.codes.dtype == np.uint8
             and self.hashes.shape == (lists, 32)
+            and self.owners.shape == (lists,)
             and self.bounds.shape == (lists + 1,)
             and 1 <= self.probes <= lists
         )
@@ -117,30 +120,33 @@ class Compressed:
         return len(self.codes)
 
     def search(
-        self, queries: Floats, *, without: Sequence[Any] = (), within: Mask | None = None
+        self, queries: Floats, *, without: Sequence[Any] = (), owner: int | None = None
     ) -> tuple[Floats, Ints]:
         """See `Index.search`; each query is searched alone, so that its neighbours never depend on others.
 
-        `without[i]` is the tie-breaker of the row that query i must not find.
+        `without[i]` is the tie-breaker of the row that query i must not find; with `owner`, only lists of that
+        repository are looked into.
         """
         q = len(queries)
         similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
         rows = np.full((q, K_MAX), -1, dtype=np.int64)
         checked_queries(queries, self.codes.centroids.shape[1])
-        for i in range(q if len(self) else 0):
+        owners = self.codes.owners
+        lists = np.arange(len(owners)) if owner is None else np.flatnonzero(owners == owner)
+        for i in range(q if len(self) and len(lists) else 0):
             itself = without[i] if i < len(without) else None
-            exact, found = self._nearest(np.ascontiguousarray(queries[i], np.float32), itself, within)
+            exact, found = self._nearest(np.ascontiguousarray(queries[i], np.float32), itself, lists)
             similarities[i, : len(found)] = exact
             rows[i, : len(found)] = found
         return similarities, rows
 
-    def _nearest(self, query: Floats, itself: Any, within: Mask | None) -> tuple[Array, Ints]:
+    def _nearest(self, query: Floats, itself: Any, lists: Ints) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; more is read where lists hold too few, or more may tie."""
         scores = self.codes.centroids @ query
-        near = np.argsort(-scores, kind="stable")
+        near = lists[np.argsort(-scores[lists], kind="stable")]
         probes, wide = self.codes.probes, K_MAX + SLACK
         while True:
-            candidates = self._scan(query, near[:probes], scores, wide, within)
+            candidates = self._scan(query, near[:probes], scores, wide)
             order = {row: self._order[row] for row in candidates[candidates >= 0].tolist()}
             found = np.array([row for row, who in order.items() if who != itself], dtype=np.int64)
             exact = np.round((self.codes.vectors(found) * query).sum(axis=1), DIGITS)
@@ -153,16 +159,11 @@ class Compressed:
             else:
                 wide *= 2
 
-    def _scan(self, query: Floats, lists: Ints, scores: Floats, wide: int, within: Mask | None) -> Ints:
+    def _scan(self, query: Floats, lists: Ints, scores: Floats, wide: int) -> Ints:
         """The `wide` rows of these lists with the greatest inner products, -1 where there are no more."""
         faiss = library()
         for at in lists[~self._read[lists]]:
             self._load(int(at))
-        chosen = faiss.SearchParametersIVF(nprobe=len(lists))
-        if within is not None:
-            chosen = faiss.SearchParametersIVF(
-                nprobe=len(lists), sel=faiss.IDSelectorBitmap(np.packbits(within, bitorder="little"))
-            )
         near, nearness = lists.astype(np.int64), scores[lists].astype(np.float32)
         products, rows = np.empty(wide, dtype=np.float32), np.empty(wide, dtype=np.int64)
         # The method of Python's wrapper takes no parameters.
@@ -172,7 +173,7 @@ class Compressed:
             wide,
             *map(faiss.swig_ptr, (near, nearness, products, rows)),
             False,
-            chosen,
+            faiss.SearchParametersIVF(nprobe=len(lists)),
         )
         return rows
 

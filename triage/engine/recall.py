@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,8 @@ NEARLY = 1e-3
 # One list in so many is read at least. Held-out rows that have near copies among the others are found in a list or two,
 # which says nothing of an issue that has none.
 LEAST_SHARE = 32
+# Whose a list is that takes issues of every repository.
+ANYBODY = -1
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,38 @@ class Built:
     queries: int
 
 
-def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints) -> Built:
+def rooms(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
+    """Each repository's number with its rows, ascending; where all are searched together, ANYBODY's with all."""
+    if owners is None:
+        yield ANYBODY, np.arange(rows)
+        return
+    order = np.argsort(owners, kind="stable")
+    numbers, starts = np.unique(owners[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
+
+
+def judged(codes: Codes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None = None) -> Built:
     """The index with the fewest probes allowed that find TARGET of what an exact search of `vectors` finds.
 
-    `queries` are rows of `vectors`, ascending. Raises BundleError where even the most find less than FLOOR.
+    `queries` are rows of `vectors`, ascending; with `owners` [n], each finds rows of its own repository alone. Raises
+    BundleError where even the most find less than FLOOR.
     """
     asked = np.ascontiguousarray(vectors[queries])
-    least, others = _least(vectors, queries, asked)
+    least, others = _least(vectors, queries, owners)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     index = Compressed(codes, range(len(codes)))
     recall = 0.0
-    for probes in _steps(len(codes.centroids)):
+    own = [None] * len(queries) if owners is None else owners[queries].tolist()
+    for probes in _steps(int(np.unique(codes.owners, return_counts=True)[1].max())):
         index.codes = replace(codes, probes=probes)
-        _, rows = index.search(asked, without=place[queries].tolist())
+        rows = [
+            index.search(asked[i : i + 1], without=[int(place[row])], owner=own[i])[1][0]
+            for i, row in enumerate(queries)
+        ]
         hits = 0
-        for query, found, enough in zip(asked, rows[:, :K], least, strict=True):
-            near = vectors[order[found[found >= 0]]] @ query
+        for query, found, enough in zip(asked, rows, least, strict=True):
+            near = vectors[order[found[:K][found[:K] >= 0]]] @ query
             hits += int((near >= enough - NEARLY).sum())
         recall = hits / max(1, others)
         if recall >= TARGET:
@@ -76,14 +94,21 @@ def refuse_below_floor(recall: float) -> None:
         )
 
 
-def _least(vectors: Floats, queries: Ints, asked: Floats) -> tuple[Floats, int]:
+def _least(vectors: Floats, queries: Ints, owners: Ints | None) -> tuple[Floats, int]:
     """(how similar the last of the K nearest is to each query [q], itself left out; how many these are in all)."""
     faiss = library()
-    k = min(K + 1, len(vectors))
-    similarities, found = faiss.knn(asked, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
     least, others = np.empty(len(queries), dtype=np.float32), 0
-    for i, row in enumerate(queries):
-        near = similarities[i][found[i] != row][:K]
-        least[i] = near[-1] if len(near) else np.inf
-        others += len(near)
+    for _, rows in rooms(len(vectors), owners):
+        mine = np.flatnonzero(np.isin(queries, rows))
+        if not len(mine):
+            continue
+        known = vectors if owners is None else vectors[rows]
+        asked = np.ascontiguousarray(vectors[queries[mine]])
+        similarities, found = faiss.knn(
+            asked, known, min(K + 1, len(rows)), metric=faiss.METRIC_INNER_PRODUCT
+        )
+        for at, i in enumerate(mine.tolist()):
+            near = similarities[at][rows[found[at]] != queries[i]][:K]
+            least[i] = near[-1] if len(near) else np.inf
+            others += len(near)
     return least, others

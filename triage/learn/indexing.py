@@ -9,6 +9,7 @@ import numpy as np
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Compression, Rows
 from triage.bundle.packed import PackedKeys
 from triage.engine.compress import compress, exact, updated
+from triage.engine.index import Ints
 from triage.engine.recall import Built
 
 
@@ -21,7 +22,7 @@ def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:
     if exact(*bundle.vectors.shape):
         return bundle
     brought = _brought_up_to_date(bundle, active) if active else None
-    built, changed = brought or (compress(bundle.vectors), 0)
+    built, changed = brought or (compress(bundle.vectors, _owners(bundle)), 0)
     rows = active.manifest.index.rows if brought and active and active.manifest.index else len(built.codes)
     return replace(
         bundle,
@@ -39,6 +40,16 @@ def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:
     )
 
 
+def _owners(bundle: Bundle) -> Ints | None:
+    """The number of each row's repository, where neighbours are searched in the own one alone; numbers go by name, so
+    that they are those of the repositories in the order of the lists.
+    """
+    if bundle.rules.shared != ():
+        return None
+    repos = [repo for repo, _ in bundle.rows.keys]
+    return np.unique(repos, return_inverse=True)[1].astype(np.int64)
+
+
 def _brought_up_to_date(bundle: Bundle, active: Bundle) -> tuple[Built, int] | None:
     codes, made, keys = active.codes, active.manifest.index, active.rows.keys
     same = active.manifest.encoder_digest == bundle.manifest.encoder_digest
@@ -46,6 +57,11 @@ def _brought_up_to_date(bundle: Bundle, active: Bundle) -> tuple[Built, int] | N
         return None
     if not isinstance(keys, PackedKeys) or codes.centroids.shape[1] != bundle.vectors.shape[1]:
         return None
+    owners = _owners(bundle)
+    if (active.rules.shared == ()) != (bundle.rules.shared == ()):
+        return None
+    if owners is not None and list(keys.repos) != sorted({repo for repo, _ in bundle.rows.keys}):
+        return None
     codes.verify()
     there = np.array([-1 if row is None else row for row in keys.find(bundle.rows.keys)], dtype=np.int64)
-    return updated(codes, there, bundle.vectors, made.rows, made.changed)
+    return updated(codes, there, bundle.vectors, made.rows, made.changed, owners)
