@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
-from tests.storing import git_store, tiny
+from tests.storing import ACTIVE, git_store, tiny
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Rows
 from triage.bundle.files import MANIFEST, to_files
 from triage.bundle.large import CODES
@@ -32,6 +33,7 @@ from triage.engine.index import Floats, Index
 from triage.engine.recall import Built
 from triage.errors import BundleError
 from triage.learn.indexing import indexed
+from triage.world import git_parts
 
 ROWS, WIDE = 3000, 16
 NEW = ("o/r", 1_000_000)
@@ -371,6 +373,68 @@ def test_a_large_bundle_is_kept_in_the_repository(
     name = store.save(made)
     store.appoint("active", name)
     assert to_files(git_store(github).load(name)) == to_files(made)
+
+
+@pytest.fixture
+def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of more than 3,000 bytes are large."""
+    monkeypatch.setattr(git_parts, "PART", 3_000)
+    monkeypatch.setattr(git_parts, "HEAD", 256)
+
+
+def of_many(vectors: Floats) -> Bundle:
+    """Issues of ten repositories by turns, of which none says anything of another's."""
+    n = len(vectors)
+    made = replace(
+        tiny(3),
+        manifest=replace(tiny(3).manifest, issues=n),
+        vectors=vectors,
+        rows=Rows([(f"o/r{i % 10}", i + 1) for i in range(n)], [("bug", f"of {i % 10}") for i in range(n)]),
+        rules=replace(tiny(3).rules, shared=()),
+    )
+    return indexed(made)
+
+
+def near_in(bundle: Bundle, repo: str) -> list[tuple[Neighbour, ...]]:
+    assert bundle.codes is not None
+    place = Neighbourhood(bundle.codes, bundle.rows.keys, bundle.rows.labels, bundle.rules.shared)
+    return list(place.near([(repo, 9_000 + i) for i in range(5)], clustered(5, 21)))
+
+
+def test_no_more_is_fetched_than_issues_of_one_repository_are_compared_with(
+    few_are_many: None, in_small_parts: None, vectors: Floats, github: FakeGitHub, demo: Repository
+) -> None:
+    """Where nothing is shared: the same neighbours from a few of the parts, and none for a repository unknown."""
+    store, made = git_store(github), of_many(vectors)
+    name = store.save(made)
+    store.appoint("active", name)
+    places = {demo.git.add_blob(data): path for path, data in demo.git.files(ACTIVE).items()}
+    whole = git_store(github).load(name)
+    for repo in ("o/r0", "o/r7", "o/r9"):
+        github.requests.clear()
+        part = git_store(github).load(name, repo)
+        fetched = [places.get(request.path.rpartition("/")[2], "") for request in github.requests]
+        assert sum(path.startswith("index-codes.npy/") for path in places.values()) == 17
+        assert 2 <= sum(path.startswith("index-codes.npy/") for path in fetched) <= 4
+        part.verify()
+        assert (part.manifest.issues, part.manifest.sources) == (ROWS / 10, whole.manifest.sources)
+        assert near_in(part, repo) == near_in(whole, repo)
+    stranger = git_store(github).load(name, "o/other")
+    assert near_in(stranger, "o/other") == [()] * 5
+
+
+def test_a_part_that_was_changed_is_refused(
+    few_are_many: None, in_small_parts: None, vectors: Floats, github: FakeGitHub, demo: Repository
+) -> None:
+    """By the hash of its list, as soon as that is read."""
+    store = git_store(github)
+    name = store.save(of_many(vectors))
+    store.appoint("active", name)
+    part = demo.git.files(ACTIVE)["index-codes.npy/0001"]
+    demo.git.blobs[demo.git.add_blob(part)] = bytes(len(part))
+    loaded = git_store(github).load(name, "o/r0")
+    with pytest.raises(BundleError, match="of the compressed index was changed"):
+        near_in(loaded, "o/r0")
 
 
 def test_only_the_lists_that_are_searched_are_read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from mmap import mmap
 
 import numpy as np
@@ -10,14 +11,30 @@ import numpy.typing as npt
 
 from triage.errors import BundleError
 
+# No head of ours is longer.
+HEAD = 1024
 Data = bytes | mmap
 Array = npt.NDArray[np.generic]
 
 
-def view(data: Data, where: str) -> Array:
-    """The array in the data, without a copy. Raises BundleError where there is none."""
+@dataclass(frozen=True)
+class Shape:
+    """What the head of a file tells: its array begins at the byte `start` and has `shape` numbers of a `kind`."""
+
+    start: int
+    shape: tuple[int, ...]
+    kind: np.dtype[np.generic]
+
+    @property
+    def bytes(self) -> int:
+        """How long the array is."""
+        return int(np.prod(self.shape, dtype=object)) * self.kind.itemsize
+
+
+def shape_of(data: Data, where: str) -> Shape:
+    """The shape of the array whose file begins so. Raises BundleError where it is none."""
     try:
-        head = io.BytesIO(data[:1024])
+        head = io.BytesIO(data[:HEAD])
         version = np.lib.format.read_magic(head)
         read = {
             (1, 0): np.lib.format.read_array_header_1_0,
@@ -26,10 +43,19 @@ def view(data: Data, where: str) -> Array:
         shape, in_columns, kind = read(head)
         if kind.hasobject or in_columns:
             raise ValueError("objects, or columns first")
-        count = int(np.prod(shape, dtype=object))
-        array = np.frombuffer(data, dtype=kind, offset=head.tell(), count=count)
-        return array.reshape(shape)
-    except (ValueError, EOFError, KeyError, OSError, TypeError, OverflowError) as error:
+        return Shape(head.tell(), shape, kind)
+    except (ValueError, EOFError, KeyError, OSError, TypeError) as error:
+        raise BundleError(f"{where}: not an array ({error})") from None
+
+
+def view(data: Data, where: str) -> Array:
+    """The array in the data, without a copy. Raises BundleError where there is none."""
+    told = shape_of(data, where)
+    try:
+        count = told.bytes // max(1, told.kind.itemsize)
+        array: Array = np.frombuffer(data, dtype=told.kind, offset=told.start, count=count)
+        return array.reshape(told.shape)
+    except (ValueError, TypeError, OverflowError) as error:
         raise BundleError(f"{where}: not an array ({error})") from None
 
 

@@ -15,7 +15,8 @@ from triage.errors import BundleError
 
 # Not read when a bundle is loaded: each list and block is checked against its own hash when it is read.
 MAPPED = ("index-codes.npy", "index-rows.npy", "index-labels.npy", "index-offsets.npy")
-CODES = MAPPED[0]
+CODES, ROWS, LABELS, OFFSETS = MAPPED
+CENTROIDS = "index-centroids.npy"
 
 
 def files_of(codes: Codes, known: Table) -> dict[str, bytes]:

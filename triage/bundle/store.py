@@ -48,8 +48,11 @@ class Store(Protocol):
         """The bundle in that role, if any."""
         ...
 
-    def load(self, name: str) -> Bundle:
-        """Raises BundleError where it is missing, damaged or foreign."""
+    def load(self, name: str, repo: str = "") -> Bundle:
+        """Raises BundleError where it is missing, damaged or foreign.
+
+        With `repo`, what no issue of that repository is compared with need not be in it: to be searched, not saved.
+        """
         ...
 
     def save(self, bundle: Bundle) -> str:
@@ -94,7 +97,7 @@ class LocalStore:
             raise BundleError(f"{self.folder / role}: holds no bundle name")
         return name
 
-    def load(self, name: str) -> Bundle:
+    def load(self, name: str, repo: str = "") -> Bundle:  # noqa: ARG002 - no more is read than is searched
         folder = self.folder / "bundles" / name
         if not NAME.fullmatch(name) or not folder.is_dir():
             raise BundleError(f"{self.folder}: there is no bundle {name!r}")

@@ -88,7 +88,7 @@ def _label_live(args: argparse.Namespace) -> int:
     described = {n: x.description for n, x in known.items() if x.description}
     store = open_store(args.store, config, tracker) if args.store else None
     try:
-        model = open_serving(config, store, described=described)
+        model = open_serving(config, store, described=described, repo=tracker.repo)
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unasked=event is not None)
     edited = {event.number: event.before} if event and event.action == "edited" else {}

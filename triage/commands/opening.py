@@ -53,10 +53,11 @@ def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder,
     return encoder, open_zero_shot(config.zero_shot, encoder)
 
 
-def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
+def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
     """The active bundle; where it is damaged, the newest older one that is whole, with a warning.
 
-    None where the store holds no active bundle. Raises BundleError where none can be used.
+    With `repo`, as far as issues of that repository need it. None where the store holds no active bundle. Raises
+    BundleError where none can be used.
     """
     failure: BundleError | None = None
     try:
@@ -67,7 +68,7 @@ def usable_bundle(store: Store) -> tuple[str, Bundle] | None:
         return None
     for name in candidates(store, active):
         try:
-            bundle = store.load(name)
+            bundle = store.load(name, repo)
         except BundleError as error:
             failure = failure or error
             continue
@@ -108,22 +109,24 @@ def open_serving(
     progress: Callable[[int], None] | None = None,
     *,
     described: Mapping[str, str] | None = None,
+    repo: str = "",
 ) -> ServingModel:
     """The model to label with; see `knowledge`. Raises what that does, and ModelError."""
-    return serving(config, *knowledge(config, store, described), progress)
+    return serving(config, *knowledge(config, store, described, repo), progress)
 
 
 def knowledge(
-    config: Config, store: Store | None, described: Mapping[str, str] | None = None
+    config: Config, store: Store | None, described: Mapping[str, str] | None = None, repo: str = ""
 ) -> tuple[tuple[str, Bundle] | None, dict[str, str]]:
     """What is labelled with: the store's bundle and its name, if there is one, and the labels' descriptions.
 
-    `described` are the descriptions on GitHub; those of the configuration go before them. Raises
+    `described` are the descriptions on GitHub; those of the configuration go before them. `repo` is the only
+    repository whose issues are labelled, where it is but one. Raises
     NothingToLabelWith where there is neither a bundle nor a description, and BundleError.
     """
     from triage.decide import Policy
 
-    found = usable_bundle(store) if store else None
+    found = usable_bundle(store, repo) if store else None
     may_set = Policy.of(config).may_set
     ours = {name: text for name, text in (described or {}).items() if may_set(name) is None}
     descriptions = ours | config.labels.descriptions

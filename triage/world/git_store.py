@@ -16,19 +16,21 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from triage.bundle.arrays import Data
 from triage.bundle.bundle import Bundle
 from triage.bundle.files import MANIFEST, from_files, name_of, to_files
+from triage.bundle.large import MAPPED
+from triage.bundle.part import cut, span_of
 from triage.bundle.store import KEPT, NAME, ROLES
 from triage.decide.policy import matches
 from triage.errors import BundleError
 from triage.world.git_data import Commit, GitData, RefRefused
+from triage.world.git_parts import Pieces, parts
 from triage.world.live import BOT
 from triage.world.refusals import LostRace
 
 SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
-# GitHub refuses requests of some tens of megabytes, and what was dropped on the way is sent again.
-PART = 16 * 2**20
 
 
 class GitStore:
@@ -45,14 +47,21 @@ class GitStore:
         sha = self._head(role)[1]
         return None if sha is None else _name(self._git.get_commit(sha))
 
-    def load(self, name: str) -> Bundle:
-        commit = self._commit(name)
+    def load(self, name: str, repo: str = "") -> Bundle:
+        """See `Store`; with `repo`, only those parts of a large index are fetched that its issues are searched in."""
+        commit, where = self._commit(name), f"bundle {name} of {self._git.repo}"
         self._check_origin(commit)
-        files = self._download(commit.tree)
-        bundle = from_files(files, where=f"bundle {name} of {self._git.repo}")
-        if name_of(files[MANIFEST], bundle.manifest.created_at) != name:
-            raise BundleError(f"bundle {name} of {self._git.repo}: its manifest is that of another bundle")
-        return bundle
+        tree = Pieces(self._git, commit.tree)
+        files: dict[str, Data] = {file: tree.whole(file) for file in tree.names if file not in MAPPED}
+        span = span_of(repo, files, where) if repo else None
+        if span:
+            files |= tree.within(span, files, where)
+        else:
+            files |= {file: tree.whole(file) for file in tree.names & set(MAPPED)}
+        bundle = from_files(files, where=where)
+        if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
+            raise BundleError(f"{where}: its manifest is that of another bundle")
+        return cut(bundle, span) if span else bundle
 
     def save(self, bundle: Bundle) -> str:
         """Upload the bundle; no ref knows of it before `appoint`, so that nothing is half done."""
@@ -111,25 +120,17 @@ class GitStore:
         commit = self._git.get_commit(sha) if sha else None
         if commit is None or not self._believes(commit):
             return None
-        return self._download(commit.tree, title).get(title)
+        tree = Pieces(self._git, commit.tree)
+        return tree.whole(title) if title in tree.names else None
 
     def _upload(self, files: Mapping[str, bytes], there: Collection[str] = ()) -> str:
         """The tree of the files, a large one as a folder of its parts; blobs that are `there` are not sent."""
         entries = []
         for path, data in sorted(files.items()):
-            for place, piece in _parts(path, data):
+            for place, piece in parts(path, data):
                 sha = _blob_hash(piece)
                 entries.append((place, sha if sha in there else self._git.create_blob(piece)))
         return self._git.create_tree(entries)
-
-    def _download(self, tree: str, only: str = "") -> dict[str, bytes]:
-        """The files of a tree, whole again (`only`: the one of that name)."""
-        pieces: dict[str, list[bytes]] = {}
-        for place, sha in sorted(self._git.get_tree(tree)):
-            name = place.partition("/")[0]
-            if not only or name == only:
-                pieces.setdefault(name, []).append(self._git.get_blob(sha))
-        return {name: b"".join(found) for name, found in pieces.items()}
 
     def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
         if current is not None:
@@ -218,12 +219,6 @@ def _name(commit: Commit) -> str:
 
 def _title(commit: Commit) -> str:
     return commit.message.partition("\n")[0].removeprefix(SUBJECT)
-
-
-def _parts(path: str, data: bytes) -> list[tuple[str, bytes]]:
-    if len(data) <= PART:
-        return [(path, data)]
-    return [(f"{path}/{at // PART:04d}", data[at : at + PART]) for at in range(0, len(data), PART)]
 
 
 def _blob_hash(data: bytes) -> str:
