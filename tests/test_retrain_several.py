@@ -102,3 +102,26 @@ def test_a_pattern_that_finds_nothing_ends_the_run(past: Step, quay: Repository)
     assert "✗ no repository matches lanternfish-io/pier-*" in past.out
     assert past.run("retrain", "--from=lanternfish-io/*", f"--store={HOME}") == 2
     assert "lanternfish-io/* names no repository whose configuration counts" in past.err
+
+
+def test_an_event_fetches_its_own_repositorys_part_and_decides_as_with_all_of_it(
+    past: Step, quay: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is shared and the index is large: other repositories' codes stay where they are."""
+    monkeypatch.setattr("triage.engine.compress.EXACT_ROWS", 50)
+    monkeypatch.setattr("triage.world.git_parts.PART", 2_000)
+    learn(past, ["lanternfish-io/*", "!*/old-*"], [])
+    assert past.run(*RETRAIN) == 0, past.err
+    assert active(past).codes is not None
+    past.happen(past.repository.issues[STORAGE])
+    scores, fetched = [], []
+    for part in (True, False):
+        if not part:
+            monkeypatch.setattr("triage.world.git_store.span_of", lambda *_: None)
+        past.github.requests.clear()
+        assert past.run("label", f"--store={HOME}", "--dry-run") == 0, past.err
+        scores.append(past.outputs["scores"])
+        fetched.append(sum("/git/blobs/" in request.path for request in past.github.requests))
+    assert scores[0] == scores[1]
+    assert scores[0][str(STORAGE)]
+    assert fetched[0] < fetched[1]
