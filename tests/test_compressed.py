@@ -416,7 +416,6 @@ def test_no_more_is_fetched_than_issues_of_one_repository_are_compared_with(
         fetched = [places.get(request.path.rpartition("/")[2], "") for request in github.requests]
         assert sum(path.startswith("index-codes.npy/") for path in places.values()) == 17
         assert 2 <= sum(path.startswith("index-codes.npy/") for path in fetched) <= 4
-        part.verify()
         assert (part.manifest.issues, part.manifest.sources) == (ROWS / 10, whole.manifest.sources)
         assert near_in(part, repo) == near_in(whole, repo)
     stranger = git_store(github).load(name, "o/other")
@@ -426,15 +425,15 @@ def test_no_more_is_fetched_than_issues_of_one_repository_are_compared_with(
 def test_a_part_that_was_changed_is_refused(
     few_are_many: None, in_small_parts: None, vectors: Floats, github: FakeGitHub, demo: Repository
 ) -> None:
-    """By the hash of its list, as soon as that is read."""
+    """By the hash of its list, as soon as the bundle is loaded; who needs another part is not troubled."""
     store = git_store(github)
     name = store.save(of_many(vectors))
     store.appoint("active", name)
     part = demo.git.files(ACTIVE)["index-codes.npy/0001"]
     demo.git.blobs[demo.git.add_blob(part)] = bytes(len(part))
-    loaded = git_store(github).load(name, "o/r0")
     with pytest.raises(BundleError, match="of the compressed index was changed"):
-        near_in(loaded, "o/r0")
+        git_store(github).load(name, "o/r0")
+    assert near_in(git_store(github).load(name, "o/r9"), "o/r9")
 
 
 def test_only_the_lists_that_are_searched_are_read(

@@ -61,7 +61,10 @@ class GitStore:
         bundle = from_files(files, where=where)
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{where}: its manifest is that of another bundle")
-        return cut(bundle, span) if span else bundle
+        if span:
+            bundle = cut(bundle, span)
+            bundle.verify()
+        return bundle
 
     def save(self, bundle: Bundle) -> str:
         """Upload the bundle; no ref knows of it before `appoint`, so that nothing is half done."""
