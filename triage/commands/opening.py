@@ -121,8 +121,8 @@ def knowledge(
     """What is labelled with: the store's bundle and its name, if there is one, and the labels' descriptions.
 
     `described` are the descriptions on GitHub; those of the configuration go before them. `repo` is the only
-    repository whose issues are labelled, where it is but one. Raises
-    NothingToLabelWith where there is neither a bundle nor a description, and BundleError.
+    repository whose issues are labelled, where it is but one. Raises NothingToLabelWith where there is neither a
+    bundle nor a description, and BundleError.
     """
     from triage.decide import Policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,8 @@ Look = Callable[[Sequence[Issue]], Iterable[Evidence]]
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides about past issues; `there` are the repository's labels, where they are known.
+    """Decides about past issues; `there` are the repository's labels, where they are known, `figures` what was measured
+    when the model was learnt.
 
     `look` finds the evidence where the model itself, in this process, is not to do it.
     """
@@ -50,6 +51,7 @@ class Planner:
     config: Config
     there: frozenset[str] | None = None
     look: Look | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
@@ -150,12 +152,12 @@ def _planner(
 ) -> Planner:
     found, descriptions = knowledge(config, store, described)
     model = serving(config, found, descriptions)
-    return Planner(model, config, there, deciding(cluster, config, found, descriptions))
+    figures = found[1].manifest.figures if found else {}
+    return Planner(model, config, there, deciding(cluster, config, found, descriptions), figures)
 
 
 def _header(args: argparse.Namespace, planner: Planner, repo: str, now: datetime, source: str = "") -> Header:
     model, config = planner.model, planner.config
-    learnt = args.store and model.neighbourhood is not None
     given = {name: getattr(args, name) for name in FILTERS}
     return Header(
         repo=repo,
@@ -166,7 +168,7 @@ def _header(args: argparse.Namespace, planner: Planner, repo: str, now: datetime
         filters={name: str(value) for name, value in given.items() if value},
         shard=args.shard or "",
         promises=promises(model.rules, planner.names),
-        figures=open_store(args.store, config).load(model.name).manifest.figures if learnt else {},
+        figures=dict(planner.figures),
     )
 
 
