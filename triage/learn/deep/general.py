@@ -8,7 +8,6 @@ batch is of one repository, so that telling repositories apart is no shortcut.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,7 +42,6 @@ class General(Rounds):
         self.model, self._tokenizer = model, tokenizer
         self._told = [g for g in groups if len(g.labels) > 1 and len(g.labelled) >= plan.batch // 2]
         self._all = [g for g in groups if len(g.issues) >= plan.batch]
-        self._start = {g.repo: self._labelled(g) for g in self._told}
 
     def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:
         """See `Rounds`."""
@@ -61,19 +59,7 @@ class General(Rounds):
         named = self.embed([phrase(group.labels[label], rng) for label in shown], LABEL_TOKENS)
         shares = targets[:, shown] / targets[:, shown].sum(dim=1, keepdim=True).clamp(min=1)
         told = -(shares * functional.log_softmax(vectors @ named.T / TEMPERATURE, dim=1)).sum(dim=1).mean()
-        start = self._start[group.repo][rows]
-        worth = torch.tensor([math.log1p(len(group.labelled) / len(uses)) for uses in group.by_label])
-        return contrast(vectors, targets, TEMPERATURE, worth, start @ start.T) + LABEL_WEIGHT * told
-
-    @torch.no_grad()
-    def _labelled(self, group: Group) -> Tensor:
-        """Where each labelled issue of the group lay at the start, [n, d], zeros for the others."""
-        found = torch.zeros(len(group.issues), int(self.model.config.hidden_size))
-        rows = sorted(group.labelled, key=lambda row: len(group.issues[row].text))
-        for first in range(0, len(rows), self.plan.batch):
-            some = rows[first : first + self.plan.batch]
-            found[some] = self.embed([group.issues[row].text for row in some], self.plan.max_tokens)
-        return found
+        return contrast(vectors, targets, TEMPERATURE) + LABEL_WEIGHT * told
 
     def _titles(self, rng: np.random.Generator) -> Tensor:
         group = draw(self._all, [len(g.issues) for g in self._all], rng)
