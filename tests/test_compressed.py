@@ -243,7 +243,7 @@ def test_where_nothing_is_shared_neighbours_come_from_the_own_repository(
         assert len({n.number for n in found[1][:25]} & {*nearest.tolist()}) >= 23
 
 
-def test_a_small_repository_is_searched_whole(vectors: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_repository_is_searched_whole(vectors: Floats) -> None:
     """One list for each, in the order of the numbers: all of its own are found, as near as the codes tell them."""
     owners = np.arange(ROWS) % 37
     built = compress(vectors, owners)

@@ -18,15 +18,7 @@ from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the ch
 from triage.errors import ModelError  # noqa: E402
 from triage.learn.deep import checkpoint, loop  # noqa: E402
 from triage.learn.deep.batches import LIKE_LENGTH, Batches  # noqa: E402
-from triage.learn.deep.contrastive import (  # noqa: E402
-    SUBJECT_ALONE,
-    SUBJECT_TEMPERATURE,
-    Labelled,
-    Plan,
-    Step,
-    Training,
-    contrast,
-)
+from triage.learn.deep.contrastive import Labelled, Plan, Step, Training, contrast  # noqa: E402
 from triage.learn.deep.weights import Weights  # noqa: E402
 
 SHORT = Plan(epochs=2, max_tokens=16, batch=8, rate=1e-3, seed=3)
@@ -84,47 +76,6 @@ def test_the_loss_is_the_one_of_the_formula(seed: int) -> None:
     targets[:, 3] = np.arange(9) == 1
     found = contrast(torch.from_numpy(vectors), torch.from_numpy(targets.astype(float)), 0.2)
     assert found.item() == pytest.approx(brute_force(vectors, targets, 0.2), abs=1e-9)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_likeness_and_worth_enter_as_the_formula_says(seed: int) -> None:
-    """Each pair by its weighed Jaccard index, a little more, times what likeness makes of it."""
-    rng = np.random.default_rng(seed)
-    vectors, before = (rng.normal(size=(7, 6)) for _ in range(2))
-    vectors, before = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (vectors, before))
-    targets = rng.random((7, 4)) < 0.4
-    targets[0] = False
-    targets[:, 3] = np.arange(7) == 1
-    worth = rng.uniform(0.5, 3, size=4)
-    found = contrast(
-        torch.from_numpy(vectors),
-        torch.from_numpy(targets.astype(float)),
-        0.2,
-        torch.from_numpy(worth),
-        torch.from_numpy(before @ before.T),
-    )
-    labels = [set(np.flatnonzero(row)) for row in targets]
-    losses = []
-    for i, own in enumerate(labels):
-        others = [j for j in range(7) if j != i]
-        if not any(own & labels[j] for j in others):
-            continue
-        shares = {
-            j: (
-                sum(worth[list(own & labels[j])]) / max(1e-9, sum(worth[list(own | labels[j])]))
-                + SUBJECT_ALONE
-            )
-            * math.exp(before[i] @ before[j] / SUBJECT_TEMPERATURE)
-            for j in others
-        }
-        among = sum(math.exp(vectors[i] @ vectors[j] / 0.2) for j in others)
-        losses.append(
-            -sum(
-                s / sum(shares.values()) * math.log(math.exp(vectors[i] @ vectors[j] / 0.2) / among)
-                for j, s in shares.items()
-            )
-        )
-    assert found.item() == pytest.approx(np.mean(losses), abs=1e-9)
 
 
 def test_texts_without_a_common_label_cost_nothing() -> None:

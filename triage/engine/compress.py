@@ -74,8 +74,9 @@ def assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | Non
     lists = np.empty(len(vectors), dtype=np.int64)
     for owner, rows in rooms(len(vectors), owners):
         own = np.flatnonzero(owned == owner)
-        for start, block in _blocks(vectors[rows] if owners is not None else vectors):
-            _, nearest = faiss.knn(block, centroids[own], 1, metric=faiss.METRIC_INNER_PRODUCT)
+        near, mine = centroids[own], vectors if owners is None else vectors[rows]
+        for start, block in _blocks(mine):
+            _, nearest = faiss.knn(block, near, 1, metric=faiss.METRIC_INNER_PRODUCT)
             lists[rows[start : start + len(block)]] = own[nearest[:, 0]]
     return lists
 

@@ -52,11 +52,11 @@ class Pieces:
         missing = {CODES, ROWS, OFFSETS, LABELS, CENTROIDS} - {*self.names}
         if missing:
             raise BundleError(f"{where}: {min(missing)} is missing")
-        width = shape_of(files[CENTROIDS], where).shape[-1]
+        width = (0, *shape_of(files[CENTROIDS], where).shape)[-1]
         for name, each in ((CODES, width), (ROWS, 16), (OFFSETS, 8)):
             found[name] = self._between(name, each * span.rows[0], each * span.rows[1], where)
         offsets = view(found[OFFSETS], where)
-        if max(span.rows) >= len(offsets):
+        if not 0 <= min(span.rows) <= max(span.rows) < len(offsets):
             raise BundleError(f"{where}: its files do not fit together")
         first, stop = (4 * int(offsets[row]) for row in span.rows)
         found[LABELS] = self._between(LABELS, first, stop, where)

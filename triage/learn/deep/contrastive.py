@@ -28,8 +28,6 @@ from triage.learn.deep.reading import Read, summed
 __all__ = ["Labelled", "Plan", "Step", "Training", "contrast"]
 
 TEMPERATURE = 0.07
-# How sharply likeness of subject chooses among texts that share labels, and what it counts where none is shared.
-SUBJECT_TEMPERATURE, SUBJECT_ALONE = 0.15, 0.1
 # The labels' directions start at random, the encoder does not.
 DIRECTION_RATE = 20.0
 # Cosines to a label's direction become logits: times the exponential of the first, plus the second.
@@ -70,31 +68,16 @@ class Step:
     seconds: float
 
 
-def contrast(
-    vectors: Tensor,
-    targets: Tensor,
-    temperature: float = TEMPERATURE,
-    worth: Tensor | None = None,
-    likeness: Tensor | None = None,
-) -> Tensor:
+def contrast(vectors: Tensor, targets: Tensor, temperature: float = TEMPERATURE) -> Tensor:
     """The supervised contrastive loss of unit vectors [n, d] with labels [n, L], a scalar.
 
     For each text the cross-entropy between the shares of its Jaccard indices with the others and the softmax
-    of its cosines to them over `temperature`; the mean over the texts that share a label with another. In the
-    Jaccard index a label counts `worth` [L] (None: all the same).
-
-    With `likeness` [n, n], cosines of the texts under an encoder that knows their subjects, texts that share labels
-    are drawn together the more the liker they are, and texts that share none a little: so that what labels
-    do not tell apart is not forgotten.
+    of its cosines to them over `temperature`; the mean over the texts that share a label with another.
     """
-    weighed = targets if worth is None else targets * worth
-    shared = weighed @ targets.T
-    sizes = weighed.sum(dim=1)
+    shared = targets @ targets.T
+    sizes = targets.sum(dim=1)
     itself = torch.eye(len(targets), dtype=torch.bool)
-    weights = shared / (sizes[:, None] + sizes - shared).clamp(min=1e-9)
-    if likeness is not None:
-        weights = (weights + SUBJECT_ALONE) * (likeness / SUBJECT_TEMPERATURE).exp()
-    weights = weights.masked_fill(itself | ((shared > 0).sum(dim=1, keepdim=True) < 2), 0)
+    weights = (shared / (sizes[:, None] + sizes - shared).clamp(min=1)).masked_fill(itself, 0)
     chances = functional.log_softmax((vectors @ vectors.T / temperature).masked_fill(itself, -1e9), dim=1)
     total = weights.sum(dim=1)
     losses = -(weights * chances).sum(dim=1) / total.clamp(min=1e-9)
