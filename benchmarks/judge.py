@@ -1,13 +1,14 @@
 """What the zero-shot models are worth on repositories that none was trained on: similarity beside the cross-encoder.
 
-    python benchmarks/judge.py MANY [FILE...] [--three FILE] [--judge FOLDER] [--weights FOLDER]
+    python benchmarks/judge.py MANY [FILE...] [--three FILE] [--judge FOLDER] [--fp32 [WEIGHTS]]
 
 MANY holds issues of many repositories, of which those are taken that are kept aside (`triage/learn/aside.py`) and not
 evaluated otherwise; at most 75 issues of each (seed 20), labels with at least 10 uses, by their names alone. A FILE is
 one repository: its newest 300 issues, labels with at least 20 uses. --three: issues with exactly one of the labels bug,
 feature and question, the best one by name and description. mAP is the mean over labels of average precision; F1 is at
-each model's default threshold, calibrated as it is served without an index. --weights: PyTorch weights that the
-cross-encoder was made of (WORK/weights of its training), a row more: what int8 costs.
+each model's default threshold, calibrated as it is served without an index. --fp32 adds a row, for what int8 costs: the
+cross-encoder in PyTorch with the WEIGHTS that it was made of (WORK/weights of its training), or, where none are named,
+with such as it may have been made of.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ from triage.config import ZeroShot as Settings
 from triage.decide.policy import matches
 from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
-from triage.engine.joint import Joint, Sheet, feeds
 from triage.engine.models import BUILTIN, shipped
-from triage.engine.onnx import Floats
 from triage.engine.phrases import LabelText
 from triage.engine.zeroshot import BUILTIN_ZERO_SHOT, ZeroShot, calibrated, open_zero_shot
 from triage.evaluate.metrics import Array, Mask, macro_f1, micro_f1, precision_recall
@@ -43,28 +42,6 @@ NEWEST, LEAST = 300, 20
 # Issues that are timed.
 TIMED = 60
 HEAD = "| data | model | mAP | micro-F1 | macro-F1 | precision | issues | labels |\n|---|---|---|---|---|---|---|---|"
-
-
-class Unquantized(Joint):
-    """The cross-encoder before it was made int8: PyTorch, fp32."""
-
-    def __init__(self, folder: Path, similar: EmbeddedLabels, weights: Path) -> None:
-        from triage.learn.deep.joint import Joint as Original
-        from triage.learn.deep.train import with_head
-        from triage.learn.deep.weights import Weights
-
-        super().__init__(folder, similar)
-        model = Original(Weights(weights, weights.name, "").open()[0])
-        with_head(model, weights)
-        self._original = model.eval()
-
-    def _logits(self, sheet: Sheet, labels: int) -> Floats:
-        import torch
-
-        given = {name: torch.from_numpy(value) for name, value in feeds(sheet, labels).items()}
-        with torch.inference_mode():
-            found: Floats = self._original(**given)[0].numpy()
-        return found
 
 
 @dataclass(frozen=True)
@@ -164,7 +141,14 @@ def main() -> None:
     parser.add_argument(
         "--judge", default=BUILTIN, help="a model folder (default: the shipped cross-encoder)"
     )
-    parser.add_argument("--weights", type=Path, help="what the cross-encoder was made of, in PyTorch")
+    parser.add_argument(
+        "--fp32",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="WEIGHTS",
+        help="the cross-encoder in fp32 besides, with what it was made of or may have been made of",
+    )
     given = parser.parse_args()
     encoder = Encoder.load()
     similar = EmbeddedLabels.load(encoder)
@@ -172,9 +156,12 @@ def main() -> None:
         "similarity": similar,
         "cross-encoder": open_zero_shot(Settings(model=given.judge), encoder),
     }
-    if given.weights:
+    if given.fp32:
+        from judge_fp32 import Unquantized, likely, trained
+
         folder = shipped(BUILTIN_ZERO_SHOT) if given.judge == BUILTIN else Path(given.judge)
-        models["cross-encoder, fp32"] = Unquantized(folder, similar, given.weights)
+        original = likely(folder) if given.fp32 == Path() else trained(given.fp32)
+        models["cross-encoder, fp32"] = Unquantized(folder, similar, original)
     aside = many(given.many)
     print(f"seed {SEED}\n\n{HEAD}")
     show(f"{len(aside)} repositories kept aside", models, encoder, aside)

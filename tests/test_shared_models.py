@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 pytest.importorskip("transformers", reason="the extra `train` is not installed")
 pytest.importorskip("optimum", reason="the extra `train` is not installed")
 
-from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402 - after the check for the extra
+from tests.test_benchmarks import bench  # noqa: E402 - after the check for the extra
+from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402
 from triage.cli import main  # noqa: E402
 from triage.config import ZeroShot as Settings  # noqa: E402
 from triage.engine.embedded import EmbeddedLabels  # noqa: E402
@@ -225,6 +226,20 @@ def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
     assert np.abs(together - alone).max() < 0.1
     assert np.abs(together[:, ::-1] - model.read(texts, labels[::-1])).max() < 0.1
     assert np.array_equal(together[:1], model.read(texts[:1], labels))
+
+
+def test_what_int8_costs_the_shipped_judge_can_be_measured(tmp_path: Path) -> None:
+    """Weights that it may have been made of rank the labels as it does, near enough; chance has a third."""
+    asked = [issue for repo in ASIDE for issue in issues_of(repo, 40, 5)]
+    file = tmp_path / "issues.jsonl"
+    file.write_text("".join(json.dumps(to_row(issue)) + "\n" for issue in asked))
+    done = bench("judge.py", str(file), "--fp32")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| 2 repositories")]
+    precise = {row[1]: float(row[2]) for row in rows}
+    assert list(precise) == ["similarity", "cross-encoder", "cross-encoder, fp32"]
+    assert abs(precise["cross-encoder"] - precise["cross-encoder, fp32"]) < 0.03
+    assert precise["cross-encoder"] != precise["similarity"]
 
 
 def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weights, tmp_path: Path) -> None:
