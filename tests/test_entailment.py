@@ -86,6 +86,7 @@ def learn(model: transformers.BertForSequenceClassification, folder: Path) -> No
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     draw = random.Random(5)
     model.train()
+    sure = 0
     for _ in range(600):
         premises, hypotheses, follows = zip(*(example(draw) for _ in range(64)), strict=True)
         batch = tokenizer(list(premises), list(hypotheses), padding=True, return_tensors="pt")
@@ -93,7 +94,8 @@ def learn(model: transformers.BertForSequenceClassification, folder: Path) -> No
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if loss.item() < 0.005:
+        sure = sure + 1 if loss.item() < 0.005 else 0
+        if sure == 20:
             break
     model.eval()
 

@@ -227,7 +227,7 @@ def test_labels_without_hope_are_not_read(encoder: Encoder) -> None:
     weight = models.read_manifest(models.shipped(BUILTIN_ZERO_SHOT)).similarity
     logits = judge.raw(texts, vectors, labels) - weight * similar
     np.testing.assert_allclose(logits[hopeless], UNASKED, atol=1e-3)
-    np.testing.assert_allclose(logits[~hopeless], judge.read(texts, labels)[~hopeless], atol=0.1)
+    np.testing.assert_allclose(logits[~hopeless], judge.read(texts, labels)[~hopeless], atol=0.25)
     few = judge.raw(texts, vectors, labels[:FEW]) - weight * similar[:, :FEW]
     np.testing.assert_allclose(few, judge.read(texts, labels[:FEW]), atol=1e-3)
 

@@ -113,7 +113,8 @@ class Joint:
         """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
 
         Of labels that are not `asked` about (bool [texts, labels]; None: all are) the logit is UNASKED. What other
-        labels are asked about moves a logit by some hundredths at most (rounding), other texts never.
+        labels are asked about moves a logit by rounding alone, some hundredths (a tenth without AVX-512); other texts
+        never do.
         Raises ModelError where a logit is not finite.
         """
         model = self._model
