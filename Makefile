@@ -22,7 +22,7 @@ test: .venv/test.stamp ## lint, types and every test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python tests/fetch_specs.py || echo "going on without: the tests that need them are skipped"
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 lock: .cache/uv/bin/uv ## resolve requirements/*.lock again, with hashes
 	requirements/compile
