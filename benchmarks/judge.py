@@ -145,7 +145,7 @@ def main() -> None:
         "--fp32",
         type=Path,
         nargs="?",
-        const=Path(),
+        const=False,
         metavar="WEIGHTS",
         help="the cross-encoder in fp32 besides, with what it was made of or may have been made of",
     )
@@ -156,12 +156,11 @@ def main() -> None:
         "similarity": similar,
         "cross-encoder": open_zero_shot(Settings(model=given.judge), encoder),
     }
-    if given.fp32:
-        from judge_fp32 import Unquantized, likely, trained
+    if given.fp32 is not None:
+        from judge_fp32 import Unquantized
 
         folder = shipped(BUILTIN_ZERO_SHOT) if given.judge == BUILTIN else Path(given.judge)
-        original = likely(folder) if given.fp32 == Path() else trained(given.fp32)
-        models["cross-encoder, fp32"] = Unquantized(folder, similar, original)
+        models["cross-encoder, fp32"] = Unquantized(folder, similar, given.fp32 or None)
     aside = many(given.many)
     print(f"seed {SEED}\n\n{HEAD}")
     show(f"{len(aside)} repositories kept aside", models, encoder, aside)

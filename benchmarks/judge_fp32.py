@@ -24,11 +24,12 @@ ZERO = 128
 
 
 class Unquantized(Joint):
-    """As it is served, but for the logits: those of `original`."""
+    """As it is served, but for the logits: those of PyTorch, with `weights` or, for None, `likely` ones."""
 
-    def __init__(self, folder: Path, similar: EmbeddedLabels, original: Original) -> None:
+    def __init__(self, folder: Path, similar: EmbeddedLabels, weights: Path | None) -> None:
+        """Raises ModelError where `folder` holds another kind of model."""
         super().__init__(folder, similar)
-        self._original = original.eval()
+        self._original = (trained(weights) if weights else likely(folder)).eval()
 
     def _logits(self, sheet: Sheet, labels: int) -> Floats:
         given = {name: torch.from_numpy(value) for name, value in feeds(sheet, labels).items()}
@@ -45,9 +46,8 @@ def trained(folder: Path) -> Original:
 
 
 def likely(folder: Path) -> Original:
-    """Weights that the int8 model in `folder` may have been made of: each anywhere within its step (seed SEED).
-
-    Raises ValueError where the folder holds another kind of model.
+    """Weights that the int8 model in `folder` may have been made of: each of a product anywhere within its step (seed
+    SEED). Raises ValueError where some are missing.
     """
     graph = onnx.load(folder / MODEL_FILE)
     stored = {each.name: numpy_helper.to_array(each) for each in graph.graph.initializer}
@@ -64,7 +64,7 @@ def likely(folder: Path) -> Original:
     missing, unknown = model.load_state_dict(found, strict=False)
     # The pooler is not exported: its output is not used.
     if unknown or any(".pooler." not in name for name in missing):
-        raise ValueError(f"{folder} is no cross-encoder of ours: {[*missing, *unknown]}")
+        raise ValueError(f"the weights of {folder} are not all there: {[*missing, *unknown]}")
     return model
 
 

@@ -229,7 +229,7 @@ def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
 
 
 def test_what_int8_costs_the_shipped_judge_can_be_measured(tmp_path: Path) -> None:
-    """Weights that it may have been made of rank the labels as it does, near enough; chance has a third."""
+    """Weights that it may have been made of rank the labels nearly as it does, and otherwise than similarity alone."""
     asked = [issue for repo in ASIDE for issue in issues_of(repo, 40, 5)]
     file = tmp_path / "issues.jsonl"
     file.write_text("".join(json.dumps(to_row(issue)) + "\n" for issue in asked))

@@ -113,7 +113,7 @@ class Joint:
         """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
 
         Of labels that are not `asked` about (bool [texts, labels]; None: all are) the logit is UNASKED. What other
-        labels are asked about moves a logit by rounding alone, some hundredths (a tenth without AVX-512); other texts
+        labels are asked about moves a logit by rounding alone, a hundredth on average and a tenth at times; other texts
         never do.
         Raises ModelError where a logit is not finite.
         """
