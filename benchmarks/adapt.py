@@ -29,14 +29,14 @@ from labelled import embedded, labelled
 from triage.decide.vote import K_MAX, kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
-from triage.engine.models import MANIFEST_FILE
-from triage.evaluate.metrics import macro_f1
+from triage.engine.model_folder import MANIFEST_FILE
+from triage.finetune.contrastive import ContrastiveStep, Labelled
+from triage.finetune.fine_tune import Budget, fine_tune
+from triage.finetune.weights import Weights, find_weights
 from triage.learn.dataset import Dataset
-from triage.learn.deep.contrastive import Labelled, Step
-from triage.learn.deep.fine_tune import Budget, fine_tune
-from triage.learn.deep.weights import Weights, find_weights
 from triage.learn.head import fit
 from triage.learn.split import stratify
+from triage.metrics import macro_f1
 
 PARTS, SPLIT_SEED = 3, 7
 K = 15
@@ -100,7 +100,7 @@ class Training:
         return embedded(Encoder.load(out), material.data.issues, None), minutes
 
 
-def say(step: Step) -> None:
+def say(step: ContrastiveStep) -> None:
     """A line on standard error, now and then."""
     if step.number % 25 == 0 or step.number == step.total:
         print(

@@ -19,23 +19,23 @@ import numpy as np
 import numpy.typing as npt
 from labelled import embedded
 
+from triage.backfill.plan import Header, fingerprint, promises
+from triage.backfill.planner import Planner
+from triage.backfill.selection import PastIssue
 from triage.bundle.bundle import Bundle
 from triage.bundle.model import ServingModel, open_model
-from triage.commands.opening import open_engines
-from triage.commands.planning import Planner
+from triage.bundle.open import open_engines
 from triage.config import Config, from_dict
 from triage.decide import Policy
-from triage.decide.plan import Header, fingerprint, promises
-from triage.decide.plan_report import expected, promise, totals
 from triage.engine.encoder import Encoder
-from triage.engine.zeroshot import ZeroShot
+from triage.engine.zero_shot import ZeroShotModel
 from triage.issue import Issue
 from triage.learn.dataset import prepare
-from triage.learn.retrain import Occasion, learn
-from triage.learn.study import Engines
+from triage.learn.recipe import Engines
+from triage.learn.retrain import RetrainContext, learn
+from triage.reports.plan_summary import expected, promise, totals
+from triage.sources.issue_file import read_issues
 from triage.text import digest
-from triage.world.issue_file import read_issues
-from triage.world.past import Past
 
 Floats = npt.NDArray[np.float32]
 TARGETS = (None, 0.9)
@@ -67,13 +67,15 @@ def measure(path: Path, cache: Path | None) -> None:
         data = prepare(dated[:cut], config)
         points = np.array([vectors[issue.digest] for issue in data.issues])
         bundle = learn(
-            data, points, config, Engines(encoder, zero_shot), Occasion("2026-01-01T00:00:00Z")
+            data, points, config, Engines(encoder, zero_shot), RetrainContext("2026-01-01T00:00:00Z")
         ).bundle
         model = opened(bundle, encoder, zero_shot, vectors)
         row(path.name.partition(".")[0], target, dated[cut:], Planner(model, config), bundle)
 
 
-def opened(bundle: Bundle, encoder: Encoder, zero_shot: ZeroShot, vectors: dict[str, Floats]) -> ServingModel:
+def opened(
+    bundle: Bundle, encoder: Encoder, zero_shot: ZeroShotModel, vectors: dict[str, Floats]
+) -> ServingModel:
     """The bundle's model over kept vectors."""
     model = open_model(bundle, "benchmark", encoder, zero_shot, {})
     return replace(model, encoder=Kept(vectors))  # type: ignore[arg-type]  # only `encode` is used
@@ -81,7 +83,7 @@ def opened(bundle: Bundle, encoder: Encoder, zero_shot: ZeroShot, vectors: dict[
 
 def row(name: str, target: float | None, truth: Sequence[Issue], planner: Planner, bundle: Bundle) -> None:
     """Plan for the issues without their labels, and print what was promised and what was reached."""
-    hidden = [Past(replace(issue, labels=(), events=None)) for issue in truth]
+    hidden = [PastIssue(replace(issue, labels=(), events=None)) for issue in truth]
     entries = planner.entries(hidden)
     measured = promises(bundle.rules, planner.names)
     header = Header(truth[0].repo, "", "", fingerprint(planner.config), promises=measured)

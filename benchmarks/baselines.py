@@ -20,10 +20,10 @@ from sklearn.naive_bayes import MultinomialNB
 
 from triage.decide.vote import K_MAX, tally
 from triage.engine.index import Index
-from triage.evaluate.methods.one_against_rest import STRENGTHS, OneAgainstRest
-from triage.evaluate.thresholds import choose
 from triage.learn.dataset import Dataset
 from triage.learn.split import Fold, Split
+from triage.study.methods.classical import STRENGTHS, OneAgainstRest
+from triage.study.run import choose
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -21,13 +21,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from triage.commands.spreading import Encoding, check_engine
-from triage.engine.cluster import Cluster, Hired, connected
+from triage.bundle.workers import EncodeTask, check_engine
 from triage.engine.encoder import Encoder, usable_cores
-from triage.engine.models import packed
+from triage.engine.model_folder import packed
 from triage.engine.onnx import Floats
+from triage.engine.ray_backend import Cluster, RemoteJob, connected
 from triage.issue import Issue
-from triage.world.issue_file import iter_issues
+from triage.sources.issue_file import iter_issues
 
 T = TypeVar("T")
 
@@ -55,8 +55,8 @@ def measure(path: Path, count: int, repeat: int, cluster: Cluster, clock: Clock)
     issues = clock.of("reading", lambda: list(distinct(path, count)))
     texts = clock.of("cleaning", lambda: [issue.text for issue in issues if issue.digest])
     encoder.encode(texts[:1])
-    work: Hired[str, Floats] = clock.of(
-        "sending the encoder", lambda: cluster.hire(Encoding(packed(encoder.folder), encoder.max_tokens))
+    work: RemoteJob[str, Floats] = clock.of(
+        "sending the encoder", lambda: cluster.hire(EncodeTask(packed(encoder.folder), encoder.max_tokens))
     )
     clock.of("first texts", lambda: work(texts[: cluster.workers]))
     for _ in range(repeat):

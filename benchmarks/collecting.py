@@ -21,10 +21,10 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.validate import OpenApi
 from tests.fetch_specs import GRAPHQL, OPENAPI, ensure
-from triage.commands.reading import read
-from triage.commands.sources import find
 from triage.config import Config
-from triage.world.connection import Connection
+from triage.github.client import Connection
+from triage.sources.load import read
+from triage.sources.spec import find
 
 TOKEN = "token"
 MINUTES = timedelta(minutes=30)

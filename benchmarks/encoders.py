@@ -6,8 +6,9 @@ Data and windows are those of `quality.py`. The first encoder is what the others
 micro-F1 and its 95 % interval over 1000 resamples of the judged issues, the same for both. Where each issue carries
 exactly one label and none has a date, macro-F1 within each repository follows (see `within.py`).
 
-With --aside, FILE holds issues of many repositories, of which only those are taken that are kept aside
-(`triage/learn/aside.py`): labels with at least 10 uses, each repository by itself, stratified where dates are missing.
+With --aside, FILE holds issues of many repositories, of which only those kept aside
+(`triage/training/held_out.py`) are used: labels with at least 10 uses, each repository by itself, stratified where
+dates are missing.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from within import BEST, baseline, macro_within, product
 
 from triage.config import Config
 from triage.decide.policy import matches
-from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
-from triage.evaluate.compare import paired
-from triage.evaluate.metrics import Mask, macro_f1, micro_f1
 from triage.issue import Issue
-from triage.learn.aside import EVALUATED, kept_aside
 from triage.learn.dataset import Dataset
+from triage.learn.recipe import Engines, Recipe
 from triage.learn.split import split
-from triage.learn.study import Engines, Study
-from triage.world.issue_file import iter_issues
+from triage.metrics import Mask, macro_f1, micro_f1
+from triage.sources.issue_file import iter_issues
+from triage.study.compare import paired
+from triage.training.held_out import EVALUATED, kept_aside
 
 WAYS = ("plain k/m vote", "`--adapt none`", "`--adapt head`")
 ASIDE_LEAST, ASIDE_ISSUES = 10, 60
@@ -43,11 +44,11 @@ ASIDE_LEAST, ASIDE_ISSUES = 10, 60
 def predictions(data: Dataset, encoder: Encoder, cache: Path | None) -> tuple[Mask, dict[str, Mask]]:
     """The truth in the judged window and what each of WAYS predicts there, [n, L]."""
     vectors, windows = embedded(encoder, data.issues, cache), split(data, None)
-    engines = Engines(encoder, EmbeddedLabels.load(encoder))
+    engines = Engines(encoder, SimilarityZeroShot.load(encoder))
     material = Material(data, vectors)
     found = {WAYS[0]: answer(plain_vote, material, windows).predicted}
     for way, adaptation in zip(WAYS[1:], ("none", "head"), strict=True):
-        found[way] = Study(data, vectors, windows, Config(), engines, adaptation).verdict.predicted
+        found[way] = Recipe(data, vectors, windows, Config(), engines, adaptation).verdict.predicted
     return data.targets[windows.test.query], found
 
 
@@ -77,7 +78,7 @@ def within(data: Dataset, encoders: Mapping[str, Encoder], cache: Path | None) -
     print(f"\n| way | encoder | {' | '.join(repos)} | mean |\n|---|---|{'---|' * (len(repos) + 1)}")
     for name, encoder in encoders.items():
         material = Material(data, embedded(encoder, data.issues, cache))
-        engines = Engines(encoder, EmbeddedLabels.load(encoder))
+        engines = Engines(encoder, SimilarityZeroShot.load(encoder))
         choosers = (
             lambda m, w: baseline(plain_vote, m, w),
             product("none", engines),

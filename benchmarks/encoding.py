@@ -23,11 +23,11 @@ from itertools import islice
 from pathlib import Path
 
 from triage.engine.encoder import CHUNK, Encoder
-from triage.engine.models import BUILTIN_ENCODER, shipped
+from triage.engine.model_folder import BUILTIN_ENCODER, shipped
 from triage.engine.onnx import OnnxModel
 from triage.issue import Issue
 from triage.learn.vectors import embed
-from triage.world.issue_file import iter_issues
+from triage.sources.issue_file import iter_issues
 
 
 def read(path: Path, most: int) -> list[Issue]:

@@ -2,13 +2,13 @@
 
     python benchmarks/judge.py MANY [FILE...] [--three FILE] [--judge FOLDER] [--fp32 [WEIGHTS]]
 
-MANY holds issues of many repositories, of which those are taken that are kept aside (`triage/learn/aside.py`) and not
-evaluated otherwise; at most 75 issues of each (seed 20), labels with at least 10 uses, by their names alone. A FILE is
-one repository: its newest 300 issues, labels with at least 20 uses. --three: issues with exactly one of the labels bug,
-feature and question, the best one by name and description. mAP is the mean over labels of average precision; F1 is at
-each model's default threshold, calibrated as it is served without an index. --fp32 adds a row, for what int8 costs: the
-cross-encoder in PyTorch with the WEIGHTS that it was made of (WORK/weights of its training), or, where none are named,
-with such as it may have been made of.
+MANY holds issues of many repositories, of which those kept aside (`triage/training/held_out.py`) and not evaluated
+otherwise are used; at most 75 issues of each (seed 20), labels with at least 10 uses, by their names alone. A FILE is
+one repository: its newest 300 issues, labels with at least 20 uses. --three: issues with exactly one of the labels
+bug, feature and question, the best one by name and description. mAP is the mean over labels of average precision; F1
+is at each model's default threshold, calibrated as it is served without an index. --fp32 adds a row, for what int8
+costs: the cross-encoder in PyTorch with the WEIGHTS that it was made of (WORK/weights of its training), or, where
+none are named, with such as it may have been made of.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from labelled import described, labelled
 from sklearn.metrics import average_precision_score, f1_score
 from zero_shot import THREE
 
-from triage.config import ZeroShot as Settings
+from triage.config import ZeroShotModel as Settings
 from triage.decide.policy import matches
-from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
-from triage.engine.models import BUILTIN, shipped
-from triage.engine.phrases import LabelText
-from triage.engine.zeroshot import BUILTIN_ZERO_SHOT, ZeroShot, calibrated, open_zero_shot
-from triage.evaluate.metrics import Array, Mask, macro_f1, micro_f1, precision_recall
+from triage.engine.label_text import LabelText
+from triage.engine.model_folder import BUILTIN, shipped
+from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue
-from triage.learn.aside import EVALUATED, kept_aside
-from triage.learn.deep.calibrate import SEED, sampled
-from triage.world.issue_file import iter_issues
+from triage.metrics import Array, Mask, macro_f1, micro_f1, precision_recall
+from triage.sources.issue_file import iter_issues
+from triage.training.calibrate import SEED, sampled
+from triage.training.held_out import EVALUATED, kept_aside
 
 NEWEST, LEAST = 300, 20
 # Issues that are timed.
@@ -69,14 +69,14 @@ def one(path: Path) -> tuple[str, Asked]:
     return described(data), Asked(data.issues[-NEWEST:], data.names, data.targets[-NEWEST:])
 
 
-def scores(model: ZeroShot, encoder: Encoder, asked: Asked) -> Array:
+def scores(model: ZeroShotModel, encoder: Encoder, asked: Asked) -> Array:
     """Probabilities [n, L]."""
     texts = [issue.text for issue in asked.issues]
     raw = model.raw(texts, encoder.encode(texts), [LabelText(name) for name in asked.names])
     return calibrated(raw, model.slope, model.intercept).astype(np.float64)
 
 
-def show(title: str, models: Mapping[str, ZeroShot], encoder: Encoder, parts: Sequence[Asked]) -> None:
+def show(title: str, models: Mapping[str, ZeroShotModel], encoder: Encoder, parts: Sequence[Asked]) -> None:
     """A row for each model; several repositories: mAP and macro-F1 are means over them."""
     for name, model in models.items():
         found = [scores(model, encoder, part) for part in parts]
@@ -103,7 +103,7 @@ def show(title: str, models: Mapping[str, ZeroShot], encoder: Encoder, parts: Se
         )
 
 
-def three(path: Path, models: Mapping[str, ZeroShot], encoder: Encoder) -> None:
+def three(path: Path, models: Mapping[str, ZeroShotModel], encoder: Encoder) -> None:
     """The best of three described labels."""
     issues = list(iter_issues(path))
     texts = [issue.text for issue in issues]
@@ -117,7 +117,7 @@ def three(path: Path, models: Mapping[str, ZeroShot], encoder: Encoder) -> None:
         )
 
 
-def speed(models: Mapping[str, ZeroShot], encoder: Encoder, parts: Sequence[Asked]) -> None:
+def speed(models: Mapping[str, ZeroShotModel], encoder: Encoder, parts: Sequence[Asked]) -> None:
     """Processor milliseconds for an issue, its vector given, with labels of all the repositories."""
     rng = np.random.default_rng(SEED)
     texts = [issue.text for part in parts for issue in part.issues][:TIMED]
@@ -151,8 +151,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     encoder = Encoder.load()
-    similar = EmbeddedLabels.load(encoder)
-    models: dict[str, ZeroShot] = {
+    similar = SimilarityZeroShot.load(encoder)
+    models: dict[str, ZeroShotModel] = {
         "similarity": similar,
         "cross-encoder": open_zero_shot(Settings(model=given.judge), encoder),
     }

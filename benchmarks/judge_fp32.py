@@ -9,24 +9,23 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from triage.engine.embedded import EmbeddedLabels
-from triage.engine.joint import Joint, Sheet, feeds
-from triage.engine.models import MODEL_FILE
+from triage.engine.model_folder import MODEL_FILE
 from triage.engine.onnx import Floats
-from triage.learn.deep.joint import Joint as Original
-from triage.learn.deep.restore import SEED, Values, weights_of
-from triage.learn.deep.train import with_head
-from triage.learn.deep.weights import Weights, find_weights
+from triage.engine.zero_shot.cross_encoder import CrossEncoder, Sheet, feeds
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.finetune.weights import SEED, Values, Weights, find_weights, weights_of
+from triage.training.cross_encoder import CrossEncoder as Original
+from triage.training.train import with_head
 
 PRODUCT = "/MatMul_Q8"
 # What is stored as nought; a block of weights has one scale.
 ZERO = 128
 
 
-class Unquantized(Joint):
+class Unquantized(CrossEncoder):
     """As it is served, but for the logits: those of PyTorch, with `weights` or, for None, `likely` ones."""
 
-    def __init__(self, folder: Path, similar: EmbeddedLabels, weights: Path | None) -> None:
+    def __init__(self, folder: Path, similar: SimilarityZeroShot, weights: Path | None) -> None:
         """Raises ModelError where `folder` holds another kind of model."""
         super().__init__(folder, similar)
         self._original = (trained(weights) if weights else likely(folder)).eval()

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from triage.bundle.model import Projection
-from triage.config import Config, Vote
-from triage.evaluate.metrics import coverage
-from triage.learn.study import Study
+from triage.config import Config, VoteConfig
+from triage.learn.recipe import Recipe
+from triage.metrics import coverage
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -19,13 +19,13 @@ DRAWS, SEED = 1000, 0
 
 
 @dataclass(frozen=True)
-class Remembering(Study):
+class Remembering(Recipe):
     """A study that fits the adaptation to the same rows once, also for copies with another target."""
 
     fitted: dict[bytes, tuple[Projection | None, Floats]] = field(default_factory=dict)
 
     def adapted(self, rows: RowIds) -> tuple[Projection | None, Floats]:
-        """See `Study`."""
+        """See `Recipe`."""
         key = rows.tobytes()
         if key not in self.fitted:
             self.fitted[key] = super().adapted(rows)
@@ -51,9 +51,9 @@ class Kept:
     broken: int
 
 
-def kept(study: Study, target: float | None) -> Kept:
+def kept(study: Recipe, target: float | None) -> Kept:
     """The study with that target, judged."""
-    aimed = replace(study, config=Config(vote=Vote(precision_target=target)))
+    aimed = replace(study, config=Config(vote=VoteConfig(precision_target=target)))
     verdict = aimed.verdict
     truth, predicted = verdict.truth, verdict.predicted
     low, high = interval(truth, predicted)

@@ -15,7 +15,7 @@ from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 Floats = npt.NDArray[np.float32]
 

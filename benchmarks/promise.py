@@ -22,13 +22,13 @@ import numpy.typing as npt
 from keeping import Kept, Remembering, kept
 from labelled import described, embedded, labelled
 
-from triage.commands.opening import open_engines
+from triage.bundle.open import open_engines
 from triage.config import Config
-from triage.evaluate.reliability import Bin, reliability
-from triage.learn.adapt import ADAPTATIONS
 from triage.learn.dataset import prepare
+from triage.learn.head import ADAPTATIONS
+from triage.learn.recipe import Engines
 from triage.learn.split import split
-from triage.learn.study import Engines
+from triage.metrics import Bin, reliability
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

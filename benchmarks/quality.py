@@ -21,13 +21,13 @@ from baselines import METHODS, Material, answer
 from labelled import described, embedded, labelled
 from within import within_repositories
 
-from triage.commands.opening import open_engines
+from triage.bundle.open import open_engines
 from triage.config import Config
-from triage.evaluate.compare import RESAMPLES, SEED, paired
-from triage.evaluate.metrics import summary
-from triage.learn.adapt import ADAPTATIONS
+from triage.learn.head import ADAPTATIONS
+from triage.learn.recipe import Engines, Recipe
 from triage.learn.split import Split, split
-from triage.learn.study import Engines, Study
+from triage.metrics import summary
+from triage.study.compare import RESAMPLES, SEED, paired
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -57,7 +57,7 @@ def rows_of(material: Material, windows: Split, engines: Engines, adapt: Sequenc
         if "regression" in name:
             rows.append(Row(f"{name}, a threshold per label", found.by_label, found.scores))
     for adaptation in adapt:
-        verdict = Study(material.data, material.vectors, windows, Config(), engines, adaptation).verdict
+        verdict = Recipe(material.data, material.vectors, windows, Config(), engines, adaptation).verdict
         rows.append(Row(product(adaptation), verdict.predicted, verdict.scores))
     return rows
 

@@ -24,14 +24,14 @@ import numpy.typing as npt
 from labelled import described, embedded, labelled
 
 from triage.bundle.model import ServingModel, open_model
-from triage.commands.opening import open_engines
+from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.decide import Policy, judge
-from triage.learn.adapt import CHOICES
 from triage.learn.dataset import Dataset
 from triage.learn.gate import TAIL, compare
-from triage.learn.retrain import Occasion, learn
-from triage.learn.study import Engines, Verdict
+from triage.learn.head import CHOICES
+from triage.learn.recipe import Engines, HeldOutResult
+from triage.learn.retrain import RetrainContext, learn
 
 Floats = npt.NDArray[np.float32]
 SHOWN = {
@@ -57,7 +57,7 @@ class Replayed:
     """One period and the verdicts on it of both bundles, in the order of WAYS."""
 
     period: Period
-    verdicts: tuple[Verdict, Verdict]
+    verdicts: tuple[HeldOutResult, HeldOutResult]
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,17 @@ class Replay:
         known = data.targets[:stop].sum(axis=0) > 0
         names = [name for name, there in zip(data.names, known, strict=True) if there]
         past = Dataset(data.issues[:stop], names, data.targets[:stop][:, known], {})
-        occasion = Occasion(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)
+        occasion = RetrainContext(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)
         bundle = learn(past, self.vectors[:stop], Config(), self.engines, occasion).bundle
         return open_model(bundle, "", self.engines.encoder, self.engines.zero_shot, {})
 
-    def verdict(self, model: ServingModel, period: Period) -> Verdict:
+    def verdict(self, model: ServingModel, period: Period) -> HeldOutResult:
         """What the model answers for the period, beside the truth."""
         rows = slice(period.start, period.stop)
         policy, names = Policy.of(Config()), self.data.names
         found = model.evidence_of(self.data.issues[rows], self.vectors[rows])
         decisions = [judge(evidence, model.rules, policy, bundle="") for evidence in found]
-        return Verdict(
+        return HeldOutResult(
             names=names,
             truth=self.data.targets[rows],
             predicted=np.array([[name in d.labels for name in names] for d in decisions]),
@@ -120,9 +120,9 @@ def _month(at: datetime | None) -> int:
     return at.year * 12 + at.month if at else 0
 
 
-def pooled(verdicts: Sequence[Verdict]) -> Verdict:
+def pooled(verdicts: Sequence[HeldOutResult]) -> HeldOutResult:
     """The verdicts on several periods as one."""
-    return Verdict(
+    return HeldOutResult(
         names=verdicts[0].names,
         truth=np.concatenate([v.truth for v in verdicts]),
         predicted=np.concatenate([v.predicted for v in verdicts]),
@@ -130,7 +130,7 @@ def pooled(verdicts: Sequence[Verdict]) -> Verdict:
     )
 
 
-def row(name: str, verdicts: Sequence[Verdict]) -> str:
+def row(name: str, verdicts: Sequence[HeldOutResult]) -> str:
     """A line of the table: each figure for both bundles."""
     figures = [verdict.figures for verdict in verdicts]
     cells = (f"{figures[0][key]:.3f} | {figures[1][key]:.3f}" for key in SHOWN)

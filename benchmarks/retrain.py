@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from triage.commands.opening import open_engines
+from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn.vectors import NAME, embed
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 TARGET = 0.05
 

@@ -107,15 +107,15 @@ class Own(Triage):
 
 def _built(vectors: Floats, folder: Path, each: int) -> str:
     """A bundle of repositories with so many issues each, whose labels are shared where it is but one."""
-    from triage.bundle.bundle import Bundle, Manifest, Rows
+    from triage.bundle.bundle import Bundle, BundleManifest, Rows
     from triage.bundle.store import LocalStore
     from triage.decide.rules import Rules
-    from triage.learn.indexing import indexed
+    from triage.learn.retrain import indexed
 
     rng = np.random.default_rng(0)
     names = [f"label {i}" for i in range(LABELS)]
     picked = rng.integers(LABELS, size=(len(vectors), 2)).tolist()
-    manifest = Manifest(
+    manifest = BundleManifest(
         created_at="2026-01-01T00:00:00Z",
         triage_version="0",
         encoder="scale",
@@ -165,7 +165,7 @@ class Lists(Triage):
 
 
 def _whatever(most: int, vectors: Floats, folder: Path) -> str:
-    from triage.engine import compress
+    from triage.engine import ivf_build as compress
 
     compress.EXACT_ROWS, compress.EXACT_BYTES = most, max(most, 1 << 40)
     return Triage.build(vectors, folder)

@@ -79,7 +79,7 @@ class Hnsw:
         return ""
 
     def prepare(self, queries: Floats, truth: Ints) -> str:
-        from triage.engine.recall import TARGET
+        from triage.engine.ivf_build import TARGET
 
         for ef in (25, 50, 100, 200, 400, 800, 1600):
             self._index.set_ef(ef)

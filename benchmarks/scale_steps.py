@@ -51,7 +51,7 @@ def _real(work: Path, most: int) -> Floats:
     from labelled import embedded
 
     from triage.engine.encoder import Encoder
-    from triage.world.issue_file import read_issues
+    from triage.sources.issue_file import read_issues
 
     sources = json.loads((work / "sources.json").read_text())
     cache = Path(sources["cache"]) if sources["cache"] else None
@@ -135,15 +135,15 @@ def alone(work: Path) -> Figures:
     """The compressed index of the real vectors alone, and what it finds for real queries held out of it."""
     import faiss
 
-    from triage.engine.compress import compress
-    from triage.engine.compressed import Compressed
+    from triage.engine.ivf_build import compress
+    from triage.engine.ivf_index import IvfIndex
 
     done = json.loads(next(work.glob("vectors-*.json")).read_text())
     known = np.array(_rows(work, done["real"]))
     queries = np.load(work / "queries.npy")[: done["queries"]]
     built = compress(known)
     _, right = faiss.knn(queries, known, min(K, len(known)), metric=faiss.METRIC_INNER_PRODUCT)
-    _, rows = Compressed(built.codes, range(len(known))).search(queries)
+    _, rows = IvfIndex(built.codes, range(len(known))).search(queries)
     shares = [
         len({*built.order[a[: len(b)]].tolist()} & {*b.tolist()}) / len(b)
         for a, b in zip(rows, right, strict=True)

@@ -38,7 +38,7 @@ def prepare(folder: str, issues: str, texts: str, number: str) -> None:
     import numpy as np
 
     from triage.bundle.store import LocalStore
-    from triage.world.issue_file import read_issues
+    from triage.sources.issue_file import read_issues
 
     home = Path(folder)
     bundle, vectors = large_bundle(int(number), np.random.default_rng(SEED))
@@ -56,24 +56,24 @@ def large_bundle(number: int, rng: Generator) -> tuple[Bundle, Floats]:
     import numpy as np
 
     from triage import __version__
-    from triage.bundle.bundle import Bundle, Manifest, Rows
-    from triage.commands.opening import open_engines
+    from triage.bundle.bundle import Bundle, BundleManifest, Rows
+    from triage.bundle.open import open_engines
     from triage.config import Config
     from triage.learn.dataset import prepare as ready
     from triage.learn.head import fit
+    from triage.learn.recipe import Engines, Recipe
     from triage.learn.split import split
-    from triage.learn.study import Engines, Study
-    from triage.world.issue_file import read_issues
+    from triage.sources.issue_file import read_issues
 
     config = Config()
     data = ready(read_issues(SAMPLE / "issues.jsonl"), config)
     encoder, zero_shot = open_engines(config)
     texts = [issue.text for issue in data.issues]
     vectors = encoder.encode(texts)
-    study = Study(data, vectors, split(data, None), config, Engines(encoder, zero_shot), "head")
+    study = Recipe(data, vectors, split(data, None), config, Engines(encoder, zero_shot), "head")
     head, points = fit(texts, vectors, data.targets)
     origin = rng.integers(len(data), size=number)
-    manifest = Manifest(
+    manifest = BundleManifest(
         created_at=NOW,
         triage_version=__version__,
         encoder=encoder.name,
@@ -106,7 +106,7 @@ def widened(arrays: Arrays, rng: Generator) -> Arrays:
     """The head with as many features as learning ever keeps: those added weigh nothing."""
     import numpy as np
 
-    from triage.engine.lexical import BUCKETS
+    from triage.engine.text_features import BUCKETS
     from triage.learn.head import MAX_FEATURES
 
     old = arrays["buckets"]

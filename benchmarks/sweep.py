@@ -22,12 +22,12 @@ from triage.config import Config
 from triage.decide.vote import K_MAX
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
-from triage.evaluate.material import Limits, select, without_labels
-from triage.evaluate.methods.neighbours import Near
-from triage.evaluate.metrics import macro_f1, micro_f1
-from triage.evaluate.sweeps import neighbour_sweep
-from triage.learn.judgement import Voices
-from triage.world.issue_file import read_issues
+from triage.learn.provenance import Attribution
+from triage.metrics import macro_f1, micro_f1
+from triage.sources.issue_file import read_issues
+from triage.study.data import DataLimits, select, without_labels
+from triage.study.methods.neighbours import Near
+from triage.study.sweeps import neighbour_sweep
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -93,8 +93,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
     given = parser.parse_args()
     config = Config()
-    everything, limits = read_issues(given.file), Limits(least=20, issues=given.issues)
-    data, labelled, _ = select(everything, config, Voices.of(config), limits)
+    everything, limits = read_issues(given.file), DataLimits(least=20, issues=given.issues)
+    data, labelled, _ = select(everything, config, Attribution.of(config), limits)
     quiet = without_labels(everything, labelled, given.issues, None)
     issues = [*quiet[len(data) - given.issues :], *data.issues] if len(data) < given.issues else data.issues
     targets = np.zeros((len(issues), len(data.names)), dtype=bool)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from baselines import METHODS, Material, Method, answer
 from sklearn.model_selection import StratifiedKFold
 
-from triage.config import Config, Labels
-from triage.evaluate.metrics import macro_f1
+from triage.config import Config, LabelsConfig
 from triage.learn.dataset import Dataset
+from triage.learn.recipe import Engines, Recipe
 from triage.learn.split import Fold, Split, stratify
-from triage.learn.study import Engines, Study
+from triage.metrics import macro_f1
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -47,9 +47,9 @@ def product(adaptation: str, engines: Engines) -> Chooser:
     """The product with its labels as an exclusive group, and without."""
 
     def ways(material: Material, windows: Split) -> Ways:
-        group = Config(labels=Labels(exclusive=(tuple(material.data.names),)))
+        group = Config(labels=LabelsConfig(exclusive=(tuple(material.data.names),)))
         alone, together = (
-            Study(material.data, material.vectors, windows, config, engines, adaptation).verdict
+            Recipe(material.data, material.vectors, windows, config, engines, adaptation).verdict
             for config in (group, Config())
         )
         return {SERVED: alone.predicted, THRESHOLDS: together.predicted, BEST: first(alone.scores)}

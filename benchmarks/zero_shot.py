@@ -3,11 +3,11 @@
     python benchmarks/zero_shot.py FILE [--encoder FOLDER] [--cache DIR]
 
 FILE holds labelled issues of many repositories, one JSON object a line, of which those are taken that no shipped
-model was trained on (`triage/learn/aside.py`). The labels of a repository are those
+model was trained on (`triage/training/held_out.py`). The labels of a repository are those
 with at least 15 uses once process labels and those that people set are dropped; of the issues that carry one
 of them, at most 75 are drawn (seed 20) from each repository with at least two such labels. The repositories
 are cut into halves: calibration, threshold and background vectors come from one, the figures from the other,
-and both ways are averaged. The last lines hold the constants of `triage/engine/embedded.py`, from all
+and both ways are averaged. The last lines hold the constants of `triage/engine/zero_shot/similarity.py`, from all
 repositories. With `--three`, FILE holds issues with exactly one of the labels bug, feature and question, and
 the figure is the macro-F1 of the best label of each.
 """
@@ -27,15 +27,15 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
-from triage.engine.embedded import EmbeddedLabels
 from triage.engine.encoder import Encoder
-from triage.engine.models import BUILTIN
-from triage.engine.phrases import LabelText
-from triage.engine.zeroshot import calibrated
+from triage.engine.label_text import LabelText
+from triage.engine.model_folder import BUILTIN
+from triage.engine.zero_shot import calibrated
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue
-from triage.learn.aside import kept_aside
-from triage.learn.background import SEED, by_repository, choose
-from triage.world.issue_file import iter_issues
+from triage.sources.issue_file import iter_issues
+from triage.training.background import SEED, by_repository, choose
+from triage.training.held_out import kept_aside
 
 Array = npt.NDArray[np.float64]
 LEAST_USES = 15
@@ -193,7 +193,7 @@ def three(path: Path, encoder: Encoder, cache: Path | None) -> None:
     known = encode(encoder, issues, cache)
     vectors = np.array([known[i.digest] for i in issues])
     truth = [[label.name for label in THREE].index(issue.labels[0]) for issue in issues]
-    method = EmbeddedLabels.load(encoder)
+    method = SimilarityZeroShot.load(encoder)
     nothing = np.zeros(encoder.dimension, dtype=np.float32)
     for correction, prior in zip(CORRECTIONS, (nothing, None, vectors.mean(axis=0)), strict=True):
         best = method.raw([], vectors, THREE, prior).argmax(axis=1)

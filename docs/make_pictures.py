@@ -20,7 +20,7 @@ from tests.fake_github.validate import OpenApi
 from tests.fetch_specs import GRAPHQL, OPENAPI, ensure
 from triage.cli import main
 from triage.config import load
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "sample"

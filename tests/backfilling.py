@@ -17,11 +17,11 @@ from tests.fake_github.issue import Issue
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
+from triage.backfill.plan import END, Entry, Header, Promise, fingerprint, line
 from triage.cli import main
 from triage.config import Config
-from triage.decide.plan import END, Entry, Header, Promise, fingerprint, line
+from triage.github import client as connection
 from triage.issue import format_time
-from triage.world import connection
 
 # The program under a limit on the size of files, which fails like a disk without room.
 FULL = """

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from tests.toy_encoder import toy_issues
-from triage.evaluate.material import Material
-from triage.evaluate.method import Array, Floats, Mask, Task, Texts, Told
-from triage.evaluate.parts import divide, sizes
-from triage.evaluate.results import Results
-from triage.evaluate.study import Design, Study
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
+from triage.study.data import StudyData
+from triage.study.protocol import Array, Floats, LabellingTask, Mask, Texts, Told
+from triage.study.results import Results
+from triage.study.splits import divide, sizes
+from triage.study.study import Design, Study
 
 NAMES = ("bug", "feature", "question")
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def vectors_of(targets: Mask, *, seed: int, told: float = 1.0) -> Floats:
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
 
 
-def material(n: int = 120, *, seed: int = 0) -> Material:
+def material(n: int = 120, *, seed: int = 0) -> StudyData:
     """`n` labelled issues, one a day, and some without labels."""
     texts, targets = toy_issues(n, seed=seed)
     issues = [
@@ -47,11 +47,11 @@ def material(n: int = 120, *, seed: int = 0) -> Material:
     quiet = [Issue("toy/box", 1000 + i, text, created_at=START) for i, text in enumerate(quiet_texts)]
     data = Dataset(issues, NAMES, targets, {})
     blank = vectors_of(np.zeros((20, 3), bool), seed=7)
-    return Material(data, vectors_of(targets, seed=seed), quiet, blank, divide(data))
+    return StudyData(data, vectors_of(targets, seed=seed), quiet, blank, divide(data))
 
 
 def study(
-    found: Material,
+    found: StudyData,
     folder: Path,
     *,
     given: Sequence[int] = (8, 16, 32),
@@ -63,10 +63,10 @@ def study(
     return Study(found, design, {}, Results(folder))
 
 
-def task(n: int = 60, *, seed: int = 0) -> Task:
+def task(n: int = 60, *, seed: int = 0) -> LabellingTask:
     """What a method may learn from."""
     texts, targets = toy_issues(n, seed=seed)
-    return Task(
+    return LabellingTask(
         NAMES,
         Texts(texts, vectors_of(targets, seed=seed)),
         targets,
@@ -95,7 +95,7 @@ class Counting:
     def unavailable(self) -> str:
         return ""
 
-    def fit(self, task: Task) -> FittedCounting:
+    def fit(self, task: LabellingTask) -> FittedCounting:
         if self._dies_at == len(self.fits):
             raise KeyboardInterrupt
         self.fits.append((len(task.labelled), task.seed))

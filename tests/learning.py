@@ -15,16 +15,16 @@ from tests.live import FERRY, Step
 from tests.sample import CONFIG, LEARNT_FROM, SAMPLE, Trained
 from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
-from triage.commands.opening import open_engines
+from triage.bundle.open import open_engines
 from triage.config import Config
+from triage.github.git_store import GitStore
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
-from triage.learn.retrain import Occasion, assemble
+from triage.learn.recipe import Engines, Floats, Recipe
+from triage.learn.retrain import RetrainContext, assemble
 from triage.learn.split import split
-from triage.learn.study import Engines, Floats, Study
 from triage.learn.vectors import NAME, embed
-from triage.world.git_store import GitStore
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 HOME = f"github:{FERRY}"
 RETRAIN = ("retrain", f"--from={FERRY}", f"--store={HOME}", "--adapt=none")
@@ -42,9 +42,9 @@ class Material:
     vectors: Floats
     engines: Engines
 
-    def study(self, config: Config, adaptation: str = "none", **changes: object) -> Study:
+    def study(self, config: Config, adaptation: str = "none", **changes: object) -> Recipe:
         """A recipe on this material."""
-        made = Study(self.data, self.vectors, split(self.data, None), config, self.engines, adaptation)
+        made = Recipe(self.data, self.vectors, split(self.data, None), config, self.engines, adaptation)
         return dataclasses.replace(made, **changes)  # type: ignore[arg-type] # whatever the test changes
 
     def without(self, label: str) -> Material:
@@ -69,9 +69,9 @@ def material(trained: Trained, sample_config: Config) -> Material:
     return Material(data, embedded.vectors, engines)
 
 
-def bundle_of(study: Study) -> Bundle:
+def bundle_of(study: Recipe) -> Bundle:
     """What would have been saved of a study."""
-    return assemble(study, Occasion(NOW))
+    return assemble(study, RetrainContext(NOW))
 
 
 @functools.cache

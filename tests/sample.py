@@ -13,12 +13,12 @@ import pytest
 from triage import config as configuration
 from triage.bundle.bundle import Bundle
 from triage.bundle.model import ServingModel
+from triage.bundle.open import open_serving
 from triage.bundle.store import LocalStore
 from triage.cli import main
-from triage.commands.opening import open_serving
 from triage.config import Config
 from triage.issue import Issue
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "sample"
 LEARNT_FROM, NEW, CONFIG = SAMPLE / "issues.jsonl", SAMPLE / "new.jsonl", SAMPLE / "triage.yml"

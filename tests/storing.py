@@ -11,12 +11,12 @@ import pytest
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from tests.tracking import tracker_of
-from triage.bundle.bundle import Bundle, Manifest, Rows
+from triage.bundle.bundle import Bundle, BundleManifest, Rows
+from triage.bundle.promote import activate_or_stage
 from triage.bundle.store import Store
-from triage.commands.handing_over import hand_over
 from triage.decide.rules import LabelRule, Rules
+from triage.github.git_store import GitStore
 from triage.learn.vectors import NAME
-from triage.world.git_store import GitStore
 
 ACTIVE, STAGED = "refs/triage/active", "refs/triage/staged"
 
@@ -25,7 +25,7 @@ def tiny(day: int, after: str = "", repo: str = DEMO) -> Bundle:
     """Of two issues, made on that day of January."""
     vectors = np.eye(2, 4, k=day % 3, dtype=np.float32)
     return Bundle(
-        manifest=Manifest(
+        manifest=BundleManifest(
             created_at=f"2026-01-{day:02d}T00:00:00Z",
             triage_version="0",
             encoder="tiny",
@@ -61,7 +61,7 @@ def publish(store: Store, day: int = 20, after: str | None = None) -> None:
     """What the publishing job does with a bundle that was learnt beside `after` (None: the active one)."""
     bundle = tiny(day, after=(store.named("active") or "") if after is None else after)
     store.keep(NAME, b"vectors")
-    hand_over(store, store.save(bundle), bundle, "active")
+    activate_or_stage(store, store.save(bundle), bundle, "active")
 
 
 def promote(store: Store) -> None:

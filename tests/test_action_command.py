@@ -10,9 +10,9 @@ import yaml
 
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
-from triage.commands.action import COMMANDS, Inputs, command_line
+from triage.backfill.plan_file import open_plan
+from triage.cli.action import COMMANDS, Inputs, command_line
 from triage.errors import UsageError
-from triage.world.plan_file import open_plan
 
 ACTION = yaml.load((Path(__file__).parents[1] / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
 STORAGE_LABELS = ["bug", "area: storage"]

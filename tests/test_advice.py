@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from tests.learning import Material
-from triage.commands import health_report
 from triage.config import Config
 from triage.decide import Decision, Evidence
-from triage.evaluate.reliability import Bin, plot, reliability
 from triage.issue import Issue
-from triage.learn.advice import Advice, advise, unsure
-from triage.learn.judgement import Voices
-from triage.learn.live import Drift, Live
+from triage.learn.live_accuracy import Drift, LiveAccuracy, RetrainAdvice, advise, unsure
+from triage.learn.provenance import Attribution
+from triage.metrics import Bin, plot, reliability
+from triage.reports import live_report as health_report
 
 
 def decision(number: int, **scores: float) -> Decision:
@@ -60,7 +59,7 @@ def test_reliability_is_drawn(tmp_path: Path) -> None:
 def test_advice_comes_from_the_newest_issues(material: Material, new_issues: list[Issue]) -> None:
     """Drift over the newest window and the unlabelled ones; without an active bundle nothing happened yet."""
     study = material.study(Config(), unlabelled=new_issues)
-    advice = advise(study, [*material.data.issues, *new_issues], Voices(), None)
+    advice = advise(study, [*material.data.issues, *new_issues], Attribution(), None)
     assert advice.live == {}
     assert advice.drift is not None
     assert (advice.drift.issues, advice.drift.floor) == (
@@ -73,9 +72,9 @@ def test_advice_comes_from_the_newest_issues(material: Material, new_issues: lis
 
 def test_the_report_holds_what_there_is_and_no_more() -> None:
     """Nothing known, nothing said; hostile label names and addresses are text."""
-    assert list(health_report.plain(Advice())) == []
-    assert health_report.markdown(Advice(), [], lambda repo, number: "") == "\n"
-    advice = Advice({"a|b @x": Live(3, 2, 1, 4)}, Drift(0.25, 8, 0.3), (("o/r", 7),))
+    assert list(health_report.plain(RetrainAdvice())) == []
+    assert health_report.markdown(RetrainAdvice(), [], lambda repo, number: "") == "\n"
+    advice = RetrainAdvice({"a|b @x": LiveAccuracy(3, 2, 1, 4)}, Drift(0.25, 8, 0.3), (("o/r", 7),))
     assert list(health_report.plain(advice)) == [
         "  since then     3 labels set by the bot, 2 still there, 1 removed by people; 4 that it missed",
         "  drift          25% of the newest 8 issues have no close neighbour (usual: about 1%)",
@@ -91,4 +90,4 @@ def test_too_few_issues_give_no_advice(material: Material, new_issues: list[Issu
     """Nothing was tuned, so that no score means anything."""
     data = replace(material.data, issues=material.data.issues[:12], targets=material.data.targets[:12])
     study = replace(material, data=data, vectors=material.vectors[:12]).study(Config(), unlabelled=new_issues)
-    assert advise(study, new_issues, Voices(), None) == Advice()
+    assert advise(study, new_issues, Attribution(), None) == RetrainAdvice()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from triage.ahead import read_ahead
+from triage.concurrency import prefetch
 from triage.errors import DataError
 
 WAIT = 60.0
@@ -21,7 +21,7 @@ def test_the_next_is_made_while_one_is_worked_at() -> None:
         second.set()
         yield 2
 
-    found = read_ahead(numbers())
+    found = prefetch(numbers())
     assert next(found) == 1
     assert second.wait(WAIT)
     assert list(found) == [2]
@@ -35,7 +35,7 @@ def test_no_more_than_two_are_made_beforehand() -> None:
             made.append(number)
             yield number
 
-    for number in read_ahead(numbers()):
+    for number in prefetch(numbers()):
         assert len(made) <= number + 3
     assert made == list(range(10))
 
@@ -45,7 +45,7 @@ def test_what_making_raises_comes_after_what_was_made() -> None:
         yield 1
         raise DataError("there is no second")
 
-    found = read_ahead(numbers())
+    found = prefetch(numbers())
     assert next(found) == 1
     with pytest.raises(DataError, match="no second"):
         next(found)
@@ -59,7 +59,7 @@ def test_whoever_leaves_early_waits_for_nobody() -> None:
         never.wait(WAIT)
         yield 2
 
-    found = read_ahead(numbers())
+    found = prefetch(numbers())
     assert next(found) == 1
     found.close()  # type: ignore[attr-defined]  # it is a generator
     never.set()

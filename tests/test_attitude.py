@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.config import Act
-from triage.decide.attitude import Before, material, removed_by_people, set_by, settled, skipped
+from triage.config import ActConfig
+from triage.decide.history import (
+    TextBeforeEdit,
+    is_material_change,
+    reason_to_leave_edited,
+    reason_to_skip,
+    removed_by_people,
+    set_by,
+)
 from triage.issue import Issue, LabelEvent
 
 ME = "github-actions[bot]"
@@ -31,53 +38,56 @@ def issue(
 @pytest.mark.parametrize(
     ("found", "bot", "act", "reason"),
     [
-        (issue(), False, Act(), None),
+        (issue(), False, ActConfig(), None),
         (
             Issue("o/r", 1, "x", is_pull_request=True),
             False,
-            Act(),
+            ActConfig(),
             "it is a pull request (act.pull_requests)",
         ),
-        (Issue("o/r", 1, "x", is_pull_request=True), False, Act(pull_requests=True), None),
-        (issue(), True, Act(), "a bot opened it (act.skip_bots)"),
-        (issue(), True, Act(skip_bots=False), None),
-        (issue(), False, Act(skip_authors=("REP*",)), "its author is skipped (act.skip_authors)"),
+        (Issue("o/r", 1, "x", is_pull_request=True), False, ActConfig(pull_requests=True), None),
+        (issue(), True, ActConfig(), "a bot opened it (act.skip_bots)"),
+        (issue(), True, ActConfig(skip_bots=False), None),
+        (issue(), False, ActConfig(skip_authors=("REP*",)), "its author is skipped (act.skip_authors)"),
     ],
 )
-def test_who_and_what_is_left_alone(found: Issue, bot: bool, act: Act, reason: str | None) -> None:
+def test_who_and_what_is_left_alone(found: Issue, bot: bool, act: ActConfig, reason: str | None) -> None:
     """By the configuration."""
-    assert skipped(found, bot, act) == reason
+    assert reason_to_skip(found, bot, act) == reason
 
 
 @pytest.mark.parametrize("added", [True, False])
 def test_an_edited_issue_that_a_person_labelled_is_settled(added: bool) -> None:
     """Set or removed, it is the person's now."""
-    before = Before(body="Something else altogether.")
+    before = TextBeforeEdit(body="Something else altogether.")
     assert (
-        settled(issue(event("marit-oh", added=added)), before, ME)
+        reason_to_leave_edited(issue(event("marit-oh", added=added)), before, ME)
         == "a person has set or removed labels on it"
     )
-    assert settled(issue(event(ME, added=added), event("other[bot]")), before, ME) is None
+    assert reason_to_leave_edited(issue(event(ME, added=added), event("other[bot]")), before, ME) is None
 
 
 def test_a_small_edit_settles_an_issue_and_a_large_one_does_not() -> None:
     """Title and body count together; a part that did not change is as it is now."""
     long = " ".join(f"word{i}" for i in range(40))
-    assert settled(issue(body=long), Before(title="S3 uploads fail"), ME) == "its text changed only a little"
-    assert settled(issue(body=long), Before(body="quite different"), ME) is None
-    assert settled(issue(body=long), Before(body=""), ME) is None
+    assert (
+        reason_to_leave_edited(issue(body=long), TextBeforeEdit(title="S3 uploads fail"), ME)
+        == "its text changed only a little"
+    )
+    assert reason_to_leave_edited(issue(body=long), TextBeforeEdit(body="quite different"), ME) is None
+    assert reason_to_leave_edited(issue(body=long), TextBeforeEdit(body=""), ME) is None
 
 
 def test_an_event_without_a_change_of_text_settles() -> None:
     """GitHub tells of edits that changed nothing that is read."""
-    assert settled(issue(), Before(), ME) == "its text changed only a little"
+    assert reason_to_leave_edited(issue(), TextBeforeEdit(), ME) == "its text changed only a little"
 
 
 @given(st.text(), st.text())
 def test_whether_a_change_is_material_does_not_depend_on_its_direction(old: str, new: str) -> None:
     """Editing there and back is twice the same; a text is never a material change of itself."""
-    assert material(old, new) == material(new, old)
-    assert not material(old, old)
+    assert is_material_change(old, new) == is_material_change(new, old)
+    assert not is_material_change(old, old)
 
 
 def test_a_label_that_a_person_removed_is_barred_for_good() -> None:

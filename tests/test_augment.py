@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from triage.errors import DataError
-from triage.evaluate.augment import Augmenter, augmenters, synonyms_at
+from triage.study.augment import Augmenter, augmenters, synonyms_at
 
 TEXTS = [
     "Crash when saving a file\nThe program stops at once, whatever I do, and the file is empty.",

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
 
 from tests.toy_language import train  # noqa: E402 - after the check for the extra
-from triage.evaluate.augment_models import BackTranslation  # noqa: E402
+from triage.study.augment import BackTranslation  # noqa: E402
 
 HOME = ("salt", "key", "rain", "cup")
 ABROAD = ("sel", "cle", "pluie", "tasse")

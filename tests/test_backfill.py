@@ -15,16 +15,17 @@ from tests.fake_github.server import FakeGitHub
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
 from tests.tracking import once_each, tracker_of
+from triage.backfill import selection as past
+from triage.backfill.plan import Entry
+from triage.backfill.plan_file import open_plan
+from triage.backfill.planner import Planner
+from triage.backfill.selection import Batch, PastIssue, Selection, of_file, of_repository
 from triage.bundle.model import ServingModel
 from triage.cli import main
-from triage.commands.planning import Planner
 from triage.config import Config
 from triage.decide import Policy, decide
-from triage.decide.plan import Entry
+from triage.github import client as connection
 from triage.issue import Issue, parse_time, to_row
-from triage.world import connection, past
-from triage.world.past import Batch, Past, Selection, of_file, of_repository
-from triage.world.plan_file import open_plan
 
 
 def may_set(name: str) -> str | None:
@@ -183,7 +184,7 @@ def test_an_interrupted_plan_goes_on(plan: Plan, monkeypatch: pytest.MonkeyPatch
     asked: list[int] = []
     real = Planner.entries
 
-    def until_stopped(self: Planner, items: tuple[Past, ...]) -> list[Entry]:
+    def until_stopped(self: Planner, items: tuple[PastIssue, ...]) -> list[Entry]:
         asked.append(len(items))
         if len(asked) == 2:
             raise KeyboardInterrupt

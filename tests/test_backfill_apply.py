@@ -28,7 +28,7 @@ from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply, Request
 from tests.tracking import once_each
-from triage.commands.carrying_out import Pace
+from triage.backfill.run import Throttle
 
 ADD = "mutation addLabelsToLabelable"
 
@@ -222,7 +222,7 @@ def test_writes_keep_the_pace() -> None:
         slept.append(seconds)
         now[0] += seconds
 
-    pace = Pace(30, clock=lambda: now[0], sleep=sleep)
+    pace = Throttle(30, clock=lambda: now[0], sleep=sleep)
     for took in (0.5, 0.0, 5.0, 0.0):
         pace()
         now[0] += took

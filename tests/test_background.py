@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triage.engine import models
-from triage.engine.embedded import BACKGROUND_FILE, EmbeddedLabels
+from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
+from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
 from triage.issue import Issue, from_row
-from triage.learn.background import MOST, OF_EACH, by_repository, choose, describe, main
+from triage.training.background import MOST, OF_EACH, by_repository, choose, describe, main
 
 CARD = "# issue-encoder\n\n- Kind: encoder\n"
 
@@ -70,7 +70,7 @@ def test_the_program_adds_vectors_hash_and_origin(
     expected = encoder.encode(texts).astype(np.float16)
     assert sorted(vectors.tolist()) == sorted(expected.tolist())
     assert set(models.verify(folder).files) == {"background.npy", "model.onnx", "tokenizer.json"}
-    assert EmbeddedLabels.load(encoder).digest != EmbeddedLabels(encoder, None).digest
+    assert SimilarityZeroShot.load(encoder).digest != SimilarityZeroShot(encoder, None).digest
     card = (folder / "MODEL_CARD.md").read_text()
     assert card.startswith(CARD + "\n## Background vectors\n\n`background.npy` holds the vectors of 5 public")
     assert "opened 2024-05-01 to 2024-05-04 (1 without a date)" in card

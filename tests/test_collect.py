@@ -33,13 +33,13 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
 from tests.tracking import Sleeps, tracker_of
 from triage.errors import AccessError, DataError, TriageError, UsageError
+from triage.github.errors import Overloaded, RateLimited
+from triage.github.queries import BULK_POINTS
+from triage.github.values import IssueFilter
 from triage.issue import Issue, LabelEvent
-from triage.learn import cache
-from triage.learn.cache import opened
-from triage.learn.collect import Collected, collect
-from triage.world.live import Filter
-from triage.world.queries import BULK_POINTS
-from triage.world.refusals import Overloaded, RateLimited
+from triage.sources import cache
+from triage.sources.cache import opened
+from triage.sources.collect import Collected, collect
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -146,7 +146,7 @@ def test_a_page_in_bulk_costs_a_third_less(github: FakeGitHub, demo: Repository)
     spent, edits = [], []
     for bulk in (False, True):
         before = github.points.spent
-        [page] = tracker_of(github).pages(Filter(), bulk=bulk)
+        [page] = tracker_of(github).pages(IssueFilter(), bulk=bulk)
         spent.append(github.points.spent - before)
         edits.append(page.items[0].text_edits)
     assert (spent, edits) == ([3, BULK_POINTS], [1, 0])
@@ -171,7 +171,7 @@ def test_a_run_that_is_killed_goes_on_at_its_page(github: FakeGitHub, demo: Repo
     fill(demo, 330)
     code = (
         "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
-        "from triage.learn.collect import collect; from triage.world.tracker import Tracker\n"
+        "from triage.sources.collect import collect; from triage.github.tracker import Tracker\n"
         f"collect(Tracker({DEMO!r}, {BOT_TOKEN!r}, api_url=sys.argv[1]), Path(sys.argv[2]),"
         " now=datetime(2026, 6, 1, tzinfo=UTC))"
     )

@@ -18,22 +18,21 @@ from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, git_store, tiny
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Rows
 from triage.bundle.files import MANIFEST, to_files
-from triage.bundle.large import CODES
+from triage.bundle.ivf_files import CODES
+from triage.bundle.lazy_rows import table
 from triage.bundle.model import Neighbourhood
-from triage.bundle.packed import table
 from triage.bundle.store import LocalStore
 from triage.decide import Neighbour
 from triage.decide.rules import Rules
 from triage.decide.vote import K_MAX
-from triage.engine import compress as making
-from triage.engine import recall as judging
-from triage.engine.compress import compress, exact, updated
-from triage.engine.compressed import Codes, Compressed
+from triage.engine import ivf_build as judging
+from triage.engine import ivf_build as making
 from triage.engine.index import Floats, Index
-from triage.engine.recall import Built
+from triage.engine.ivf_build import Built, compress, exact, updated
+from triage.engine.ivf_index import IvfCodes, IvfIndex
 from triage.errors import BundleError
-from triage.learn.indexing import indexed
-from triage.world import git_parts
+from triage.github import git_objects as git_parts
+from triage.learn.retrain import indexed
 
 ROWS, WIDE = 3000, 16
 NEW = ("o/r", 1_000_000)
@@ -94,7 +93,7 @@ def test_which_index_is_a_matter_of_number_and_memory(rows: int, wide: int, whet
 def test_it_finds_what_it_was_measured_to_find(vectors: Floats, built: Built) -> None:
     """Of the nearest 25 of new queries it finds about the share that was measured on held-out ones."""
     queries = clustered(300, 3)
-    _, found = Compressed(built.codes, range(ROWS)).search(queries)
+    _, found = IvfIndex(built.codes, range(ROWS)).search(queries)
     _, truth = Index(vectors, range(ROWS)).search(queries)
     shares = [len({*built.order[a[:25]]} & {*b[:25]}) / 25 for a, b in zip(found, truth, strict=True)]
     assert built.recall >= judging.TARGET
@@ -122,7 +121,7 @@ def test_which_of_many_copies_is_found_does_not_matter() -> None:
     built = compress(copied)
     assert built.recall >= judging.TARGET
     asked = np.arange(0, len(copied), 600)
-    _, found = Compressed(built.codes, range(len(copied))).search(copied[asked])
+    _, found = IvfIndex(built.codes, range(len(copied))).search(copied[asked])
     near = [copied[built.order[a[:25]]] @ query for a, query in zip(found, copied[asked], strict=True)]
     assert float(np.min(near)) > 0.999
 
@@ -132,7 +131,7 @@ def test_similarities_are_those_of_the_codes_in_our_order(built: Built) -> None:
     import faiss
 
     query = clustered(1, 4)
-    similarities, rows = Compressed(built.codes, range(ROWS)).search(query)
+    similarities, rows = IvfIndex(built.codes, range(ROWS)).search(query)
     quantizer = faiss.ScalarQuantizer(WIDE, faiss.ScalarQuantizer.QT_8bit)
     faiss.copy_array_to_vector(built.codes.ranges.ravel(), quantizer.trained)
     lists = np.searchsorted(built.codes.bounds, rows[0], side="right") - 1
@@ -148,7 +147,7 @@ def test_equally_similar_rows_come_by_number(vectors: Floats) -> None:
     twins = np.repeat(vectors[:1], 90, axis=0)
     built = compress(np.concatenate([vectors[:400], twins]))
     order = [int(row) * 7 % 491 for row in built.order]
-    _, found = Compressed(built.codes, order).search(vectors[:1])
+    _, found = IvfIndex(built.codes, order).search(vectors[:1])
     # Row 0 is itself one of the 91 equal ones.
     equal = sorted(row * 7 % 491 for row in (0, *range(400, 490)))
     assert [order[row] for row in found[0]] == equal[:K_MAX]
@@ -156,10 +155,10 @@ def test_equally_similar_rows_come_by_number(vectors: Floats) -> None:
 
 def test_one_query_and_many_find_the_same(built: Built) -> None:
     """The neighbours of a query are bit for bit those it has among two hundred queries."""
-    index, queries = Compressed(built.codes, range(ROWS)), clustered(200, 5)
+    index, queries = IvfIndex(built.codes, range(ROWS)), clustered(200, 5)
     similarities, rows = index.search(queries)
     for i in (0, 77, 199):
-        alone = Compressed(built.codes, range(ROWS)).search(queries[i : i + 1])
+        alone = IvfIndex(built.codes, range(ROWS)).search(queries[i : i + 1])
         assert (alone[0][0] == similarities[i]).all()
         assert (alone[1][0] == rows[i]).all()
 
@@ -250,13 +249,13 @@ def test_a_small_repository_is_searched_whole(vectors: Floats) -> None:
     assert built.codes.owners.tolist() == list(range(37))
     assert (owners[built.order] == np.repeat(np.arange(37), np.diff(built.codes.bounds))).all()
     query = clustered(1, 6)
-    _, rows = Compressed(built.codes, range(ROWS)).search(query, owner=5)
+    _, rows = IvfIndex(built.codes, range(ROWS)).search(query, owner=5)
     mine = np.flatnonzero(owners == 5)
     nearest = mine[np.argsort(-(vectors[mine] @ query[0]))]
     found = built.order[rows[0]]
     assert (owners[found] == 5).all()
     assert len({*found[:25].tolist()} & {*nearest[:25].tolist()}) >= 24
-    assert (Compressed(built.codes, range(ROWS)).search(query, owner=99)[1] == -1).all()
+    assert (IvfIndex(built.codes, range(ROWS)).search(query, owner=99)[1] == -1).all()
 
 
 def test_a_large_repository_has_lists_of_its_own(vectors: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +266,7 @@ def test_a_large_repository_has_lists_of_its_own(vectors: Floats, monkeypatch: p
     assert built.codes.owners.tolist() == [0] * int((built.codes.owners == 0).sum()) + [1]
     assert 1 < built.codes.probes < len(built.codes.owners)
     queries = clustered(200, 13)
-    _, found = Compressed(built.codes, range(ROWS)).search(queries, owner=0)
+    _, found = IvfIndex(built.codes, range(ROWS)).search(queries, owner=0)
     mine = np.flatnonzero(owners == 0)
     _, truth = Index(vectors[mine], range(len(mine))).search(queries)
     shares = [len({*built.order[a[:25]]} & {*mine[b[:25]]}) / 25 for a, b in zip(found, truth, strict=True)]
@@ -330,7 +329,7 @@ def test_vectors_that_are_not_finite_are_refused(built: Built, vectors: Floats, 
     with pytest.raises(BundleError):
         compress(spoilt)
     with pytest.raises(BundleError) as refused:
-        Compressed(built.codes, range(ROWS)).search(spoilt[4:6])
+        IvfIndex(built.codes, range(ROWS)).search(spoilt[4:6])
     assert refused.value.what == "a query vector is not finite"
 
 
@@ -452,14 +451,14 @@ def test_only_the_lists_that_are_searched_are_read(
     spoil(path, path.stat().st_size - codes.codes.size + int(codes.bounds[far]) * WIDE)
     spoilt = store.load(name)
     assert spoilt.codes is not None
-    found = Compressed(spoilt.codes, range(ROWS)).search(query)[1]
-    assert (found == Compressed(codes, range(ROWS)).search(query)[1]).all()
+    found = IvfIndex(spoilt.codes, range(ROWS)).search(query)[1]
+    assert (found == IvfIndex(codes, range(ROWS)).search(query)[1]).all()
     words = f"list {far} of the compressed index was changed: its hash is another"
     with pytest.raises(BundleError) as refused:
         spoilt.verify()
     assert refused.value.what == words
     with pytest.raises(BundleError) as refused:
-        Compressed(spoilt.codes, range(ROWS)).search(codes.centroids[far][None, :])
+        IvfIndex(spoilt.codes, range(ROWS)).search(codes.centroids[far][None, :])
     assert refused.value.what == words
 
 
@@ -591,7 +590,7 @@ def test_codes_that_do_not_fit_are_refused(built: Built) -> None:
 
 def test_hashes_are_those_of_the_lists(built: Built) -> None:
     """Each hash is the sha256 of the bytes of one list."""
-    codes: Codes = built.codes
+    codes: IvfCodes = built.codes
     at = int(np.argmax(np.diff(codes.bounds)))
     held = codes.codes[codes.bounds[at] : codes.bounds[at + 1]]
     assert codes.hashes[at].tobytes() == hashlib.sha256(held.tobytes()).digest()

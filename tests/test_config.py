@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from triage.config import Act, Config, Encoder, Labels, Learn, Vote, ZeroShot, from_dict, from_text, load
+from triage.config import (
+    ActConfig,
+    Config,
+    EncoderConfig,
+    LabelsConfig,
+    LearnConfig,
+    VoteConfig,
+    ZeroShotConfig,
+    from_dict,
+    from_text,
+    load,
+)
 from triage.errors import ConfigError
 
 # Every key there is, with a value other than the default.
@@ -67,7 +78,9 @@ def test_every_key_is_read() -> None:
         assert all(plain(default[key]) != value for key, value in EVERY_KEY[room].items())
 
 
-@pytest.mark.parametrize("cls", [Config, Labels, Vote, ZeroShot, Encoder, Learn, Act])
+@pytest.mark.parametrize(
+    "cls", [Config, LabelsConfig, VoteConfig, ZeroShotConfig, EncoderConfig, LearnConfig, ActConfig]
+)
 def test_configurations_are_frozen(cls: type) -> None:
     """No part of a configuration can be changed once it is parsed."""
     field = dataclasses.fields(cls)[0].name

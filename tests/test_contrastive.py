@@ -16,10 +16,11 @@ pytest.importorskip("transformers", reason="the extra `train` is not installed")
 
 from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
 from triage.errors import ModelError  # noqa: E402
-from triage.learn.deep import checkpoint, loop  # noqa: E402
-from triage.learn.deep.batches import LIKE_LENGTH, Batches  # noqa: E402
-from triage.learn.deep.contrastive import Labelled, Plan, Step, Training, contrast  # noqa: E402
-from triage.learn.deep.weights import Weights  # noqa: E402
+from triage.finetune import training_loop as checkpoint  # noqa: E402
+from triage.finetune import training_loop as loop  # noqa: E402
+from triage.finetune.contrastive import ContrastiveStep, ContrastiveTraining, Labelled, Plan, contrast  # noqa: E402
+from triage.finetune.training_loop import LIKE_LENGTH, Batches  # noqa: E402
+from triage.finetune.weights import Weights  # noqa: E402
 
 SHORT = Plan(epochs=2, max_tokens=16, batch=8, rate=1e-3, seed=3)
 
@@ -29,16 +30,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return Weights(save_bert(tmp_path_factory.mktemp("weights")), "toy", "toy")
 
 
-def training_on(weights: Weights, issues: Labelled, plan: Plan) -> Training:
+def training_on(weights: Weights, issues: Labelled, plan: Plan) -> ContrastiveTraining:
     model, tokenizer = weights.open()
-    return Training(model, tokenizer, issues, plan)
+    return ContrastiveTraining(model, tokenizer, issues, plan)
 
 
-def training(weights: Weights, plan: Plan = SHORT) -> Training:
+def training(weights: Weights, plan: Plan = SHORT) -> ContrastiveTraining:
     return training_on(weights, Labelled(*toy_issues(40, seed=1)), plan)
 
 
-def state(run: Training) -> dict[str, torch.Tensor]:
+def state(run: ContrastiveTraining) -> dict[str, torch.Tensor]:
     return dict(run.model.state_dict())
 
 
@@ -104,7 +105,7 @@ def test_an_epoch_holds_every_text_once_in_batches_of_one_repository_and_like_le
         assert min(lengths[i] for i in short) <= LIKE_LENGTH**2 * max(lengths[i] for i in long)
 
 
-def accuracy(run: Training, texts: Sequence[str], targets: npt.NDArray[np.bool_], n: int) -> float:
+def accuracy(run: ContrastiveTraining, texts: Sequence[str], targets: npt.NDArray[np.bool_], n: int) -> float:
     """Share of the labels of the texts from the `n`th on that a majority of the 5 nearest of the first n tells."""
     run.model.eval()
     with torch.inference_mode():
@@ -119,9 +120,9 @@ def test_new_texts_find_neighbours_with_their_labels(weights: Weights) -> None:
     plan = Plan(epochs=20, max_tokens=16, batch=20, rate=3e-3, seed=1)
     trained = training_on(weights, Labelled(texts[:200], targets[:200]), plan)
     poor = accuracy(training_on(weights, Labelled(texts, targets), plan), texts, targets, 200)
-    steps: list[Step] = []
+    steps: list[ContrastiveStep] = []
     trained.run(progress=steps.append)
-    judged = Training(trained.model, weights.open()[1], Labelled(texts, targets), plan)
+    judged = ContrastiveTraining(trained.model, weights.open()[1], Labelled(texts, targets), plan)
     good = accuracy(judged, texts, targets, 200)
     assert [step.number for step in steps] == list(range(1, 201))
     first, last = steps[:10], steps[-10:]
@@ -150,8 +151,8 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def killed_after(number: int) -> Callable[[Step], None]:
-    def listen(step: Step) -> None:
+def killed_after(number: int) -> Callable[[ContrastiveStep], None]:
+    def listen(step: ContrastiveStep) -> None:
         if step.number == number:
             raise Killed
 
@@ -168,7 +169,7 @@ def test_a_killed_run_ends_as_one_never_killed(
     whole.run()
     with pytest.raises(Killed):
         training(weights).run("toy", tmp_path, killed_after(number))
-    steps: list[Step] = []
+    steps: list[ContrastiveStep] = []
     resumed = training(weights)
     assert resumed.run("toy", tmp_path, steps.append) == 10
     assert [step.number for step in steps] == list(range(number, 11))
@@ -178,7 +179,7 @@ def test_a_killed_run_ends_as_one_never_killed(
 def test_a_checkpoint_of_another_run_is_not_taken_up(weights: Weights, tmp_path: Path) -> None:
     """A run of another name starts at its first step."""
     training(weights).run("one", tmp_path)
-    steps: list[Step] = []
+    steps: list[ContrastiveStep] = []
     training(weights).run("other", tmp_path, steps.append)
     assert steps[0].number == 1
 
@@ -187,7 +188,7 @@ def test_a_finished_run_taken_up_has_nothing_left_to_do(weights: Weights, tmp_pa
     """No step is taken, and the weights are the trained ones."""
     done = training(weights)
     done.run("toy", tmp_path)
-    steps: list[Step] = []
+    steps: list[ContrastiveStep] = []
     again = training(weights)
     assert again.run("toy", tmp_path, steps.append) == 10
     assert steps == []
@@ -228,7 +229,7 @@ class Clock:
 def test_a_budget_ends_training_in_time_at_a_rate_of_nearly_nothing(weights: Weights) -> None:
     """Steps are planned to fit, so that the rate has fallen when time is up, and the last step ends in time."""
     plan = Plan(**{**vars(SHORT), "epochs": 20, "seconds": 400.0})
-    steps: list[Step] = []
+    steps: list[ContrastiveStep] = []
     done = training(weights, plan).run(progress=steps.append, clock=Clock())
     assert done == len(steps) == steps[-1].total < 100
     assert 300 < steps[-1].seconds <= 400

@@ -21,15 +21,15 @@ from tests.toy_language import (  # noqa: E402 - after the check for the extra
     told_of,
     train,
 )
-from triage.evaluate.augment_models import BackTranslation, Contextual  # noqa: E402
-from triage.evaluate.methods.domain_adapted import DomainAdapted  # noqa: E402
-from triage.evaluate.methods.few_shot import FewShot  # noqa: E402
-from triage.evaluate.methods.fill_mask import FillMask  # noqa: E402
-from triage.evaluate.methods.fine_tuned import FineTuned  # noqa: E402
-from triage.learn.deep import classify, masked  # noqa: E402
-from triage.learn.deep.adapted import adapt  # noqa: E402
-from triage.learn.deep.loop import Plan  # noqa: E402
-from triage.learn.deep.weights import find_weights  # noqa: E402
+from triage.finetune.training_loop import TrainingSchedule  # noqa: E402
+from triage.finetune.weights import find_weights  # noqa: E402
+from triage.study import masked_lm as masked  # noqa: E402
+from triage.study.augment import BackTranslation, Contextual  # noqa: E402
+from triage.study.masked_lm import adapt  # noqa: E402
+from triage.study.methods import fine_tuned as classify  # noqa: E402
+from triage.study.methods.few_shot import FewShot  # noqa: E402
+from triage.study.methods.fill_mask import FillMask  # noqa: E402
+from triage.study.methods.fine_tuned import DomainAdapted, FineTuned  # noqa: E402
 
 KNOWN, TRUTH = told_of(120, seed=1)
 NEW, WANTED = told_of(60, seed=2)
@@ -39,8 +39,8 @@ NEW, WANTED = told_of(60, seed=2)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans that suit a model of 32 numbers."""
     torch.set_num_threads(1)
-    monkeypatch.setattr(classify, "PLAN", Plan(epochs=12, max_tokens=16, batch=16, rate=3e-3))
-    monkeypatch.setattr(masked, "PLAN", Plan(epochs=2, max_tokens=24, batch=16, rate=5e-3))
+    monkeypatch.setattr(classify, "PLAN", TrainingSchedule(epochs=12, max_tokens=16, batch=16, rate=3e-3))
+    monkeypatch.setattr(masked, "PLAN", TrainingSchedule(epochs=2, max_tokens=24, batch=16, rate=5e-3))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from triage.engine import models
+from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
 from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError
@@ -165,7 +165,7 @@ def test_a_zero_shot_model_is_no_encoder(tmp_path: Path) -> None:
         "labels": ["entailment"],
         "entailment": 0,
     }
-    models.write_manifest(folder, models.Manifest.from_dict(values))
+    models.write_manifest(folder, models.ModelManifest.from_dict(values))
     with pytest.raises(ModelError) as caught:
         Encoder.load(folder)
     assert caught.value.what == f"{folder} holds a zero-shot model where an encoder is needed"
@@ -177,7 +177,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"not a model")
     values = models.read_manifest(folder).to_dict()
     files = {name: models.sha256_of(folder / name) for name in ("model.onnx", "tokenizer.json")}
-    models.write_manifest(folder, models.Manifest.from_dict(values | {"files": files}))
+    models.write_manifest(folder, models.ModelManifest.from_dict(values | {"files": files}))
     with pytest.raises(ModelError) as caught:
         Encoder.load(folder)
     assert caught.value.what.startswith(f"onnxruntime cannot load {folder / 'model.onnx'}: ")
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_importing_the_encoder_loads_no_engine() -> None:
     """Neither onnxruntime nor tokenizers is loaded until a model is opened."""
     code = (
-        "import sys, triage.engine.encoder, triage.commands.models; "
+        "import sys, triage.engine.encoder, triage.cli.models; "
         "print({'onnxruntime', 'tokenizers', 'torch', 'urllib.request'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

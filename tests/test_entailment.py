@@ -14,17 +14,17 @@ transformers = pytest.importorskip("transformers", reason="the extra `train` is 
 pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
 
 from triage.config import Config  # noqa: E402 - after the check for the extra
-from triage.config import ZeroShot as Settings  # noqa: E402
-from triage.engine import models  # noqa: E402
+from triage.config import ZeroShotConfig as Settings  # noqa: E402
+from triage.engine import model_folder as models  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.entailment import Entailment, contradiction  # noqa: E402
-from triage.engine.phrases import LabelText  # noqa: E402
-from triage.engine.zeroshot import calibrated, open_zero_shot  # noqa: E402
+from triage.engine.label_text import LabelText  # noqa: E402
+from triage.engine.zero_shot import calibrated, open_zero_shot  # noqa: E402
+from triage.engine.zero_shot.entailment import EntailmentZeroShot, contradiction  # noqa: E402
 from triage.errors import ConfigError, ModelError  # noqa: E402
-from triage.evaluate.method import Means, Task, Texts  # noqa: E402
-from triage.evaluate.methods.nli import make  # noqa: E402
-from triage.learn.deep.export import Recipe, export  # noqa: E402
-from triage.learn.study import Engines  # noqa: E402
+from triage.finetune.export import Recipe, export  # noqa: E402
+from triage.learn.recipe import Engines  # noqa: E402
+from triage.study.methods.zero_shot import make_nli  # noqa: E402
+from triage.study.protocol import LabellingTask, MethodContext, Texts  # noqa: E402
 
 TOPICS = ("crash", "docs", "speed", "theme")
 LABELS = tuple(LabelText(name) for name in TOPICS)
@@ -100,10 +100,10 @@ def learn(model: transformers.BertForSequenceClassification, folder: Path) -> No
     model.eval()
 
 
-def exported(weights: Path, out: Path) -> Entailment:
+def exported(weights: Path, out: Path) -> EntailmentZeroShot:
     """The weights as an fp32 model folder of the project, opened."""
     export(Recipe(str(weights), "tiny", kind="zero-shot", int8=False), out)
-    return Entailment.load(out, TEMPLATE)
+    return EntailmentZeroShot.load(out, TEMPLATE)
 
 
 def by_pipeline(weights: Path, texts: tuple[str, ...]) -> np.ndarray:
@@ -119,7 +119,7 @@ def by_pipeline(weights: Path, texts: tuple[str, ...]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Entailment]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EntailmentZeroShot]:
     """Weights that learnt which words belong to which topic, and their export."""
     weights = tmp_path_factory.mktemp("nli") / "weights"
     # Two threads of so small a model mostly wait for each other.
@@ -135,7 +135,7 @@ def readable(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(text.encode("utf-8", "replace").decode("utf-8") for text in texts if text)
 
 
-def test_scores_are_those_of_the_pipeline(trained: tuple[Path, Entailment]) -> None:
+def test_scores_are_those_of_the_pipeline(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """Within 1e-4 of transformers, a text of five times the limit included."""
     weights, method = trained
     texts = readable(TEXTS)
@@ -143,7 +143,7 @@ def test_scores_are_those_of_the_pipeline(trained: tuple[Path, Entailment]) -> N
     assert scores == pytest.approx(by_pipeline(weights, texts), abs=1e-4)
 
 
-def test_the_trained_model_tells_topics_apart(trained: tuple[Path, Entailment]) -> None:
+def test_the_trained_model_tells_topics_apart(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """On new sentences the right label passes the default threshold and every other stays below it."""
     _, method = trained
     draw = random.Random(6)
@@ -167,7 +167,7 @@ def test_models_of_two_classes_agree_as_well(tmp_path: Path, classes: tuple[str,
     assert scores == pytest.approx(by_pipeline(weights, texts), abs=1e-4)
 
 
-def test_a_score_depends_on_no_batch_mate(trained: tuple[Path, Entailment]) -> None:
+def test_a_score_depends_on_no_batch_mate(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """A text alone gets, bit for bit, what it gets among others, and a label likewise."""
     _, method = trained
     together = method.raw(TEXTS, NONE, LABELS)
@@ -176,14 +176,14 @@ def test_a_score_depends_on_no_batch_mate(trained: tuple[Path, Entailment]) -> N
     assert method.raw(TEXTS, NONE, LABELS[2:3])[:, 0].tolist() == together[:, 2].tolist()
 
 
-def test_progress_counts_texts(trained: tuple[Path, Entailment]) -> None:
+def test_progress_counts_texts(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """Progress tells each text as it is done, in order."""
     told: list[int] = []
     trained[1].raw(TEXTS[:3], NONE, LABELS, progress=told.append)
     assert told == [1, 2, 3]
 
 
-def test_a_label_longer_than_the_model_is_refused(trained: tuple[Path, Entailment]) -> None:
+def test_a_label_longer_than_the_model_is_refused(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """A description that alone fills the model is an error of the configuration, with the way out."""
     _, method = trained
     with pytest.raises(ConfigError) as caught:
@@ -195,7 +195,7 @@ def test_a_label_longer_than_the_model_is_refused(trained: tuple[Path, Entailmen
     )
 
 
-def test_the_configuration_opens_a_folder(trained: tuple[Path, Entailment]) -> None:
+def test_the_configuration_opens_a_folder(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """A model folder in the configuration is opened with its template; another template, another digest."""
     folder = trained[0].parent / "tiny"
     encoder = Encoder.load()
@@ -205,7 +205,7 @@ def test_the_configuration_opens_a_folder(trained: tuple[Path, Entailment]) -> N
     assert open_zero_shot(Settings(model=str(folder), template="{}"), encoder).digest != opened.digest
 
 
-def test_the_contradicting_class_is_found_by_name(trained: tuple[Path, Entailment]) -> None:
+def test_the_contradicting_class_is_found_by_name(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """Of three classes the one named contradiction counts wherever it stands; without one it is refused."""
     manifest = models.read_manifest(trained[0].parent / "tiny")
     moved = dataclasses.replace(manifest, labels=("Neutral", "Contradiction", "Entailment"))
@@ -216,22 +216,24 @@ def test_the_contradicting_class_is_found_by_name(trained: tuple[Path, Entailmen
     assert caught.value.what == "tiny has the classes LABEL_0, LABEL_1, entailment: which one contradicts?"
 
 
-def test_the_study_asks_the_same_judge(trained: tuple[Path, Entailment]) -> None:
+def test_the_study_asks_the_same_judge(trained: tuple[Path, EntailmentZeroShot]) -> None:
     """As a method it scores texts as labelling does, and without a model it says so."""
     folder = trained[0].parent / "tiny"
     encoder = Encoder.load()
-    means = Means(
+    means = MethodContext(
         Config(zero_shot=Settings(template=TEMPLATE)),
         Engines(encoder, trained[1]),
         models={"nli": str(folder)},
     )
     none = Texts((), NONE)
-    task = Task([label.name for label in LABELS], none, np.zeros((0, len(LABELS)), dtype=bool), none, {}, 0)
-    found = make(means).fit(task).scores(Texts(TEXTS, NONE))
+    task = LabellingTask(
+        [label.name for label in LABELS], none, np.zeros((0, len(LABELS)), dtype=bool), none, {}, 0
+    )
+    found = make_nli(means).fit(task).scores(Texts(TEXTS, NONE))
     raw = trained[1].raw(TEXTS, NONE, LABELS)
     assert found.tolist() == calibrated(raw, 1.0, 0.0).astype(float).tolist()
     assert (
-        make(dataclasses.replace(means, models={"nli": "nowhere"}))
+        make_nli(dataclasses.replace(means, models={"nli": "nowhere"}))
         .unavailable()
         .startswith("no entailment model 'nowhere'")
     )

@@ -10,12 +10,12 @@ import pytest
 from tests.evaluating import material
 from triage.config import Config
 from triage.errors import DataError
-from triage.evaluate.material import Limits, gathered, select, without_labels
-from triage.evaluate.method import Mask
-from triage.evaluate.parts import SHARES, Rows, divide, sizes, slices
 from triage.issue import Issue
-from triage.learn.judgement import Voices
+from triage.learn.provenance import Attribution
 from triage.learn.split import stratify
+from triage.study.data import DataLimits, gathered, select, without_labels
+from triage.study.protocol import Mask
+from triage.study.splits import SHARES, Rows, divide, sizes, slices
 
 
 def skewed(n: int = 400, labels: int = 12, *, seed: int = 0) -> Mask:
@@ -99,12 +99,12 @@ def test_what_is_studied_has_labels_that_can_be_judged_by() -> None:
     issues += [
         Issue("toy/box", 600 + i, f"nobody looked {i}", created_at=issues[0].created_at) for i in range(5)
     ]
-    data, known, dropped = select(issues, Config(), Voices(), Limits(least=20))
+    data, known, dropped = select(issues, Config(), Attribution(), DataLimits(least=20))
     assert (len(data), list(data.names)) == (120, ["bug", "feature", "question"])
     assert [issue.number for issue in without_labels(issues, known, 3, None)] == [602, 603, 604]
     assert dropped["with rare labels alone"] == 1
     assert dropped["repeated texts"] == 1
-    newest, _, dropped = select(issues, Config(), Voices(), Limits(least=5, issues=50))
+    newest, _, dropped = select(issues, Config(), Attribution(), DataLimits(least=5, issues=50))
     assert [issue.number for issue in newest.issues][-1] in {120, 501}
     assert (len(newest), dropped["older than the newest asked for"]) == (50, 70)
 
@@ -112,7 +112,7 @@ def test_what_is_studied_has_labels_that_can_be_judged_by() -> None:
 def test_too_few_issues_are_refused() -> None:
     """With how many there are and how many it takes."""
     with pytest.raises(DataError, match="30 labelled issues are left to study"):
-        select(material(30).data.issues, Config(), Voices(), Limits(least=2))
+        select(material(30).data.issues, Config(), Attribution(), DataLimits(least=2))
 
 
 def test_unlabelled_issues_are_older_than_what_is_chosen_and_judged_on() -> None:
@@ -123,11 +123,11 @@ def test_unlabelled_issues_are_older_than_what_is_chosen_and_judged_on() -> None
     ]
 
     def study(split: str | None) -> list[int]:
-        limits = Limits(least=5, unlabelled=10)
+        limits = DataLimits(least=5, unlabelled=10)
         found = gathered(
             [*labelled, *quiet],
             Config(),
-            Voices(),
+            Attribution(),
             limits,
             lambda i: np.zeros((len(i), 4), np.float32),
             split,

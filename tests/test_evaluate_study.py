@@ -13,17 +13,17 @@ from tests.evaluating import Counting, material, study
 from tests.toy_encoder import save_bert
 from triage.config import Config
 from triage.engine.encoder import Encoder
-from triage.engine.zeroshot import open_zero_shot
+from triage.engine.zero_shot import open_zero_shot
 from triage.errors import DataError
-from triage.evaluate.material import Material
-from triage.evaluate.method import Fitted, Means, Task
-from triage.evaluate.methods import METHODS, build, build_all, lacking
-from triage.evaluate.study import Outcome
-from triage.learn.study import Engines
+from triage.learn.recipe import Engines
+from triage.study.data import StudyData
+from triage.study.methods import METHODS, build, build_all, lacking
+from triage.study.protocol import Fitted, LabellingTask, MethodContext
+from triage.study.study import StudyOutcome
 
 
 @pytest.fixture(scope="module")
-def means(tmp_path_factory: pytest.TempPathFactory) -> Means:
+def means(tmp_path_factory: pytest.TempPathFactory) -> MethodContext:
     """The shipped engines under the default configuration; what is fine-tuned starts from a tiny encoder."""
     encoder, models = Encoder.load(), {}
     if not lacking("train"):
@@ -33,10 +33,10 @@ def means(tmp_path_factory: pytest.TempPathFactory) -> Means:
         torch.set_num_threads(1)
         models = {"weights": str(save_bert(tmp_path_factory.mktemp("toy")))}
     engines = Engines(encoder, open_zero_shot(Config().zero_shot, encoder))
-    return Means(Config(), engines, models=models, folder=tmp_path_factory.mktemp("adapted"))
+    return MethodContext(Config(), engines, models=models, folder=tmp_path_factory.mktemp("adapted"))
 
 
-def permuted(found: Material, rows: np.ndarray) -> Material:
+def permuted(found: StudyData, rows: np.ndarray) -> StudyData:
     """The same issues with the labels of these rows handed round."""
     targets = found.data.targets.copy()
     targets[rows] = np.roll(targets[rows], 1, axis=0)
@@ -45,7 +45,7 @@ def permuted(found: Material, rows: np.ndarray) -> Material:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_scores_never_depend_on_the_labels_that_are_judged_by(
-    name: str, means: Means, tmp_path: Path
+    name: str, means: MethodContext, tmp_path: Path
 ) -> None:
     """With the labels of the test part permuted, every available method gives the same scores there."""
     built, left_out = build_all([name], means)
@@ -61,7 +61,7 @@ def test_scores_never_depend_on_the_labels_that_are_judged_by(
     assert [run.one for run in first.runs] != [run.one for run in second.runs]
 
 
-def test_a_study_is_the_same_twice(means: Means, tmp_path: Path) -> None:
+def test_a_study_is_the_same_twice(means: MethodContext, tmp_path: Path) -> None:
     """Slices, settings, thresholds and figures; times may differ."""
     outcomes = [
         study(material(120), tmp_path / str(i), given=(8, 32)).run(
@@ -136,13 +136,13 @@ class Adapting(Counting):
 
     made = 0
 
-    def prepare(self, task: Task) -> None:
+    def prepare(self, task: LabellingTask) -> None:
         """Once."""
         if not self.made:
             time.sleep(1.0)
         self.made += 1
 
-    def fit(self, task: Task) -> Fitted:
+    def fit(self, task: LabellingTask) -> Fitted:
         """As the others, from what was made."""
         self.prepare(task)
         return super().fit(task)
@@ -159,13 +159,13 @@ def test_what_is_made_once_does_not_count_for_every_issue(tmp_path: Path) -> Non
 class Failing(Counting):
     """A method that cannot learn from little."""
 
-    def fit(self, task: Task) -> None:  # type: ignore[override]
+    def fit(self, task: LabellingTask) -> None:  # type: ignore[override]
         raise DataError("there is too little to learn from")
 
 
 def test_a_method_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
     """And gives no number."""
-    outcome: Outcome = study(material(120), tmp_path).run({"m": Failing(), "n": Counting()})
+    outcome: StudyOutcome = study(material(120), tmp_path).run({"m": Failing(), "n": Counting()})
     assert outcome.left_out == {"m": "there is too little to learn from"}
     assert {run.method for run in outcome.runs} == {"n"}
 
@@ -179,7 +179,7 @@ def test_an_unavailable_method_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["naive-bayes", "tfidf", "neighbours", "adapted", "naive-bayes-augmented"])
-def test_methods_learn_what_labels_hang_on(name: str, means: Means, tmp_path: Path) -> None:
+def test_methods_learn_what_labels_hang_on(name: str, means: MethodContext, tmp_path: Path) -> None:
     """On issues whose labels hang on a word and a direction, each is far better with all of them than by chance."""
     outcome = study(material(400), tmp_path, given=(8,), seeds=(0,)).run({name: build(name, means)})
     everything = outcome.at(name, 200)[0]

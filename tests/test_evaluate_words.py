@@ -5,18 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from triage.evaluate.compare import Advice, Difference, Rival, advise
-from triage.evaluate.curves import Curve, Point
-from triage.evaluate.method import Mask
-from triage.evaluate.results import Run
-from triage.evaluate.words import difference, sureness
+from triage.study.compare import Curve, PairedDifference, Point, Recommendation, Rival, advise
+from triage.study.protocol import Mask
+from triage.study.recommendation import difference, sureness
+from triage.study.results import StudyRun
 
 TITLES = {"a": "method A", "b": "method B", "z": "zero-shot"}
 
 
-def run(method: str, validation: float, size: int = 100) -> Run:
+def run(method: str, validation: float, size: int = 100) -> StudyRun:
     """A run of which only these matter."""
-    return Run(method, size, 0, "", validation, 0.5, (), {}, {}, {}, 1.0, 0.1, 1.0, 0.1, 10)
+    return StudyRun(method, size, 0, "", validation, 0.5, (), {}, {}, {}, 1.0, 0.1, 1.0, 0.1, 10)
 
 
 def curve(method: str, *means: float, learns: bool = True) -> Curve:
@@ -54,8 +53,8 @@ def test_the_best_on_validation_is_recommended_and_compared_on_test(truth: Mask)
 def test_a_rival_that_test_puts_ahead_is_named() -> None:
     """The reader must not take the weaker one for the better one."""
     rivals = (
-        Rival(run("b", 0.5), Difference(-0.04, -0.06, -0.02, 0.0)),
-        Rival(run("z", 0.4), Difference(0.01, -0.02, 0.04, 0.7)),
+        Rival(run("b", 0.5), PairedDifference(-0.04, -0.06, -0.02, 0.0)),
+        Rival(run("z", 0.4), PairedDifference(0.01, -0.02, 0.04, 0.7)),
     )
     assert list(sureness(rivals, TITLES)) == [
         "Mind: it was chosen on validation, and on test it is surely behind: -0.040 micro-F1 against method B "
@@ -68,5 +67,5 @@ def test_how_many_labels_are_enough(truth: Mask) -> None:
     """The first size within two points of everything, the last gain, and until when zero-shot leads."""
     predicted = {name: labels(1, 0.8, truth) for name in ("a", "z")}
     curves = [curve("a", 0.3, 0.5, 0.69, 0.7), curve("z", 0.45, learns=False)]
-    found: Advice = advise([run("a", 0.7, 64), run("z", 0.4, 64)], predicted, truth, curves)
+    found: Recommendation = advise([run("a", 0.7, 64), run("z", 0.4, 64)], predicted, truth, curves)
     assert (found.enough, found.growth, found.cold, found.until) == (32, 0.01, "z", 16)

@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
 pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
 
-from triage.engine import models  # noqa: E402 - after the check for the extra
+from triage.engine import model_folder as models  # noqa: E402 - after the check for the extra
 from triage.engine.encoder import Encoder  # noqa: E402
 from triage.engine.onnx import OnnxModel  # noqa: E402
 from triage.errors import ModelError, UsageError  # noqa: E402
-from triage.learn.deep import export as module  # noqa: E402
-from triage.learn.deep.export import Recipe, export  # noqa: E402
+from triage.finetune import export as module  # noqa: E402
+from triage.finetune.export import Recipe, export  # noqa: E402
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "crash", "file", "empty", "theme", "dark", "the", "is"]
 LABELS = {0: "contradiction", 1: "entailment"}

@@ -18,16 +18,21 @@ import onnx  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 
 from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
-from triage.engine import models  # noqa: E402
+from triage.engine import model_folder as models  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.models import BUILTIN_ENCODER, read_manifest, shipped, write_manifest  # noqa: E402
+from triage.engine.model_folder import BUILTIN_ENCODER, read_manifest, shipped, write_manifest  # noqa: E402
 from triage.errors import DataError, ModelError  # noqa: E402
-from triage.learn.deep import checkpoint, export, fine_tune, loop  # noqa: E402
-from triage.learn.deep.contrastive import Labelled, Step  # noqa: E402
-from triage.learn.deep.fine_tune import Budget  # noqa: E402
-from triage.learn.deep.losses import LOSSES_FILE  # noqa: E402
-from triage.learn.deep.restore import weights_of  # noqa: E402
-from triage.learn.deep.weights import Weights, find_weights  # noqa: E402
+from triage.finetune import export, fine_tune  # noqa: E402
+from triage.finetune import training_loop as checkpoint  # noqa: E402
+from triage.finetune import training_loop as loop  # noqa: E402
+from triage.finetune.contrastive import ContrastiveStep, Labelled  # noqa: E402
+from triage.finetune.fine_tune import Budget  # noqa: E402
+from triage.finetune.loss_log import LOSSES_FILE  # noqa: E402
+from triage.finetune.weights import (  # noqa: E402
+    Weights,
+    find_weights,
+    weights_of,
+)
 
 SHORT = Budget(max_epochs=2, max_tokens=16)
 ISSUES = Labelled(*toy_issues(70, seed=1))
@@ -76,7 +81,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = fine_tune.fine_tune(ISSUES, weights, tmp_path / "whole", budget=SHORT)
 
-    def kill(step: Step) -> None:
+    def kill(step: ContrastiveStep) -> None:
         if step.number == 4:
             raise Killed
 
@@ -85,7 +90,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
         fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=kill)
     assert losses(kept) == [1, 2, 3, 4]
     assert not (tmp_path / "tuned").exists()
-    seen: list[Step] = []
+    seen: list[ContrastiveStep] = []
     resumed = fine_tune.fine_tune(
         ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=seen.append
     )
@@ -97,7 +102,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
 
 def test_a_budget_of_nothing_still_gives_a_model(weights: Weights, tmp_path: Path) -> None:
     """Training stops after its first step, and the export is made all the same."""
-    seen: list[Step] = []
+    seen: list[ContrastiveStep] = []
     manifest = fine_tune.fine_tune(
         ISSUES, weights, tmp_path / "tuned", budget=Budget(seconds=0.0), progress=seen.append
     )

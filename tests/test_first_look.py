@@ -11,8 +11,8 @@ from tests.fake_github.faults import forbidden
 from tests.learning import HOME, RETRAIN
 from tests.live import FERRY, STORAGE, Step
 from tests.tracking import tracker_of
+from triage.backfill.preview import preview
 from triage.bundle.model import ServingModel
-from triage.commands.first_look import preview
 from triage.config import Config
 from triage.decide import Policy, decide
 from triage.issue import Issue

@@ -11,18 +11,18 @@ import pytest
 from tests.learning import Material, bundle_of
 from tests.sample import LEARNT_FROM, Trained
 from triage.cli import main
-from triage.config import Config, Labels, Vote
+from triage.config import Config, LabelsConfig, VoteConfig
 from triage.issue import Issue
-from triage.learn.gate import Ruling, compare, rule
-from triage.learn.study import Verdict
+from triage.learn.gate import GateResult, compare, rule
+from triage.learn.recipe import HeldOutResult
 
-WORST = Config(vote=Vote(k=1, m=1, weighting="uniform"))
+WORST = Config(vote=VoteConfig(k=1, m=1, weighting="uniform"))
 
 
-def verdict(truth: list[int], predicted: list[int]) -> Verdict:
+def verdict(truth: list[int], predicted: list[int]) -> HeldOutResult:
     """Of one label: whether each issue carries it, and whether it was set."""
     columns = [np.array(found, dtype=bool).reshape(-1, 1) for found in (truth, predicted)]
-    return Verdict(["bug"], *columns, columns[1].astype(float))
+    return HeldOutResult(["bug"], *columns, columns[1].astype(float))
 
 
 def test_the_same_predictions_differ_by_nothing() -> None:
@@ -92,7 +92,7 @@ def test_a_better_recipe_passes(material: Material) -> None:
         (None, Config(), True),
         (["bug", "question"], Config(), True),
         (["bug"], Config(), False),
-        (None, Config(labels=Labels(deny=("question",))), False),
+        (None, Config(labels=LabelsConfig(deny=("question",))), False),
     ],
 )
 def test_a_label_vanishes_only_with_cause(
@@ -116,7 +116,7 @@ def test_labels_on_issues_that_nobody_labelled_are_counted(
     material: Material, new_issues: list[Issue]
 ) -> None:
     """A recipe that labels whatever comes is not waved through."""
-    shy = Config(vote=Vote(precision_target=0.99))
+    shy = Config(vote=VoteConfig(precision_target=0.99))
     eager = material.study(WORST, unlabelled=new_issues)
     had = material.study(shy, unlabelled=new_issues).added_on_unlabelled
     has = eager.added_on_unlabelled
@@ -152,7 +152,7 @@ def test_with_too_few_issues_nothing_is_compared(material: Material) -> None:
     )
     study = dataclasses.replace(material, data=few, vectors=material.vectors[:12]).study(Config())
     ruling = rule(bundle_of(study), study)
-    assert ruling == Ruling(notes=("too few issues to compare recipes on",))
+    assert ruling == GateResult(notes=("too few issues to compare recipes on",))
 
 
 def test_a_refused_candidate_is_staged_and_the_active_bundle_stays(

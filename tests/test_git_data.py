@@ -13,9 +13,9 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply
 from tests.tracking import tracker_of
 from triage.errors import AccessError, DataError
-from triage.world.git_data import Commit, RefRefused
-from triage.world.refusals import LostRace, NotFound, Overloaded, Rejected
-from triage.world.tracker import Tracker
+from triage.github.errors import LostRace, NotFound, Overloaded, Rejected
+from triage.github.git_objects import Commit, RefRefused
+from triage.github.tracker import Tracker
 
 ACTIVE = "refs/triage/active"
 EVERY_BYTE = bytes(range(256)) * 300

@@ -17,8 +17,8 @@ from triage.bundle.bundle import Bundle
 from triage.bundle.files import to_files
 from triage.bundle.store import KEPT
 from triage.errors import BundleError
-from triage.world.git_store import GitStore
-from triage.world.refusals import LostRace
+from triage.github.errors import LostRace
+from triage.github.git_store import GitStore
 
 ACTIVE = "refs/triage/active"
 STORAGE_LABELS = ["bug", "area: storage"]

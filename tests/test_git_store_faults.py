@@ -23,12 +23,12 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.storing import ACTIVE, STAGED, activate, git_store, promote, publish, tiny
 from tests.tracking import Sleeps, once_each, tracker_of
+from triage.bundle.promote import activate_or_stage
 from triage.bundle.store import LocalStore, Store
-from triage.commands.handing_over import hand_over
 from triage.errors import AccessError, TriageError
+from triage.github.errors import LostRace, Overloaded, RateLimited
+from triage.github.git_store import GitStore
 from triage.learn.vectors import NAME
-from triage.world.git_store import GitStore
-from triage.world.refusals import LostRace, Overloaded, RateLimited
 
 
 def test_of_two_retrainings_at_once_one_is_told_and_none_is_lost(
@@ -69,7 +69,7 @@ def test_a_bundle_that_was_not_compared_with_the_active_one_is_only_staged(
     second, late = activate(store, tiny(2)), tiny(3, after=first)
     made = store.save(late)
     with pytest.raises(LostRace) as raised:
-        hand_over(store, made, late, "active")
+        activate_or_stage(store, made, late, "active")
     assert (
         raised.value.what == f"{second} became active while {made} was learnt, which was not compared with it"
     )
@@ -162,8 +162,8 @@ def test_what_is_too_large_for_one_request_is_sent_in_parts(
     github: FakeGitHub, demo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is whole again when read; parts that did not change are not sent again."""
-    monkeypatch.setattr("triage.world.git_parts.PART", 100)
-    monkeypatch.setattr("triage.world.git_parts.HEAD", 50)
+    monkeypatch.setattr("triage.github.git_objects.PART", 100)
+    monkeypatch.setattr("triage.github.git_objects.HEAD", 50)
     store, data = git_store(github), bytes(range(256)) * 4
     name = activate(store, tiny(1))
     store.keep(NAME, data)

@@ -15,12 +15,12 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, activate, git_store, promote, publish, tiny
 from triage.bundle.store import Store
-from triage.world.git_store import KEPT, GitStore
-from triage.world.tracker import Tracker
+from triage.github.git_store import KEPT, GitStore
+from triage.github.tracker import Tracker
 
 # Children come from a process that has everything imported and no threads, so that each is there at once.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.storing", "triage.world.http"])
+CONTEXT.set_forkserver_preload(["tests.storing", "triage.github.http"])
 
 
 def child(work: Callable[[Store], None], api_url: str, graphql_url: str) -> None:

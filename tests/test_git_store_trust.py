@@ -16,8 +16,8 @@ from tests.storing import ACTIVE, activate, git_store, publish, tiny
 from triage.bundle.store import LocalStore
 from triage.cli import main
 from triage.errors import BundleError
+from triage.github.git_store import KEPT
 from triage.learn.vectors import NAME
-from triage.world.git_store import KEPT
 
 HOME = f"github:{DEMO}"
 QUAY = "octo/quay"

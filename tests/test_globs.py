@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from triage.config import from_dict
 from triage.errors import ConfigError
-from triage.globs import chosen, fault, is_pattern, owners
+from triage.patterns import chosen, fault, is_pattern, owners
 
 LISTED = {"org": ["org/beta", "org/Alpha", "org/archive-1", "org/docs"], "ann": ["ann/x"]}
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triage.engine.head import FORMAT, VIEW_SHARES, Head
-from triage.engine.lexical import STARTS, Kept, count
+from triage.engine.text_features import STARTS, KeptFeatures, count
 from triage.errors import BundleError
 from triage.learn import head as learning
 from triage.learn.head import fit
@@ -215,7 +215,7 @@ def test_buckets_are_the_same_on_every_machine() -> None:
 def test_each_view_of_a_text_weighs_its_share(learnt: Head) -> None:
     """Long and short texts have the same weight in each view that has a known feature."""
     texts, _, _ = issues(8, seed=9)
-    kept = Kept(learnt.buckets, learnt.idf)
+    kept = KeptFeatures(learnt.buckets, learnt.idf)
     found = count(texts).weighted(kept, VIEW_SHARES)
     view = np.searchsorted(STARTS[1:], kept.buckets[found.buckets], side="right")
     for row in range(8):
@@ -227,11 +227,11 @@ def test_each_view_of_a_text_weighs_its_share(learnt: Head) -> None:
 def test_only_the_most_frequent_buckets_are_kept() -> None:
     """`most` bounds the size of a head and `least` leaves out what a single text holds."""
     counts = count(["a b", "a b", "a c"])
-    frequent = Kept.of(counts, least=2, most=1000)
+    frequent = KeptFeatures.of(counts, least=2, most=1000)
     texts = np.bincount(counts.buckets)
     assert (texts[frequent.buckets] >= 2).all()
     assert len(frequent.buckets) == (texts >= 2).sum()
-    assert (texts[Kept.of(counts, least=2, most=3).buckets] == 3).all()
+    assert (texts[KeptFeatures.of(counts, least=2, most=3).buckets] == 3).all()
 
 
 def test_labelling_needs_no_learning_library() -> None:

@@ -15,27 +15,40 @@ from triage.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1] / "triage"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
-VALUES = ("__init__", "errors", "progress", "ahead", "text", "parse", "issue", "globs", "config")
-# Each imports from itself and from those before it.
-RINGS = ("values", "decide", "engine", "bundle", "world", "measures", "learn", "evaluate", "compose")
-# Learning measures what it does; the study of methods stands on both.
-MEASURES = ("evaluate.metrics", "evaluate.reliability")
-COMPOSE = ("commands", "cli", "__main__")
+# Each imports from itself and from those before it; single modules of the package's root are values or `options`.
+RINGS = (
+    "values",
+    "decide",
+    "engine",
+    "bundle",
+    "github",
+    "actions",
+    "options",
+    "sources",
+    "learn",
+    "finetune",
+    "label",
+    "backfill",
+    "reports",
+    "study",
+    "training",
+    "cli",
+)
 # Library → where alone it is imported.
 HOMES = {
-    "onnxruntime": ("engine/onnx.py", "learn/deep/"),
+    "onnxruntime": ("engine/onnx.py", "finetune/", "training/", "study/"),
     "tokenizers": ("engine/onnx.py",),
-    "faiss": ("engine/index.py", "engine/compress.py", "engine/compressed.py"),
-    "github": ("world/http.py",),
-    "requests": ("world/http.py",),
-    "torch": ("learn/deep/",),
-    "transformers": ("learn/deep/",),
-    "optimum": ("learn/deep/",),
-    "onnx": ("learn/deep/",),
-    "sklearn": ("learn/", "evaluate/"),
-    "scipy": ("learn/", "evaluate/"),
-    "ray": ("engine/cluster.py",),
-    "matplotlib": ("learn/", "evaluate/", "commands/"),
+    "faiss": ("engine/index.py", "engine/ivf_build.py", "engine/ivf_index.py"),
+    "github": ("github/http.py",),
+    "requests": ("github/http.py",),
+    "torch": ("finetune/", "training/", "study/"),
+    "transformers": ("finetune/", "training/", "study/"),
+    "optimum": ("finetune/", "training/"),
+    "onnx": ("finetune/", "training/"),
+    "sklearn": ("learn/", "study/", "training/"),
+    "scipy": ("learn/", "study/", "training/"),
+    "ray": ("engine/ray_backend.py",),
+    "matplotlib": ("metrics.py", "finetune/", "study/", "reports/"),
 }
 
 
@@ -54,11 +67,8 @@ def imported(module: str) -> frozenset[str]:
 
 def ring_of(name: str) -> int:
     """The ring of `decide.vote` or `decide/vote.py`, as a number that grows outwards."""
-    dotted = name.replace("/", ".")
-    if dotted.startswith(MEASURES):
-        return RINGS.index("measures")
-    first = dotted.split(".")[0]
-    return RINGS.index("values" if first in VALUES else "compose" if first in COMPOSE else first)
+    first = name.replace("/", ".").split(".")[0]
+    return RINGS.index("cli" if first == "__main__" else first if first in RINGS else "values")
 
 
 def inner(module: str) -> Iterator[str]:
@@ -101,8 +111,8 @@ def test_the_command_line_is_read_without_any_engine() -> None:
 def test_one_command_does_not_load_the_others() -> None:
     """A tenth of labelling one issue would go into them."""
     found = loaded_after("from triage.cli import parser; parser('label').parse_args(['label', '--json'])")
-    others = {f"triage.commands.{module}" for module, _ in COMMANDS.values()} - {"triage.commands.label"}
-    assert "triage.commands.label" in found
+    others = {f"triage.cli.{module}" for module, _ in COMMANDS.values()} - {"triage.cli.label"}
+    assert "triage.cli.label" in found
     assert found & (others | {"numpy", "tqdm"}) == set()
 
 

@@ -10,12 +10,12 @@ import yaml
 from tests.live import FERRY, Step
 from tests.tracking import HOSTILE
 from triage.cli import main
-from triage.commands.init import WORKFLOWS, chosen, exclusive
-from triage.commands.reference import sections, template
-from triage.config import Config, Labels, Vote, from_text, load
+from triage.cli.init import WORKFLOWS, chosen, exclusive
+from triage.cli.reference import sections, template
+from triage.config import Config, LabelsConfig, VoteConfig, from_text, load
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = Vote(precision_target=0.9)
+TARGET = VoteConfig(precision_target=0.9)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_labels_and_descriptions_are_read_from_github(step: Step, folder: Path) 
     text = (folder / ".github" / "triage.yml").read_text("utf-8")
     descriptions = {"area: web": "The dashboard", "bug": "Something isn't working: it's broken #1"}
     groups = (("bug", "enhancement", "question"),)
-    labels = Labels(descriptions=descriptions, exclusive=groups)
+    labels = LabelsConfig(descriptions=descriptions, exclusive=groups)
     assert from_text(text, where="it") == Config(labels=labels, vote=TARGET)
     assert "    #packaging: ''\n" in text
     assert "wontfix: " not in text

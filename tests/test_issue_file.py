@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from triage.errors import DataError
 from triage.issue import Issue, LabelEvent, from_row, to_row
-from triage.world.issue_file import iter_issues, read_issues
+from triage.sources.issue_file import iter_issues, read_issues
 
 ROW: dict[str, object] = {"number": 7, "title": "T", "body": "B", "labels": ["bug"]}
 NAME = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)

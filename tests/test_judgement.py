@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from triage.config import from_dict
 from triage.issue import Issue, LabelEvent
-from triage.learn.judgement import (
+from triage.learn.provenance import (
+    Attribution,
     Identity,
-    Judgement,
-    Voices,
+    Provenance,
     identity,
-    judged,
     process_by_evidence,
+    provenance_of,
     with_present_names,
 )
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLE = Path(__file__).parents[1] / "examples/sample/events.jsonl"
-US = Voices(me=frozenset({"triage[bot]"}))
-NOBODYS = Judgement((), (), {})
+US = Attribution(me=frozenset({"triage[bot]"}))
+NOBODYS = Provenance((), (), {})
 
 
 def event(change: str, by: str = "ann", seconds: int = 3600, *, bot: bool = False) -> LabelEvent:
@@ -54,48 +54,50 @@ def sample() -> dict[int, Issue]:
     ("number", "expected"),
     [
         # The form's label, then a maintainer's.
-        (117, Judgement(("area: sync",), (), {"bug": "opening"})),
+        (117, Provenance(("area: sync",), (), {"bug": "opening"})),
         # A maintainer alone.
-        (124, Judgement(("enhancement", "area: cli"), (), {})),
+        (124, Provenance(("enhancement", "area: cli"), (), {})),
         # The form and this bot: nobody has said anything.
-        (128, Judgement((), (), {"bug": "opening", "area: storage": "me"})),
+        (128, Provenance((), (), {"bug": "opening", "area: storage": "me"})),
         # `docs` by a person, called `documentation` since.
-        (133, Judgement(("documentation",), (), {})),
+        (133, Provenance(("documentation",), (), {})),
         # This bot's labels were left standing beside a maintainer's.
-        (136, Judgement(("performance",), (), {"bug": "me", "area: sync": "me"})),
+        (136, Provenance(("performance",), (), {"bug": "me", "area: sync": "me"})),
         # This bot was put right.
-        (142, Judgement(("security", "area: web"), ("bug",), {})),
+        (142, Provenance(("security", "area: web"), ("bug",), {})),
         # Two maintainers: the last word stands.
-        (169, Judgement(("area: sync",), (), {"bug": "opening"})),
+        (169, Provenance(("area: sync",), (), {"bug": "opening"})),
         # An organisation is no bot.
-        (186, Judgement(("bug",), (), {})),
+        (186, Provenance(("bug",), (), {})),
         # `docs` by this bot, called `documentation` since.
-        (291, Judgement((), (), {"documentation": "me"})),
+        (291, Provenance((), (), {"documentation": "me"})),
         # The form was wrong, and a maintainer said so.
-        (300, Judgement(("enhancement", "area: sync"), ("question",), {})),
+        (300, Provenance(("enhancement", "area: sync"), ("question",), {})),
         # One person's label, taken away by another.
-        (314, Judgement(("bug", "area: storage"), ("performance",), {})),
+        (314, Provenance(("bug", "area: storage"), ("performance",), {})),
         # A bot that opens issues with labels.
-        (466, Judgement((), (), {"security": "opening"})),
+        (466, Provenance((), (), {"security": "opening"})),
         # Removed by the author and set by the bot again: the person's word stands.
-        (476, Judgement((), ("stale",), {"enhancement": "opening"})),
+        (476, Provenance((), ("stale",), {"enhancement": "opening"})),
         # Back and forth.
-        (544, Judgement(("bug", "area: cli"), ("question",), {})),
+        (544, Provenance(("bug", "area: cli"), ("question",), {})),
         # A command bot with an ordinary account: nothing tells it from a person.
-        (773, Judgement(("bug", "area: web"), ("area: storage",), {})),
+        (773, Provenance(("bug", "area: web"), ("area: storage",), {})),
     ],
 )
 def test_the_sample_holds_what_people_said(
-    sample: dict[int, Issue], number: int, expected: Judgement
+    sample: dict[int, Issue], number: int, expected: Provenance
 ) -> None:
     """The histories of the sample, each with what its maintainers meant."""
-    assert judged(sample[number], US) == expected
+    assert provenance_of(sample[number], US) == expected
 
 
 def test_an_ordinary_account_that_is_a_bot_can_be_named(sample: dict[int, Issue]) -> None:
     """Named under `learn.bots`, what it sets and removes is nobody's word."""
     config = from_dict({"learn": {"bots": ["ferry-ci-*"]}})
-    assert judged(sample[773], Voices.of(config)) == Judgement((), (), {"bug": "bot", "area: web": "bot"})
+    assert provenance_of(sample[773], Attribution.of(config)) == Provenance(
+        (), (), {"bug": "bot", "area: web": "bot"}
+    )
 
 
 def test_a_trusted_bot_speaks_for_people(sample: dict[int, Issue]) -> None:
@@ -103,24 +105,24 @@ def test_a_trusted_bot_speaks_for_people(sample: dict[int, Issue]) -> None:
     config = from_dict(
         {"learn": {"bots": ["ferry-*"], "trusted_bots": ["FERRY-ci-robot", "dependabot[bot]"]}}
     )
-    voices = Voices.of(config)
-    assert judged(sample[650], voices) == Judgement(("bug", "area: sync"), (), {})
-    assert judged(issue(event("+bug", "dependabot[bot]", bot=True), labels="bug"), voices).positive == (
-        "bug",
-    )
+    voices = Attribution.of(config)
+    assert provenance_of(sample[650], voices) == Provenance(("bug", "area: sync"), (), {})
+    assert provenance_of(
+        issue(event("+bug", "dependabot[bot]", bot=True), labels="bug"), voices
+    ).positive == ("bug",)
 
 
 def test_the_bot_never_trusts_itself() -> None:
     """`trusted_bots` that match its own login change nothing."""
-    voices = Voices.of(from_dict({"learn": {"trusted_bots": ["*"]}}), me=["GitHub-Actions[bot]"])
+    voices = Attribution.of(from_dict({"learn": {"trusted_bots": ["*"]}}), me=["GitHub-Actions[bot]"])
     mine = event("+bug", "github-actions[bot]", bot=True)
-    assert judged(issue(mine, labels="bug"), voices) == Judgement((), (), {"bug": "me"})
+    assert provenance_of(issue(mine, labels="bug"), voices) == Provenance((), (), {"bug": "me"})
 
 
 @pytest.mark.parametrize(("login", "bot"), [("app[bot]", False), ("app", True)])
 def test_a_bot_is_known_by_login_or_type(login: str, bot: bool) -> None:
     """Files differ in what they tell."""
-    assert judged(issue(event("+bug", login, bot=bot), labels="bug"), US).unjudged == {"bug": "bot"}
+    assert provenance_of(issue(event("+bug", login, bot=bot), labels="bug"), US).unjudged == {"bug": "bot"}
 
 
 @pytest.mark.parametrize(
@@ -137,27 +139,27 @@ def test_a_bot_is_known_by_login_or_type(login: str, bot: bool) -> None:
 )
 def test_labels_that_come_with_the_opening_are_no_judgement(by: str, seconds: int, positive: bool) -> None:
     """By the author or nobody, within five seconds; a maintainer may be that fast."""
-    found = judged(issue(event("+bug", by, seconds), labels="bug"), US)
-    assert found == (Judgement(("bug",), (), {}) if positive else Judgement((), (), {"bug": "opening"}))
+    found = provenance_of(issue(event("+bug", by, seconds), labels="bug"), US)
+    assert found == (Provenance(("bug",), (), {}) if positive else Provenance((), (), {"bug": "opening"}))
 
 
 def test_a_person_who_sets_the_bots_label_anew_confirms_it() -> None:
     """Taken away and put back by people, it is theirs."""
     history = [event("+bug", "triage[bot]", 6, bot=True), event("-bug"), event("+bug", "ben", 7200)]
-    assert judged(issue(*history, labels="bug"), US) == Judgement(("bug",), (), {})
+    assert provenance_of(issue(*history, labels="bug"), US) == Provenance(("bug",), (), {})
 
 
 def test_what_a_bot_took_from_a_person_is_no_counter_example() -> None:
     """The person meant it, and nobody has denied it; nor does it stand."""
     history = [event("+bug"), event("-bug", "stale[bot]", 7200, bot=True)]
-    assert judged(issue(*history), US) == NOBODYS
+    assert provenance_of(issue(*history), US) == NOBODYS
 
 
 def test_without_a_history_labels_are_peoples() -> None:
     """A file without events, and a label that came along when an issue was transferred."""
     bare = Issue("octo/demo", 1, "Crash", labels=("bug", "docs"))
-    assert judged(bare, US) == Judgement(("bug", "docs"), (), {})
-    assert judged(issue(event("+bug"), labels="bug docs"), US) == Judgement(("bug", "docs"), (), {})
+    assert provenance_of(bare, US) == Provenance(("bug", "docs"), (), {})
+    assert provenance_of(issue(event("+bug"), labels="bug docs"), US) == Provenance(("bug", "docs"), (), {})
 
 
 @given(
@@ -172,7 +174,7 @@ def test_without_a_history_labels_are_peoples() -> None:
 )
 def test_every_label_is_judged_once(history: list[tuple[str, str, int]], labels: set[str]) -> None:
     """Positive, negative and unjudged never overlap, and leave out no label that the issue carries."""
-    found = judged(issue(*(event(*each) for each in history), labels=" ".join(sorted(labels))), US)
+    found = provenance_of(issue(*(event(*each) for each in history), labels=" ".join(sorted(labels))), US)
     parts = [set(found.positive), set(found.negative), set(found.unjudged)]
     assert sum(map(len, parts)) == len(set.union(*parts))
     assert labels <= set.union(*parts)
@@ -246,7 +248,7 @@ def test_process_labels_are_known_by_their_history(issues: list[Issue], expected
 
 def test_the_samples_process_label_is_found(sample: dict[int, Issue]) -> None:
     """Told that the bot is another account, `stale` is what a bot sets; the sample's other labels are not."""
-    assert process_by_evidence(sample.values(), Voices(), least=3) == {
+    assert process_by_evidence(sample.values(), Attribution(), least=3) == {
         "stale": "bots set or removed it 4 of 5 times"
     }
 
@@ -272,4 +274,4 @@ def test_a_persons_token_is_warned_about() -> None:
         "whatever Ann set or removed is not learnt",
     )
     said = issue(event("+bug", "Ann"), labels="bug")
-    assert judged(said, Voices.of(from_dict({}), recorded.me)).unjudged == {"bug": "me"}
+    assert provenance_of(said, Attribution.of(from_dict({}), recorded.me)).unjudged == {"bug": "me"}

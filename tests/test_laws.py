@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from triage.bundle.bundle import Bundle
 from triage.bundle.model import ServingModel
+from triage.bundle.open import open_serving
 from triage.bundle.store import LocalStore
-from triage.commands.opening import open_serving
 from triage.config import Config
 from triage.decide import Evidence, Neighbour, Policy, Rules, decide, judge
 from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote

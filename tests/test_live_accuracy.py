@@ -9,9 +9,9 @@ import pytest
 
 from tests.test_judgement import OPENED, SAMPLE, US, event, issue
 from triage.issue import LabelEvent
-from triage.learn.judgement import with_present_names
-from triage.learn.live import Drift, Live, drift, floor_of, live_accuracy
-from triage.world.issue_file import read_issues
+from triage.learn.live_accuracy import Drift, LiveAccuracy, drift, floor_of, live_accuracy
+from triage.learn.provenance import with_present_names
+from triage.sources.issue_file import read_issues
 
 ME = "triage[bot]"
 
@@ -23,22 +23,38 @@ def mine(change: str, seconds: int = 6) -> LabelEvent:
 @pytest.mark.parametrize(
     ("history", "labels", "expected"),
     [
-        ([mine("+bug")], "bug", {"bug": Live(set=1, kept=1)}),
-        ([mine("+bug"), event("-bug")], "", {"bug": Live(set=1, removed=1)}),
-        ([mine("+bug"), event("-bug"), event("+bug", "ben", 7200)], "bug", {"bug": Live(set=1, kept=1)}),
-        ([mine("+bug"), event("-bug", "stale[bot]", bot=True)], "", {"bug": Live(set=1)}),
-        ([mine("+bug"), event("+docs")], "bug docs", {"bug": Live(set=1, kept=1), "docs": Live(missed=1)}),
+        ([mine("+bug")], "bug", {"bug": LiveAccuracy(set=1, kept=1)}),
+        ([mine("+bug"), event("-bug")], "", {"bug": LiveAccuracy(set=1, removed=1)}),
+        (
+            [mine("+bug"), event("-bug"), event("+bug", "ben", 7200)],
+            "bug",
+            {"bug": LiveAccuracy(set=1, kept=1)},
+        ),
+        ([mine("+bug"), event("-bug", "stale[bot]", bot=True)], "", {"bug": LiveAccuracy(set=1)}),
+        (
+            [mine("+bug"), event("+docs")],
+            "bug docs",
+            {"bug": LiveAccuracy(set=1, kept=1), "docs": LiveAccuracy(missed=1)},
+        ),
         # Set by another bot, by the form, before the bot looked, or taken back: not missed.
-        ([mine("+bug"), event("+docs", "x[bot]", bot=True)], "bug docs", {"bug": Live(set=1, kept=1)}),
-        ([event("+docs", "reporter", 0), mine("+bug")], "bug docs", {"bug": Live(set=1, kept=1)}),
-        ([event("+docs", "ann", 3), mine("+bug")], "bug docs", {"bug": Live(set=1, kept=1)}),
-        ([mine("+bug"), event("+docs"), event("-docs", "ann", 7200)], "bug", {"bug": Live(set=1, kept=1)}),
+        (
+            [mine("+bug"), event("+docs", "x[bot]", bot=True)],
+            "bug docs",
+            {"bug": LiveAccuracy(set=1, kept=1)},
+        ),
+        ([event("+docs", "reporter", 0), mine("+bug")], "bug docs", {"bug": LiveAccuracy(set=1, kept=1)}),
+        ([event("+docs", "ann", 3), mine("+bug")], "bug docs", {"bug": LiveAccuracy(set=1, kept=1)}),
+        (
+            [mine("+bug"), event("+docs"), event("-docs", "ann", 7200)],
+            "bug",
+            {"bug": LiveAccuracy(set=1, kept=1)},
+        ),
         # The bot never looked.
         ([event("+docs")], "docs", {}),
     ],
 )
 def test_each_label_of_an_issue_has_one_fate(
-    history: list[LabelEvent], labels: str, expected: dict[str, Live]
+    history: list[LabelEvent], labels: str, expected: dict[str, LiveAccuracy]
 ) -> None:
     """Kept, removed by a person, or missed."""
     assert live_accuracy([issue(*history, labels=labels)], US) == expected
@@ -47,7 +63,7 @@ def test_each_label_of_an_issue_has_one_fate(
 def test_an_issue_on_which_nothing_was_set_counts_where_it_is_known() -> None:
     """The bot abstained, and a person labelled it later."""
     silent = issue(event("+docs"), labels="docs")
-    assert live_accuracy([silent], US, looked_at={silent.key}) == {"docs": Live(missed=1)}
+    assert live_accuracy([silent], US, looked_at={silent.key}) == {"docs": LiveAccuracy(missed=1)}
 
 
 def test_only_what_the_bot_did_in_the_window_counts() -> None:
@@ -57,24 +73,24 @@ def test_only_what_the_bot_did_in_the_window_counts() -> None:
         issue(mine("+bug", 5000), event("-bug", seconds=9000), number=2),
     ]
     found = live_accuracy(issues, US, since=OPENED + timedelta(seconds=5000))
-    assert found == {"bug": Live(set=1, removed=1)}
+    assert found == {"bug": LiveAccuracy(set=1, removed=1)}
 
 
 def test_the_samples_live_accuracy_adds_up() -> None:
     """Counted by hand over the forty histories."""
     found = live_accuracy(with_present_names(read_issues(SAMPLE)), US)
     assert found == {
-        "area: cli": Live(set=1, kept=1),
-        "area: storage": Live(set=2, kept=2, missed=2),
-        "area: sync": Live(set=3, kept=2, removed=1, missed=1),
-        "area: web": Live(set=1, removed=1, missed=1),
-        "bug": Live(set=3, kept=2, removed=1),
-        "documentation": Live(set=1, kept=1, missed=1),
-        "enhancement": Live(set=2, removed=2),
-        "performance": Live(missed=3),
-        "question": Live(set=1, removed=1),
-        "security": Live(missed=2),
-        "stale": Live(set=3, kept=3),
+        "area: cli": LiveAccuracy(set=1, kept=1),
+        "area: storage": LiveAccuracy(set=2, kept=2, missed=2),
+        "area: sync": LiveAccuracy(set=3, kept=2, removed=1, missed=1),
+        "area: web": LiveAccuracy(set=1, removed=1, missed=1),
+        "bug": LiveAccuracy(set=3, kept=2, removed=1),
+        "documentation": LiveAccuracy(set=1, kept=1, missed=1),
+        "enhancement": LiveAccuracy(set=2, removed=2),
+        "performance": LiveAccuracy(missed=3),
+        "question": LiveAccuracy(set=1, removed=1),
+        "security": LiveAccuracy(missed=2),
+        "stale": LiveAccuracy(set=3, kept=3),
     }
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.storing import activate, tiny
+from triage.bundle.promote import activate_or_stage
 from triage.bundle.store import KEPT, LocalStore
 from triage.cli import main
-from triage.commands.handing_over import hand_over
 from triage.errors import BundleError
+from triage.github.errors import LostRace
 from triage.learn.vectors import NAME
-from triage.world.refusals import LostRace
 
 # Appoints argv[2] active, or keeps embeddings where that is empty; is killed at the event argv[3] on a path that
 # ends in argv[4], or meets a limit on the size of files.
@@ -115,7 +115,7 @@ def test_nobody_else_appoints_between_the_comparison_and_the_appointment(tmp_pat
 
     def hand() -> None:
         try:
-            hand_over(LocalStore(tmp_path), mine, tiny(2, after=first), "active")
+            activate_or_stage(LocalStore(tmp_path), mine, tiny(2, after=first), "active")
         except LostRace as race:
             races.append(race.what)
 
@@ -136,6 +136,6 @@ def test_a_store_that_cannot_be_locked_is_said(tmp_path: Path) -> None:
     name = home.save(tiny(1))
     (tmp_path / ".lock").mkdir()
     with pytest.raises(BundleError) as failure:
-        hand_over(home, name, tiny(1), "active")
+        activate_or_stage(home, name, tiny(1), "active")
     assert failure.value.what == f"{tmp_path}: roles cannot be changed (Is a directory)"
     assert home.named("active") is None

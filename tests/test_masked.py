@@ -13,14 +13,13 @@ pytest.importorskip("transformers", reason="the extra `train` is not installed")
 
 from tests.toy_language import PAIRS, pairs_of, save_toy  # noqa: E402 - after the check for the extra
 from triage.errors import ConfigError, DataError, ModelError  # noqa: E402
-from triage.learn.deep import loop  # noqa: E402
-from triage.learn.deep.adapted import CHECKPOINT, MODEL, adapt  # noqa: E402
-from triage.learn.deep.cloze import Cloze  # noqa: E402
-from triage.learn.deep.loop import Done, Plan  # noqa: E402
-from triage.learn.deep.masked import Masked, logits_at, open_masked  # noqa: E402
-from triage.learn.deep.weights import Weights, find_weights  # noqa: E402
+from triage.finetune import training_loop as loop  # noqa: E402
+from triage.finetune.training_loop import Done, TrainingSchedule  # noqa: E402
+from triage.finetune.weights import Weights, find_weights  # noqa: E402
+from triage.study.masked_lm import CHECKPOINT, MODEL, Masked, adapt, logits_at, open_masked  # noqa: E402  # noqa: E402
+from triage.study.methods.fill_mask import FillMaskScorer  # noqa: E402
 
-PLAN = Plan(epochs=30, max_tokens=16, batch=16, rate=5e-3, seed=1)
+PLAN = TrainingSchedule(epochs=30, max_tokens=16, batch=16, rate=5e-3, seed=1)
 SHORT = replace(PLAN, epochs=1)
 TEXTS = pairs_of(160, seed=1)
 
@@ -61,9 +60,9 @@ def test_a_gap_is_filled_with_the_partner(weights: Weights, adapted: Weights) ->
     words = [[second] for _, second in PAIRS]
     firsts = [f"salt pepper {first}" for first, _ in PAIRS]
     right = np.arange(len(PAIRS))
-    found = Cloze(adapted, words, "{} lock key").scores(firsts, [])
+    found = FillMaskScorer(adapted, words, "{} lock key").scores(firsts, [])
     assert (found.argmax(axis=1) == right).all()
-    untrained = Cloze(weights, words, "{} lock key").scores(firsts, [])
+    untrained = FillMaskScorer(weights, words, "{} lock key").scores(firsts, [])
     assert (untrained.argmax(axis=1) == right).mean() <= 0.6
 
 
@@ -170,11 +169,11 @@ def test_words_of_several_tokens_are_scored_by_the_chain_rule(
     adapted: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each score is that of filling the gap's masks one after the other, less the same after no text."""
-    monkeypatch.setattr("triage.learn.deep.reading.fast_halves", lambda: False)
+    monkeypatch.setattr("triage.finetune.tokenization.fast_halves", lambda: False)
     model, tokenizer, _ = open_masked(adapted)
     model.eval()
     words = [["salt pepper"], ["key"], ["rain thunder rain"]]
-    found = Cloze(adapted, words, "{} cup").scores(["bread butter lock"], [])
+    found = FillMaskScorer(adapted, words, "{} cup").scores(["bread butter lock"], [])
     expected = [
         by_chain(model, tokenizer, "bread butter lock {} cup", said.split())
         - by_chain(model, tokenizer, "{} cup", said.split())
@@ -186,14 +185,14 @@ def test_words_of_several_tokens_are_scored_by_the_chain_rule(
 def test_the_best_way_to_say_a_label_counts(adapted: Weights) -> None:
     """With several words a label scores as the best of them; without any it is least likely of all."""
     texts = ["salt pepper lock"]
-    single = Cloze(adapted, [["key"], ["rain"]], "{}").scores(texts, [])[0]
-    found = Cloze(adapted, [["rain", "key"], ["key"]], "{}").scores(texts, [])[0]
+    single = FillMaskScorer(adapted, [["key"], ["rain"]], "{}").scores(texts, [])[0]
+    found = FillMaskScorer(adapted, [["rain", "key"], ["key"]], "{}").scores(texts, [])[0]
     assert found.tolist() == pytest.approx([single.max(), single[0]], abs=1e-9)
 
 
 def test_a_score_in_a_gap_depends_on_no_other_text(adapted: Weights) -> None:
     """A text alone gets, bit for bit, what it gets among others; a long one is cut, a hostile one is read."""
-    cloze = Cloze(adapted, [["key"], ["salt pepper"]], "this issue is about {} .")
+    cloze = FillMaskScorer(adapted, [["key"], ["salt pepper"]], "this issue is about {} .")
     texts = ["lock", "cup " * 100, "", "[MASK] [MASK] \ud800 [SEP]"]
     together = cloze.scores(texts, ["bread"])
     assert np.isfinite(together).all()
@@ -204,5 +203,5 @@ def test_a_score_in_a_gap_depends_on_no_other_text(adapted: Weights) -> None:
 def test_words_that_fill_the_model_are_refused(adapted: Weights) -> None:
     """A whole description is no label word."""
     with pytest.raises(ConfigError) as caught:
-        Cloze(adapted, [["salt " * 40]], "{}")
+        FillMaskScorer(adapted, [["salt " * 40]], "{}")
     assert caught.value.what == "a label's words take 40 of the 48 tokens that the model reads"

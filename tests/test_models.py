@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import yaml
 
-from triage.commands import models as command
-from triage.commands.pins import write
-from triage.engine import models
+from triage.cli import models as command
+from triage.cli.pins import write
+from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.models import Manifest, Pins
+from triage.engine.model_folder import ModelManifest, Pins
 from triage.errors import ConfigError, ModelError, TriageError, UnavailableError, UsageError
 
 COMMIT = "a" * 40
@@ -54,8 +54,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_manifest_survives_the_way_through_json() -> None:
     """Writing a manifest and reading it again gives the same one."""
-    manifest = Manifest.from_dict(GOOD)
-    assert Manifest.from_dict(json.loads(json.dumps(manifest.to_dict()))) == manifest
+    manifest = ModelManifest.from_dict(GOOD)
+    assert ModelManifest.from_dict(json.loads(json.dumps(manifest.to_dict()))) == manifest
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_a_manifest_survives_the_way_through_json() -> None:
 def test_a_wrong_manifest_is_refused_with_its_place(change: dict[str, object], message: str) -> None:
     """Each error names the key that is wrong and what was expected there."""
     with pytest.raises(ModelError) as caught:
-        Manifest.from_dict(GOOD | change)
+        ModelManifest.from_dict(GOOD | change)
     assert caught.value.what == message
 
 
 def test_a_missing_key_is_named() -> None:
     """A manifest without a key is refused with that key."""
     with pytest.raises(ModelError) as caught:
-        Manifest.from_dict({key: value for key, value in GOOD.items() if key != "licence"})
+        ModelManifest.from_dict({key: value for key, value in GOOD.items() if key != "licence"})
     assert caught.value.what == "in 'manifest.licence': missing"
 
 

@@ -20,13 +20,13 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
 from tests.test_collect import DAY, asked, query_of
-from triage.commands.reading import Read, read
-from triage.commands.sources import Found, find, repositories, sources_of
-from triage.config import Config, Learn
+from triage.config import Config, LearnConfig
 from triage.errors import UsageError
+from triage.github.client import Connection
+from triage.github.errors import NoneMatch, NotFound, PartlyRead, RateLimited
 from triage.progress import Shared
-from triage.world.connection import Connection
-from triage.world.refusals import NoneMatch, NotFound, PartlyRead, RateLimited
+from triage.sources.load import RepositoriesRead, read
+from triage.sources.spec import Found, find, repositories, sources_of
 
 NAMES = [f"org/{name}" for name in "abcdef"]
 
@@ -56,7 +56,7 @@ def connected(github: FakeGitHub) -> Connection:
     return Connection(BOT_TOKEN, api_url=github.url)
 
 
-def keys(found: Read) -> list[tuple[str, int]]:
+def keys(found: RepositoriesRead) -> list[tuple[str, int]]:
     return [issue.key for one in found.collected for issue in one.issues]
 
 
@@ -168,7 +168,7 @@ def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
     """And where no wait is allowed it ends as GitHub's limits do; what was read stays, and a later run goes on."""
     github.points = Allowance(github.world.clock, limit=100, remaining=31)
     with pytest.raises(RateLimited):
-        read(NAMES, tmp_path, Config(learn=Learn(max_rate_limit_wait=60)))
+        read(NAMES, tmp_path, Config(learn=LearnConfig(max_rate_limit_wait=60)))
     said = capsys.readouterr().err
     assert "20 points; 18 of 100 points are left until " in said
     # On a slow machine a minute or two of the hour are gone by then.
@@ -250,7 +250,7 @@ def test_a_run_that_is_killed_goes_on(org: list[Repository], github: FakeGitHub,
     """`kill -9` while the second page of the last repository is on its way: nothing that is kept is read again."""
     code = (
         "import sys; from pathlib import Path; from triage.config import Config\n"
-        "from triage.commands.reading import read\n"
+        "from triage.sources.load import read\n"
         "read(sys.argv[2:], Path(sys.argv[1]), Config())"
     )
     child: list[subprocess.Popen[bytes]] = []
@@ -278,7 +278,7 @@ def test_an_interruption_is_not_held_up_by_a_rest(
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from triage.config import Config\n"
-        "from triage.commands.reading import read\n"
+        "from triage.sources.load import read\n"
         "try: read(sys.argv[2:], Path(sys.argv[1]), Config())\n"
         "except KeyboardInterrupt: sys.exit(130)"
     )

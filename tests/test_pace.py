@@ -12,10 +12,10 @@ import pytest
 from tests.fake_github.faults import Hook, primary_limit, secondary_limit
 from tests.fake_github.server import FakeGitHub
 from tests.tracking import tracker_of
+from triage.github.errors import RateLimited
+from triage.github.rate_limit import Quota, RateLimiter
+from triage.github.response import Purpose
 from triage.progress import duration
-from triage.world.pace import Allowance, Pace
-from triage.world.refusals import RateLimited
-from triage.world.reply import Purpose
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 READING = Purpose("read")
@@ -34,8 +34,8 @@ class Time:
         self.now += seconds
         self.github.world.clock.set(self.github.world.clock.now + timedelta(seconds=seconds))
 
-    def pace(self, width: int = 4, say: Callable[[str], object] = lambda _: None) -> Pace:
-        return Pace(width, say=say, wait=self.wait, clock=lambda: self.now)
+    def pace(self, width: int = 4, say: Callable[[str], object] = lambda _: None) -> RateLimiter:
+        return RateLimiter(width, say=say, wait=self.wait, clock=lambda: self.now)
 
 
 @pytest.mark.parametrize("fault", [secondary_limit(7), primary_limit(6)])
@@ -74,7 +74,7 @@ def test_after_a_secondary_limit_half_as_many_go_on(github: FakeGitHub) -> None:
 
 def test_no_more_run_at_once_than_the_width(github: FakeGitHub) -> None:
     """Of eight connections in eight threads, two are ever answered at the same time."""
-    pace, inside, most, lock = Pace(2), 0, 0, threading.Lock()
+    pace, inside, most, lock = RateLimiter(2), 0, 0, threading.Lock()
     full = threading.Barrier(2, timeout=30)
 
     def arrive(_: object) -> None:
@@ -135,7 +135,7 @@ def test_rest_has_points_of_its_own(github: FakeGitHub, demo: object) -> None:
 
 def test_closing_wakes_whoever_waits(github: FakeGitHub) -> None:
     """And nobody gets a turn any more: an interruption is not held up for an hour."""
-    pace, raised = Pace(), list[type[BaseException]]()
+    pace, raised = RateLimiter(), list[type[BaseException]]()
     pace.stop(3600.0, spent=True)
 
     def wait() -> None:
@@ -165,7 +165,7 @@ def test_closing_wakes_whoever_waits(github: FakeGitHub) -> None:
 )
 def test_how_long_points_have_to_be_waited_for(remaining: int, points: int, minutes: int) -> None:
     """Until the first reset, then by the hour; 4,500 of 5,000 points can be spent in each."""
-    allowance = Allowance(5000, remaining, NOON + timedelta(minutes=20), NOON)
+    allowance = Quota(5000, remaining, NOON + timedelta(minutes=20), NOON)
     assert allowance.waiting(points) == timedelta(minutes=minutes)
 
 

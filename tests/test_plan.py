@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.backfilling import entry, header, write_plan
+from triage.backfill.journal import JournalRecord, JournalTask, journal, read_journal
+from triage.backfill.plan import END, Entry, Promise, entry_of, fingerprint, line, read_entry, read_header
+from triage.backfill.plan_file import Plan, drafting, merge, open_plan
 from triage.config import Config, from_dict
 from triage.decide.decision import Decision, Evidence
-from triage.decide.plan import END, Entry, Promise, entry_of, fingerprint, line, read_entry, read_header
-from triage.decide.plan_page import page
-from triage.decide.plan_report import markdown, totals
 from triage.errors import DataError, UsageError
 from triage.issue import Issue
-from triage.world.journal import Record, Task, journal, read_journal
-from triage.world.plan_file import Plan, drafting, merge, open_plan
+from triage.reports.plan_page import page
+from triage.reports.plan_summary import markdown, totals
 
-TASK = Task("backfill", "octo/demo", "abc", "bot[bot]")
+TASK = JournalTask("backfill", "octo/demo", "abc", "bot[bot]")
 ENTRIES = [
     entry(9, "bug"),
     entry(8),
@@ -304,9 +304,9 @@ def test_a_journal_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
     """At every byte: whole lines count, the torn one is dropped, and what follows is on a line of its own."""
     path = tmp_path / "journal.jsonl"
     records = [
-        Record(7, "intent", ("bug",), "2026-01-01T00:00:00Z"),
-        Record(7, "done", ("bug",)),
-        Record(8, "skipped"),
+        JournalRecord(7, "intent", ("bug",), "2026-01-01T00:00:00Z"),
+        JournalRecord(7, "done", ("bug",)),
+        JournalRecord(8, "skipped"),
     ]
     with journal(path, TASK) as log:
         for record in records:
@@ -316,7 +316,7 @@ def test_a_journal_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         with journal(path, TASK) as log:
-            log.add(Record(9, "skipped"))
+            log.add(JournalRecord(9, "skipped"))
         kept = sum(mark <= end for mark in ends)
         rows = [json.loads(text) for text in path.read_text("utf-8").splitlines()]
         assert [row.get("number") for row in rows] == [*[None, 7, 7, 8][: max(1, kept)], 9]
@@ -326,9 +326,9 @@ def test_a_journal_knows_what_is_settled_and_what_was_ever_to_be_written(tmp_pat
     """An intent without an end is not settled, and yet may have been carried out."""
     path = tmp_path / "journal.jsonl"
     with journal(path, TASK) as log:
-        log.add(Record(7, "intent", ("bug",), "2026-01-01T00:00:00Z"))
-        log.add(Record(8, "failed", why="no"))
-        log.add(Record(9, "done", ("docs",), "2026-01-02T00:00:00Z"))
+        log.add(JournalRecord(7, "intent", ("bug",), "2026-01-01T00:00:00Z"))
+        log.add(JournalRecord(8, "failed", why="no"))
+        log.add(JournalRecord(9, "done", ("docs",), "2026-01-02T00:00:00Z"))
     found = read_journal(path)
     assert [found.settled(number) for number in (7, 8, 9, 10)] == [False, False, True, False]
     assert found.written == {7: {"bug": "2026-01-01T00:00:00Z"}, 9: {"docs": "2026-01-02T00:00:00Z"}}
@@ -338,7 +338,7 @@ def test_a_broken_line_of_a_journal_is_named(tmp_path: Path) -> None:
     """It is never taken for a smaller one."""
     path = tmp_path / "journal.jsonl"
     with journal(path, TASK) as log:
-        log.add(Record(7))
+        log.add(JournalRecord(7))
     path.write_text(path.read_text("utf-8") + '{"number": 8, "step": "perhaps"}\n', "utf-8")
     with pytest.raises(DataError) as raised, journal(path, TASK):
         pass

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.backfilling import entry, header
-from triage.decide.plan import Entry, Header, Promise
-from triage.decide.plan_page import page
-from triage.decide.plan_report import totals
+from triage.backfill.plan import Entry, Header, Promise
+from triage.reports.plan_page import page
+from triage.reports.plan_summary import totals
 
 SERVER = "https://github.example"
 HOSTILE = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.config import Config, Labels, Learn, from_dict
+from triage.config import Config, LabelsConfig, LearnConfig, from_dict
 from triage.decide import Policy
 from triage.decide.policy import matches
 
@@ -48,12 +48,14 @@ def test_patterns_are_globs_without_brackets(name: str, pattern: str, does: bool
 )
 def test_what_may_be_set_by_default(name: str, reason: str | None) -> None:
     """Labels of people and of processes are denied by default, each with its reason."""
-    assert Policy.of(Config(labels=Labels(abstain="untriaged"))).may_set(name) == reason
+    assert Policy.of(Config(labels=LabelsConfig(abstain="untriaged"))).may_set(name) == reason
 
 
 def test_what_is_not_allowed_is_held_back() -> None:
     """With an allow list everything else is held back, and a denied label even if it is allowed."""
-    config = Config(labels=Labels(allow=("area:*", "docs"), deny=("docs",)), learn=Learn(ignore=()))
+    config = Config(
+        labels=LabelsConfig(allow=("area:*", "docs"), deny=("docs",)), learn=LearnConfig(ignore=())
+    )
     labels, held = Policy.of(config).apply(SCORES, SCORES)
     assert labels == ("area: web", "area: cli")
     not_allowed = "it is not allowed (labels.allow)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.test_summary import HOSTILE, decision
-from triage.decide.report import meter, table
+from triage.reports.terminal import meter, table
 
 
 def test_a_decision_is_told_with_its_labels_what_was_held_back_and_who_voted() -> None:

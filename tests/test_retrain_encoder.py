@@ -19,10 +19,10 @@ from tests.toy_encoder import save_bert, toy_issues  # noqa: E402
 from triage.bundle.store import LocalStore  # noqa: E402
 from triage.cli import main  # noqa: E402
 from triage.config import Config  # noqa: E402
-from triage.engine.models import BUILTIN_ENCODER, shipped  # noqa: E402
-from triage.learn.retrain import Occasion  # noqa: E402
+from triage.engine.model_folder import BUILTIN_ENCODER, shipped  # noqa: E402
+from triage.finetune.retrain import Rows, Untuned, learn_tuned  # noqa: E402
+from triage.learn.retrain import RetrainContext  # noqa: E402
 from triage.learn.split import split  # noqa: E402
-from triage.learn.tuned import Rows, Untuned, learn_tuned  # noqa: E402
 
 LABELS = "bug", "enhancement", "question"
 COUNT = 120
@@ -119,7 +119,7 @@ def test_what_is_measured_was_not_tuned_on(material: Material) -> None:
 
     data = material.data
     untuned = Untuned(material.vectors, material.engines)
-    learnt, rival = learn_tuned(data, untuned, Config(), Occasion(NOW), tune)
+    learnt, rival = learn_tuned(data, untuned, Config(), RetrainContext(NOW), tune)
     windows = learnt.study.split
     measured = np.concatenate([fold.query for fold in (*windows.tune, windows.test)])
     assert tuned["early"].max() < measured.min()

@@ -15,8 +15,8 @@ from tests.live import FERRY, STORAGE, Step
 from tests.storing import ACTIVE
 from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
+from triage.github.git_store import GitStore
 from triage.issue import parse_time
-from triage.world.git_store import GitStore
 
 
 def labels_of(bundle: Bundle, number: int) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from tests.live import FERRY, Step
 from tests.test_git_store import spoil
 from tests.tracking import tracker_of
 from triage.bundle.store import LocalStore
-from triage.world.git_store import GitStore
+from triage.github.git_store import GitStore
 
 
 def job(step: Step, command: str, folder: Path, **permissions: Level) -> int:

@@ -108,8 +108,8 @@ def test_an_event_fetches_its_own_repositorys_part_and_decides_as_with_all_of_it
     past: Step, quay: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing is shared and the index is large: other repositories' codes stay where they are."""
-    monkeypatch.setattr("triage.engine.compress.EXACT_ROWS", 50)
-    monkeypatch.setattr("triage.world.git_parts.PART", 2_000)
+    monkeypatch.setattr("triage.engine.ivf_build.EXACT_ROWS", 50)
+    monkeypatch.setattr("triage.github.git_objects.PART", 2_000)
     learn(past, ["lanternfish-io/*", "!*/old-*"], [])
     assert past.run(*RETRAIN) == 0, past.err
     assert active(past).codes is not None
@@ -117,7 +117,7 @@ def test_an_event_fetches_its_own_repositorys_part_and_decides_as_with_all_of_it
     scores, fetched = [], []
     for part in (True, False):
         if not part:
-            monkeypatch.setattr("triage.world.git_store.span_of", lambda *_: None)
+            monkeypatch.setattr("triage.github.git_store.span_of", lambda *_: None)
         past.github.requests.clear()
         assert past.run("label", f"--store={HOME}", "--dry-run") == 0, past.err
         scores.append(past.outputs["scores"])

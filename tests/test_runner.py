@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.decide.attitude import Before
+from triage.actions.runner import MAX_SUMMARY, Event, Runner, escaped, harmless, read_event
+from triage.decide.history import TextBeforeEdit
 from triage.errors import DataError
-from triage.world.runner import MAX_SUMMARY, Event, Runner, escaped, harmless, read_event
 
 REPO = {"repository": {"full_name": "octo/demo"}}
 # How the runner reads a line of the log, by github.com/actions/runner, ActionCommand.cs: the newer form at its
@@ -46,7 +46,7 @@ def outputs(path: Path) -> dict[str, str]:
 def test_an_event_names_its_issue_and_what_an_edit_changed(tmp_path: Path, kind: str) -> None:
     """Only the parts that changed are told."""
     payload = {"action": "edited", kind: {"number": 7}, "changes": {"title": {"from": "Old"}}, **REPO}
-    assert event(tmp_path, payload) == Event("octo/demo", 7, "edited", Before(title="Old"))
+    assert event(tmp_path, payload) == Event("octo/demo", 7, "edited", TextBeforeEdit(title="Old"))
 
 
 def test_an_edited_comment_changes_nothing_of_its_issue(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_an_edited_comment_changes_nothing_of_its_issue(tmp_path: Path) -> None:
         "changes": {"body": {"from": "x"}},
         **REPO,
     }
-    assert event(tmp_path, payload) == Event("octo/demo", 7, "edited", Before())
+    assert event(tmp_path, payload) == Event("octo/demo", 7, "edited", TextBeforeEdit())
 
 
 @pytest.mark.parametrize("payload", [{"schedule": "23 4 * * *"}, {"inputs": {"issues": "7"}, **REPO}, {}])

@@ -18,26 +18,26 @@ pytest.importorskip("optimum", reason="the extra `train` is not installed")
 from tests.test_benchmarks import bench  # noqa: E402 - after the check for the extra
 from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402
 from triage.cli import main  # noqa: E402
-from triage.config import ZeroShot as Settings  # noqa: E402
-from triage.engine.embedded import EmbeddedLabels  # noqa: E402
+from triage.config import ZeroShotConfig as Settings  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.joint import Joint as Served  # noqa: E402
-from triage.engine.phrases import LabelText  # noqa: E402
-from triage.engine.zeroshot import open_zero_shot  # noqa: E402
+from triage.engine.label_text import LabelText  # noqa: E402
+from triage.engine.zero_shot import open_zero_shot  # noqa: E402
+from triage.engine.zero_shot.cross_encoder import CrossEncoder as Served  # noqa: E402
+from triage.engine.zero_shot.similarity import SimilarityZeroShot  # noqa: E402
 from triage.errors import DataError, ModelError  # noqa: E402
-from triage.evaluate.metrics import macro_f1  # noqa: E402
+from triage.finetune.weights import Weights  # noqa: E402
 from triage.issue import Issue, to_row  # noqa: E402
-from triage.learn.aside import EVALUATED, kept_aside  # noqa: E402
-from triage.learn.deep import train  # noqa: E402
-from triage.learn.deep.corpus import Group, corpus, halves, renamed, varied  # noqa: E402
-from triage.learn.deep.rounds import Plan, Step  # noqa: E402
-from triage.learn.deep.weights import Weights  # noqa: E402
+from triage.metrics import macro_f1  # noqa: E402
+from triage.training import train  # noqa: E402
+from triage.training.corpus import Group, corpus, halves, renamed, varied  # noqa: E402
+from triage.training.held_out import EVALUATED, kept_aside  # noqa: E402
+from triage.training.multitask import MultitaskSchedule, MultitaskStep  # noqa: E402
 
 # Whether a name is kept aside hangs on a hash of it alone.
 TAUGHT = [name for name in (f"team/project-{i}" for i in range(40)) if not kept_aside(name)][:4]
 ASIDE = [name for name in (f"team/project-{i}" for i in range(40)) if kept_aside(name)][:2]
 NAMES = ("crash", "wish", "how")
-SHORT = Plan(steps=60, batch=16, max_tokens=32, rate=2e-3, seed=1)
+SHORT = MultitaskSchedule(steps=60, batch=16, max_tokens=32, rate=2e-3, seed=1)
 
 
 def issues_of(repo: str, count: int, seed: int) -> list[Issue]:
@@ -68,7 +68,7 @@ def judge(weights: Weights, everything: list[Issue], tmp_path_factory: pytest.Te
     """A trained zero-shot model as it is served, beside the work of its training."""
     folder = tmp_path_factory.mktemp("judge")
     plan = dataclasses.replace(SHORT, steps=150)
-    train.train_zero_shot(everything, train.Run(weights, plan, folder / "work"), folder / "model")
+    train.train_zero_shot(everything, train.TrainingRun(weights, plan, folder / "work"), folder / "model")
     return folder / "model"
 
 
@@ -138,8 +138,8 @@ def test_the_encoder_learns_to_bring_labels_together(
     weights: Weights, everything: list[Issue], tmp_path: Path
 ) -> None:
     """On a repository it never saw, issues of one label are closer to each other after training than before."""
-    out, steps = tmp_path / "model", list[Step]()
-    run = train.Run(weights, SHORT, tmp_path / "work", steps.append)
+    out, steps = tmp_path / "model", list[MultitaskStep]()
+    run = train.TrainingRun(weights, SHORT, tmp_path / "work", steps.append)
     manifest = train.train_encoder(everything, run, out)
     assert [step.number for step in steps] == list(range(1, 61))
     assert {step.objective for step in steps} == {"labels", "titles"}
@@ -173,20 +173,22 @@ def test_a_killed_training_ends_as_one_never_killed(
     weights: Weights, everything: list[Issue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoint, and draws that hang on the step alone, make both runs the same to the last bit."""
-    monkeypatch.setattr("triage.learn.deep.loop.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr("triage.finetune.training_loop.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     plan = dataclasses.replace(SHORT, steps=8)
 
     class Killed(Exception):
         pass
 
-    def kill(step: Step) -> None:
+    def kill(step: MultitaskStep) -> None:
         if step.number == 5:
             raise Killed
 
     with pytest.raises(Killed):
-        train.train_encoder(everything, train.Run(weights, plan, tmp_path / "a", kill), tmp_path / "m")
-    train.train_encoder(everything, train.Run(weights, plan, tmp_path / "a"), tmp_path / "m")
-    train.train_encoder(everything, train.Run(weights, plan, tmp_path / "b"), tmp_path / "n")
+        train.train_encoder(
+            everything, train.TrainingRun(weights, plan, tmp_path / "a", kill), tmp_path / "m"
+        )
+    train.train_encoder(everything, train.TrainingRun(weights, plan, tmp_path / "a"), tmp_path / "m")
+    train.train_encoder(everything, train.TrainingRun(weights, plan, tmp_path / "b"), tmp_path / "n")
     numbers = [
         json.loads(line)["number"] for line in (tmp_path / "a" / "losses.jsonl").read_text().splitlines()
     ]
@@ -212,13 +214,13 @@ def test_a_training_of_the_judge_goes_on_from_an_earlier_one(
     """With the encoder and the head as they were left: a step that moves nothing gives the same model."""
     left = Weights(judge.parent / "work" / "weights", "toy", "toy", "MIT")
     still = dataclasses.replace(SHORT, steps=1, rate=0.0)
-    train.train_zero_shot(everything, train.Run(left, still, tmp_path / "work"), tmp_path / "model")
+    train.train_zero_shot(everything, train.TrainingRun(left, still, tmp_path / "work"), tmp_path / "model")
     assert (tmp_path / "model" / "model.onnx").read_bytes() == (judge / "model.onnx").read_bytes()
 
 
 def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
     """Its company, their order and other texts move a score by rounding only, however many there are."""
-    model = Served(judge, EmbeddedLabels.load(Encoder.load()))
+    model = Served(judge, SimilarityZeroShot.load(Encoder.load()))
     labels = [LabelText(name) for name in (*NAMES, *(f"area {i}" for i in range(40)))]
     texts = [issue.text for issue in issues_of(ASIDE[0], 3, 3)]
     together = model.read(texts, labels)
@@ -246,11 +248,11 @@ def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weight
     """What a manifest does not say is not guessed."""
     train.train_encoder(
         [i for repo in TAUGHT for i in issues_of(repo, 20, 1)],
-        train.Run(weights, dataclasses.replace(SHORT, steps=1), tmp_path / "w"),
+        train.TrainingRun(weights, dataclasses.replace(SHORT, steps=1), tmp_path / "w"),
         tmp_path / "m",
     )
     with pytest.raises(ModelError, match="reads all labels at once"):
-        Served(tmp_path / "m", EmbeddedLabels.load(Encoder.load()))
+        Served(tmp_path / "m", SimilarityZeroShot.load(Encoder.load()))
 
 
 def test_training_from_the_command_line(

@@ -10,12 +10,12 @@ import pytest
 
 from tests.sample import CONFIG, NEW, Trained
 from tests.test_imports import loaded_after
+from triage.backfill.selection import Batch, PastIssue, grouped
+from triage.bundle.workers import check_engine
 from triage.cli import main
-from triage.commands.spreading import check_engine
-from triage.engine.cluster_words import refused, said_by_ray
+from triage.engine.ray_backend import refused, said_by_ray
 from triage.errors import UsageError
 from triage.issue import Issue
-from triage.world.past import Batch, Past, grouped
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_local_engine_loads_nothing_of_ray(trained: Trained, tmp_path: Path)
 
 def batch(place: str, *numbers: int) -> Batch:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Batch(tuple(Past(Issue("o/r", number, "T", "", at)) for number in numbers), place, 9)
+    return Batch(tuple(PastIssue(Issue("o/r", number, "T", "", at)) for number in numbers), place, 9)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.decide import Decision, Evidence, Neighbour
-from triage.decide.summary import ISSUES_SHOWN, Outcome, escape, escape_url, label, summary
+from triage.reports.job_summary import ISSUES_SHOWN, LabelOutcome, escape, escape_url, label, summary
 
 REPO = "octo/demo"
 # What GitHub makes links of in a finished page: mentions, numbers, GH-7, and addresses.
@@ -61,14 +61,14 @@ def decision(
     )
 
 
-def page(*outcomes: Outcome, dry_run: bool = False) -> str:
+def page(*outcomes: LabelOutcome, dry_run: bool = False) -> str:
     return summary(outcomes, url=url, dry_run=dry_run, model="bundle b")
 
 
 def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_back() -> None:
     """The whole page, as a maintainer gets it."""
     decided = decision("bug", held={"docs": "only people set it (labels.deny)"})
-    assert page(Outcome(REPO, 7, decided, ("bug",))) == (
+    assert page(LabelOutcome(REPO, 7, decided, ("bug",))) == (
         '### <a href="https://github.com/octo/demo/issues/7">#7</a> got <code>bug</code>\n'
         "\n"
         "| | label | probability | why |\n"
@@ -93,22 +93,25 @@ def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_ba
 
 def test_a_dry_run_does_not_speak_of_labels_to_take_off() -> None:
     """None was set."""
-    said = page(Outcome(REPO, 7, decision("bug"), ("bug",)), dry_run=True)
+    said = page(LabelOutcome(REPO, 7, decision("bug"), ("bug",)), dry_run=True)
     assert "#7</a> would get <code>bug</code>\n" in said
     assert said.endswith("<sub>Decided by bundle b.</sub>\n")
 
 
 def test_an_issue_without_labels_and_one_left_alone_say_so() -> None:
     """With the reason."""
-    assert "#7</a> got no label\n" in page(Outcome(REPO, 7, decision()))
-    assert "#7</a> would get no label\n" in page(Outcome(REPO, 7, decision()), dry_run=True)
-    assert "#7</a> was left alone\n\nA bot opened it.\n" in page(Outcome(REPO, 7, note="a bot opened it"))
+    assert "#7</a> got no label\n" in page(LabelOutcome(REPO, 7, decision()))
+    assert "#7</a> would get no label\n" in page(LabelOutcome(REPO, 7, decision()), dry_run=True)
+    assert "#7</a> was left alone\n\nA bot opened it.\n" in page(
+        LabelOutcome(REPO, 7, note="a bot opened it")
+    )
 
 
 def test_several_issues_begin_with_a_table() -> None:
     """One line an issue; the reasons are folded away below."""
     text = page(
-        Outcome(REPO, 7, decision("bug"), ("bug",)), Outcome(REPO, 8, note="it was deleted", missing=True)
+        LabelOutcome(REPO, 7, decision("bug"), ("bug",)),
+        LabelOutcome(REPO, 8, note="it was deleted", missing=True),
     )
     assert text.startswith(
         "### 1 of 2 issues were labelled\n\n| issue | labels | |\n|---|---|---|\n"
@@ -120,7 +123,7 @@ def test_several_issues_begin_with_a_table() -> None:
 
 def test_a_run_over_thousands_shows_the_first_and_counts_the_rest() -> None:
     """GitHub drops a summary of more than a megabyte."""
-    text = page(*(Outcome(REPO, n, decision("bug"), ("bug",)) for n in range(1, ISSUES_SHOWN + 4)))
+    text = page(*(LabelOutcome(REPO, n, decision("bug"), ("bug",)) for n in range(1, ISSUES_SHOWN + 4)))
     assert "| … | 3 more | |" in text
     assert len(text.encode()) < 1_000_000
 
@@ -134,8 +137,12 @@ def test_a_run_over_no_issue_is_a_page_too() -> None:
 def test_a_label_of_any_name_is_nothing_but_text(name: str) -> None:
     """No link, no tag, no cell and no line of its own, wherever the name stands."""
     reason = f"at most one of {name}, bug, and {name} stays"
-    text = page(Outcome(REPO, 7, decision(name, held={"docs": reason}), (name,), note=f"deleted: {name}"))
-    plain = page(Outcome(REPO, 7, decision("name", held={"docs": "at most one"}), ("name",), note="deleted"))
+    text = page(
+        LabelOutcome(REPO, 7, decision(name, held={"docs": reason}), (name,), note=f"deleted: {name}")
+    )
+    plain = page(
+        LabelOutcome(REPO, 7, decision("name", held={"docs": "at most one"}), ("name",), note="deleted")
+    )
     assert re.findall(r"<(/?\w+)", text) == re.findall(r"<(/?\w+)", plain)
     assert {tag.strip("/") for tag in re.findall(r"<(/?\w+)", text)} <= TAGS
     assert [line.count("|") for line in text.splitlines()] == [line.count("|") for line in plain.splitlines()]

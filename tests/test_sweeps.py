@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.evaluate.compare import paired
-from triage.evaluate.methods.neighbours import Near
-from triage.evaluate.metrics import macro_f1, micro_f1
-from triage.evaluate.sweeps import neighbour_sweep, threshold_sweep, top_k_sweep
-from triage.evaluate.thresholds import choose
+from triage.metrics import macro_f1, micro_f1
+from triage.study.compare import paired
+from triage.study.methods.neighbours import Near
+from triage.study.run import choose
+from triage.study.sweeps import neighbour_sweep, threshold_sweep, top_k_sweep
 
 SEEDS = st.integers(0, 10_000)
 

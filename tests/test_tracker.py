@@ -16,11 +16,11 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Request
 from tests.tracking import HOSTILE, tracker_of
 from triage.errors import AccessError
+from triage.github.errors import IssueGone, NotFound, Overloaded, Rejected
+from triage.github.issues import PAGE
+from triage.github.values import Actor, IssueFilter, Label, LiveIssue, Page
+from triage.github.values import Repository as Place
 from triage.issue import Issue, LabelEvent
-from triage.world.live import Actor, Filter, Label, LiveIssue, Page
-from triage.world.live import Repository as Place
-from triage.world.reader import PAGE
-from triage.world.refusals import IssueGone, NotFound, Overloaded, Rejected
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_every_label_event_is_read_however_many_there_are(github: FakeGitHub, de
         issue.rename("Still contested", "one")
         issue.remove_labels(["bug"], "other")
     alone = tracker_of(github).issue(1)
-    (page,) = tracker_of(github).pages(Filter())
+    (page,) = tracker_of(github).pages(IssueFilter())
     assert alone.issue.events is not None
     assert [(e.added, e.actor) for e in alone.issue.events] == [(True, "one"), (False, "other")] * 70
     assert alone.text_edits == 70
@@ -159,13 +159,13 @@ def test_issues_come_in_pages_newest_first_and_resume_at_the_cursor(
     """A hundred a page; a reading broken off after the first goes on with the second."""
     for n in range(230):
         demo.add_issue(f"Issue {n}")
-    first = next(tracker_of(github).pages(Filter()))
+    first = next(tracker_of(github).pages(IssueFilter()))
     assert ([live.issue.number for live in first.items], first.more, first.total) == (
         list(range(230, 230 - PAGE, -1)),
         True,
         230,
     )
-    rest = list(tracker_of(github).pages(Filter(), first.cursor))
+    rest = list(tracker_of(github).pages(IssueFilter(), first.cursor))
     assert found(rest) == list(range(130, 0, -1))
     assert [page.more for page in rest] == [True, False]
 
@@ -183,27 +183,27 @@ def test_nothing_is_skipped_or_met_twice_while_issues_are_opened_and_deleted(
         issues[5].add_labels(["bug"], "someone")
 
     github.faults.add(Hook(change), operation="query repository", skip=1)
-    assert found(tracker_of(github).pages(Filter(), size=5)) == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]
+    assert found(tracker_of(github).pages(IssueFilter(), size=5)) == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2]
 
 
 @pytest.mark.parametrize(
     ("wanted", "numbers"),
     [
-        (Filter(), [4, 3, 2, 1]),
-        (Filter(state="open"), [4, 3, 1]),
-        (Filter(state="closed"), [2]),
-        (Filter(labels=("area: x, y",)), [3, 1]),
-        (Filter(since=at(200)), [4, 3, 2]),
-        (Filter(since=at(200), until=at(400)), [3, 2]),
-        (Filter(updated_since=at(600)), [1]),
-        (Filter(pull_requests=True), [6, 5]),
-        (Filter(pull_requests=True, state="closed"), [6]),
-        (Filter(pull_requests=True, updated_since=at(600)), [6]),
-        (Filter(pull_requests=True, labels=("area: x, y",)), [5]),
+        (IssueFilter(), [4, 3, 2, 1]),
+        (IssueFilter(state="open"), [4, 3, 1]),
+        (IssueFilter(state="closed"), [2]),
+        (IssueFilter(labels=("area: x, y",)), [3, 1]),
+        (IssueFilter(since=at(200)), [4, 3, 2]),
+        (IssueFilter(since=at(200), until=at(400)), [3, 2]),
+        (IssueFilter(updated_since=at(600)), [1]),
+        (IssueFilter(pull_requests=True), [6, 5]),
+        (IssueFilter(pull_requests=True, state="closed"), [6]),
+        (IssueFilter(pull_requests=True, updated_since=at(600)), [6]),
+        (IssueFilter(pull_requests=True, labels=("area: x, y",)), [5]),
     ],
 )
 def test_a_filter_finds_what_it_names(
-    github: FakeGitHub, demo: Repository, wanted: Filter, numbers: list[int]
+    github: FakeGitHub, demo: Repository, wanted: IssueFilter, numbers: list[int]
 ) -> None:
     """By state, label, when opened and when changed; pull requests only where they are wanted."""
     demo.add_label("area: x, y")
@@ -224,17 +224,17 @@ def test_a_page_that_is_too_much_for_github_is_asked_for_in_smaller_ones(
         demo.add_issue(f"Issue {n}")
 
     github.faults.add(outage(502), times=None, when=lambda request: "'first': 40" in str(request.body))
-    assert found(tracker_of(github).pages(Filter(), size=40)) == list(range(30, 0, -1))
+    assert found(tracker_of(github).pages(IssueFilter(), size=40)) == list(range(30, 0, -1))
     github.faults.add(outage(502), times=None, operation="query")
     with pytest.raises(Overloaded):
-        next(tracker_of(github).pages(Filter()))
+        next(tracker_of(github).pages(IssueFilter()))
 
 
 def test_a_cursor_that_github_does_not_know_is_an_error(github: FakeGitHub, demo: Repository) -> None:
     """A resumed reading never starts over silently."""
     demo.add_issue("Crash")
     with pytest.raises(Rejected, match="`nonsense` does not appear to be a valid cursor"):
-        next(tracker_of(github).pages(Filter(), "nonsense"))
+        next(tracker_of(github).pages(IssueFilter(), "nonsense"))
 
 
 def test_a_half_answer_is_no_answer(github: FakeGitHub, demo: Repository) -> None:
@@ -243,10 +243,10 @@ def test_a_half_answer_is_no_answer(github: FakeGitHub, demo: Repository) -> Non
         demo.add_issue(f"Issue {n}")
     hole = Partial([{"message": "Something went wrong"}], [["repository", "found", "nodes", 1]])
     github.faults.add(hole, operation="query repository")
-    assert found(tracker_of(github).pages(Filter())) == [3, 2, 1]
+    assert found(tracker_of(github).pages(IssueFilter())) == [3, 2, 1]
     github.faults.add(
         replace(hole, errors=[{"type": "FORBIDDEN", "message": "Resource protected by organization SAML"}]),
         operation="query repository",
     )
     with pytest.raises(AccessError, match="cannot list issues in octo/demo: Resource protected by"):
-        found(tracker_of(github).pages(Filter()))
+        found(tracker_of(github).pages(IssueFilter()))

@@ -29,7 +29,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Json, Reply
 from tests.tracking import Sleeps, tracker_of
 from triage.errors import DataError, UnavailableError
-from triage.world.refusals import Overloaded, RateLimited
+from triage.github.errors import Overloaded, RateLimited
 
 BROKEN = Partial([{"message": "Something went wrong while executing your query."}], [["repository"]])
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -148,7 +148,7 @@ def test_a_host_that_is_not_there_is_named(github: FakeGitHub) -> None:
 
 def test_pygithub_is_loaded_only_for_those_who_talk_to_github() -> None:
     """Importing the tracker costs nothing of its third of a second."""
-    code = "import sys, triage.world.tracker; print({'github', 'requests'} & set(sys.modules))"
+    code = "import sys, triage.github.tracker; print({'github', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

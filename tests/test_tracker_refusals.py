@@ -21,8 +21,8 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.tracking import Sleeps, tracker_of
 from triage.errors import AccessError, TriageError, UsageError
-from triage.world.http import graphql_url_of
-from triage.world.refusals import NotFound, Rejected
+from triage.github.errors import NotFound, Rejected
+from triage.github.http import graphql_url_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.tracking import HOSTILE, tracker_of
-from triage.world.refusals import IssueGone, LabelGone, Rejected
-from triage.world.tracker import Permissions
+from triage.github.errors import IssueGone, LabelGone, Rejected
+from triage.github.tracker import Permissions
 
 
 def test_labels_are_added_by_id_beside_those_that_are_there(github: FakeGitHub, demo: Repository) -> None:

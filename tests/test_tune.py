@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import f1_score
 
-from triage.config import Vote
+from triage.config import VoteConfig
 from triage.decide.rules import LabelRule, ZeroShotRule
 from triage.decide.vote import K_MAX
 from triage.learn.tune import (
@@ -67,7 +67,7 @@ def by_hand(w: Window, k: int, m: int) -> float:
 def test_the_sweep_finds_what_trying_everything_finds(seed: int) -> None:
     """For every k, the best m over all labels is that of brute force with scikit-learn's F1."""
     w = window(seed=seed)
-    settings = sweep(w, Vote(weighting="uniform"))
+    settings = sweep(w, VoteConfig(weighting="uniform"))
     assert [s.k for s in settings] == list(KS)
     for s in settings:
         assert s.micro_f1 == pytest.approx(max(by_hand(w, s.k, m) for m in range(1, s.k + 1)))
@@ -77,16 +77,16 @@ def test_the_sweep_finds_what_trying_everything_finds(seed: int) -> None:
 def test_the_chosen_k_is_the_best_of_the_sweep() -> None:
     """Of all k the one with the best micro-F1 is chosen, of equal ones the smallest."""
     w = window()
-    best = max(sweep(w, Vote()), key=lambda s: (round(s.micro_f1, 4), -s.k))
-    assert tune(w, Vote(), EXAMPLES, 200, UNTAUGHT).k == best.k
+    best = max(sweep(w, VoteConfig()), key=lambda s: (round(s.micro_f1, 4), -s.k))
+    assert tune(w, VoteConfig(), EXAMPLES, 200, UNTAUGHT).k == best.k
 
 
 def test_what_the_configuration_fixes_is_not_tuned() -> None:
     """A k and an m that are given stay as they are."""
-    rules = tune(window(), Vote(k=7, m=4, weighting="uniform", min_examples=3), EXAMPLES, 200, UNTAUGHT)
+    rules = tune(window(), VoteConfig(k=7, m=4, weighting="uniform", min_examples=3), EXAMPLES, 200, UNTAUGHT)
     assert (rules.k, rules.weighting, rules.min_examples) == (7, "uniform", 3)
     assert {rule.votes for rule in rules.labels} == {4.0}
-    assert sweep(window(), Vote(k=7, m=4, weighting="uniform"))[0].micro_f1 == pytest.approx(
+    assert sweep(window(), VoteConfig(k=7, m=4, weighting="uniform"))[0].micro_f1 == pytest.approx(
         by_hand(window(), 7, 4)
     )
 
@@ -95,7 +95,9 @@ def test_only_labels_that_may_be_set_choose_k() -> None:
     """A label that only people set has no say in the sweep."""
     w = window()
     alone = replace(w, names=["a"], targets=w.targets[:, :1], truth=w.truth[:, :1], settable=w.settable[:1])
-    assert sweep(replace(w, settable=np.array([True, False, False])), Vote()) == sweep(alone, Vote())
+    assert sweep(replace(w, settable=np.array([True, False, False])), VoteConfig()) == sweep(
+        alone, VoteConfig()
+    )
 
 
 @given(COUNTED)
@@ -162,8 +164,8 @@ def test_what_a_label_meant_long_ago_promises_nothing() -> None:
 
 def test_with_a_precision_target_every_label_reaches_it_or_is_never_elected() -> None:
     """The rules tell what each label reached; one that cannot reach the target has no m."""
-    hard = tune(window(noise=0.9), Vote(precision_target=0.99), EXAMPLES, 200, UNTAUGHT)
-    easy = tune(window(), Vote(precision_target=0.4), EXAMPLES | {"new": 9}, 200, UNTAUGHT)
+    hard = tune(window(noise=0.9), VoteConfig(precision_target=0.99), EXAMPLES, 200, UNTAUGHT)
+    easy = tune(window(), VoteConfig(precision_target=0.4), EXAMPLES | {"new": 9}, 200, UNTAUGHT)
     assert {rule.votes for rule in hard.labels} == {None}
     for name in EXAMPLES:
         assert easy.by_name[name].precision is not None
@@ -173,11 +175,11 @@ def test_with_a_precision_target_every_label_reaches_it_or_is_never_elected() ->
 
 def test_too_little_to_tune_on_gives_a_majority() -> None:
     """With a few queries, or none that may be set, a majority among five neighbours elects."""
-    few = tune(window(queries=10), Vote(), EXAMPLES, 200, UNTAUGHT)
-    denied = tune(replace(window(), settable=np.zeros(3, dtype=bool)), Vote(), EXAMPLES, 200, UNTAUGHT)
+    few = tune(window(queries=10), VoteConfig(), EXAMPLES, 200, UNTAUGHT)
+    denied = tune(replace(window(), settable=np.zeros(3, dtype=bool)), VoteConfig(), EXAMPLES, 200, UNTAUGHT)
     for rules in (few, denied):
         assert (rules.k, {rule.votes for rule in rules.labels}) == (5, {3.0})
-    fixed = tune(window(queries=10), Vote(m=7), EXAMPLES, 200, UNTAUGHT)
+    fixed = tune(window(queries=10), VoteConfig(m=7), EXAMPLES, 200, UNTAUGHT)
     assert (fixed.k, {rule.votes for rule in fixed.labels}) == (7, {7.0})
 
 

@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from triage.config import ZeroShot as Settings
+from triage.config import ZeroShotConfig as Settings
 from triage.decide.rules import LabelRule, Rules, ZeroShotRule
-from triage.learn.tune_zero_shot import FEWEST, MOST, Trial, affordable, best_threshold, tune_zero_shot
+from triage.learn.tune import FEWEST, MOST, Trial, affordable, best_threshold, tune_zero_shot
 
 RULES = Rules(labels=(LabelRule("a", 50, 0.2, 2.0),), zero_shot=ZeroShotRule(1.0, 0.0, 0.4, None, shift=0.0))
 

@@ -20,7 +20,7 @@ from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn import vectors
 from triage.learn.vectors import NAME, Embedded, Floats, embed
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 
 
 @dataclass
@@ -233,7 +233,7 @@ import os, pathlib, signal, sys
 from triage.bundle.store import LocalStore
 from triage.engine.encoder import Encoder
 from triage.learn import vectors
-from triage.world.issue_file import read_issues
+from triage.sources.issue_file import read_issues
 store, encoder, pieces = LocalStore(pathlib.Path(sys.argv[1])), Encoder.load(), []
 vectors.PATIENCE = 0.0
 def encode(texts, progress=None):

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.config import ZeroShot as Settings
-from triage.engine import models
-from triage.engine.embedded import BACKGROUND_FILE, EmbeddedLabels
+from triage.config import ZeroShotConfig as Settings
+from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.joint import FEW, HOPELESS, UNASKED, Joint
-from triage.engine.phrases import LabelText, readable
-from triage.engine.zeroshot import BUILTIN_ZERO_SHOT, calibrated, open_zero_shot
+from triage.engine.label_text import LabelText, readable
+from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, calibrated, open_zero_shot
+from triage.engine.zero_shot.cross_encoder import FEW, HOPELESS, UNASKED, CrossEncoder
+from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
 from triage.errors import ModelError
 
 BUG = LabelText("bug", "something does not work as expected")
@@ -94,7 +94,7 @@ def test_issues_find_their_labels(encoder: Encoder, prior: str | None) -> None:
     """With the shipped background or a repository's own mean, each issue's own label scores best."""
     vectors = encoder.encode(list(TEXTS))
     labels = (BUG, DOCS, SPEED)
-    raw = EmbeddedLabels.load(encoder).raw(
+    raw = SimilarityZeroShot.load(encoder).raw(
         list(TEXTS), vectors, labels, None if prior is None else vectors.mean(axis=0)
     )
     assert [labels[at] for at in raw.argmax(axis=1)] == list(TEXTS.values())
@@ -102,7 +102,7 @@ def test_issues_find_their_labels(encoder: Encoder, prior: str | None) -> None:
 
 def test_a_score_is_the_similarity_above_the_usual(encoder: Encoder) -> None:
     """Raw scores are cosines less the mean cosine over the background, or over the given prior."""
-    method = EmbeddedLabels.load(encoder)
+    method = SimilarityZeroShot.load(encoder)
     vectors, named = encoder.encode(list(TEXTS)), encoder.encode([BUG.phrase, DOCS.phrase])
     shown = np.load(encoder.folder / BACKGROUND_FILE, allow_pickle=False).astype(np.float32)
     usual = (shown @ named.T).mean(axis=0)
@@ -114,7 +114,7 @@ def test_a_score_is_the_similarity_above_the_usual(encoder: Encoder) -> None:
 
 def test_a_score_depends_on_no_batch_mate_and_no_other_label(encoder: Encoder) -> None:
     """An issue alone and a label alone get, bit for bit, what they get among others."""
-    method = EmbeddedLabels.load(encoder)
+    method = SimilarityZeroShot.load(encoder)
     vectors = encoder.encode(list(TEXTS))
     together = method.raw([], vectors, (BUG, DOCS, SPEED))
     apart = [
@@ -125,7 +125,7 @@ def test_a_score_depends_on_no_batch_mate_and_no_other_label(encoder: Encoder) -
 
 def test_nothing_to_score_gives_an_empty_table(encoder: Encoder) -> None:
     """No issue or no label is no failure: the table has no row or no column."""
-    method = EmbeddedLabels.load(encoder)
+    method = SimilarityZeroShot.load(encoder)
     vectors = encoder.encode(list(TEXTS))
     assert method.raw([], vectors, ()).shape == (3, 0)
     assert method.raw([], vectors[:0], (BUG,)).shape == (0, 1)
@@ -134,7 +134,7 @@ def test_nothing_to_score_gives_an_empty_table(encoder: Encoder) -> None:
 def test_progress_tells_that_all_is_done(encoder: Encoder) -> None:
     """Progress ends at the number of issues."""
     told: list[int] = []
-    EmbeddedLabels.load(encoder).raw([], encoder.encode(list(TEXTS)), (BUG,), progress=told.append)
+    SimilarityZeroShot.load(encoder).raw([], encoder.encode(list(TEXTS)), (BUG,), progress=told.append)
     assert told == [3]
 
 
@@ -163,17 +163,17 @@ def model_folder(encoder: Encoder, folder: Path, background: np.ndarray | None) 
 
 def test_without_background_the_repository_must_be_learnt_from(encoder: Encoder, tmp_path: Path) -> None:
     """An encoder with no background file scores under a prior, and says what to do where there is none."""
-    bare = EmbeddedLabels.load(Encoder.load(model_folder(encoder, tmp_path, None)))
+    bare = SimilarityZeroShot.load(Encoder.load(model_folder(encoder, tmp_path, None)))
     vectors = encoder.encode(list(TEXTS))
     prior = vectors.mean(axis=0)
-    full = EmbeddedLabels.load(encoder)
+    full = SimilarityZeroShot.load(encoder)
     assert (bare.raw([], vectors, (BUG,), prior) == full.raw([], vectors, (BUG,), prior)).all()
     with pytest.raises(ModelError) as caught:
         bare.raw([], vectors, (BUG,))
     assert str(caught.value) == (
         "issue-encoder has no background.npy, and the repository was not learnt from yet\n"
         "  likely cause: the encoder is not the shipped one\n"
-        "  next step: run `triage retrain`, or see `python -m triage.learn.background --help`"
+        "  next step: run `triage retrain`, or see `python -m triage.training.background --help`"
     )
 
 
@@ -192,7 +192,7 @@ def test_an_unusable_background_is_refused(
     """Wrong shapes, numbers that are not finite and pickled objects are named, not used."""
     folder = model_folder(encoder, tmp_path, background)
     with pytest.raises(ModelError) as caught:
-        EmbeddedLabels.load(Encoder.load(folder))
+        SimilarityZeroShot.load(Encoder.load(folder))
     assert what in caught.value.what
     assert str(folder / BACKGROUND_FILE) in caught.value.what
 
@@ -200,7 +200,7 @@ def test_an_unusable_background_is_refused(
 def test_the_digest_tells_encoders_and_backgrounds_apart(encoder: Encoder, tmp_path: Path) -> None:
     """The same files give the same digest, another background another one."""
     other = Encoder.load(model_folder(encoder, tmp_path, np.eye(2, 384, dtype=np.float16)))
-    digests = [EmbeddedLabels.load(each).digest for each in (encoder, Encoder.load(), other)]
+    digests = [SimilarityZeroShot.load(each).digest for each in (encoder, Encoder.load(), other)]
     assert digests[0] == digests[1] != digests[2]
     assert len(digests[0]) == 64
 
@@ -209,19 +209,19 @@ def test_the_default_configuration_opens_the_shipped_judge(encoder: Encoder) -> 
     """With nothing configured, the shipped cross-encoder scores labels; similarity alone where it is named."""
     assert open_zero_shot(Settings(), encoder).name == BUILTIN_ZERO_SHOT
     method = open_zero_shot(Settings(model="embedding"), encoder)
-    assert (method.name, method.digest) == ("embedding", EmbeddedLabels.load(encoder).digest)
+    assert (method.name, method.digest) == ("embedding", SimilarityZeroShot.load(encoder).digest)
 
 
 def test_labels_without_hope_are_not_read(encoder: Encoder) -> None:
     """What similarity rules out costs no run of the cross-encoder; every other label scores as if all were asked."""
     judge = open_zero_shot(Settings(), encoder)
-    assert isinstance(judge, Joint)
+    assert isinstance(judge, CrossEncoder)
     areas = ("networking", "translation", "billing", "macOS", "payments", "fonts", "audio", "printing")
     labels = [BUG, DOCS, SPEED, *map(LabelText, areas)]
     assert len(labels) > FEW
     texts = list(TEXTS)
     vectors = encoder.encode(texts)
-    similar = EmbeddedLabels.load(encoder).raw(texts, vectors, labels)
+    similar = SimilarityZeroShot.load(encoder).raw(texts, vectors, labels)
     hopeless = similar < HOPELESS
     assert hopeless.any() and not hopeless.all()
     weight = models.read_manifest(models.shipped(BUILTIN_ZERO_SHOT)).similarity

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.evaluate.method import Mask, Task, Texts
+from triage.study.protocol import LabellingTask, Mask, Texts
 
 PAIRS = [("salt", "pepper"), ("bread", "butter"), ("lock", "key"), ("thunder", "rain"), ("cup", "saucer")]
 LABELS = ("kitchen", "weather")
@@ -52,9 +52,11 @@ def texts_of(texts: Sequence[str], targets: Mask | None = None) -> Texts:
     return Texts(texts, (vectors / length).astype(np.float32))
 
 
-def task_of(texts: Sequence[str], targets: Mask, unlabelled: Sequence[str] = (), seed: int = 0) -> Task:
+def task_of(
+    texts: Sequence[str], targets: Mask, unlabelled: Sequence[str] = (), seed: int = 0
+) -> LabellingTask:
     """A task with the toy's labels."""
-    return Task(LABELS, texts_of(texts, targets), targets, texts_of(unlabelled), {}, seed)
+    return LabellingTask(LABELS, texts_of(texts, targets), targets, texts_of(unlabelled), {}, seed)
 
 
 def agreement(scores: np.ndarray, targets: Mask) -> float:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
-from triage.world.pace import Pace
-from triage.world.tracker import Tracker
+from triage.github.rate_limit import RateLimiter
+from triage.github.tracker import Tracker
 
 # Names that mean something to a shell, a parser, a workflow or a list of labels.
 HOSTILE = [
@@ -43,7 +43,7 @@ def tracker_of(
     graphql_url: str = "",
     max_wait: float = 600.0,
     sleeps: Sleeps | None = None,
-    pace: Pace | None = None,
+    pace: RateLimiter | None = None,
 ) -> Tracker:
     """A tracker without jitter: a backoff is 0.5, 1, 2, 4 seconds, a rate limit exactly as asked."""
     return Tracker(

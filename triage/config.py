@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import ConfigError
-from triage.globs import fault
-from triage.parse import SchemaError, build, option
+from triage.patterns import fault
+from triage.schema import SchemaError, build, option
 
 # Labels that state a person's decision rather than what the issue is about.
 PEOPLE_ONLY = (
@@ -48,7 +48,7 @@ PROCESS = (
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelsConfig:
     """Which labels the bot may set, and what they mean."""
 
     allow: tuple[str, ...] = option(("*",), "Labels the bot may set; `*` and `?` stand for any text.")
@@ -65,7 +65,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Vote:
+class VoteConfig:
     """How neighbours elect labels."""
 
     k: int | None = option(None, "The number of neighbours; tuned when not given.", low=1, high=50)
@@ -82,7 +82,7 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShotConfig:
     """Classification by name and description, for labels without enough examples."""
 
     model: str = option(
@@ -102,7 +102,7 @@ class ZeroShot:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class EncoderConfig:
     """The sentence encoder."""
 
     model: str = option("builtin", "`builtin`, a folder, or a hub model.")
@@ -117,7 +117,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Learn:
+class LearnConfig:
     """What retraining learns from."""
 
     ignore: tuple[str, ...] = option(PROCESS, "Labels that are neither learnt nor set; patterns.")
@@ -155,7 +155,7 @@ class Learn:
 
 
 @dataclass(frozen=True)
-class Act:
+class ActConfig:
     """What the bot looks at and how it behaves on GitHub."""
 
     pull_requests: bool = option(False, "Whether pull requests are labelled too.")
@@ -171,12 +171,12 @@ class Act:
 class Config:
     """The whole configuration; `Config()` is the default."""
 
-    labels: Labels = field(default_factory=Labels)
-    vote: Vote = field(default_factory=Vote)
-    zero_shot: ZeroShot = field(default_factory=ZeroShot)
-    encoder: Encoder = field(default_factory=Encoder)
-    learn: Learn = field(default_factory=Learn)
-    act: Act = field(default_factory=Act)
+    labels: LabelsConfig = field(default_factory=LabelsConfig)
+    vote: VoteConfig = field(default_factory=VoteConfig)
+    zero_shot: ZeroShotConfig = field(default_factory=ZeroShotConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    learn: LearnConfig = field(default_factory=LearnConfig)
+    act: ActConfig = field(default_factory=ActConfig)
 
 
 def from_dict(data: object, *, where: str = "the configuration") -> Config:

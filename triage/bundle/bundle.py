@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triage.bundle.packed import PackedKeys
+from triage.bundle.lazy_rows import LazyKeys
 from triage.decide.rules import Rules
-from triage.engine.compressed import Codes
+from triage.engine.ivf_index import IvfCodes
 from triage.errors import BundleError
 from triage.issue import Key
 from triage.text import TEXT_VERSION
@@ -37,7 +37,7 @@ class Compression:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BundleManifest:
     """What a bundle says of itself.
 
     `figures` were measured on the newest window, unseen until then; `recipe` is what the gate compares; `bots` are
@@ -77,14 +77,14 @@ class Bundle:
     """A loaded or freshly learnt bundle. `head` holds the arrays of the projection, if there is one,
     `encoder` the files of the fine-tuned encoder. Where there are `codes`, they stand in the place of `vectors`."""
 
-    manifest: Manifest
+    manifest: BundleManifest
     rules: Rules
     vectors: Floats
     rows: Rows
     prior: Floats
     head: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     encoder: Mapping[str, bytes] = field(default_factory=dict)
-    codes: Codes | None = None
+    codes: IvfCodes | None = None
 
     def __post_init__(self) -> None:
         n, indexed = len(self.rows.keys), len(self.vectors if self.codes is None else self.codes)
@@ -101,5 +101,5 @@ class Bundle:
         """Read what is only read when it is searched, too. Raises BundleError where it was changed."""
         if self.codes is not None:
             self.codes.verify()
-        if isinstance(self.rows.keys, PackedKeys):
+        if isinstance(self.rows.keys, LazyKeys):
             self.rows.keys.table.verify()

@@ -10,9 +10,9 @@
     head-*.npy      the projection, where one was learnt
     encoder-*       a model folder, where an encoder was fine-tuned (`--adapt encoder`)
 
-A bundle of too many issues to compare one by one (`triage.engine.compress`) has FORMAT_COMPRESSED. Its rows are in
-the order of the lists, and instead of vectors, rows, labels and offsets it holds `triage.engine.compressed.Codes` and
-`triage.bundle.packed.Table`:
+A bundle of too many issues to compare one by one (`triage.engine.ivf_build`) has FORMAT_COMPRESSED. Its rows are in
+the order of the lists, and instead of vectors, rows, labels and offsets it holds `triage.engine.ivf_index.Codes` and
+`triage.bundle.lazy_rows.Table`:
 
     index-codes.npy uint8 [n, p]; mapped into memory, and each list checked against its own hash when it is read
     index-rows.npy, index-labels.npy, index-offsets.npy   as above; mapped, checked by block, one for each list
@@ -35,13 +35,13 @@ from typing import Any
 
 import numpy as np
 
-from triage.bundle.arrays import Array, Data, npy, read, view
-from triage.bundle.bundle import FORMAT, FORMAT_COMPRESSED, Bundle, Manifest, Rows
-from triage.bundle.large import MAPPED, codes_of, files_of, rows_of
-from triage.bundle.packed import PackedKeys, PackedLabels, table
+from triage.arrays import Array, Data, npy, read, view
+from triage.bundle.bundle import FORMAT, FORMAT_COMPRESSED, Bundle, BundleManifest, Rows
+from triage.bundle.ivf_files import MAPPED, codes_of, files_of, rows_of
+from triage.bundle.lazy_rows import LazyKeys, LazyLabels, table
 from triage.decide.rules import Rules
 from triage.errors import BundleError
-from triage.parse import SchemaError, build
+from triage.schema import SchemaError, build
 from triage.text import TEXT_VERSION
 
 MANIFEST = "manifest.json"
@@ -76,7 +76,7 @@ def _stated(rules: Rules) -> dict[str, Any]:
 def _indexed(bundle: Bundle) -> tuple[Sequence[str], Sequence[str], dict[str, bytes]]:
     """(repositories, label names, the files that refer to them)."""
     rows, codes = bundle.rows, bundle.codes
-    if codes is not None and isinstance(rows.keys, PackedKeys) and isinstance(rows.labels, PackedLabels):
+    if codes is not None and isinstance(rows.keys, LazyKeys) and isinstance(rows.labels, LazyLabels):
         return rows.keys.repos, rows.labels.names, files_of(codes, rows.keys.table)
     repos = list(dict.fromkeys(repo for repo, _ in rows.keys))
     names = list(dict.fromkeys(name for labels in rows.labels for name in labels))
@@ -134,10 +134,10 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
         raise BundleError(f"{where}: its files do not fit together ({error})") from None
 
 
-def read_manifest(data: bytes, *, where: str) -> Manifest:
+def read_manifest(data: bytes, *, where: str) -> BundleManifest:
     """The manifest alone; refuses one of another format or text version. Raises BundleError."""
     try:
-        manifest = build(Manifest, json.loads(data))
+        manifest = build(BundleManifest, json.loads(data))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: {MANIFEST} cannot be read ({error})") from None
     for what, found, known in (
@@ -153,7 +153,7 @@ def read_manifest(data: bytes, *, where: str) -> Manifest:
     return manifest
 
 
-def _assemble(manifest: Manifest, rules: bytes, arrays: Mapping[str, Array]) -> Bundle:
+def _assemble(manifest: BundleManifest, rules: bytes, arrays: Mapping[str, Array]) -> Bundle:
     tables, made = json.loads(rules), manifest.index
     repos, names = tables["repositories"], tables["labels"]
     vectors, codes = np.empty((0, 0), np.float32), None

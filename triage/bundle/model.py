@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from triage.bundle.bundle import Bundle
-from triage.bundle.packed import PackedKeys
-from triage.config import ZeroShot as Settings
+from triage.bundle.lazy_rows import LazyKeys
+from triage.config import ZeroShotConfig as Settings
 from triage.decide.decision import Evidence, Neighbour
 from triage.decide.policy import matches
 from triage.decide.rules import Rules, ZeroShotRule, asks_zero_shot
 from triage.decide.vote import K_MAX, Mask
-from triage.engine.compressed import Codes, Compressed
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index, Ints
-from triage.engine.zeroshot import LabelText, ZeroShot
+from triage.engine.ivf_index import IvfCodes, IvfIndex
+from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key
 
@@ -50,13 +50,13 @@ class Neighbourhood:
 
     def __init__(
         self,
-        vectors: Floats | Codes,
+        vectors: Floats | IvfCodes,
         keys: Sequence[Key],
         labels: Sequence[tuple[str, ...]],
         shared: Sequence[str] = EVERY,
     ) -> None:
         order = _Order(keys)
-        self._index = Compressed(vectors, order) if isinstance(vectors, Codes) else Index(vectors, order)
+        self._index = IvfIndex(vectors, order) if isinstance(vectors, IvfCodes) else Index(vectors, order)
         self._keys, self._labels = keys, labels
         self._shared = None if "*" in shared else tuple(shared)
 
@@ -84,7 +84,7 @@ class Neighbourhood:
         return similarities, rows
 
     def _within(self, repo: str, vectors: Floats, without: Sequence[Any]) -> tuple[Floats, Ints]:
-        if isinstance(self._index, Compressed):
+        if isinstance(self._index, IvfIndex):
             owner = self._repos.index(repo) if repo in self._repos else len(self._repos)
             return self._index.search(vectors, without=without, owner=owner)
         own: Mask = np.array([key[0] == repo for key in self._keys], dtype=bool)
@@ -98,7 +98,7 @@ class Neighbourhood:
 
     def _itself(self, keys: Sequence[Key]) -> list[Any]:
         """How each is told from the others: by its row, or where looking for that would read them all, its order."""
-        if isinstance(self._index, Compressed):
+        if isinstance(self._index, IvfIndex):
             return [_placed(key) for key in keys]
         return [self._row.get(key) for key in keys]
 
@@ -109,7 +109,7 @@ class Neighbourhood:
     @cached_property
     def _repos(self) -> Sequence[str]:
         """The repositories, in the order in which lists number them."""
-        if isinstance(self._keys, PackedKeys):
+        if isinstance(self._keys, LazyKeys):
             return self._keys.repos
         return list(dict.fromkeys(repo for repo, _ in self._keys))
 
@@ -140,7 +140,7 @@ class ServingModel:
     """
 
     encoder: Encoder
-    zero_shot: ZeroShot
+    zero_shot: ZeroShotModel
     descriptions: Mapping[str, str]
     rules: Rules
     name: str = "none"
@@ -183,7 +183,7 @@ def open_model(
     bundle: Bundle,
     name: str,
     encoder: Encoder,
-    zero_shot: ZeroShot,
+    zero_shot: ZeroShotModel,
     descriptions: Mapping[str, str],
     progress: Callable[[int], None] | None = None,
 ) -> ServingModel:
@@ -213,7 +213,7 @@ def open_model(
     )
 
 
-def untaught_rule(settings: Settings, zero_shot: ZeroShot) -> ZeroShotRule:
+def untaught_rule(settings: Settings, zero_shot: ZeroShotModel) -> ZeroShotRule:
     """The model's own defaults under what the configuration fixes; no fallback for labels with examples."""
     threshold = settings.threshold
     if threshold is None:

@@ -19,14 +19,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Protocol
 
-from triage.bundle.arrays import Data
+from triage.arrays import Data
 from triage.bundle.bundle import Bundle
 from triage.bundle.files import MANIFEST, from_files, name_of, to_files
-from triage.bundle.large import MAPPED
+from triage.bundle.ivf_files import MAPPED
 from triage.errors import BundleError
 
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
@@ -35,6 +36,27 @@ ROLES = ("active", "staged")
 KEPT = 10
 # A bundle is written within seconds; what is half there after this many is no other run's work any more.
 LEFT_BEHIND = 86_400.0
+
+
+PREFIX = "github:"
+
+
+@dataclass(frozen=True)
+class StoreName:
+    """Where a store is: a local folder, or git refs of a repository on GitHub (`repo`, else empty)."""
+
+    folder: Path = Path()
+    repo: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> StoreName:
+        """What "FOLDER" or "github:OWNER/NAME" names."""
+        if text.startswith(PREFIX):
+            return cls(repo=text.removeprefix(PREFIX))
+        return cls(Path(text))
+
+    def __str__(self) -> str:
+        return f"{PREFIX}{self.repo}" if self.repo else str(self.folder)
 
 
 class Store(Protocol):

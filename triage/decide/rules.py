@@ -11,7 +11,7 @@ import numpy as np
 
 from triage.decide.decision import Evidence
 from triage.decide.vote import WEIGHTINGS, Array, kernel, tally
-from triage.parse import option
+from triage.schema import option
 
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
 # Votes are sums of floats; what is equal on paper counts as reached.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from triage.engine.models import BUILTIN, BUILTIN_ENCODER, shipped
+from triage.engine.model_folder import BUILTIN, BUILTIN_ENCODER, shipped
 from triage.engine.onnx import Floats, OnnxModel
 from triage.errors import ModelError
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triage.engine.lexical import LEXICAL_VERSION, Counts, Kept, count
 from triage.engine.onnx import Floats
+from triage.engine.text_features import LEXICAL_VERSION, FeatureCounts, KeptFeatures, count
 from triage.errors import BundleError
 
 FORMAT = f"1.{LEXICAL_VERSION}"
@@ -67,7 +67,7 @@ class Head:
             raise BundleError(
                 f"the head was learnt from vectors of {len(self.dense)} numbers, not {vectors.shape[1]}"
             )
-        features = count(texts).weighted(Kept(self.buckets, self.idf), VIEW_SHARES)
+        features = count(texts).weighted(KeptFeatures(self.buckets, self.idf), VIEW_SHARES)
         logits = _product(features, self.words) + self.intercept
         for i, vector in enumerate(vectors):
             # Row by row: a product of matrices rounds otherwise with another number of rows.
@@ -116,7 +116,7 @@ def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float64)
 
 
-def _product(features: Counts, words: npt.NDArray[np.float16]) -> Floats:
+def _product(features: FeatureCounts, words: npt.NDArray[np.float16]) -> Floats:
     out = np.empty((len(features.ends) - 1, words.shape[1]), dtype=np.float32)
     for i, (start, end) in enumerate(zip(features.ends, features.ends[1:], strict=False)):
         out[i] = features.values[start:end] @ words[features.buckets[start:end]].astype(np.float32)

@@ -18,8 +18,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NoReturn, cast
 
-from triage.engine.describe import CONFIG_FILE, LIMIT_FILE, describe, mapping_of
-from triage.engine.models import (
+from triage.engine.hub_manifest import CONFIG_FILE, LIMIT_FILE, describe, mapping_of
+from triage.engine.model_folder import (
     MODEL_FILE,
     REVISION,
     TOKENIZER_FILE,

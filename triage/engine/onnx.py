@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from triage.engine.models import MODEL_FILE, TOKENIZER_FILE, Manifest, verify
+from triage.engine.model_folder import MODEL_FILE, TOKENIZER_FILE, ModelManifest, verify
 from triage.errors import ModelError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class OnnxModel:
 
         unusable = (failures.Fail, failures.InvalidGraph, failures.InvalidProtobuf, failures.NotImplemented)
         self.folder = folder
-        self.manifest: Manifest = verify(folder)
+        self.manifest: ModelManifest = verify(folder)
         ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads

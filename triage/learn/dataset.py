@@ -14,7 +14,7 @@ from triage.config import Config
 from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key
-from triage.learn.judgement import Voices, judged, process_by_evidence, with_present_names
+from triage.learn.provenance import Attribution, process_by_evidence, provenance_of, with_present_names
 
 Mask = npt.NDArray[np.bool_]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ class Dataset:
         return [self.issues[i].labels for i in rows]
 
 
-def prepare(issues: Iterable[Issue], config: Config, voices: Voices | None = None) -> Dataset:
+def prepare(issues: Iterable[Issue], config: Config, voices: Attribution | None = None) -> Dataset:
     """Keep what people said: drop pull requests (unless learnt from), process labels, and repeated texts.
 
     `voices` tell people from bots where the issues have a history. An issue on which people only took labels away
@@ -57,13 +57,13 @@ def prepare(issues: Iterable[Issue], config: Config, voices: Voices | None = Non
     judged goes: which labels it lacks is not known. Of issues with the same rendered text the newest stays: its
     labels are what maintainers would say today. Raises DataError where no labelled issue is left.
     """
-    voices, given = voices or Voices.of(config), list(issues)
+    voices, given = voices or Attribution.of(config), list(issues)
     known = with_present_names([i for i in given if config.learn.pull_requests or not i.is_pull_request])
     process = process_by_evidence(known, voices)
     dropped = Counter({"pull requests": len(given) - len(known)})
     by_text: dict[str, Issue] = {}
     for issue in sorted(known, key=_age):
-        said = judged(issue, voices)
+        said = provenance_of(issue, voices)
         labels = _learnable(said.positive, config, process)
         if {"bot", "me"} & set(said.unjudged.values()):
             dropped["with a bot's label that nobody judged"] += 1

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from triage.bundle.bundle import Bundle
-from triage.config import Config, Vote
-from triage.evaluate.metrics import macro_f1, micro_f1, precision_recall
-from triage.learn.study import Study, Verdict
-from triage.parse import SchemaError, build
+from triage.config import Config, VoteConfig
+from triage.learn.recipe import HeldOutResult, Recipe
+from triage.metrics import macro_f1, micro_f1, precision_recall
+from triage.schema import SchemaError, build
 
 Mask = npt.NDArray[np.bool_]
 
@@ -35,7 +35,7 @@ SURE, TAIL = 0.8, 0.05
 
 
 @dataclass(frozen=True)
-class Difference:
+class MetricDifference:
     """One measure of both; `low` and `high` bound the paired difference, `worse` is how surely it is below 0."""
 
     measure: str
@@ -53,10 +53,10 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class GateResult:
     """What the gate says; `objections` are empty where the candidate passed."""
 
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[MetricDifference, ...] = ()
     objections: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -77,11 +77,11 @@ def recipe(config: Config, adaptation: str, *, own_encoder: bool = False) -> dic
 
 def rule(
     active: Bundle,
-    candidate: Study,
+    candidate: Recipe,
     *,
     exist: Collection[str] | None = None,
-    untuned: Study | None = None,
-) -> Ruling:
+    untuned: Recipe | None = None,
+) -> GateResult:
     """Judge the candidate beside the recipe of the active bundle, on the candidate's own newest window.
 
     `untuned`, where the candidate has an encoder of its own, is the study without it on the same windows. `exist`
@@ -92,13 +92,13 @@ def rule(
         for name, count in _vanished(active, candidate, exist)
     ]
     if not candidate.enough:
-        return Ruling(objections=tuple(objections), notes=("too few issues to compare recipes on",))
+        return GateResult(objections=tuple(objections), notes=("too few issues to compare recipes on",))
     had_own = bool(active.manifest.recipe.get("own_encoder"))
     if had_own and untuned is None:
         objections.append(
             "the active bundle has an encoder of its own: learn with --adapt encoder, as it did"
         )
-        return Ruling(objections=tuple(objections))
+        return GateResult(objections=tuple(objections))
     rival, notes = _rival(active, candidate if untuned is None or had_own else untuned)
     if rival is candidate:
         notes = (*notes, "the recipe is the same as that of the active bundle")
@@ -111,10 +111,10 @@ def rule(
     had, has = rival.added_on_unlabelled, candidate.added_on_unlabelled
     if has > had + ADDED_TOLERANCE:
         objections.append(f"{has:.0%} of unlabelled issues would get labels, up from {had:.0%}")
-    return Ruling(differences, tuple(objections), notes)
+    return GateResult(differences, tuple(objections), notes)
 
 
-def compare(active: Verdict, candidate: Verdict) -> tuple[Difference, ...]:
+def compare(active: HeldOutResult, candidate: HeldOutResult) -> tuple[MetricDifference, ...]:
     """Every measure of two verdicts on the same issues and labels, with its bootstrap interval."""
     rng = np.random.default_rng(SEED)
     draws = rng.integers(0, len(active.truth), size=(DRAWS, len(active.truth)))
@@ -127,7 +127,7 @@ def compare(active: Verdict, candidate: Verdict) -> tuple[Difference, ...]:
         ]
         low, high = np.quantile(gaps, [TAIL, 1 - TAIL])
         found.append(
-            Difference(
+            MetricDifference(
                 name,
                 measure(active.truth, active.predicted),
                 measure(candidate.truth, candidate.predicted),
@@ -140,7 +140,7 @@ def compare(active: Verdict, candidate: Verdict) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _rival(active: Bundle, candidate: Study) -> tuple[Study, tuple[str, ...]]:
+def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
     """The active bundle's recipe on the candidate's data."""
     manifest, notes = active.manifest, []
     if manifest.encoder_digest != candidate.engines.encoder.digest:
@@ -148,10 +148,10 @@ def _rival(active: Bundle, candidate: Study) -> tuple[Study, tuple[str, ...]]:
             f"the active bundle's encoder, {manifest.encoder}, is not at hand: its recipe gets the new one"
         )
     try:
-        vote = build(Vote, manifest.recipe.get("vote", {}))
+        vote = build(VoteConfig, manifest.recipe.get("vote", {}))
     except SchemaError as error:
         notes.append(f"the active bundle's recipe cannot be read ({error}): the default stands in for it")
-        vote = Vote()
+        vote = VoteConfig()
     how = str(manifest.recipe.get("adaptation", manifest.adaptation))
     if how == candidate.adaptation and vote == candidate.config.vote:
         return candidate, tuple(notes)
@@ -159,7 +159,7 @@ def _rival(active: Bundle, candidate: Study) -> tuple[Study, tuple[str, ...]]:
     return replace(candidate, config=config, adaptation=how), tuple(notes)
 
 
-def _vanished(active: Bundle, candidate: Study, exist: Collection[str] | None) -> list[tuple[str, int]]:
+def _vanished(active: Bundle, candidate: Recipe, exist: Collection[str] | None) -> list[tuple[str, int]]:
     """Labels that the active bundle votes on and the new data does not know, where nothing explains it."""
     policy, known = candidate.policy, set(candidate.data.names) | set(candidate.data.process)
     return [

@@ -5,11 +5,16 @@ look far surer than those of a new issue ever will. Ridge regression gives them 
 (Allen's PRESS: the residual without row i is alpha_i / G_ii, where G is the inverse of the kernel plus its
 ridge), from n - 1 issues each, while a new issue is scored from n: no folds, hardly a shift between the two.
 A logistic curve for each label (Platt 1999) then makes probabilities of scores.
+
+How the encoder's vectors are adapted to a repository's labels before neighbours are searched.
+
+none   as they are
+head   a projection learnt from the labels, in seconds and without torch (triage.learn.head)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +23,10 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_matrix
 
+from triage.bundle.model import Projection
 from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, sigmoid
-from triage.engine.lexical import Kept, count
 from triage.engine.onnx import Floats
+from triage.engine.text_features import KeptFeatures, count
 
 # Fewer examples draw a direction out of chance.
 MIN_EXAMPLES = 5
@@ -84,7 +90,7 @@ def _used(n: int, seed: int, time_ordered: bool) -> npt.NDArray[np.intp]:
 class _Space:
     """What the linear model sees of n issues: hashed features and the centred vector, at their shares."""
 
-    kept: Kept
+    kept: KeptFeatures
     lexical: csr_matrix
     centre: Array
     stretch: float
@@ -93,7 +99,7 @@ class _Space:
     @classmethod
     def of(cls, texts: Sequence[str], vectors: Floats) -> _Space:
         counts = count(texts)
-        kept = Kept.of(counts, least=MIN_TEXTS, most=MAX_FEATURES)
+        kept = KeptFeatures.of(counts, least=MIN_TEXTS, most=MAX_FEATURES)
         features = counts.weighted(kept, VIEW_SHARES)
         shape = (len(texts), len(kept.buckets))
         lexical = csr_matrix((features.values, features.buckets, features.ends), shape)
@@ -165,3 +171,23 @@ def _balance(probabilities: Array) -> float:
     """Brings the label part to a mean length of one and the vector to VECTOR_LENGTH; only the ratio counts."""
     length = float(np.sqrt(probabilities.sum(axis=1).mean()))
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
+
+
+Mask = npt.NDArray[np.bool_]
+Adapt = Callable[[Sequence[str], Floats, Mask], tuple[Projection | None, Floats]]
+
+CHOICES = ("none", "head", "auto")
+
+
+def none(_texts: Sequence[str], vectors: Floats, _targets: Mask) -> tuple[None, Floats]:
+    """No projection; the vectors are indexed as they are."""
+    return None, vectors
+
+
+def head(texts: Sequence[str], vectors: Floats, targets: Mask) -> tuple[Projection, Floats]:
+    """The head, and the points [n, p] of the issues themselves, scored without their own labels."""
+
+    return fit(texts, vectors, targets)
+
+
+ADAPTATIONS: Mapping[str, Adapt] = {"none": none, "head": head}

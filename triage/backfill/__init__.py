@@ -1,0 +1,1 @@
+"""Labelling past issues: plan, apply, undo."""

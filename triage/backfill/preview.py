@@ -1,0 +1,110 @@
+"""What a backfill would do, told when a repository is set up: a sample of its newest issues, and nothing written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from triage.backfill.plan import promises
+from triage.backfill.planner import Planner
+from triage.backfill.selection import Selection, of_repository
+from triage.bundle.open import need, open_engines, open_serving, open_store
+from triage.config import Config
+from triage.decide import Policy
+from triage.errors import DataError, MissingExtra, NothingToLabelWith
+from triage.github.values import IssueFilter
+from triage.issue import format_time
+from triage.progress import bar
+from triage.reports.plan_summary import measured
+
+if TYPE_CHECKING:
+    from triage.bundle.model import ServingModel
+    from triage.bundle.store import Store
+    from triage.github.tracker import Tracker
+
+# Pages of a hundred issues: to learn from where there is no bundle, and to look for unlabelled ones.
+PAGES = 5, 10
+SHOWN = 50
+
+
+def first_look(tracker: Tracker, config: Config, home: str) -> str:
+    """What a backfill with the bundle in `home` would do.
+
+    Where there is none yet, one is learnt for this look alone from the newest issues; where these cannot be learnt
+    from, the labels' descriptions decide. Raises what reaching GitHub does, BundleError and ModelError.
+    """
+    names = {name: label.description for name, label in tracker.labels().items()}
+    may_set = Policy.of(config).may_set
+    described = {name: text for name, text in names.items() if text and may_set(name) is None}
+    labels = replace(config.labels, descriptions=described | config.labels.descriptions)
+    config = replace(config, labels=labels)
+    store = open_store(home, config, tracker)
+    basis = f"by the bundle in {home}"
+    try:
+        if store.named("active"):
+            model = open_serving(config, store)
+        else:
+            model, basis = _learnt(tracker, config, store)
+    except NothingToLabelWith:
+        return (
+            "A backfill has nothing to go by: no issue has a label to learn from, and no label a description."
+        )
+    later = f"triage backfill --from {tracker.repo} --store {home} --unlabelled"
+    return "\n".join([*preview(tracker, model, config, basis), f"To plan it for all issues: {later}"])
+
+
+def preview(
+    tracker: Tracker, model: ServingModel, config: Config, basis: str, limit: int = SHOWN
+) -> Iterator[str]:
+    """Lines on what a backfill of the newest `limit` issues would do, decided as `basis` says.
+
+    Only issues without a label that the bot may set are looked at, since those are what a backfill is for.
+    """
+    wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
+    found = of_repository(tracker, wanted, policy.may_set, "", pull_requests=config.act.pull_requests)
+    items = list(islice((past for batch in islice(found, PAGES[1]) for past in batch.items), limit))
+    planner = Planner(model, config, frozenset(tracker.labels()))
+    entries = [entry for entry in planner.entries(items) if not entry.note]
+    if not entries:
+        yield "A backfill has nothing to do: no issue is without a label that the bot may set."
+        return
+    labelled = sum(bool(entry.labels) for entry in entries)
+    yield f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}, {basis}."
+    known = promises(model.rules, planner.names)
+    for name, count in Counter(name for entry in entries for name in entry.labels).most_common():
+        yield f"  {count:4}  {name} ({measured(known.get(name))})"
+    voted = model.rules.voted
+    if short := sum(rule.votes is None for rule in voted):
+        yield f"{short} of {len(voted)} labels do not reach vote.precision_target yet: they are suggested, not set."
+
+
+def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:
+    """The model of the newest issues, kept nowhere, and what it is."""
+    from triage.bundle.model import open_model
+    from triage.learn.dataset import prepare
+    from triage.learn.vectors import NAME, embed
+
+    try:
+        need("learn", "sklearn", to="learning")
+        read = (page.items for page in islice(tracker.pages(IssueFilter()), PAGES[0]))
+        data = prepare((live.issue for items in read for live in items), config)
+    except (MissingExtra, DataError):
+        return open_serving(config, None), "by the descriptions of labels alone"
+    from triage.learn.recipe import Engines
+    from triage.learn.retrain import RetrainContext, learn
+
+    engines = Engines(*open_engines(config))
+    embedded = embed(
+        data.issues,
+        engines.encoder,
+        store.kept(NAME),
+        lambda _: None,
+        lambda total: bar("embedding", total),
+    )
+    now = format_time(tracker.now()) or ""
+    bundle = learn(data, embedded.vectors, config, engines, RetrainContext(now)).bundle
+    model = open_model(bundle, "", engines.encoder, engines.zero_shot, config.labels.descriptions)
+    return model, f"as learnt for this look alone from {len(data)} of the newest issues"

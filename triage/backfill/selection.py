@@ -1,0 +1,197 @@
+"""The past issues of a repository, out of a file or from GitHub, in batches between which reading can go on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from triage.errors import DataError, UsageError
+from triage.github.errors import NotFound
+from triage.github.tracker import Tracker
+from triage.github.values import IssueFilter, LiveIssue
+from triage.issue import Issue
+from triage.sources.issue_file import iter_issues
+
+# Issues of a file that are read and decided together.
+BATCH = 256
+# Numbers are asked for one by one.
+NUMBERS = 50
+
+MaySet = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which issues: opened from `since` up to and excluding `until`, in that `state`, with one of `labels`, among
+    `numbers`; `unlabelled`: without any label that the bot may set; the newest `limit` of them; of those, the ones
+    whose number leaves `shard[0] - 1` when divided by `shard[1]`.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    state: Literal["open", "closed", "all"] = "all"
+    labels: tuple[str, ...] = ()
+    unlabelled: bool = False
+    numbers: frozenset[int] | None = None
+    limit: int | None = None
+    shard: tuple[int, int] = (1, 1)
+
+    def takes(self, issue: Issue, may_set: MaySet) -> bool:
+        """Whether the issue passes all but `state`, `limit` and `shard`; one without a date passes no bound."""
+        at = issue.created_at
+        return not (
+            (self.since and (at is None or at < self.since))
+            or (self.until and (at is None or at >= self.until))
+            or (self.labels and not set(self.labels) & set(issue.labels))
+            or (self.unlabelled and any(may_set(name) is None for name in issue.labels))
+            or (self.numbers is not None and issue.number not in self.numbers)
+        )
+
+    def shares(self, number: int) -> bool:
+        """Whether the issue belongs to this shard."""
+        return number % self.shard[1] == self.shard[0] - 1
+
+
+@dataclass(frozen=True)
+class PastIssue:
+    """An issue and whether it is locked, where that is known."""
+
+    issue: Issue
+    locked: bool | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Issues, and the place from which reading goes on; `total` is at least what there is in all."""
+
+    items: tuple[PastIssue, ...]
+    place: str
+    total: int
+
+
+@dataclass(frozen=True)
+class FileOfIssues:
+    """A file that was read once: `chosen` are the rows to take, counted from 0, `digest` is of its bytes."""
+
+    path: Path
+    repo: str
+    chosen: frozenset[int]
+    digest: str
+
+    def batches(self, place: str) -> Iterator[Batch]:
+        """The chosen issues from `place` ("" is the beginning) on; memory is flat in their number."""
+        start = int(place or 0)
+        rows = ((i, issue) for i, issue in enumerate(_rows(self.path, self.repo)) if i >= start)
+        wanted = ((i, issue) for i, issue in rows if i in self.chosen)
+        while batch := list(islice(wanted, BATCH)):
+            yield Batch(
+                tuple(PastIssue(issue) for _, issue in batch), str(batch[-1][0] + 1), len(self.chosen)
+            )
+
+
+def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOfIssues:
+    """Choose the issues of a file. A later row of an issue replaces the earlier one.
+
+    `repo` names the repository of rows that do not, and is the only one taken. Raises UsageError for what a file
+    cannot tell and for several repositories, DataError where nothing is left.
+    """
+    if wanted.state != "all":
+        raise UsageError("a file does not tell which issues are open", next_step="leave --state out")
+    name, rows = "", dict[int, int]()
+    for i, issue in enumerate(_rows(path, repo)):
+        name = name or issue.repo
+        if issue.repo.casefold() != name.casefold():
+            raise UsageError(
+                f"{path}: holds issues of {name} and of {issue.repo}; a plan is for one repository",
+                next_step=f"choose one, such as --repo {name}",
+            )
+        rows.pop(issue.number, None)
+        if wanted.takes(issue, may_set):
+            rows[issue.number] = i
+    newest = sorted(rows, reverse=True)[: wanted.limit]
+    chosen = frozenset(rows[number] for number in newest if wanted.shares(number))
+    if not rows:
+        raise DataError(
+            f"{path}: holds no such issue",
+            likely="the filters leave none",
+            next_step="check --since and others",
+        )
+    with path.open("rb") as file:
+        return FileOfIssues(path, name, chosen, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _rows(path: Path, repo: str) -> Iterator[Issue]:
+    """The rows of a file; where `repo` is given, of that repository alone."""
+    for issue in iter_issues(path, repo=repo):
+        if not repo or issue.repo.casefold() == repo.casefold():
+            yield issue
+
+
+def grouped(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
+    """The same issues in batches of at least so many, but for the last."""
+    held: list[PastIssue] = []
+    last: Batch | None = None
+    for last in batches:
+        held += last.items
+        if len(held) >= least:
+            yield replace(last, items=tuple(held))
+            held.clear()
+    if last and held:
+        yield replace(last, items=tuple(held))
+
+
+def of_repository(
+    tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, *, pull_requests: bool
+) -> Iterator[Batch]:
+    """The chosen issues on GitHub from `place` ("" is the beginning) on, newest first, then pull requests."""
+    if wanted.numbers is not None:
+        yield from _numbered(tracker, wanted, may_set, place)
+        return
+    kind, taken, cursor = _read(place)
+    for now in ("issues", "pulls")[("issues", "pulls").index(kind) : 1 + pull_requests]:
+        asked = IssueFilter(
+            since=wanted.since,
+            until=wanted.until,
+            state=wanted.state,
+            labels=wanted.labels,
+            pull_requests=now == "pulls",
+        )
+        for page in tracker.pages(asked, after=cursor if now == kind and cursor else None):
+            room = None if wanted.limit is None else wanted.limit - taken
+            found = [live for live in page.items if wanted.takes(live.issue, may_set)][:room]
+            taken += len(found)
+            yield Batch(_mine(found, wanted), f"{now} {taken} {page.cursor}", wanted.limit or page.total)
+            if wanted.limit is not None and taken >= wanted.limit:
+                return
+
+
+def _read(place: str) -> tuple[str, int, str]:
+    if not place:
+        return "issues", 0, ""
+    kind, taken, cursor = place.split(" ", 2)
+    return kind, int(taken), cursor
+
+
+def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) -> Iterator[Batch]:
+    """Numbers one by one, newest first; those that are not there are passed over."""
+    taken, below = (int(part) for part in (place or "0 0").split())
+    numbers = sorted(wanted.numbers or (), reverse=True)
+    rest = iter([number for number in numbers if not below or number < below])
+    while chunk := list(islice(rest, NUMBERS)):
+        room = None if wanted.limit is None else wanted.limit - taken
+        lives = [live for live in tracker.issues(chunk) if not isinstance(live, NotFound)]
+        fits = [live for live in lives if wanted.state in ("all", live.state)]
+        found = [live for live in fits if wanted.takes(live.issue, may_set)][:room]
+        taken += len(found)
+        yield Batch(_mine(found, wanted), f"{taken} {chunk[-1]}", len(numbers))
+        if wanted.limit is not None and taken >= wanted.limit:
+            return
+
+
+def _mine(found: Iterable[LiveIssue], wanted: Selection) -> tuple[PastIssue, ...]:
+    return tuple(PastIssue(live.issue, live.locked) for live in found if wanted.shares(live.issue.number))

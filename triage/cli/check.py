@@ -1,0 +1,196 @@
+"""`triage check`: what is wrong with a configuration, a token's permissions or a bundle, before it matters."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from triage import config as configuration
+from triage.config import Config
+from triage.decide.policy import Policy
+from triage.errors import AccessError, ConfigError, TriageError, UsageError
+from triage.github.open import add_config_options, connect
+from triage.issue import parse_time
+from triage.patterns import NOT
+
+if TYPE_CHECKING:
+    from triage.github.tracker import Tracker
+    from triage.github.values import Label
+
+FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
+OLD = 45
+
+
+@dataclass
+class Report:
+    """The findings, printed as they come; `code` is the exit code of the first failure."""
+
+    code: int = 0
+    say: Callable[[str], None] = field(default=print)
+
+    def add(self, mark: str, words: str, failure: type[TriageError] | None = None) -> None:
+        self.say(f"{mark} {words}")
+        if mark == WRONG and failure is not None:
+            self.code = self.code or failure.exit_code
+
+    def fail(self, error: TriageError) -> None:
+        self.add(WRONG, str(error), type(error))
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--repo",
+        default="",
+        help="OWNER/NAME on GitHub: its configuration, its labels and the token are checked",
+    )
+    parser.add_argument("--store", help="where bundles live: a directory, or github:OWNER/NAME")
+    add_config_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is fine (✓), wrong (✗) and doubtful (!); the exit code of the first failure, 0 without one."""
+    if not (args.repo or args.config or args.store):
+        raise UsageError("nothing is named to check", next_step="give --repo, --config or --store")
+    report, tracker, config = Report(), None, Config()
+    try:
+        if args.repo:
+            tracker, config = connect(args.repo, args)
+        else:
+            config = configuration.load(args.config)
+        report.add(FINE, f"the configuration is valid ({_source(args, tracker)})")
+    except (ConfigError, AccessError) as error:
+        report.fail(error)
+        return report.code
+    for mark, words in contradictions(config):
+        report.add(mark, words, ConfigError)
+    if tracker:
+        _attempt(report, lambda: _check_labels(report, tracker, config))
+        _attempt(report, lambda: _check_token(report, tracker))
+    spec = args.store or (f"github:{tracker.repo}" if tracker else "")
+    if tracker and config.learn.repositories:
+        _attempt(report, lambda: _check_sources(report, tracker, config, spec))
+    if spec:
+        _attempt(report, lambda: _check_store(report, spec, config, tracker))
+    return report.code
+
+
+def _source(args: argparse.Namespace, tracker: Tracker | None) -> str:
+    if args.config:
+        return str(args.config)
+    if tracker is None:
+        return "the default one"
+    found = tracker.read_file(args.config_path) is not None
+    return f"{args.config_path} of {tracker.repo}" if found else f"no {args.config_path}, so the default one"
+
+
+def contradictions(config: Config) -> Iterator[tuple[str, str]]:
+    """What a configuration says against itself."""
+    policy, labels = Policy.of(config), config.labels
+    for name in labels.descriptions:
+        if reason := policy.may_set(name):
+            yield DOUBTFUL, f"`{name}` is described, but never set: {reason}"
+    for group in labels.exclusive:
+        if len(set(group)) < 2:
+            yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
+    if config.learn.repositories[:1] and config.learn.repositories[0].startswith(NOT):
+        yield (
+            DOUBTFUL,
+            f"{config.learn.repositories[0]} comes first in learn.repositories: it takes nothing away",
+        )
+    if all(pattern in labels.deny for pattern in labels.allow):
+        yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
+
+
+def _attempt(report: Report, check: Callable[[], None]) -> None:
+    """One failure does not keep the other checks from being made."""
+    try:
+        check()
+    except TriageError as error:
+        report.fail(error)
+
+
+def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
+    for mark, words in strangers(config, tracker.labels()):
+        report.add(mark, words, ConfigError)
+
+
+def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
+    """Labels that the configuration names and the repository does not have, by what becomes of them."""
+    spelt = {name.casefold(): name for name in known}
+    named = dict.fromkeys(config.labels.descriptions, "is described")
+    named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
+    if config.labels.abstain:
+        named[config.labels.abstain] = "marks what got no label"
+    missing = {name: role for name, role in named.items() if name not in known}
+    for name, role in missing.items():
+        if name.casefold() in spelt:
+            yield WRONG, f"`{name}` {role}, but the repository spells it `{spelt[name.casefold()]}`"
+        elif config.labels.create:
+            yield DOUBTFUL, f"`{name}` {role}; it does not exist yet, and will be created (labels.create)"
+        else:
+            yield WRONG, f"`{name}` {role}, but the repository has no such label"
+    if not missing:
+        yield FINE, f"every label that the configuration names exists; the repository has {len(known)}"
+
+
+def _check_token(report: Report, tracker: Tracker) -> None:
+    may = tracker.permissions()
+    for allowed, words in (
+        (may.read_issues, "read issues (`issues: read`)"),
+        (may.read_contents, "read the configuration and the bundle (`contents: read`)"),
+        (may.write_labels, "set labels (`issues: write`)"),
+    ):
+        if allowed is None:
+            report.add(DOUBTFUL, f"whether the token may {words} shows only once there is an issue")
+        else:
+            report.add(
+                FINE if allowed else WRONG, f"the token may {'' if allowed else 'not '}{words}", AccessError
+            )
+    viewer = tracker.viewer()
+    if viewer.is_bot:
+        report.add(FINE, f"the token acts as {viewer.login}")
+        return
+    report.add(
+        DOUBTFUL,
+        f"the token acts as {viewer.login}, a person: learning cannot tell what the bot labelled from what they did; "
+        "use the workflow's own token or an App's",
+    )
+
+
+def _check_sources(report: Report, tracker: Tracker, config: Config, spec: str) -> None:
+    """Raises NoneMatch for a pattern that finds nothing, BundleError where the store would tell too much."""
+    from triage.bundle.promote import refuse_exposure
+    from triage.sources.spec import find
+
+    found = find(config.learn.repositories, tracker)
+    refuse_exposure(spec, found.names, found.visibility)
+    left = f"; forks and such without issues are left out: {found.left_out}" if found.left_out else ""
+    many = f"{len(found.names)} repositor{'y' if len(found.names) == 1 else 'ies'}"
+    report.add(FINE, f"learn.repositories names {many}{left}")
+
+
+def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | None) -> None:
+    """Raises BundleError where the active bundle cannot be used, ModelError where the encoder cannot."""
+    from triage.bundle.model import open_model
+    from triage.bundle.open import open_engines, open_store
+
+    store = open_store(spec, config, tracker)
+    name = store.named("active")
+    if name is None:
+        report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
+        return
+    bundle = store.load(name)
+    open_model(bundle, name, *open_engines(config, bundle), {})
+    days = (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days
+    words = f"bundle {name} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
+    report.add(FINE, f"{words} {days} days ago" if days else f"{words} today")
+    if days > OLD:
+        report.add(
+            DOUBTFUL,
+            f"the bundle is {days} days old: is the workflow `triage-retrain` switched off? "
+            "GitHub stops schedules after 60 days without activity",
+        )

@@ -1,0 +1,279 @@
+"""Making the compressed index, by rule and never by hand: when, how coarse, how much of it a search reads.
+
+Vectors are compared one by one while there are at most EXACT_ROWS of them and they fit EXACT_BYTES. Beyond, lists are
+drawn by spherical k-means, and a search reads as many of them as it takes to find TARGET of what an exact search
+finds, measured on rows held out of the k-means that do not find themselves, and one in LEAST_SHARE in any case.
+
+How much of what an exact search finds a compressed index finds, and how many lists a search reads for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.engine.index import Floats, Ints
+from triage.engine.ivf_index import STEPS, Bytes, IvfCodes, IvfIndex, hash_of, library
+from triage.errors import BundleError
+
+# Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold
+# start 0.05 s of processor time more; at 20,000 it is 0.7 ms and 0.07 s more, and grows. Up to there it is not worth a
+# miss.
+EXACT_ROWS = 20_000
+# Of vectors. An event downloads and reads all of them, and holds them three times over when it opens the index.
+EXACT_BYTES = 128 * 2**20
+# For each list; k-means gains little from more.
+TAUGHT = 64
+ROUNDS = 10
+# A residual lies within so many standard deviations, or is cut off there.
+SPREAD = 3.5
+# So much of what an index was drawn from may come and go before it is drawn anew.
+CHANGED = 0.2
+BLOCK = 1 << 16
+SEED = 0
+
+
+def exact(rows: int, dimension: int) -> bool:
+    """Whether so many vectors are compared one by one."""
+    return rows <= EXACT_ROWS and 4 * rows * dimension <= EXACT_BYTES
+
+
+def compress(vectors: Floats, owners: Ints | None = None) -> Built:
+    """The compressed index of unit vectors [n, d]. Raises BundleError where it would find less than FLOOR.
+
+    With `owners` [n], the number of each row's repository, no list holds issues of two of them: whoever searches in one
+    reads that one's alone, and all of them up to EXACT_ROWS. Memory: the vectors', a byte for each of their numbers,
+    and a block.
+    """
+    if not all(np.isfinite(block).all() for _, block in _blocks(vectors)):
+        raise BundleError("the index holds a vector that is not finite")
+    rng = np.random.default_rng(SEED)
+    held_out = rng.choice(len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False)
+    taught = _taught(len(vectors), held_out, rng)
+    centroids, owned = _drawn(vectors, taught, owners)
+    lists = assigned(vectors, centroids, owned, owners)
+    residuals = vectors[taught] - centroids[lists[taught]]
+    middle, reach = residuals.mean(axis=0), SPREAD * np.maximum(residuals.std(axis=0), 1e-6)
+    ranges = np.stack([middle - reach, 2 * reach]).astype(np.float32)
+    codes, order = _laid_out(encoded(vectors, lists, centroids, ranges), lists, centroids, ranges, owned)
+    return judged(codes, order, vectors, np.sort(held_out), owners)
+
+
+def list_count(rows: int) -> int:
+    """The power of two nearest to four times the square root of the rows."""
+    return int(2 ** max(1, round(np.log2(4 * max(1, rows) ** 0.5))))
+
+
+def assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | None) -> Ints:
+    """The list of each vector: of those of its repository (`owned` [l]), the one whose centroid has the greatest inner
+    product.
+    """
+    faiss = library()
+    lists = np.empty(len(vectors), dtype=np.int64)
+    for owner, rows in rooms(len(vectors), owners):
+        own = np.flatnonzero(owned == owner)
+        near, mine = centroids[own], vectors if owners is None else vectors[rows]
+        for start, block in _blocks(mine):
+            _, nearest = faiss.knn(block, near, 1, metric=faiss.METRIC_INNER_PRODUCT)
+            lists[rows[start : start + len(block)]] = own[nearest[:, 0]]
+    return lists
+
+
+def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> Bytes:
+    """The codes [n, d] of vectors in the given lists."""
+    codes = np.empty(vectors.shape, dtype=np.uint8)
+    for start, block in _blocks(vectors):
+        share = block - centroids[lists[start : start + len(block)]]
+        share -= ranges[0]
+        share *= STEPS / ranges[1]
+        codes[start : start + len(block)] = np.clip(share, 0, STEPS, out=share)
+    return codes
+
+
+def updated(
+    old: IvfCodes, rows: Ints, vectors: Floats, first_of: int, changed: int, owners: Ints | None = None
+) -> tuple[Built, int] | None:
+    """The index brought up to date without drawing lists anew, and how many rows have come or gone since it was drawn.
+
+    `rows` [n] tells the row of `old` that each vector had, -1 for a new one; `first_of` is how many rows the lists
+    were drawn from, `changed` how many had come or gone. None where more than CHANGED of them would have by now.
+    `owners` are as for `compress`, of the repositories that the lists are of.
+    """
+    lists = np.searchsorted(old.bounds, rows, side="right") - 1
+    kept = np.flatnonzero(rows >= 0)
+    again = encoded(vectors[kept], lists[kept], old.centroids, old.ranges)
+    moved = kept[(again != old.codes[rows[kept]]).any(axis=1)]
+    new = np.union1d(np.flatnonzero(rows < 0), moved)
+    gone = len(old) - (len(vectors) - len(new))
+    changed += len(new) + gone
+    if changed > CHANGED * first_of:
+        return None
+    lists[new] = assigned(vectors[new], old.centroids, old.owners, None if owners is None else owners[new])
+    codes = np.empty(vectors.shape, dtype=np.uint8)
+    codes[kept] = again
+    codes[new] = encoded(vectors[new], lists[new], old.centroids, old.ranges)
+    held_out = np.random.default_rng(SEED).choice(
+        len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False
+    )
+    laid_out, order = _laid_out(codes, lists, old.centroids, old.ranges, old.owners)
+    return judged(laid_out, order, vectors, np.sort(held_out), owners), changed
+
+
+def _taught(rows: int, held_out: Ints, rng: np.random.Generator) -> Ints:
+    others = np.setdiff1d(np.arange(rows), held_out)
+    most = TAUGHT * list_count(rows)
+    return others if len(others) <= most else np.sort(rng.choice(others, most, replace=False))
+
+
+def _drawn(vectors: Floats, taught: Ints, owners: Ints | None) -> tuple[Floats, Ints]:
+    """The centroids of the lists, and whose each is."""
+    if owners is None:
+        centroids = _centroids(vectors[taught], list_count(len(vectors)))
+        return centroids, np.full(len(centroids), ANYBODY)
+    parts, owned = [], []
+    for owner, rows in rooms(len(vectors), owners):
+        known = np.intersect1d(rows, taught)
+        few = len(rows) <= EXACT_ROWS
+        part = _centroids(vectors[known if len(known) else rows], 1 if few else list_count(len(rows)))
+        parts.append(part)
+        owned.append(np.full(len(part), owner))
+    return np.concatenate(parts), np.concatenate(owned)
+
+
+def _centroids(sample: Floats, lists: int) -> Floats:
+    faiss = library()
+    kmeans = faiss.Kmeans(
+        sample.shape[1],
+        min(lists, len(sample)),
+        niter=ROUNDS,
+        spherical=True,
+        seed=SEED,
+        min_points_per_centroid=1,
+        max_points_per_centroid=TAUGHT,
+    )
+    kmeans.train(np.ascontiguousarray(sample))
+    return np.array(kmeans.centroids, dtype=np.float32)
+
+
+def _laid_out(
+    codes: Bytes, lists: Ints, centroids: Floats, ranges: Floats, owned: Ints
+) -> tuple[IvfCodes, Ints]:
+    """The codes list by list, and which row each was before."""
+    order = np.argsort(lists, kind="stable")
+    bounds = np.searchsorted(lists[order], np.arange(len(centroids) + 1))
+    codes = codes[order]
+    hashes = [hash_of(codes[a:b]) for a, b in pairwise(bounds)]
+    digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
+    return IvfCodes(centroids, ranges, codes, bounds.astype(np.int64), digests, owned, 1), order
+
+
+def _blocks(vectors: npt.NDArray[np.float32]) -> Iterator[tuple[int, Floats]]:
+    for start in range(0, len(vectors), BLOCK):
+        yield start, np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32)
+
+
+# Of the K nearest; below FLOOR an index is refused.
+K, TARGET, FLOOR = 25, 0.975, 0.95
+QUERIES = 500
+MOST_PROBES = 512
+# Nearly as near counts as near: which of many copies is found does not matter. As ann-benchmarks has it.
+NEARLY = 1e-3
+# One list in so many is read at least. Held-out rows that have near copies among the others are found in a list or two,
+# which says nothing of an issue that has none.
+LEAST_SHARE = 32
+# Whose a list is that takes issues of every repository.
+ANYBODY = -1
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compressed index whose row i is row `order[i]` of the vectors it was made of.
+
+    `recall` of the K nearest was measured with `queries` held-out rows.
+    """
+
+    codes: IvfCodes
+    order: Ints
+    recall: float
+    queries: int
+
+
+def rooms(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
+    """Each repository's number with its rows, ascending; where all are searched together, ANYBODY's with all."""
+    if owners is None:
+        yield ANYBODY, np.arange(rows)
+        return
+    order = np.argsort(owners, kind="stable")
+    numbers, starts = np.unique(owners[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
+
+
+def judged(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None = None) -> Built:
+    """The index with the fewest probes allowed that find TARGET of what an exact search of `vectors` finds.
+
+    `queries` are rows of `vectors`, ascending; with `owners` [n], each finds rows of its own repository alone. Raises
+    BundleError where even the most find less than FLOOR.
+    """
+    asked = np.ascontiguousarray(vectors[queries])
+    least, others = _least(vectors, queries, owners)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    index = IvfIndex(codes, range(len(codes)))
+    recall = 0.0
+    own = [None] * len(queries) if owners is None else owners[queries].tolist()
+    for probes in _steps(int(np.unique(codes.owners, return_counts=True)[1].max())):
+        index.codes = replace(codes, probes=probes)
+        rows = [
+            index.search(asked[i : i + 1], without=[int(place[row])], owner=own[i])[1][0]
+            for i, row in enumerate(queries)
+        ]
+        hits = 0
+        for query, found, enough in zip(asked, rows, least, strict=True):
+            near = vectors[order[found[:K][found[:K] >= 0]]] @ query
+            hits += int((near >= enough - NEARLY).sum())
+        recall = hits / max(1, others)
+        if recall >= TARGET:
+            break
+    refuse_below_floor(recall)
+    return Built(index.codes, order, round(recall, 4), len(queries))
+
+
+def _steps(lists: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 11, 16 and so on, from the least probes to the most that a search of so many lists has."""
+    most = min(MOST_PROBES, lists)
+    least = min(most, max(1, lists // LEAST_SHARE))
+    return sorted({max(least, min(most, round(2 ** (i / 2)))) for i in range(2 * most.bit_length() + 1)})
+
+
+def refuse_below_floor(recall: float) -> None:
+    """Raise BundleError where the index finds too little."""
+    if recall < FLOOR:
+        raise BundleError(
+            f"the compressed index finds {recall:.1%} of the nearest {K}, and {FLOOR:.0%} is the least",
+            likely="the vectors hardly cluster, or the index was made by hand",
+            next_step="learn from fewer issues: few are compared one by one",
+        )
+
+
+def _least(vectors: Floats, queries: Ints, owners: Ints | None) -> tuple[Floats, int]:
+    """(how similar the last of the K nearest is to each query [q], itself left out; how many these are in all)."""
+    faiss = library()
+    least, others = np.empty(len(queries), dtype=np.float32), 0
+    for _, rows in rooms(len(vectors), owners):
+        mine = np.flatnonzero(np.isin(queries, rows))
+        if not len(mine):
+            continue
+        known = vectors if owners is None else vectors[rows]
+        asked = np.ascontiguousarray(vectors[queries[mine]])
+        similarities, found = faiss.knn(
+            asked, known, min(K + 1, len(rows)), metric=faiss.METRIC_INNER_PRODUCT
+        )
+        for at, i in enumerate(mine.tolist()):
+            near = similarities[at][rows[found[at]] != queries[i]][:K]
+            least[i] = near[-1] if len(near) else np.inf
+            others += len(near)
+    return least, others

@@ -1,0 +1,255 @@
+"""Where model folders live, what their manifests say, and the proof that nobody changed them.
+
+A model folder holds `model.onnx`, `tokenizer.json`, `manifest.json` and `MODEL_CARD.md`. The shipped ones
+have one home, `model_cache/` at the top of the repository; a wheel carries a copy of it as
+`triage/_model_cache`, and `TRIAGE_MODEL_CACHE` names it in an image. Pulled ones lie under
+`$XDG_CACHE_HOME/triage/models`, one folder for each model and revision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from triage.errors import ModelError
+from triage.schema import SchemaError, build
+
+BUILTIN = "builtin"
+BUILTIN_ENCODER = "issue-encoder"
+KINDS = ("encoder", "zero-shot")
+# A zero-shot model reads an issue with one label, or with all of them at once (`cross_encoder.py`).
+LAYOUTS = ("pair", "joint")
+MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+REVISION = re.compile(r"[0-9a-f]{40}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ModelManifest:
+    """What a model folder claims to hold; `from_dict` is the only door in.
+
+    `dimension` counts the numbers of one vector (encoder) or the logits of one pair (zero-shot); `labels`
+    and `entailment` (an index into it) are those of a zero-shot model; `files` maps names to sha256.
+    `opset` is None where the model came from a hub as ONNX. The last five are of a zero-shot model too:
+    sigmoid(slope * logit + intercept) is a probability, and from `threshold` on it sets a label untuned; `similarity`
+    times that of the encoder's vectors is added to a logit.
+    """
+
+    name: str
+    kind: str = field(metadata={"choices": KINDS})
+    source: str
+    revision: str
+    licence: str
+    opset: int | None = field(metadata={"low": 1})
+    dimension: int = field(metadata={"low": 1})
+    max_tokens: int = field(metadata={"low": 8})
+    quantisation: str
+    files: dict[str, str]
+    versions: dict[str, str]
+    labels: tuple[str, ...] = ()
+    entailment: int | None = field(default=None, metadata={"low": 0})
+    layout: str = field(default="pair", metadata={"choices": LAYOUTS})
+    slope: float = 1.0
+    intercept: float = 0.0
+    threshold: float = field(default=0.5, metadata={"low": 0.0, "high": 1.0})
+    similarity: float = field(default=0.0, metadata={"low": 0.0})
+
+    @classmethod
+    def from_dict(cls, data: object) -> ModelManifest:
+        """Check every field; raises ModelError saying where the first wrong one is."""
+        try:
+            manifest = build(cls, data, "manifest")
+            manifest._check()
+        except SchemaError as error:
+            raise ModelError(str(error)) from error
+        return manifest
+
+    def _check(self) -> None:
+        for name, sha in self.files.items():
+            if Path(name).name != name or name == MANIFEST_FILE:
+                raise SchemaError(
+                    f"in 'manifest.files': {name!r} is not the name of a file beside the manifest"
+                )
+            if not SHA256.fullmatch(sha):
+                raise SchemaError(f"in 'manifest.files.{name}': expected 64 hex digits, found {sha!r:.70}")
+        for name in (MODEL_FILE, TOKENIZER_FILE):
+            if name not in self.files:
+                raise SchemaError(f"in 'manifest.files': {name} is missing")
+        judged = self.entailment is not None and self.entailment < len(self.labels)
+        if self.kind == "zero-shot" and not judged:
+            raise SchemaError("in 'manifest.entailment': expected an index into 'manifest.labels'")
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields as plain values for JSON; what only a zero-shot model has is left out of others."""
+        values = dataclasses.asdict(self)
+        if self.kind != "zero-shot":
+            for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold", "similarity"):
+                del values[name]
+        return values
+
+    def digest(self) -> str:
+        """sha256 (hex) over the file hashes: equal digests mean equal models."""
+        lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(self.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What the user's configuration says of a hub model: its commit and the sha256 of each of its files."""
+
+    revision: str | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file; raises ModelError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_manifest(folder: Path) -> ModelManifest:
+    """The manifest of a model folder, without looking at its files; raises ModelError."""
+    path = folder / MANIFEST_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    try:
+        return ModelManifest.from_dict(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.what}") from error
+
+
+def write_manifest(folder: Path, manifest: ModelManifest) -> None:
+    """Write `manifest.json`, the same bytes for the same manifest."""
+    text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
+
+
+def verify(folder: Path) -> ModelManifest:
+    """The manifest, once every file it names is there with its sha256; raises ModelError naming the file."""
+    manifest = read_manifest(folder)
+    check_files(folder, manifest.files)
+    return manifest
+
+
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Raise ModelError for the first file of `files` (name to sha256) that is missing or differs."""
+    for name, expected in files.items():
+        found = sha256_of(folder / name)
+        if found != expected:
+            raise ModelError(f"{folder / name} was changed: expected sha256 {expected}, found {found}")
+
+
+def shipped_root() -> Path:
+    """The folder of the shipped models: from the environment, inside the wheel, or of the checkout."""
+    named = os.environ.get("TRIAGE_MODEL_CACHE")
+    if named:
+        return Path(named)
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "_model_cache"
+    return inside if inside.is_dir() else package.parent / "model_cache"
+
+
+def pulled_root() -> Path:
+    """The folder of the pulled models; it need not exist."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "triage" / "models"
+
+
+def pulled_folder(model: str, revision: str) -> Path:
+    """Where revision `revision` (40 hex digits) of the hub model `org/name` lies, or would lie."""
+    return pulled_root() / model.replace("/", "--") / revision
+
+
+def folders() -> list[Path]:
+    """Every model folder on this machine: the shipped ones, then the pulled ones, each by name."""
+    shipped = shipped_root().glob(f"*/{MANIFEST_FILE}")
+    pulled = pulled_root().glob(f"*/*/{MANIFEST_FILE}")
+    return [path.parent for path in (*sorted(shipped), *sorted(pulled))]
+
+
+def shipped(name: str) -> Path:
+    """The folder of a shipped model; raises ModelError where this installation has none of that name."""
+    folder = shipped_root() / name
+    if not (folder / MANIFEST_FILE).is_file():
+        raise ModelError(
+            f"no shipped model {name!r} in {shipped_root()}",
+            likely="the installation is incomplete, or TRIAGE_MODEL_CACHE names another folder",
+            next_step="install triage again, or run `triage models list` to see what is there",
+        )
+    return folder
+
+
+def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
+    """The model folder that `spec` means: "builtin", a folder, or a hub model `org/name` that `pins` pin.
+
+    A pinned model that is not on this machine yet is downloaded. Raises ModelError where the pins are
+    missing or a file differs from them, UnavailableError where the hub does not answer.
+    """
+    if spec == BUILTIN:
+        return shipped(builtin)
+    if (Path(spec) / MANIFEST_FILE).is_file():
+        return Path(spec)
+    if not HUB_ID.fullmatch(spec):
+        raise ModelError(
+            f"no model {spec!r}: neither `{BUILTIN}`, nor a model folder, nor a hub model `org/name`",
+            likely="a typing mistake, or a folder that `triage models export` did not make",
+            next_step="run `triage models list` to see what is there",
+        )
+    if pins.revision is None or not REVISION.fullmatch(pins.revision) or not pins.sha256:
+        raise ModelError(
+            f"the hub model {spec} is not pinned by a revision of 40 hex digits and the sha256 of its files",
+            likely="only its name was written into the configuration",
+            next_step=f"`triage models pull {spec} --config FILE` writes them",
+        )
+    # Imported late: only a hub model needs it, and the HTTP client is slow to import.
+    from triage.engine.hub import fetch
+
+    return fetch(spec, pins)
+
+
+def packed(folder: Path) -> dict[str, bytes]:
+    """The manifest of a model folder and the files it names, by name: what `unpacked` takes; raises ModelError."""
+    names = [MANIFEST_FILE, *read_manifest(folder).files]
+    try:
+        return {name: (folder / name).read_bytes() for name in names}
+    except OSError as error:
+        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def unpacked(files: Mapping[str, bytes]) -> Path:
+    """A model folder, kept among the pulled ones, that holds these files; raises ModelError.
+
+    The manifest among them is checked when the folder is opened, like any other's.
+    """
+    manifest = files.get(MANIFEST_FILE, b"")
+    folder = pulled_root() / "bundles" / hashlib.sha256(manifest).hexdigest()
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            whole = Path(scratch) / "model"
+            whole.mkdir()
+            for name, data in files.items():
+                (whole / Path(name).name).write_bytes(data)
+            whole.rename(folder)
+    except OSError as error:
+        # Another process may have been quicker.
+        if not folder.is_dir():
+            raise ModelError(f"cannot write {folder}: {error.strerror}") from error
+    return folder

@@ -1,0 +1,260 @@
+"""The only home of Ray (the extra `ray`): one piece of work done by the processes of many cores and machines.
+
+Work goes out as tasks of Ray Data, not to a pool of its actors: the processes that run tasks outlive a call and keep
+the models they opened, where a pool is started anew for every data set. A process that dies is replaced by another,
+and its task is given to that one.
+
+What Ray says when it fails, in words that lead on. No import of Ray: errors are told apart by their names.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from triage import __version__
+from triage.engine.encoder import usable_cores
+from triage.errors import ClusterError, TriageError
+
+T = TypeVar("T")
+R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+# Items of one task: some two seconds of encoding, which is what the death of a worker costs.
+PART = 64
+# Items that a worker gets before what is done is saved; at some 40 a second a killed run loses under a minute.
+ROUND = 1_000
+# So often is a task given to another worker.
+RETRIES = 3
+SECONDS = 10.0
+# Nothing is told to Ray's makers; a wrong address is given up within a minute or two.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2"}
+
+
+class WorkerTask(Protocol[T_contra, R_co]):
+    """What is to be done, as a value that travels; a worker opens it once."""
+
+    def open(self) -> Callable[[Sequence[T_contra]], Sequence[R_co]]:
+        """What turns items into as many results, each of them of its item alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What travels as it is: of plain lists Ray Data would make columns of its own kinds."""
+
+    content: Any
+
+
+class RemoteJob(Generic[T, R]):
+    """A job that the workers of a cluster know."""
+
+    def __init__(self, job: WorkerTask[T, R]) -> None:
+        import ray
+
+        self._order = ray.put(job)
+
+    def __call__(self, items: Sequence[T], *, progress: Callable[[int], None] | None = None) -> list[R]:
+        """The results, in the order of the items; `progress` gets how many are there.
+
+        Raises what the job does, and ClusterError where a task fails again and again.
+        """
+        found: dict[int, list[R]] = {}
+        done = 0
+        for at, answer in self._answers([items[i : i + PART] for i in range(0, len(items), PART)]):
+            if isinstance(answer, TriageError):
+                raise answer
+            found[at] = answer
+            done += len(answer)
+            if progress:
+                progress(done)
+        return [result for at in sorted(found) for result in found[at]]
+
+    def _answers(self, parts: Sequence[Sequence[T]]) -> Iterator[tuple[int, list[R] | TriageError]]:
+        import ray
+
+        if not parts:
+            return
+        rows = [{"at": i, "parcel": Parcel(list(part))} for i, part in enumerate(parts)]
+        try:
+            with warnings.catch_warnings():
+                # The one way to bound retries until Ray 2.64, which pyproject.toml leaves out.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+                    _work,
+                    fn_kwargs={"order": self._order, "version": __version__},
+                    num_cpus=1,
+                    max_retries=RETRIES,
+                )
+            for row in answers.iter_rows():
+                yield row["at"], row["parcel"].content
+        except ray.exceptions.RayError as error:
+            raise said_by_ray(error, RETRIES) from error
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray that this process is connected to; each of its `workers` (processor cores) does one task at a time."""
+
+    workers: int
+
+    @property
+    def round(self) -> int:
+        """How many items are best handed over together."""
+        return ROUND * self.workers
+
+    def hire(self, job: WorkerTask[T, R]) -> RemoteJob[T, R]:
+        """Make the job known to the workers; its data travel to each machine once."""
+        return RemoteJob(job)
+
+
+@contextmanager
+def connected(address: str = "") -> Iterator[Cluster]:
+    """The cluster at HOST:PORT, or that which this machine is part of ("auto"); "" starts one of this machine alone.
+
+    Raises ClusterError where it cannot be reached, or is of another version.
+    """
+    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+    _check_address(address)
+    import ray
+    import ray.data
+
+    # What Ray's threads print about workers must not mix with what a command answers.
+    with redirect_stdout(sys.stderr):
+        try:
+            _connect(address)
+            yield Cluster(max(1, int(ray.cluster_resources().get("CPU", 1))))
+        finally:
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    alone: Mapping[str, Any] = {"num_cpus": usable_cores(), "include_dashboard": False}
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            **({} if address else alone),
+        )
+    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
+        raise refused(address, error, ray.__version__) from error
+    # Failures are told in our words, progress by our bar.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def _check_address(address: str) -> None:
+    """Ray itself would wait for minutes, and tell nothing."""
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), SECONDS).close()
+    except OSError as error:
+        raise refused(address, error, "") from error
+
+
+def _work(row: dict[str, Any], order: Any, version: str) -> dict[str, Any]:
+    """In a worker: the answer to a part; an error that we have words for is an answer too."""
+    return {"at": row["at"], "parcel": Parcel(_answer(row["parcel"].content, order, version))}
+
+
+def _answer(part: Sequence[Any], order: Any, version: str) -> list[Any] | TriageError:
+    if version != __version__:
+        return ClusterError(
+            f"a worker has triage {__version__}, and this is {version}",
+            likely="the machines of the cluster were not brought up to date together",
+            next_step=f'install the same everywhere: pip install "triage[ray]=={version}"',
+        )
+    try:
+        return list(_opened(order)(part))
+    except TriageError as error:
+        return error
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(order: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    import ray
+
+    job: WorkerTask[Any, Any] = ray.get(order)
+    return job.open()
+
+
+# A process or a machine ended under a task, by itself or for lack of memory.
+DEATHS = {"WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError", "ActorDiedError"}
+LINE = 300
+
+
+def refused(address: str, error: Exception, ours: str) -> ClusterError:
+    """Why the cluster at `address` ("" is one of this machine) cannot be used by Ray `ours`."""
+    text = str(error)
+    versions = re.findall(r"Ray: (\S+)", text)
+    if "ersion mismatch" in text and versions:
+        return _another_version(address, text, versions[0], ours)
+    if not address:
+        return ClusterError(
+            f"Ray does not start on this machine: {first_line(text)}",
+            likely="too little memory, or /dev/shm or /tmp cannot be written",
+            next_step="leave --engine out: this machine's cores are used without Ray, too",
+        )
+    return ClusterError(
+        f"no Ray cluster answers at {address}: {first_line(text)}",
+        likely="it is not running; the port is not that of `ray start --head` (6379; 10001 is Ray Client's); this "
+        "machine is not part of it; or it asks for a token (RAY_AUTH_MODE=token)",
+        next_step="run the command on a machine of the cluster, where `ray status` answers, "
+        "with --engine ray://auto",
+    )
+
+
+def said_by_ray(error: Exception, retries: int) -> Exception:
+    """Why a task failed; the error itself where it is a defect of ours."""
+    names = {each.__name__ for each in type(error).__mro__}
+    if names & DEATHS:
+        return ClusterError(
+            f"the same work was given out {retries + 1} times, and each time its worker died",
+            likely="the machine is short of memory, or its processor lacks what onnxruntime needs",
+            next_step="look at `ray status` and the memory of the machines, then run the same command again: "
+            "what was done is kept",
+        )
+    if missing := re.search(r"No module named '([\w.]+)'", str(error)):
+        return ClusterError(
+            f"a worker has no Python module {missing[1]}",
+            likely="triage is not installed on every machine of the cluster",
+            next_step='there: pip install "triage[ray]", in the same version',
+        )
+    if "RayTaskError" in names:
+        return error
+    return ClusterError(f"the cluster failed: {first_line(str(error)) or type(error).__name__}")
+
+
+def first_line(text: str) -> str:
+    """The first line with something on it, cut to a bearable length."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:LINE]
+
+
+def _another_version(address: str, text: str, theirs: str, ours: str) -> ClusterError:
+    python = re.findall(r"Python: (\d+\.\d+)", text)
+    if theirs == ours and len(set(python)) == 2:
+        return ClusterError(
+            f"the cluster runs Python {python[0]}, and this is Python {python[1]}",
+            likely="its machines were set up with another image",
+            next_step=f"use Python {python[0]} here, as Ray wants the same everywhere",
+        )
+    return ClusterError(
+        f"the cluster at {address} runs Ray {theirs}, and this is Ray {ours}",
+        likely="one of the two was brought up to date and the other was not",
+        next_step=f'pip install "ray[data]=={theirs}" here, or bring the cluster to {ours}',
+    )

@@ -1,0 +1,153 @@
+"""Zero-shot classification by a cross-encoder that reads an issue once, with all labels in question.
+
+The tokens of the issue are followed by those of each label. Attention is masked so that the issue sees itself
+alone and a label sees the issue and itself: each label is judged as if it were alone, and the
+issue is worked through once, not once for each of them. How it is trained stands in `triage.training.cross_encoder`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.engine.encoder import usable_cores
+from triage.engine.label_text import LabelText
+from triage.engine.model_folder import read_manifest
+from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.errors import ModelError
+
+# A label with its description is cut there, and so many labels share one run.
+LABEL_TOKENS = 24
+LABELS_A_RUN = 32
+# A label that is less similar to an issue than to issues in general by so much is hopeless: of 10,000 such pairs of the
+# repositories that `benchmarks/judge.py` asks about, the cross-encoder was sure enough of three in ten thousand to make
+# up for it. So it is not asked, and what it says of the median of them stands for its answer.
+HOPELESS, UNASKED = -0.03, -5.3
+# So few labels are all read: there is little to save, and where all are unlikely their order still counts.
+FEW = 10
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The tokens of one run, all lists of one length: `segments` are 0 for the issue, 1, 2, … for the labels."""
+
+    ids: list[int]
+    types: list[int]
+    positions: list[int]
+    segments: list[int]
+
+
+def lay_out(issue: Sequence[int], labels: Sequence[Sequence[int]]) -> Sheet:
+    """An issue and its labels, as token ids with their special ones, side by side.
+
+    Each label begins at the positions right after the first, as if it were the only second part of a pair.
+    """
+    sheet = Sheet(list(issue), [0] * len(issue), list(range(len(issue))), [0] * len(issue))
+    for number, label in enumerate(labels, start=1):
+        sheet.ids.extend(label)
+        sheet.types.extend([1] * len(label))
+        sheet.positions.extend(range(len(label)))
+        sheet.segments.extend([number] * len(label))
+    return sheet
+
+
+class CrossEncoder:
+    """A cross-encoder of this kind; a raw score is the logit of a label's probability.
+
+    The cross-encoder knows best what kind an issue is of, and similarity under the encoder what it is about: so a
+    weighted sum of both is the score, where the manifest says so, and of many labels those to which similarity gives
+    no hope are not read. The model is loaded when it is first asked.
+    """
+
+    costly = True
+
+    def __init__(self, folder: Path, similar: SimilarityZeroShot) -> None:
+        """Raises ModelError where the manifest in `folder` is of another kind of model."""
+        manifest = read_manifest(folder)
+        if manifest.kind != "zero-shot" or manifest.layout != "joint":
+            raise ModelError(f"{folder} holds no cross-encoder that reads all labels at once")
+        self._folder, self._similar, self._weight = folder, similar, manifest.similarity
+        self.name = manifest.name
+        parts = f"{manifest.digest()} {manifest.similarity} {similar.digest} {HOPELESS} {UNASKED} {FEW}"
+        self.digest = hashlib.sha256(parts.encode()).hexdigest()
+        self.slope, self.intercept = manifest.slope, manifest.intercept
+        self.threshold = manifest.threshold
+
+    @cached_property
+    def _model(self) -> OnnxModel:
+        return OnnxModel(self._folder)
+
+    def raw(
+        self,
+        texts: Sequence[str],
+        vectors: Floats,
+        labels: Sequence[LabelText],
+        prior: Floats | None = None,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> Floats:
+        """Logits, float32 [texts, labels]: see `read`, and for the rest `SimilarityZeroShot.raw`."""
+        if not self._weight:
+            return self.read(texts, labels, progress)
+        similar = self._similar.raw(texts, vectors, labels, prior)
+        asked = None if len(labels) <= FEW else similar >= HOPELESS
+        logits = self.read(texts, labels, progress, asked)
+        logits += self._weight * similar
+        return logits
+
+    def read(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[LabelText],
+        progress: Callable[[int], None] | None = None,
+        asked: npt.NDArray[np.bool_] | None = None,
+    ) -> Floats:
+        """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
+
+        Of labels that are not `asked` about (bool [texts, labels]; None: all are) the logit is UNASKED. What other
+        labels are asked about moves a logit by rounding alone, a hundredth on average and a tenth at times; other texts
+        never do.
+        Raises ModelError where a logit is not finite.
+        """
+        model = self._model
+        cut = [model.tokens(label.phrase, max_tokens=LABEL_TOKENS).ids for label in labels]
+        scores = np.full((len(texts), len(labels)), UNASKED, dtype=np.float32)
+
+        def fill(at: int) -> int:
+            issue = model.tokens(texts[at], max_tokens=model.manifest.max_tokens).ids
+            wanted = np.flatnonzero(asked[at]) if asked is not None else np.arange(len(cut))
+            for first in range(0, len(wanted), LABELS_A_RUN):
+                some = wanted[first : first + LABELS_A_RUN]
+                scores[at, some] = self._logits(lay_out(issue, [cut[j] for j in some]), len(some))
+            return at + 1
+
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for done in pool.map(fill, range(len(texts))):
+                if progress:
+                    progress(done)
+        return scores
+
+    def _logits(self, sheet: Sheet, labels: int) -> Floats:
+        found = self._model.answer(feeds(sheet, labels))
+        if found.shape != (labels,) or not np.isfinite(found).all():
+            raise ModelError(f"{self.name} gave {found!r:.200}, not one finite logit for each label")
+        return found
+
+
+def feeds(sheet: Sheet, labels: int) -> dict[str, npt.NDArray[np.int64]]:
+    """The inputs of the model for one sheet, as a batch of one."""
+    return {
+        "input_ids": np.array([sheet.ids], dtype=np.int64),
+        "token_type_ids": np.array([sheet.types], dtype=np.int64),
+        "position_ids": np.array([sheet.positions], dtype=np.int64),
+        "segments": np.array([sheet.segments], dtype=np.int64),
+        "numbers": np.arange(labels + 1, dtype=np.int64),
+    }

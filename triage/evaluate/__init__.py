@@ -1,1 +1,0 @@
-"""Evaluation: measures of quality."""

@@ -1,0 +1,81 @@
+"""`--adapt encoder`: learning with an encoder that was fine-tuned on the repository's own labels.
+
+An encoder has seen the labels of what it was tuned on, so nothing may be measured on those issues. One encoder is
+tuned on what lies before the second half of the tuning window and measured on the rest; where the bundle is then
+made, another is tuned in the same way on everything. Half of the time budget goes to each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.config import Config
+from triage.engine.encoder import Encoder
+from triage.engine.zero_shot import open_zero_shot
+from triage.issue import Issue
+from triage.learn.dataset import Dataset
+from triage.learn.recipe import Engines, Recipe
+from triage.learn.retrain import RetrainContext, TrainedBundle, assemble, best
+from triage.learn.split import Split, split
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+# Tunes an encoder on these rows of the data set, and leaves it in a folder of this name.
+Tune = Callable[[Dataset, Rows, str], Path]
+
+
+@dataclass(frozen=True)
+class Untuned:
+    """The encoder as it is shipped: the issues' vectors [n, d] and the engines, to compare with."""
+
+    vectors: Floats
+    engines: Engines
+
+
+def learn_tuned(
+    data: Dataset,
+    untuned: Untuned,
+    config: Config,
+    occasion: RetrainContext,
+    tune: Tune,
+    unlabelled: Sequence[Issue] = (),
+) -> tuple[TrainedBundle, Recipe]:
+    """The bundle with an encoder of its own, and the study of the untuned encoder on the same windows.
+
+    Raises what `tune` raises: DataError where there is too little to learn, ModelError where the export fails.
+    """
+    windows = later_half(split(data, occasion.kind))
+    first = windows.tune[0].known if windows.tune else np.arange(len(data))
+    early = _opened(tune(data, first, "early"), config, untuned.engines)
+    vectors = _vectors(early, data)
+    study, tried = best(
+        [Recipe(data, vectors, windows, config, early, how, unlabelled) for how in ("none", "head")]
+    )
+    rival = Recipe(data, untuned.vectors, windows, config, untuned.engines, "head", unlabelled)
+    folder = tune(data, np.arange(len(data)), "final")
+    final = _opened(folder, config, untuned.engines)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    bundle = assemble(study, occasion, vectors=_vectors(final, data), engines=final, encoder=files)
+    return TrainedBundle(bundle, study, tried), rival
+
+
+def later_half(windows: Split) -> Split:
+    """The split whose tuning window is the later half of the given one; of folds without order, the last."""
+    keep = (len(windows.tune) + 1) // 2 if windows.kind == "time" else 1
+    return replace(windows, tune=windows.tune[-keep:])
+
+
+def _opened(folder: Path, config: Config, engines: Engines) -> Engines:
+    encoder = Encoder.load(folder, budget=config.encoder.budget)
+    return Engines(encoder, open_zero_shot(config.zero_shot, encoder), engines.progress)
+
+
+def _vectors(engines: Engines, data: Dataset) -> Floats:
+    progress = engines.progress(len(data)) if engines.progress else None
+    return engines.encoder.encode([issue.text for issue in data.issues], progress=progress)

@@ -1,0 +1,76 @@
+"""Texts as a model reads them: cut into tokens, padded where they meet, pooled as the encoder is served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from triage.finetune.training_loop import Rows
+
+# Batches are padded to a multiple of so many tokens: each width leaves buffers behind that nobody frees.
+WIDTHS = 16
+
+
+class TokenizedTexts:
+    """Texts in at most `max_tokens` tokens each, and never more than the model has positions for."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        texts: Sequence[str],
+        max_tokens: int,
+    ) -> None:
+        self.limit = min(max_tokens, positions(model, tokenizer))
+        self._pad = tokenizer.pad_token_id or 0
+        readable = [encodable(text) for text in texts]
+        self._tokens: list[list[int]] = (
+            tokenizer(readable, truncation=True, max_length=self.limit)["input_ids"] if readable else []
+        )
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    @property
+    def lengths(self) -> list[int]:
+        """The tokens of each text."""
+        return [len(each) for each in self._tokens]
+
+    def batch(self, rows: Rows | Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Ids and mask of these texts, int64 [n, width]; the mask is 0 where a row is padding."""
+        tokens = [self._tokens[i] for i in rows]
+        longest = min(self.limit, -(-max(map(len, tokens)) // WIDTHS) * WIDTHS)
+        ids = torch.tensor([each + [self._pad] * (longest - len(each)) for each in tokens])
+        mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in tokens])
+        return ids, mask
+
+
+def positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """The most tokens that model and tokenizer take."""
+    return min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 512))
+
+
+def states(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
+    """The last hidden states, fp32 [n, width, d]."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_halves()):
+        found: Tensor = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    return found.float()
+
+
+def summed(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
+    """The sum of each text's states over its tokens, fp32 [n, d]."""
+    return (states(model, ids, mask) * mask[:, :, None]).sum(dim=1)
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates as question marks, as labelling reads it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def fast_halves() -> bool:
+    """Whether the processor multiplies bfloat16, which takes 0.6 of the time of fp32; others emulate it slowly."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -1,0 +1,232 @@
+"""Where PyTorch weights to start from are found; only safetensors are read, never a pickle.
+
+PyTorch weights out of a model folder of ours: int8 and scales become fp32, to start fine-tuning from.
+
+Nothing but what is shipped is needed, and nothing is downloaded. Fine-tuning moves a weight by less than a step of
+int8; from the steps themselves every one would be rounded back to where it began, and the exported encoder would be
+the old one. So each weight of a product is put anywhere within its step, by a fixed seed (dithering).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import numpy_helper
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    BertTokenizerFast,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging
+
+from triage.engine.hub_manifest import CONFIG_FILE
+from triage.engine.model_folder import (
+    BUILTIN_ENCODER,
+    HUB_ID,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    REVISION,
+    TOKENIZER_FILE,
+    ModelManifest,
+    pulled_root,
+    read_manifest,
+    sha256_of,
+    shipped,
+    verify,
+)
+from triage.errors import ModelError
+
+# Configuration, weights and what the tokenizers of encoders, causal and translating models consist of.
+HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "*.spm",
+    "*.model",
+]
+WHAT_TO_NAME = "name a folder that holds config.json, model.safetensors and the tokenizer"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A folder of weights as transformers saves it, and what a manifest says of where they come from."""
+
+    folder: Path
+    name: str
+    origin: str
+    licence: str = "unknown"
+
+    def digest(self) -> str:
+        """sha256 (hex) over the weights' files: equal digests mean equal weights."""
+        files = sorted(self.folder.glob("*.safetensors"))
+        return hashlib.sha256(" ".join(map(sha256_of, files)).encode()).hexdigest()
+
+    def open(self, family: Any = AutoModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+        """The model in fp32, as one of this family of transformers' auto classes, and its tokenizer.
+
+        Raises ModelError, and so for a tokenizer that is not a fast one.
+        """
+        model, tokenizer = self.open_any(family)
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise ModelError(f"{self.folder} has no fast tokenizer", next_step="choose another model")
+        return model, tokenizer
+
+    def open_any(self, family: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """As `open`, with whatever tokenizer there is."""
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            model = family.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(self.folder)
+        except (OSError, ValueError, ImportError) as error:
+            raise ModelError(
+                f"cannot read the weights in {self.folder}: {error}",
+                likely="the folder holds no model, or its weights are a pickle",
+                next_step=WHAT_TO_NAME,
+            ) from error
+        return cast(PreTrainedModel, model), tokenizer
+
+
+def find_weights(spec: str | None = None, revision: str | None = None) -> Weights:
+    """Weights from a folder, from the hub (`org/name` at a commit), or, for None, the shipped encoder's.
+
+    Raises ModelError where there are none, or the hub model is not pinned.
+    """
+    if spec is None:
+        return _ours(shipped(BUILTIN_ENCODER))
+    if (Path(spec) / MANIFEST_FILE).is_file():
+        return _ours(Path(spec))
+    if Path(spec).is_dir():
+        name = Path(spec).resolve().name
+        return Weights(Path(spec), name, name)
+    if not HUB_ID.fullmatch(spec):
+        raise ModelError(
+            f"no weights {spec!r}: neither a folder nor a hub model `org/name`",
+            likely="a typing mistake",
+            next_step=WHAT_TO_NAME,
+        )
+    if revision is None or not REVISION.fullmatch(revision):
+        raise ModelError(
+            f"the weights {spec} are not pinned by a revision of 40 hex digits",
+            likely="only the name was given",
+            next_step="add the commit, as the hub shows it under `History`",
+        )
+    return Weights(_fetched(spec, revision), spec.split("/")[1], spec)
+
+
+def named_weights(spec: str | None) -> Weights:
+    """Weights from a folder or from `org/name@COMMIT`, or, for None, the shipped encoder's; raises ModelError."""
+    if spec is None or Path(spec).is_dir():
+        return find_weights(spec)
+    name, _, revision = spec.partition("@")
+    return find_weights(name, revision or None)
+
+
+def _ours(folder: Path) -> Weights:
+    """The weights of a model folder of this project, made of what labelling is served with."""
+
+    manifest = read_manifest(folder)
+    return Weights(restored(folder), manifest.name, manifest.source, manifest.licence)
+
+
+def _fetched(model: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=HUB_FILES))
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"cannot fetch the weights {model} at {revision}: {error}",
+            likely="the hub does not answer, or has no such model",
+            next_step="try again later, or name a folder that holds them",
+        ) from error
+
+
+PRODUCT = "/MatMul_quant"
+SEED = 0
+Values = npt.NDArray[Any]
+
+
+def restored(folder: Path) -> Path:
+    """A folder, kept among the pulled models, that holds the weights of the encoder in `folder` as transformers saves
+    them. Raises ModelError where that is no such encoder.
+    """
+    manifest = verify(folder)
+    home = pulled_root() / "restored" / f"{manifest.digest()}-{SEED}"
+    if home.is_dir():
+        return home
+    settings = _settings(folder, manifest)
+    model = AutoModel.from_config(AutoConfig.for_model(**settings))
+    missing, unknown = model.load_state_dict(weights_of(onnx.load(folder / MODEL_FILE)), strict=False)
+    # The pooler is not exported: mean pooling does without it.
+    if unknown or any(not name.startswith("pooler.") for name in missing):
+        raise ModelError(f"{folder} lacks the weights {', '.join([*missing, *unknown]):.200}")
+    tokenizer = BertTokenizerFast(
+        tokenizer_file=str(folder / TOKENIZER_FILE), model_max_length=settings["max_position_embeddings"]
+    )
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
+        whole = Path(scratch, "weights")
+        model.save_pretrained(whole)
+        tokenizer.save_pretrained(whole)
+        with suppress(OSError):  # another process was quicker
+            whole.rename(home)
+    return home
+
+
+def _settings(folder: Path, manifest: ModelManifest) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if manifest.kind == "encoder" and CONFIG_FILE in manifest.files:
+        found = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    if found.get("model_type") != "bert":
+        raise ModelError(
+            f"{folder} holds no encoder that PyTorch weights can be made of",
+            likely="it was exported without its configuration, or is of another architecture than BERT",
+            next_step="name a folder that holds config.json, model.safetensors and the tokenizer",
+        )
+    return found
+
+
+def weights_of(graph: onnx.ModelProto) -> dict[str, torch.Tensor]:
+    """The weights of an exported encoder by the names that transformers gives them, in fp32."""
+    stored = {each.name: numpy_helper.to_array(each) for each in graph.graph.initializer}
+    found, rng = {}, np.random.default_rng(SEED)
+    for name, values in stored.items():
+        if name.endswith(("weight", "bias")):
+            found[name] = values
+        elif name.endswith(".weight_quantized"):
+            found[name.removesuffix("_quantized")] = _widened(stored, name.removesuffix("_quantized"))
+    for node in graph.graph.node:
+        if node.name.endswith(PRODUCT):
+            name = node.input[1].removesuffix("_quantized")
+            path = node.name.removesuffix(PRODUCT).strip("/").replace("/", ".")
+            within = rng.uniform(-0.5, 0.5, size=stored[node.input[1]].shape)
+            # A linear layer keeps its weights as [out, in], the product as [in, out].
+            found[f"{path}.weight"] = (_widened(stored, name) + within * stored[f"{name}_scale"]).T
+    return {name: torch.from_numpy(np.array(values, dtype=np.float32)) for name, values in found.items()}
+
+
+def _widened(stored: dict[str, Values], name: str) -> Values:
+    whole, scale, zero = (stored[f"{name}_{part}"] for part in ("quantized", "scale", "zero_point"))
+    values: Values = (whole.astype(np.float32) - zero.astype(np.float32)) * scale
+    return values

@@ -1,0 +1,228 @@
+"""A store in the repository itself: git refs outside branches and tags, through the Git data API.
+
+    refs/triage/active   the commit of the bundle in use; its ancestors are the bundles before it
+    refs/triage/staged   the commit of a candidate that did not become active
+    refs/triage/embeddings   vectors of texts embedded before, for retraining alone
+
+A bundle is a commit: the tree holds its files, unchanged ones shared with the bundle before, large ones in parts,
+and the message is its name and its manifest. Making a bundle active is a fast-forward, the compare-and-swap that
+keeps two retrainings from losing each other's work. Nobody's clone grows and no watcher is told. Where the host
+refuses such refs, branches of the same names serve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from triage.arrays import Data
+from triage.bundle.bundle import Bundle
+from triage.bundle.files import MANIFEST, from_files, name_of, to_files
+from triage.bundle.ivf_files import MAPPED
+from triage.bundle.repository_slice import cut, span_of
+from triage.bundle.store import KEPT, NAME, ROLES
+from triage.decide.policy import matches
+from triage.errors import BundleError
+from triage.github.errors import LostRace
+from triage.github.git_objects import Commit, GitData, Pieces, RefRefused, parts
+from triage.github.values import BOT
+
+SPACES = ("refs/triage", "refs/heads/triage")
+SUBJECT = "triage bundle "
+
+
+class GitStore:
+    """The bundles of one repository. `publishers` are patterns of the logins whose bundles are believed."""
+
+    def __init__(self, git: GitData, publishers: Sequence[str] = ("*",)) -> None:
+        self._git, self._publishers = git, publishers
+        self._made: dict[str, Commit] = {}
+
+    def names(self) -> list[str]:
+        return sorted(self._commits(), reverse=True)
+
+    def named(self, role: str) -> str | None:
+        sha = self._head(role)[1]
+        return None if sha is None else _name(self._git.get_commit(sha))
+
+    def load(self, name: str, repo: str = "") -> Bundle:
+        """See `Store`; with `repo`, only those parts of a large index are fetched that its issues are searched in."""
+        commit, where = self._commit(name), f"bundle {name} of {self._git.repo}"
+        self._check_origin(commit)
+        tree = Pieces(self._git, commit.tree)
+        files: dict[str, Data] = {file: tree.whole(file) for file in tree.names if file not in MAPPED}
+        span = span_of(repo, files, where) if repo else None
+        if span:
+            files |= tree.within(span, files, where)
+        else:
+            files |= {file: tree.whole(file) for file in tree.names & set(MAPPED)}
+        bundle = from_files(files, where=where)
+        if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
+            raise BundleError(f"{where}: its manifest is that of another bundle")
+        if span:
+            bundle = cut(bundle, span)
+            bundle.verify()
+        return bundle
+
+    def save(self, bundle: Bundle) -> str:
+        """Upload the bundle; no ref knows of it before `appoint`, so that nothing is half done."""
+        files = to_files(bundle)
+        name = name_of(files[MANIFEST], bundle.manifest.created_at)
+        active = self._head("active")[1]
+        there = {sha for _, sha in self._git.get_tree(self._git.get_commit(active).tree)} if active else set()
+        tree = self._upload(files, there)
+        message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
+        sha = self._git.create_commit(message, tree, [active] if active else [])
+        self._made[name] = self._git.get_commit(sha)
+        return name
+
+    def appoint(self, role: str, name: str | None) -> None:
+        """See `Store`. Raises LostRace where another run made its bundle active in the meantime."""
+        if role not in ROLES:
+            raise ValueError(role)
+        ref, current = self._head(role)
+        if name is None:
+            if current is not None:
+                self._git.delete_ref(ref)
+            return
+        commit = self._commit(name)
+        if role == "staged":
+            self._point(ref, current, commit.sha, force=True)
+            return
+        if current is not None and _title(self._git.get_commit(current)) == name:
+            return
+        sha = commit.sha
+        if current is not None and current not in commit.parents:
+            if name in self._made:
+                raise LostRace(f"{ref} was moved by somebody else")
+            # An older bundle, or one that was staged: it goes on top, so that history only grows.
+            sha = self._git.create_commit(commit.message, commit.tree, [current])
+        self._point(ref, current, sha, force=False)
+        self._made.pop(name, None)
+        self._prune(ref, sha)
+
+    def alone(self) -> AbstractContextManager[None]:
+        # GitHub itself refuses to move a ref that is no longer where it was read.
+        return nullcontext()
+
+    def keep(self, title: str, data: bytes) -> None:
+        """Keep a file under a ref of its own, without history."""
+        tree = self._upload({title: data})
+        sha = self._git.create_commit(f"triage {title}", tree, [])
+        try:
+            self._point(*self._head(title), sha, force=True)
+        except LostRace:
+            # Made or taken away at this very moment by another run: the last one to write stays.
+            self._point(*self._head(title), sha, force=True)
+
+    def kept(self, title: str) -> bytes | None:
+        """The file; one of an origin that is not believed counts as none."""
+        sha = self._head(title)[1]
+        commit = self._git.get_commit(sha) if sha else None
+        if commit is None or not self._believes(commit):
+            return None
+        tree = Pieces(self._git, commit.tree)
+        return tree.whole(title) if title in tree.names else None
+
+    def _upload(self, files: Mapping[str, bytes], there: Collection[str] = ()) -> str:
+        """The tree of the files, a large one as a folder of its parts; blobs that are `there` are not sent."""
+        entries = []
+        for path, data in sorted(files.items()):
+            for place, piece in parts(path, data):
+                sha = _blob_hash(piece)
+                entries.append((place, sha if sha in there else self._git.create_blob(piece)))
+        return self._git.create_tree(entries)
+
+    def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
+        if current is not None:
+            self._git.update_ref(ref, sha, force=force)
+            return
+        try:
+            self._git.create_ref(ref, sha)
+        except RefRefused:
+            if ref.startswith(SPACES[1]):
+                raise
+            self._git.create_ref(ref.replace(SPACES[0], SPACES[1], 1), sha)
+
+    def _prune(self, ref: str, head: str) -> None:
+        """Forget the oldest bundles: the last KEPT commits are made anew on top of nothing.
+
+        They then come from this run, so that what is not believed must not be among them.
+        """
+        chain = self._git.history(head, KEPT + 1)
+        if len(chain) <= KEPT:
+            return
+        sha = ""
+        for commit in filter(self._believes, reversed(chain[:KEPT])):
+            sha = self._git.create_commit(commit.message, commit.tree, [sha] if sha else [])
+        # Not a fast-forward; where another run was quicker, the next one prunes.
+        if self._git.read_ref(ref) == head:
+            self._git.update_ref(ref, sha, force=True)
+
+    def _head(self, role: str) -> tuple[str, str | None]:
+        """(the ref of a role, the commit it points to)."""
+        for space in SPACES:
+            sha = self._git.read_ref(f"{space}/{role}")
+            if sha is not None:
+                return f"{space}/{role}", sha
+        return f"{SPACES[0]}/{role}", None
+
+    def _commits(self) -> dict[str, Commit]:
+        """Every bundle within reach by its name; of one made active again, the newest commit."""
+        found = dict(self._made)
+        for commit in self._reachable():
+            if NAME.fullmatch(name := _title(commit)):
+                found.setdefault(name, commit)
+        return found
+
+    def _reachable(self) -> Iterator[Commit]:
+        for role in ROLES:
+            sha = self._head(role)[1]
+            if sha is not None:
+                yield from self._git.history(sha, KEPT + 1)
+
+    def _commit(self, name: str) -> Commit:
+        commit = self._made.get(name) or self._commits().get(name)
+        if commit is None:
+            raise BundleError(
+                f"{self._git.repo} has no bundle {name!r}",
+                likely="it was pruned, or the name is mistyped",
+                next_step="run `triage bundle list`",
+            )
+        return commit
+
+    def _believes(self, commit: Commit) -> bool:
+        """Whether the publisher is one of those named.
+
+        Whoever may push can write any author into a commit, but not GitHub's signature under those of an App.
+        """
+        who = commit.author or commit.committer
+        if who.endswith(BOT) and not commit.verified:
+            who = ""
+        return bool(who or commit.verified or "*" in self._publishers) and matches(who, self._publishers)
+
+    def _check_origin(self, commit: Commit) -> None:
+        if not self._believes(commit):
+            who = commit.author or commit.committer
+            raise BundleError(
+                f"the bundle in commit {commit.sha} of {self._git.repo} was published by {who or 'nobody known'}",
+                likely="somebody else than the retraining workflow wrote to the ref",
+                next_step="find out who did, then run `triage bundle rollback`, or name them in `learn.publishers`",
+            )
+
+
+def _name(commit: Commit) -> str:
+    name = _title(commit)
+    if not NAME.fullmatch(name):
+        raise BundleError(f"commit {commit.sha} is no bundle")
+    return name
+
+
+def _title(commit: Commit) -> str:
+    return commit.message.partition("\n")[0].removeprefix(SUBJECT)
+
+
+def _blob_hash(data: bytes) -> str:
+    """The name git gives to these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

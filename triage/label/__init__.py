@@ -1,0 +1,1 @@
+"""Labelling issues on GitHub."""

@@ -1,0 +1,251 @@
+"""One recipe on embedded issues: fitted on the past, tuned on the tuning window, judged on the newest one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaught_rule
+from triage.config import Config
+from triage.decide import Decision, Policy, decide, judge
+from triage.decide.policy import matches
+from triage.decide.rules import LabelRule, Rules, rarity
+from triage.decide.vote import Mask, kernel, tally
+from triage.engine.encoder import Encoder
+from triage.engine.zero_shot import LabelText, ZeroShotModel
+from triage.issue import Issue
+from triage.learn.dataset import Dataset
+from triage.learn.head import ADAPTATIONS
+from triage.learn.split import Fold, Split
+from triage.learn.tune import MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
+from triage.metrics import summary
+
+Floats = npt.NDArray[np.float32]
+RowIds = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The opened models that learning uses; `progress` makes a listener for so many texts to embed."""
+
+    encoder: Encoder
+    zero_shot: ZeroShotModel
+    progress: Callable[[int], Callable[[int], None]] | None = None
+
+
+@dataclass(frozen=True)
+class HeldOutResult:
+    """Decisions on the newest window beside the truth: all [n, L] over the labels that may be set."""
+
+    names: Sequence[str]
+    truth: Mask
+    predicted: Mask
+    scores: npt.NDArray[np.float64]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return summary(self.truth, self.predicted, self.scores) if len(self.truth) else {}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Embedded issues, their windows and one recipe; `vectors` [n, d] are the encoder's, in the order of `data`.
+
+    `unlabelled` are some newer issues without labels: how many would get one is counted.
+    """
+
+    data: Dataset
+    vectors: Floats
+    split: Split
+    config: Config
+    engines: Engines
+    adaptation: str
+    unlabelled: Sequence[Issue] = ()
+
+    @cached_property
+    def enough(self) -> bool:
+        """Whether there is something to tune on."""
+        return sum(len(fold.query) for fold in self.split.tune) >= MIN_QUERIES
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy.of(self.config)
+
+    @cached_property
+    def settable(self) -> Mask:
+        """[L]: which labels the policy lets be set."""
+        return np.array([self.policy.may_set(name) is None for name in self.data.names])
+
+    def adapted(self, rows: RowIds) -> tuple[Projection | None, Floats]:
+        """The projection learnt from these rows, and their own points."""
+        texts = [self.data.issues[i].text for i in rows]
+        return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows])
+
+    @cached_property
+    def window(self) -> Window:
+        """The tuning window: every fold's queries searched once among what was known before them."""
+        voted = self._voted
+        similarities, rows = zip(*map(self._search, self.split.tune), strict=True)
+        queries = self._queries
+        return Window(
+            names=[self.data.names[j] for j in voted],
+            similarities=np.concatenate(similarities),
+            rows=np.concatenate(rows),
+            targets=self.data.targets[:, voted],
+            truth=self.data.targets[queries][:, voted],
+            settable=self.settable[voted],
+            speaks=self._speaks(queries, np.concatenate(rows), [self.data.names[j] for j in voted]),
+        )
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Tuned on the tuning window, with the examples that everything before the newest window holds."""
+        start = untaught_rule(self.config.zero_shot, self.engines.zero_shot)
+        known = self.split.test.known
+        if not self.enough:
+            empty = Window(
+                [], *_nothing(), self.data.targets[:, :0], self.data.targets[:0, :0], np.zeros(0, bool)
+            )
+            untuned = tune(empty, self.config.vote, self.examples(known), len(known), start)
+            return replace(untuned, shared=self.config.learn.shared)
+        rules = tune(self.window, self.config.vote, self.examples(known), len(known), start)
+        rules = replace(rules, shared=self.config.learn.shared)
+        if not self.window.names:
+            return rules
+        target = self.config.vote.precision_target
+        return tune_zero_shot(rules, self._trial(rules), self.config.zero_shot, target)
+
+    def rules_for(self, rows: RowIds) -> Rules:
+        """The tuned rules with the examples that `rows` hold; a label new in them gets the common m."""
+        tuned = self.rules.by_name
+        fresh = LabelRule("", 0, 0.0, self.rules.votes)
+        labels = (
+            replace(tuned.get(name, fresh), name=name, examples=count, prior=count / len(rows))
+            for name, count in sorted(self.examples(rows).items())
+        )
+        return replace(self.rules, labels=tuple(labels))
+
+    def examples(self, rows: RowIds) -> dict[str, int]:
+        """How many of these rows carry each label, for labels with any."""
+        counts = self.data.targets[rows].sum(axis=0)
+        return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
+
+    @cached_property
+    def verdict(self) -> HeldOutResult:
+        """The real decisions on the newest window."""
+        fold, names = (
+            self.split.test,
+            [n for n, may in zip(self.data.names, self.settable, strict=True) if may],
+        )
+        decisions = self.newest
+        predicted = [[name in d.labels for name in names] for d in decisions]
+        scores = [[d.scores.get(name, 0.0) for name in names] for d in decisions]
+        shape = len(decisions), len(names)
+        return HeldOutResult(
+            names=names,
+            truth=self.data.targets[fold.query][:, self.settable],
+            predicted=np.array(predicted, dtype=bool).reshape(shape),
+            scores=np.array(scores, dtype=float).reshape(shape),
+        )
+
+    @cached_property
+    def newest(self) -> list[Decision]:
+        """The decisions on the newest window."""
+        return self.decisions(self.split.test)
+
+    @cached_property
+    def on_unlabelled(self) -> list[Decision]:
+        """The decisions on the given unlabelled issues."""
+        if not self.unlabelled:
+            return []
+        model = self.model(self.split.test.known, self.rules)
+        return list(decide(self.unlabelled, model, self.policy))
+
+    @property
+    def added_on_unlabelled(self) -> float:
+        """The share of the given unlabelled issues that would get a label."""
+        added = sum(not decision.abstained for decision in self.on_unlabelled)
+        return added / max(1, len(self.unlabelled))
+
+    def decisions(self, fold: Fold) -> list[Decision]:
+        """What `judge` makes of the fold's queries, each as if it had just come in."""
+        model = self.model(fold.known, self.rules)
+        issues = [self.data.issues[i] for i in fold.query]
+        found = model.evidence_of(issues, self.vectors[fold.query])
+        return [judge(evidence, self.rules, self.policy, bundle="") for evidence in found]
+
+    def model(self, rows: RowIds, rules: Rules) -> ServingModel:
+        """The serving model whose index holds these rows."""
+        projection, points = self.adapted(rows)
+        return ServingModel(
+            encoder=self.engines.encoder,
+            zero_shot=self.engines.zero_shot,
+            descriptions=self.config.labels.descriptions,
+            rules=rules,
+            neighbourhood=self._neighbourhood(points, rows),
+            head=projection,
+            prior=self.vectors[rows].mean(axis=0),
+        )
+
+    @cached_property
+    def _queries(self) -> RowIds:
+        return np.concatenate([fold.query for fold in self.split.tune])
+
+    @cached_property
+    def _voted(self) -> list[int]:
+        examples, least = self.examples(self.split.test.known), self.config.vote.min_examples
+        return [j for j, name in enumerate(self.data.names) if examples.get(name, 0) >= least]
+
+    def _search(self, fold: Fold) -> tuple[Floats, RowIds]:
+        """Neighbours of a fold's queries among its known rows, as rows of the data set."""
+        projection, points = self.adapted(fold.known)
+        queries = self.vectors[fold.query]
+        if projection:
+            queries = projection.project([self.data.issues[i].text for i in fold.query], queries)
+        keys = self.data.keys(fold.query)
+        similarities, at = self._neighbourhood(points, fold.known).rows(keys, queries)
+        return similarities, np.append(fold.known, -1)[at]
+
+    def _neighbourhood(self, points: Floats, rows: RowIds) -> Neighbourhood:
+        return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.shared)
+
+    def _speaks(self, queries: RowIds, rows: RowIds, names: Sequence[str]) -> Mask | None:
+        """Which labels of which neighbours count, as `Neighbourhood` says it; None where all do."""
+        shared = self.config.learn.shared
+        if "*" in shared:
+            return None
+        repos = np.array([issue.repo for issue in self.data.issues])
+        same = repos[queries][:, None] == repos[np.maximum(rows, 0)]
+        everywhere = np.array([matches(name, shared) for name in names], dtype=bool)
+        speaks: Mask = same[..., None] | everywhere
+        return speaks
+
+    def _trial(self, rules: Rules) -> Trial:
+        """Zero-shot scores of the newest queries of the tuning window."""
+        columns, window = np.flatnonzero(self.settable).tolist(), self.window
+        names = [self.data.names[j] for j in columns]
+        queries, zero_shot = self._queries, self.engines.zero_shot
+        newest = slice(len(queries) - affordable(len(queries), len(names), costly=zero_shot.costly), None)
+        asked = queries[newest]
+        texts = [self.data.issues[i].text for i in asked]
+        described = self.config.labels.descriptions
+        labels = [LabelText(name, described.get(name, "")) for name in names]
+        needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
+        weights = kernel(window.similarities[newest], rules.weighting)
+        elected = tally(weights, window.carries()[newest], rules.k) >= needed
+        return Trial(
+            raw=zero_shot.raw(texts, self.vectors[asked], labels, self.vectors.mean(axis=0)),
+            truth=self.data.targets[asked][:, columns],
+            rare=np.array([name not in window.names for name in names], dtype=bool),
+            rarity=np.array([rarity(rules, name) for name in names]),
+            elected=elected[:, window.settable],
+            voted_truth=window.truth[newest][:, window.settable],
+        )
+
+
+def _nothing() -> tuple[Floats, RowIds]:
+    return np.zeros((0, 1), np.float32), np.zeros((0, 1), np.int64)

@@ -1,0 +1,119 @@
+"""Measures for sets of labels. `truth` and `predicted` are bool [n, L], `scores` floats [n, L].
+
+How far scores can be believed: of the labels that a score promises at 0.8, how many were right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage.errors import MissingExtra
+
+Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[np.float64]
+
+
+def f1_per_label(truth: Mask, predicted: Mask) -> Array:
+    """F1 of each label [L]; 0 where it neither occurs nor is predicted."""
+    hits = (truth & predicted).sum(axis=0)
+    total = truth.sum(axis=0) + predicted.sum(axis=0)
+    scores: Array = np.divide(2.0 * hits, total, out=np.zeros(truth.shape[1]), where=total > 0)
+    return scores
+
+
+def micro_f1(truth: Mask, predicted: Mask) -> float:
+    """F1 over all pairs of issue and label."""
+    total = int(truth.sum() + predicted.sum())
+    return 2.0 * int((truth & predicted).sum()) / total if total else 0.0
+
+
+def macro_f1(truth: Mask, predicted: Mask) -> float:
+    """The mean of the labels' F1, over the labels that occur in `truth`."""
+    occurs = truth.any(axis=0)
+    return float(f1_per_label(truth, predicted)[occurs].mean()) if occurs.any() else 0.0
+
+
+def precision_recall(truth: Mask, predicted: Mask) -> tuple[float, float]:
+    """Micro-averaged; a precision over nothing predicted is 0."""
+    hits = int((truth & predicted).sum())
+    return hits / max(1, int(predicted.sum())), hits / max(1, int(truth.sum()))
+
+
+def coverage(predicted: Mask) -> float:
+    """The share of issues that get at least one label."""
+    return float(predicted.any(axis=1).mean()) if len(predicted) else 0.0
+
+
+def precision_at_coverage(truth: Mask, scores: Array, share: float) -> float:
+    """The precision of each issue's best label, over the `share` of issues whose best score is highest."""
+    if not scores.size:
+        return 0.0
+    best = scores.argmax(axis=1)
+    rows = np.arange(len(scores))
+    order = np.argsort(-scores[rows, best], kind="stable")[: max(1, round(share * len(scores)))]
+    return float(truth[order, best[order]].mean())
+
+
+def summary(truth: Mask, predicted: Mask, scores: Array) -> dict[str, float]:
+    """The figures reported everywhere, rounded to four digits."""
+    precision, recall = precision_recall(truth, predicted)
+    figures = {
+        "issues": float(len(truth)),
+        "labels": float(truth.any(axis=0).sum()),
+        "micro_f1": micro_f1(truth, predicted),
+        "macro_f1": macro_f1(truth, predicted),
+        "precision": precision,
+        "recall": recall,
+        "coverage": coverage(predicted),
+    }
+    for share in (0.25, 0.5, 0.75):
+        figures[f"precision_at_{share:.0%}_coverage"] = precision_at_coverage(truth, scores, share)
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pairs of issue and label with about the same score: the mean score, the share that was right, how many."""
+
+    promised: float
+    reached: float
+    pairs: int
+
+
+def reliability(truth: Mask, scores: Array, bins: int = BINS) -> list[Bin]:
+    """The bins of equal width that hold any pair, lowest first; `truth` and `scores` are [n, L]."""
+    right, promised = truth.ravel(), scores.ravel()
+    place = np.minimum((promised * bins).astype(int), bins - 1)
+    members = [place == b for b in range(bins)]
+    return [Bin(float(promised[m].mean()), float(right[m].mean()), int(m.sum())) for m in members if m.any()]
+
+
+def plot(bins: Sequence[Bin], path: Path) -> None:
+    """Draw the bins into an image file. Raises MissingExtra without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise MissingExtra("plots need matplotlib", "learn") from None
+
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="as promised")
+    promised, reached = [b.promised for b in bins], [b.reached for b in bins]
+    axes.plot(promised, reached, marker="o", label="newest issues")
+    for b in bins:
+        axes.annotate(
+            str(b.pairs), (b.promised, b.reached), xytext=(5, -10), textcoords="offset points", fontsize=7
+        )
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="score", ylabel="share of labels that were right")
+    axes.legend(loc="upper left", frameon=False)
+    figure.savefig(path, dpi=150)

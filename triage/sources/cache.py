@@ -1,0 +1,187 @@
+"""What was read of a repository so far, in a work folder: survives being killed at any moment.
+
+    state.json            how far reading got, and which parts count
+    issues-000001.jsonl   rows in the order in which they were read: a later row of an issue replaces the earlier
+    lock                  held by the run that uses the folder
+
+A page counts from the moment at which the new `state.json` takes the old one's place: the part with its rows
+lies there before. This folder is the only place where issue text rests; it is never part of a bundle.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from triage.errors import DataError, UsageError
+from triage.issue import Issue, from_row, to_row
+from triage.schema import SchemaError, build
+
+FORMAT = 1
+STATE = "state.json"
+START_OVER = "delete the folder: everything is then read again"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An issue as it was read; `label_ids` are the ids of its labels by the names they had then."""
+
+    issue: Issue
+    node_id: str
+    label_ids: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How far issues (or pull requests) are read. Moments are GitHub's, in ISO 8601.
+
+    All changes before `watermark` are in the rows (None: not everything was read yet). While a pass is under
+    way, `cursor` is where it goes on, `reached` the watermark once it is through, and `done` counts what it read.
+    """
+
+    watermark: str | None = None
+    cursor: str | None = None
+    reached: str | None = None
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """`repository` is the node id; `counted_at` when all numbers were last compared, by this machine's clock."""
+
+    repository: str
+    format: int = FORMAT
+    parts: tuple[str, ...] = ()
+    issues: Reading = field(default_factory=Reading)
+    pull_requests: Reading = field(default_factory=Reading)
+    counted_at: str | None = None
+
+
+class Cache:
+    """The rows of one repository and the state of reading them; made by `opened`."""
+
+    def __init__(self, folder: Path, state: State) -> None:
+        self.folder, self.state = folder, state
+
+    def reading(self, *, pull_requests: bool) -> Reading:
+        return self.state.pull_requests if pull_requests else self.state.issues
+
+    def advance(self, rows: Iterable[Row], reading: Reading, *, pull_requests: bool) -> None:
+        """Keep a page's rows together with how far reading got: both or neither."""
+        parts = (*self.state.parts, *self._part(rows))
+        state = dataclasses.replace(self.state, parts=parts)
+        if pull_requests:
+            self._turn(dataclasses.replace(state, pull_requests=reading))
+        else:
+            self._turn(dataclasses.replace(state, issues=reading))
+
+    def rows(self) -> dict[int, Row]:
+        """The newest row of every issue, by number. Raises DataError for a damaged part."""
+        found: dict[int, Row] = {}
+        for part in self.state.parts:
+            path = self.folder / part
+            for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+                row = _row(line, f"{path}, line {number}")
+                found[row.issue.number] = row
+        return found
+
+    def rewrite(self, rows: Iterable[Row], counted_at: str | None) -> None:
+        """Let these rows be all there are, in one part."""
+        self._turn(dataclasses.replace(self.state, parts=self._part(rows), counted_at=counted_at))
+
+    def _part(self, rows: Iterable[Row]) -> tuple[str, ...]:
+        """The name of a new part that holds the rows, or nothing where there is none."""
+        text = "".join(_line(row) for row in rows)
+        if not text:
+            return ()
+        last = int(self.state.parts[-1][7:13]) if self.state.parts else 0
+        name = f"issues-{last + 1:06d}.jsonl"
+        _replace(self.folder / name, text)
+        return (name,)
+
+    def _turn(self, state: State) -> None:
+        _replace(self.folder / STATE, json.dumps(dataclasses.asdict(state), indent=1) + "\n")
+        self.state = state
+        for path in self.folder.glob("issues-*.jsonl"):
+            if path.name not in state.parts:
+                path.unlink()
+
+
+@contextmanager
+def opened(folder: Path, repository: str) -> Iterator[Cache]:
+    """The cache in `folder`, made where there is none, and kept from other runs meanwhile.
+
+    What another repository of the same name left is dropped. Raises UsageError where another run holds the
+    folder, DataError where it cannot be read or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            _hold(lock.fileno(), folder)
+            yield Cache(folder, peek(folder, repository))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{folder}: cannot be used ({error})",
+            likely="the disk is full, the folder may not be written to, or it was damaged",
+            next_step=f"make room or choose another folder; if it is damaged, {START_OVER}",
+        ) from None
+
+
+def peek(folder: Path, repository: str) -> State:
+    """How far reading got, whoever holds the folder. Raises DataError where that cannot be told."""
+    state = _state(folder / STATE)
+    return state if state and state.repository == repository else State(repository)
+
+
+def _hold(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(
+            f"{folder}: another run is reading into it", next_step="wait for it, or choose another folder"
+        ) from None
+
+
+def _state(path: Path) -> State | None:
+    """None where there is none yet, or of another format: reading then starts over."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        return build(State, data) if data["format"] == FORMAT else None
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, SchemaError) as error:
+        raise DataError(f"{path}: not a state of reading ({error})", next_step=START_OVER) from None
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        data = json.loads(line)
+        return Row(from_row(data, where=where), data["node_id"], data["label_ids"])
+    except (ValueError, KeyError, TypeError, DataError) as error:
+        raise DataError(f"{where}: not a row of this folder ({error})", next_step=START_OVER) from None
+
+
+def _line(row: Row) -> str:
+    data = to_row(row.issue) | {"node_id": row.node_id, "label_ids": dict(row.label_ids)}
+    return json.dumps(data) + "\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the file whole or not at all, also when the power fails."""
+    draft = path.with_name(f".{path.name}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""The book's methods side by side: `triage evaluate`."""

@@ -1,0 +1,68 @@
+"""The methods that are compared, by the names that `--methods` takes; each module is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+
+from triage.errors import TriageError, UsageError
+from triage.study.protocol import Method, MethodContext
+
+# name → module of this package, and the function in it that makes the method. The cheap ones first: a budget is
+# spent in this order.
+METHODS: Mapping[str, tuple[str, str]] = {
+    "naive-bayes": ("classical", "make_naive_bayes"),
+    "tfidf": ("classical", "make_tfidf"),
+    "embedding": ("zero_shot", "make_embedding"),
+    "neighbours": ("neighbours", "make"),
+    "adapted": ("product", "make_product"),
+    "naive-bayes-augmented": ("classical", "make_augmented"),
+    "fill-mask": ("fill_mask", "make"),
+    "nli": ("zero_shot", "make_nli"),
+    "fine-tuned": ("fine_tuned", "make_fine_tuned"),
+    "domain-adapted": ("fine_tuned", "make_domain_adapted"),
+    "tuned": ("product", "make_product_finetuned"),
+    "few-shot": ("few_shot", "make"),
+}
+# The packages of the extra `train`.
+TORCH = ("torch", "transformers")
+
+
+def chosen(text: str | None) -> list[str]:
+    """The names in "a,b", or all. Raises UsageError for one that is unknown."""
+    names = list(METHODS) if text is None else [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in METHODS:
+            raise UsageError(f"{name!r:.40} is no method", next_step=f"choose from {', '.join(METHODS)}")
+    return [name for name in METHODS if name in names]
+
+
+def build(name: str, means: MethodContext) -> Method:
+    """The method of this name. Raises MissingExtra and ModelError."""
+    module, function = METHODS[name]
+    found: Method = getattr(importlib.import_module(f"{__name__}.{module}"), function)(means)
+    return found
+
+
+def build_all(names: Sequence[str], means: MethodContext) -> tuple[dict[str, Method], dict[str, str]]:
+    """(methods by name, why each of the others cannot be built here)."""
+    built, left_out = {}, {}
+    for name in names:
+        try:
+            method = build(name, means)
+            why = lacking(method.needs) or method.unavailable()
+        except TriageError as error:
+            why = error.what
+        if why:
+            left_out[name] = why
+        else:
+            built[name] = method
+    return built, left_out
+
+
+def lacking(needs: str) -> str:
+    """What to install for the extra `needs`; "" where it is there."""
+    packages = TORCH if needs == "train" else ("sklearn",)
+    missing = [package for package in packages if find_spec(package) is None]
+    return f'{", ".join(missing)} is not installed: pip install "triage[{needs}]"' if missing else ""

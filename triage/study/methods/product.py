@@ -1,0 +1,195 @@
+"""The product itself: `triage retrain` learns a bundle from the labelled issues, and `decide` scores with it.
+
+Nothing is rebuilt here: the bundle comes from `triage.learn.retrain.learn` and is opened as labelling opens it.
+
+The product with `--adapt encoder`: its encoder is fine-tuned on the labelled issues, then all goes as usual.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triage.bundle.model import CHUNK, ServingModel, open_model
+from triage.decide import Decision, Policy, judge
+from triage.engine.encoder import Encoder
+from triage.engine.zero_shot import open_zero_shot
+from triage.finetune.retrain import Rows, Untuned, learn_tuned
+from triage.issue import Issue
+from triage.learn.dataset import Dataset
+from triage.learn.retrain import RetrainContext, learn
+from triage.study.protocol import Array, Floats, LabellingTask, Mask, MethodContext, Texts, Told
+from triage.study.user_models import UserModels, needed, why_not
+
+if TYPE_CHECKING:
+    from triage.finetune.weights import Weights
+
+REPO = "study/of"
+START = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Rendered(Issue):
+    """An issue of which the rendered text alone is known; it stands in `body`."""
+
+    @property
+    def text(self) -> str:
+        return self.body
+
+
+class Product:
+    """See `triage.study.protocol.Method`."""
+
+    name = "nearest neighbours, adapted"
+    needs = "learn"
+    learns = True
+    tuned = False
+
+    def __init__(self, means: MethodContext) -> None:
+        self._means = means
+        config, engines = means.config, means.engines
+        settings = json.dumps(
+            [asdict(part) for part in (config.vote, config.zero_shot, config.labels)], default=str
+        )
+        self._settings = f"{engines.encoder.digest} {engines.zero_shot.digest} {means.dated} {settings}"
+        self.identity = f"product 1 {self._settings}"
+
+    def unavailable(self) -> str:
+        """Never: the engines are open."""
+        return ""
+
+    def fit(self, task: LabellingTask) -> FittedProduct:
+        """The bundle that a retraining on these issues would make. Raises DataError without any label."""
+        issues = [
+            Rendered(
+                repo=REPO,
+                number=row + 1,
+                title="",
+                body=text,
+                created_at=START + timedelta(hours=row) if self._means.dated else None,
+                labels=tuple(task.names[j] for j in np.flatnonzero(task.targets[row]).tolist()),
+            )
+            for row, text in enumerate(task.labelled.texts)
+        ]
+        data = Dataset(issues, task.names, task.targets, {})
+        model = self._model(data, task.labelled.vectors)
+        return FittedProduct(model, Policy.of(self._means.config), task.names, len(issues), self.tuned)
+
+    def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
+        config, engines = self._means.config, self._means.engines
+        learnt = learn(data, vectors, config, engines, RetrainContext(START.isoformat()))
+        return open_model(
+            learnt.bundle, "study", engines.encoder, engines.zero_shot, config.labels.descriptions
+        )
+
+
+@dataclass(frozen=True)
+class FittedProduct:
+    """An opened bundle and the policy; `known` issues are in its index, `tuned` tells of an encoder of its own."""
+
+    model: ServingModel
+    policy: Policy
+    names: Sequence[str]
+    known: int
+    tuned: bool = False
+
+    def decisions(self, queries: Texts, progress: Told | None = None) -> Iterator[Decision]:
+        """What labelling would decide on each, as if it had just come in."""
+        for start in range(0, len(queries), CHUNK):
+            texts = queries.texts[start : start + CHUNK]
+            issues = [Rendered(REPO, self.known + start + i + 1, "", text) for i, text in enumerate(texts)]
+            vectors = queries.vectors[start : start + CHUNK]
+            found = self.model.evidence_of(
+                issues, self.model.encoder.encode(texts) if self.tuned else vectors
+            )
+            for evidence in found:
+                yield judge(evidence, self.model.rules, self.policy, bundle=self.model.name)
+            if progress:
+                progress(start + len(texts))
+
+    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+        """See `triage.study.protocol.Fitted`; 0 for a label of which nothing is known."""
+        rows = [
+            [decision.scores.get(name, 0.0) for name in self.names]
+            for decision in self.decisions(queries, progress)
+        ]
+        return np.array(rows, dtype=float).reshape(len(queries), len(self.names))
+
+    def decided(self, queries: Texts) -> Mask:
+        """See `triage.study.protocol.Deciding`."""
+        rows = [[name in decision.labels for name in self.names] for decision in self.decisions(queries)]
+        return np.array(rows, dtype=bool).reshape(len(queries), len(self.names))
+
+
+def make_product(means: MethodContext) -> Product:
+    """The method, under the configuration."""
+    return Product(means)
+
+
+# Two encoders are tuned in each fit, one to choose with and one to keep.
+SECONDS = 1_200.0
+
+
+class ProductFinetuned(Product):
+    """See `triage.study.protocol.Method`; a fit takes SECONDS at most unless the means say otherwise."""
+
+    name = "nearest neighbours, fine-tuned encoder"
+    needs = "train"
+    tuned = True
+
+    def __init__(self, means: MethodContext) -> None:
+        super().__init__(means)
+        self._named = UserModels.of(means.models).weights
+        self._seconds = means.seconds or SECONDS
+
+    @cached_property
+    def weights(self) -> Weights:
+        """What training starts from. Raises ModelError, MissingExtra."""
+        try:
+            from triage.finetune.weights import named_weights
+        except ModuleNotFoundError as error:
+            raise needed(error, "fine-tuning") from None
+        return named_weights(self._named)
+
+    @cached_property
+    def identity(self) -> str:  # type: ignore[override] # a plain attribute where nothing has to be looked for
+        """See `triage.study.protocol.Method`; raises as `weights` does."""
+        return f"tuned {self._settings} {self.weights.digest()} {self._seconds}"
+
+    def unavailable(self) -> str:
+        """Without torch, or without weights."""
+        return why_not(lambda: self.weights)
+
+    def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
+        from triage.finetune.contrastive import Labelled
+        from triage.finetune.fine_tune import Budget, fine_tune
+
+        config, engines = self._means.config, self._means.engines
+        with tempfile.TemporaryDirectory() as scratch:
+
+            def tune(data: Dataset, rows: Rows, name: str) -> Path:
+                texts, repos = zip(*((data.issues[i].text, data.issues[i].repo) for i in rows), strict=True)
+                issues = Labelled(texts, data.targets[rows], repos)
+                folder = Path(scratch) / name
+                fine_tune(issues, self.weights, folder, budget=Budget(self._seconds / 2))
+                return folder
+
+            shipped = Untuned(vectors, engines)
+            learnt, _ = learn_tuned(data, shipped, config, RetrainContext(START.isoformat()), tune)
+            # What the bundle holds, opened before the folder goes.
+            encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.budget)
+            zero_shot = open_zero_shot(config.zero_shot, encoder)
+        return open_model(learnt.bundle, "study", encoder, zero_shot, config.labels.descriptions)
+
+
+def make_product_finetuned(means: MethodContext) -> ProductFinetuned:
+    """The method, from the weights that were named, or the shipped encoder's."""
+    return ProductFinetuned(means)

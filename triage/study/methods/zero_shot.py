@@ -1,0 +1,165 @@
+"""Zero-shot classification as the product does it by default: similarity to what a label's name and description say.
+
+Each label's usual similarity is subtracted: over the issues without labels where there are enough of them, else
+over the vectors shipped beside the encoder.
+
+Zero-shot classification by natural language inference, through the product's own engine.
+
+See triage.engine.zero_shot.entailment: one judgement for each issue and label, apart from the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from triage.engine.label_text import LabelText
+from triage.engine.model_folder import (
+    BUILTIN,
+    HUB_ID,
+    MANIFEST_FILE,
+    REVISION,
+    pulled_folder,
+    read_manifest,
+    shipped_root,
+)
+from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.errors import ModelError
+from triage.study.protocol import Array, Floats, LabellingTask, MethodContext, Texts, Told
+from triage.study.user_models import UserModels, why_not
+
+# A mean over fewer issues says less than the shipped vectors.
+ENOUGH = 50
+
+
+class Embedding:
+    """See `triage.study.protocol.Method`."""
+
+    name = "zero-shot, embedding"
+    needs = "learn"
+    learns = False
+
+    def __init__(self, labels: SimilarityZeroShot) -> None:
+        self._labels = labels
+        self.identity = f"embedded {labels.digest}"
+
+    def unavailable(self) -> str:
+        """Never: the encoder is open."""
+        return ""
+
+    def fit(self, task: LabellingTask) -> FittedEmbedding:
+        """Nothing is learnt from labels. Raises ModelError where the usual similarity is not known."""
+        prior = usual(task)
+        labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
+        fitted = FittedEmbedding(self._labels, labels, prior)
+        if prior is None:
+            try:
+                fitted.scores(Texts((), task.labelled.vectors[:0]))
+            except ModelError:
+                # Another encoder than the shipped one; the issues' texts say what is usual, their labels do not.
+                return FittedEmbedding(self._labels, labels, task.labelled.vectors.mean(axis=0))
+        return fitted
+
+
+def usual(task: LabellingTask) -> Floats | None:
+    """The mean vector [d] of the issues without labels; None where they are too few to tell."""
+    return task.unlabelled.vectors.mean(axis=0) if len(task.unlabelled) >= ENOUGH else None
+
+
+class FittedEmbedding:
+    """Labels and the mean vector of issues in general."""
+
+    def __init__(self, engine: SimilarityZeroShot, labels: list[LabelText], prior: Floats | None) -> None:
+        self._engine, self._labels, self._prior = engine, labels, prior
+
+    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+        """See `triage.study.protocol.Fitted`."""
+        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior, progress=progress)
+        return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
+
+
+def make_embedding(means: MethodContext) -> Embedding:
+    """The method, with the encoder of the configuration."""
+    return Embedding(SimilarityZeroShot.load(means.engines.encoder))
+
+
+class Inference:
+    """See `triage.study.protocol.Method`."""
+
+    name = "zero-shot, NLI"
+    needs = "learn"
+    learns = False
+
+    def __init__(self, named: str | None, means: MethodContext) -> None:
+        self._named, self._means = named, means
+
+    @cached_property
+    def engine(self) -> ZeroShotModel:
+        """The opened judge. Raises ModelError, and UnavailableError where it cannot be downloaded."""
+        settings = replace(self._means.config.zero_shot, model=str(entailment_folder(self._named)))
+        return open_zero_shot(settings, self._means.engines.encoder)
+
+    @cached_property
+    def identity(self) -> str:
+        """See `triage.study.protocol.Method`; raises as `engine` does."""
+        return f"{self.name} 2 {self.engine.digest}"
+
+    def unavailable(self) -> str:
+        """Without an entailment model."""
+        return why_not(lambda: self.engine)
+
+    def fit(self, task: LabellingTask) -> FittedInference:
+        """Nothing is learnt. Raises as `engine` does."""
+        labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
+        return FittedInference(self.engine, labels, usual(task))
+
+
+class FittedInference:
+    """A judge and the labels that it judges; `prior` is the mean vector of issues in general."""
+
+    def __init__(self, engine: ZeroShotModel, labels: list[LabelText], prior: Floats | None) -> None:
+        self._engine, self._labels, self._prior = engine, labels, prior
+
+    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+        """See `triage.study.protocol.Fitted`: the probability of entailment against contradiction."""
+        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior, progress=progress)
+        return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
+
+
+def entailment_folder(named: str | None) -> Path:
+    """The model folder of a name: a folder, `org/name@COMMIT`, or None for the shipped model.
+
+    A hub model that is not here is pulled. Raises ModelError, UnavailableError.
+    """
+    if named is None or named == BUILTIN:
+        folder = shipped_root() / BUILTIN_ZERO_SHOT
+        if not (folder / MANIFEST_FILE).is_file():
+            raise ModelError(
+                "no entailment model is at hand",
+                likely="none is shipped with this version",
+                next_step="name one: --model nli=FOLDER or nli=org/name@COMMIT",
+            )
+        return folder
+    if (Path(named) / MANIFEST_FILE).is_file():
+        return Path(named)
+    model, _, revision = named.partition("@")
+    if not HUB_ID.fullmatch(model) or not REVISION.fullmatch(revision):
+        raise ModelError(
+            f"no entailment model {named!r:.100}: neither a model folder nor `org/name@COMMIT`",
+            likely="a typing mistake, or a revision that is no commit of 40 hex digits",
+            next_step="`triage models export` makes a folder from weights",
+        )
+    folder = pulled_folder(model, revision)
+    if not folder.is_dir():
+        from triage.engine.hub import pull
+
+        pull(model, revision)
+    read_manifest(folder)
+    return folder
+
+
+def make_nli(means: MethodContext) -> Inference:
+    """The method, with the model that was named, or the shipped one."""
+    return Inference(UserModels.of(means.models).nli, means)

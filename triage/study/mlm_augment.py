@@ -1,0 +1,132 @@
+"""Words of a text replaced, or added, by what a masked language model expects in their place.
+
+Source: Kobayashi, Contextual Augmentation (2018), without the conditioning on labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from triage.finetune.tokenization import encodable, positions
+from triage.finetune.weights import Weights
+from triage.study.masked_lm import logits_at, open_masked
+
+SHARE = 0.1
+# A word is drawn from so many that the model expects most, by their probabilities.
+CANDIDATES = 10
+MAX_TOKENS = 256
+# Marks of a token that begins a word, where the tokenizer marks them.
+BEGINNINGS = ("Ġ", "▁")
+WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True)
+class MaskedSpan:
+    """A word of a text: its tokens [first, last) and its characters [start, end)."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+class Rewriter:
+    """A masked language model that rewrites texts."""
+
+    def __init__(self, weights: Weights) -> None:
+        """Raises ModelError."""
+        self._model, self._tokenizer, _ = open_masked(weights)
+        self._model.eval()
+        special = self._tokenizer.num_special_tokens_to_add()
+        # What is added to a text must still be read.
+        self._room = int((min(MAX_TOKENS, positions(self._model, self._tokenizer)) - special) / (1 + SHARE))
+        self._words = whole_words(self._tokenizer, self._model.config.vocab_size)
+
+    def rewrite(self, text: str, insert: bool, seed: Sequence[int]) -> str:
+        """The text with a tenth of its words replaced, or with a tenth more; the same under the same seed.
+
+        Only what the model reads is changed, the rest stays as it is.
+        """
+        text = encodable(text)
+        ids, spans = self._read(text)
+        if not spans:
+            return text
+        rng = np.random.default_rng(seed)
+        times = max(1, round(SHARE * len(spans)))
+        chosen = [spans[at] for at in sorted(rng.choice(len(spans), size=times, replace=False).tolist())]
+        found = self._expected(ids, chosen, insert, rng)
+        for span, word in reversed(list(zip(chosen, found, strict=True))):
+            before, after = text[: span.start], text[span.start if insert else span.end :]
+            text = f"{before}{word}{' ' if insert else ''}{after}"
+        return text
+
+    def _read(self, text: str) -> tuple[list[int], list[MaskedSpan]]:
+        """The tokens, and the words of at least two letters among them."""
+        read = self._tokenizer(
+            text,
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            truncation=True,
+            max_length=self._room,
+        )
+        spans: dict[int, MaskedSpan] = {}
+        for at, word in enumerate(read.word_ids()):
+            if word is not None:
+                start, end = read["offset_mapping"][at]
+                known = spans.get(word, MaskedSpan(at, at, start, end))
+                spans[word] = MaskedSpan(known.first, at + 1, known.start, end)
+        words = [span for span in spans.values() if WORD.fullmatch(text, span.start, span.end)]
+        return read["input_ids"], words
+
+    @torch.inference_mode()
+    def _expected(
+        self, ids: list[int], chosen: Sequence[MaskedSpan], insert: bool, rng: np.random.Generator
+    ) -> list[str]:
+        """A word drawn for each of the chosen places, all of which are masked at once."""
+        mask_id, masked, places, done = self._tokenizer.mask_token_id or 0, [], [], 0
+        for span in chosen:
+            masked += ids[done : span.first]
+            places.append(len(masked))
+            masked.append(mask_id)
+            done = span.first if insert else span.last
+        whole = self._tokenizer.build_inputs_with_special_tokens(masked + ids[done:])
+        front = self._tokenizer.build_inputs_with_special_tokens([mask_id]).index(mask_id)
+        row = torch.tensor([whole])
+        asked = torch.zeros_like(row, dtype=torch.bool)
+        asked[0, torch.tensor(places) + front] = True
+        logits = logits_at(self._model, row, torch.ones_like(row), asked).double()
+        logits = logits.masked_fill(~self._words, -torch.inf)
+        return [
+            self._drawn(found, -1 if insert else self._only(ids, span), rng)
+            for found, span in zip(logits, chosen, strict=True)
+        ]
+
+    def _only(self, ids: list[int], span: MaskedSpan) -> int:
+        """The token that a word is, or -1 where it has several."""
+        return ids[span.first] if span.last - span.first == 1 else -1
+
+    def _drawn(self, logits: torch.Tensor, forbidden: int, rng: np.random.Generator) -> str:
+        if forbidden >= 0:
+            logits = logits.clone()
+            logits[forbidden] = -torch.inf
+        best, at = logits.topk(min(CANDIDATES, len(logits)))
+        shares = best.softmax(0).numpy()
+        return str(
+            self._tokenizer.decode([int(at[rng.choice(len(shares), p=shares / shares.sum())])])
+        ).strip()
+
+
+def whole_words(tokenizer: PreTrainedTokenizerFast, size: int) -> torch.Tensor:
+    """Which of `size` tokens are words of at least two letters, not pieces of one; bool [size]."""
+    tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
+    mark = next((mark for mark in BEGINNINGS if sum(token.startswith(mark) for token in tokens) > 1), "")
+    found = torch.zeros(size, dtype=torch.bool)
+    for at, token in enumerate(tokens):
+        found[at] = token.startswith(mark) and bool(WORD.fullmatch(token.removeprefix(mark)))
+    return found

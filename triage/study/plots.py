@@ -1,0 +1,310 @@
+"""A figure with the numbers it is drawn from, saved as PNG, SVG and JSON.
+
+Label names come from strangers: nothing in them is taken for a formula.
+
+The figures of the report.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from triage.errors import MissingExtra
+from triage.study.analysis import COVERAGES, Findings
+from triage.study.data import StudyData
+from triage.study.sweeps import SweepLine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LONGEST = 28
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure under a file name, its heading, what it shows in a sentence, and its numbers as JSON."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    data: object
+
+    def save(self, folder: Path) -> None:
+        """NAME.png, NAME.svg and NAME.json."""
+        with style():
+            self.figure.savefig(folder / f"{self.name}.png", dpi=120)
+            self.figure.savefig(folder / f"{self.name}.svg", metadata={"Date": None})
+        text = json.dumps(self.data, ensure_ascii=False, indent=1, allow_nan=False)
+        (folder / f"{self.name}.json").write_text(text + "\n", "utf-8")
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty figure, in inches. Raises MissingExtra without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise MissingExtra("plots need matplotlib", "learn") from None
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """How all figures look. Raises MissingExtra without matplotlib."""
+    try:
+        import matplotlib as mpl
+    except ModuleNotFoundError:
+        raise MissingExtra("plots need matplotlib", "learn") from None
+    settings: Any = {
+        "text.parse_math": False,
+        "svg.hashsalt": "triage",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # Emoji in a label's name: the fonts at hand lack them, the tables have them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def short(name: str, most: int = LONGEST) -> str:
+    """A name cut to so many characters."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def numbers(values: Any) -> list[Any]:
+    """Nested lists with None for what is no number, four digits."""
+    flat = np.round(np.asarray(values, dtype=float), 4).astype(object)
+    flat[~np.isfinite(np.asarray(values, dtype=float))] = None
+    found: list[Any] = flat.tolist()
+    return found
+
+
+# Okabe and Ito: told apart by those who see fewer colours too.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31", "#7f7f7f")
+DASHES = ("-", "--", "-.", ":")
+MAP_LABELS = 8
+BARS = 30
+
+
+def _colours(found: Findings) -> dict[str, str]:
+    """One colour for each method, the same in every figure."""
+    return {curve.method: COLOURS[i % len(COLOURS)] for i, curve in enumerate(found.curves)}
+
+
+def plots(material: StudyData, found: Findings, titles: dict[str, str]) -> Iterator[Plot]:
+    """All of them, in the order of the report."""
+    with style():
+        yield curves(found, titles)
+        for sweep in found.sweeps:
+            title = titles[sweep.method]
+            data = {"validation": {"threshold": asdict(sweep.threshold), "top_k": asdict(sweep.top_k)}}
+            yield Plot(
+                f"sweep-{sweep.method}",
+                f"Sweeps: {title}",
+                f"{title}: thresholds and numbers of best labels, on validation",
+                _sweep(sweep.threshold, sweep.top_k, title),
+                data,
+            )
+        yield heatmaps(found)
+        yield coverage(found, titles)
+        yield calibration(found, titles)
+        yield vectors(material, found)
+        yield sizes(material)
+
+
+def curves(found: Findings, titles: dict[str, str]) -> Plot:
+    """Micro- and macro-F1 by labelled issues; the band is the spread over seeds."""
+    figure = blank(11, 4.6)
+    for axes, measure in zip(figure.subplots(1, 2), ("micro", "macro"), strict=True):
+        for i, curve in enumerate(found.curves):
+            points = getattr(curve, measure)
+            kind = {"color": _colours(found)[curve.method], "label": titles[curve.method]}
+            if not curve.learns:
+                axes.axhline(points[0].mean, linestyle=DASHES[1 + i % 3], **kind)
+                continue
+            at = [point.size for point in points]
+            axes.plot(at, [point.mean for point in points], marker="o", markersize=3.5, **kind)
+            low, high = [point.least for point in points], [point.greatest for point in points]
+            axes.fill_between(at, low, high, color=kind["color"], alpha=0.15, linewidth=0)
+        axes.set(xscale="log", xlabel="labelled issues", ylabel=f"{measure}-F1", ylim=(0, None))
+        every = sorted(
+            {point.size for curve in found.curves for point in getattr(curve, measure) if curve.learns}
+        )
+        axes.set_xticks(every, [str(size) for size in every], rotation=45)
+        axes.minorticks_off()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
+    return Plot(
+        "learning-curves",
+        "Learning curves",
+        "Quality by the number of labelled issues: mean of the seeds, the band from the least to the greatest. "
+        "Micro-F1 with one threshold, macro-F1 with one for each label, both chosen on validation. "
+        "Zero-shot methods learn nothing from labels: horizontal.",
+        figure,
+        [asdict(curve) | {"title": titles[curve.method]} for curve in found.curves],
+    )
+
+
+def _sweep(threshold: SweepLine, top_k: SweepLine, title: str) -> Figure:
+    figure = blank(10, 3.6)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, line, marker in ((left, threshold, ""), (right, top_k, "o")):
+        axes.plot(line.at, line.micro, marker=marker, markersize=3.5, color=COLOURS[0], label="micro-F1")
+        axes.plot(line.at, line.macro, marker=marker, markersize=3.5, color=COLOURS[1], label="macro-F1")
+        at, value = line.best()
+        axes.axvline(at, color="0.6", linestyle=":")
+        axes.annotate(
+            f"{at:g}: {value:.3f}", (at, value), xytext=(5, 4), textcoords="offset points", fontsize=9
+        )
+    left.set(
+        xlabel="threshold", ylabel="F1 on validation", xlim=(0, 1), ylim=(0, None), title=short(title, 60)
+    )
+    right.set(xlabel="labels set on each issue (top k)", title="best labels")
+    left.legend(frameon=False)
+    return figure
+
+
+def heatmaps(found: Findings) -> Plot:
+    """Both measures over k and m."""
+    grid, figure = found.voted.grid, blank(11, 4.6)
+    chosen = {"micro": found.voted.micro_at, "macro": found.voted.macro_at}
+    for axes, measure in zip(figure.subplots(1, 2), ("micro", "macro"), strict=True):
+        k, m, floor = chosen[measure]
+        values = getattr(grid, measure)[:, :, grid.floors.index(floor)]
+        depth = len(values)
+        image = axes.imshow(
+            values.T,
+            origin="lower",
+            aspect="auto",
+            cmap="viridis",
+            extent=(0.5, depth + 0.5, 0.5, depth + 0.5),
+        )
+        axes.plot(k, m, marker="o", markerfacecolor="none", markeredgecolor="red", markersize=9)
+        near = f", similarity at least {floor:g}" if floor > -1 else ""
+        axes.set(xlabel="k, neighbours that vote", ylabel="m, votes needed")
+        axes.set_title(f"{measure}-F1, best {np.nanmax(values):.3f} at k = {k}, m = {m}{near}", fontsize=10)
+        figure.colorbar(image, ax=axes)
+    return Plot(
+        "neighbours-k-m",
+        "Nearest neighbours: k and m",
+        "Nearest neighbours: every k and m on validation, out of one search; the ring is the best of each.",
+        figure,
+        {
+            "floors": grid.floors,
+            "micro": numbers(grid.micro),
+            "macro": numbers(grid.macro),
+            "best": {name: {"k": k, "m": m, "floor": floor} for name, (k, m, floor) in chosen.items()},
+            "axes": ["k from 1", "m from 1", "floors"],
+        },
+    )
+
+
+def coverage(found: Findings, titles: dict[str, str]) -> Plot:
+    """How precise the best label is on the surer part of the issues."""
+    figure = blank(7.5, 4.4)
+    axes = figure.subplots()
+    for name, line in found.coverage.items():
+        axes.plot(COVERAGES, line, color=_colours(found)[name], label=titles[name])
+    axes.set(xlabel="share of issues, the surest first", ylabel="precision of the best label", xlim=(0, 1))
+    axes.set_ylim(None, 1.005)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return Plot(
+        "precision-coverage",
+        "Precision and coverage",
+        "Each method's best label on the share of test issues of which it is surest.",
+        figure,
+        {"coverage": COVERAGES, "precision": found.coverage},
+    )
+
+
+def calibration(found: Findings, titles: dict[str, str]) -> Plot:
+    """Of what a score promises, how much came true."""
+    figure = blank(5.5, 4.6)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="as promised")
+    for name, bins in found.calibration.items():
+        x, y = [b.promised for b in bins], [b.reached for b in bins]
+        axes.plot(x, y, marker="o", color=_colours(found)[name], label=titles[name])
+        for b in bins:
+            axes.annotate(
+                str(b.pairs), (b.promised, b.reached), xytext=(5, -10), textcoords="offset points", fontsize=7
+            )
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="score", ylabel="share of labels that were right")
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
+    return Plot(
+        "calibration",
+        "Calibration",
+        "How far scores can be believed on test; beside each point how many pairs of issue and label.",
+        figure,
+        {name: [asdict(b) for b in bins] for name, bins in found.calibration.items()},
+    )
+
+
+def vectors(material: StudyData, found: Findings) -> Plot:
+    """The map; an issue has the colour of its rarest label among the most common ones."""
+    data = material.data
+    often = np.argsort(-data.targets.sum(axis=0), kind="stable")[:MAP_LABELS]
+    figure = blank(9, 6)
+    axes = figure.subplots()
+    carried = data.targets[found.mapped][:, often]
+    colour = np.where(carried.any(axis=1), len(often) - 1 - carried[:, ::-1].argmax(axis=1), -1)
+    for place in (-1, *range(len(often))):
+        x, y = found.points[colour == place].T
+        name = "another label" if place < 0 else short(data.names[often[place]])
+        shade = "0.8" if place < 0 else COLOURS[place]
+        axes.scatter(
+            x, y, s=max(9, 3000 / len(found.mapped)), color=shade, label=name, rasterized=True, linewidths=0
+        )
+    axes.set(xticks=[], yticks=[])
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8, markerscale=2)
+    return Plot(
+        "map",
+        "A map of the issues",
+        f"The encoder's vectors of {len(found.mapped)} issues in two dimensions (t-SNE, seed 0), by label.",
+        figure,
+        {
+            "points": numbers(found.points),
+            "issues": [data.issues[i].number for i in found.mapped.tolist()],
+            "labels": data.labels(found.mapped.tolist()),
+        },
+    )
+
+
+def sizes(material: StudyData) -> Plot:
+    """How long texts are and how common labels."""
+    about = material.describe()
+    words, labels = about.pop("words"), about["labels"]
+    figure = blank(11, 4.4)
+    left, right = figure.subplots(1, 2)
+    lengths = np.array(words)
+    most = float(np.quantile(lengths, 0.98)) if len(lengths) else 1.0
+    left.hist(np.minimum(lengths, most), bins=40, color=COLOURS[0])
+    left.axvline(float(np.median(lengths)), color=COLOURS[1], label=f"median {np.median(lengths):.0f}")
+    left.set(xlabel="words in an issue (the longest 2 % in the last bar)", ylabel="issues")
+    left.legend(frameon=False)
+    assert isinstance(labels, dict)  # noqa: S101 - `describe` gives a mapping
+    ranked = sorted(labels.items(), key=lambda pair: -pair[1])[:BARS]
+    right.barh([short(name) for name, _ in ranked][::-1], [n for _, n in ranked][::-1], color=COLOURS[2])
+    right.tick_params(axis="y", labelsize=7)
+    right.set(xlabel="issues with the label")
+    edges = np.histogram(np.minimum(lengths, most), bins=40)
+    return Plot(
+        "data",
+        "The data",
+        f"The data: lengths of texts, and the {len(ranked)} most common labels.",
+        figure,
+        about | {"length_bins": edges[1].tolist(), "length_counts": edges[0].tolist()},
+    )

@@ -1,0 +1,1 @@
+"""The training of the shipped models. Nothing in the product imports it."""

@@ -1,0 +1,115 @@
+"""Background vectors: what an encoder makes of issues in general, shipped beside it without any text.
+
+Zero-shot classification by similarity subtracts what a label scores on them, see `triage.engine.zero_shot.similarity`.
+Run as `python -m triage.training.background FILE... --model FOLDER`, where each file holds issues of many
+repositories, one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import random
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from triage.decide.policy import matches
+from triage.engine.encoder import Encoder
+from triage.engine.model_folder import read_manifest, sha256_of, write_manifest
+from triage.engine.zero_shot.similarity import BACKGROUND_FILE
+from triage.errors import DataError, TriageError
+from triage.issue import Issue
+from triage.sources.issue_file import iter_issues
+from triage.training.held_out import EVALUATED
+
+CARD_FILE = "MODEL_CARD.md"
+MOST = 512
+OF_EACH = 5
+SEED = 20
+_SECTION = re.compile(r"\n*## Background vectors\n.*?(?=\n## |\Z)", re.S)
+
+
+def by_repository(issues: Iterable[Issue], exclude: Sequence[str] = EVALUATED) -> dict[str, list[Issue]]:
+    """The issues (no pull requests) of each repository that `exclude` does not name, each text once, by number."""
+    found: dict[str, dict[str, Issue]] = defaultdict(dict)
+    for issue in issues:
+        if not (issue.is_pull_request or matches(issue.repo, exclude)):
+            found[issue.repo].setdefault(issue.digest, issue)
+    return {repo: sorted(found[repo].values(), key=lambda i: i.number) for repo in sorted(found)}
+
+
+def choose(groups: dict[str, list[Issue]], *, seed: int = SEED) -> list[Issue]:
+    """At most OF_EACH issues of each repository and MOST in all, drawn by `seed`."""
+    draw = random.Random(seed)  # noqa: S311 - a sample that can be repeated, not a secret
+    chosen = [i for group in groups.values() for i in draw.sample(group, min(OF_EACH, len(group)))]
+    return draw.sample(chosen, MOST) if len(chosen) > MOST else chosen
+
+
+def describe(chosen: Sequence[Issue]) -> str:
+    """The section of the model card: which issues the vectors come from, by repository, date and count."""
+    counts: dict[str, int] = defaultdict(int)
+    for issue in chosen:
+        counts[issue.repo] += 1
+    dates = sorted(f"{i.created_at:%Y-%m-%d}" for i in chosen if i.created_at)
+    span = f"opened {dates[0]} to {dates[-1]}" if dates else "without dates"
+    undated = len(chosen) - len(dates)
+    without = f" ({undated} without a date)" if dates and undated else ""
+    names = ", ".join(f"{repo} ({count})" for repo, count in sorted(counts.items()))
+    return (
+        "## Background vectors\n\n"
+        f"`{BACKGROUND_FILE}` holds the vectors of {len(chosen)} public GitHub issues {span}{without}, "
+        f"at most {OF_EACH} of a repository, as float16 and shuffled. No text is shipped. They say how similar "
+        "a label is to issues in general; zero-shot classification subtracts it. Made by "
+        f"`python -m triage.training.background` with seed {SEED} from: {names}.\n"
+    )
+
+
+def write(folder: Path, chosen: Sequence[Issue]) -> None:
+    """Encode `chosen` and put the vectors, their hash and their origin into the model folder."""
+    encoder = Encoder.load(folder)
+    vectors = encoder.encode([issue.text for issue in chosen])
+    shuffled = np.random.default_rng(SEED).permutation(vectors)
+    np.save(folder / BACKGROUND_FILE, shuffled.astype(np.float16), allow_pickle=False)
+    manifest = read_manifest(folder)
+    names = {*manifest.files, BACKGROUND_FILE}
+    card = folder / CARD_FILE
+    if card.is_file():
+        kept = _SECTION.sub("", card.read_text("utf-8")).rstrip()
+        card.write_text(f"{kept}\n\n{describe(chosen)}", "utf-8")
+    files = {name: sha256_of(folder / name) for name in sorted(names)}
+    write_manifest(folder, dataclasses.replace(manifest, files=files))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m triage.training.background", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="issues, one JSON object a line")
+    parser.add_argument("--model", required=True, type=Path, metavar="FOLDER", help="the encoder's folder")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        metavar="PATTERN",
+        help="leave repositories out (default: the evaluated)",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        issues = (issue for path in given.files for issue in iter_issues(path))
+        chosen = choose(by_repository(issues, given.exclude or EVALUATED))
+        if not chosen:
+            raise DataError("no issue is left to make background vectors from")
+        write(given.model, chosen)
+    except TriageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    repositories = len({issue.repo for issue in chosen})
+    print(f"{given.model / BACKGROUND_FILE}: {len(chosen)} vectors of {repositories} repositories")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

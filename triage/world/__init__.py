@@ -1,1 +1,0 @@
-"""The outside: files, the Actions runner, GitHub."""
