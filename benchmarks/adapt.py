@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from labelled import embedded, labelled
 
+from triage.arrays import Floats, Indices, Mask
 from triage.decide.vote import K_MAX, kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
@@ -42,10 +43,6 @@ PARTS, SPLIT_SEED = 3, 7
 K = 15
 METHODS = ("none", "head", "encoder", "encoder+head")
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
-
 
 @dataclass(frozen=True)
 class Material:
@@ -54,7 +51,7 @@ class Material:
     data: Dataset
     frozen: Floats
     repos: npt.NDArray[np.str_]
-    parts: Rows
+    parts: Indices
 
     @classmethod
     def read(cls, path: Path) -> Material:
@@ -68,7 +65,7 @@ class Material:
                 parts[rows[part]] = number
         return cls(data, embedded(Encoder.load(), data.issues, None), repos, parts)
 
-    def texts(self, rows: Rows) -> list[str]:
+    def texts(self, rows: Indices) -> list[str]:
         return [self.data.issues[i].text for i in rows]
 
 
@@ -81,7 +78,7 @@ class Training:
     seed: int
     work: Path
 
-    def tuned(self, name: str, material: Material, known: Rows) -> tuple[Floats, float]:
+    def tuned(self, name: str, material: Material, known: Indices) -> tuple[Floats, float]:
         """Vectors of all issues by an encoder tuned on the `known` ones, and the minutes that it took."""
         out, started = self.work / name, time.monotonic()
         if not (out / MANIFEST_FILE).is_file():
@@ -119,7 +116,7 @@ def vote(known: Floats, targets: Mask, queries: Floats) -> Mask:
     return best
 
 
-def answers(material: Material, tuned: Floats, known: Rows, query: Rows) -> Iterator[Mask]:
+def answers(material: Material, tuned: Floats, known: Indices, query: Indices) -> Iterator[Mask]:
     """The predictions [q, L] of each of METHODS within one repository."""
     targets, frozen = material.data.targets[known], material.frozen
     yield vote(frozen[known], targets, frozen[query])
@@ -129,7 +126,9 @@ def answers(material: Material, tuned: Floats, known: Rows, query: Rows) -> Iter
     yield vote(joined(points, tuned[known]), targets, joined(asked, tuned[query]))
 
 
-def with_head(material: Material, vectors: Floats, known: Rows, query: Rows) -> tuple[Floats, Mask, Floats]:
+def with_head(
+    material: Material, vectors: Floats, known: Indices, query: Indices
+) -> tuple[Floats, Mask, Floats]:
     """The points of the known issues, their targets, and the points of the queries."""
     targets = material.data.targets[known]
     head, points = fit(material.texts(known), vectors[known], targets, time_ordered=False)

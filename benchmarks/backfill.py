@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from labelled import embedded
 
+from triage.arrays import Floats
 from triage.backfill.plan import Header, fingerprint, promises
 from triage.backfill.planner import Planner
 from triage.backfill.selection import PastIssue
@@ -37,7 +37,6 @@ from triage.reports.plan_summary import expected, promise, totals
 from triage.sources.issue_file import read_issues
 from triage.text import digest
 
-Floats = npt.NDArray[np.float32]
 TARGETS = (None, 0.9)
 HEAD = (
     "| data | precision target | planned for | get a label | labels set | promised right | are right "

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
+from triage.arrays import Array, Floats, Mask
 from triage.decide.vote import K_MAX, tally
 from triage.engine.index import Index
 from triage.learn.dataset import Dataset
@@ -25,9 +25,6 @@ from triage.learn.split import Fold, Split
 from triage.study.methods.classical import STRENGTHS, OneAgainstRest
 from triage.study.run import choose
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
 Setting = float
 # The k of the vote that tuning chooses from.
 KS = range(1, K_MAX + 1)

@@ -21,10 +21,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from triage.arrays import Floats
 from triage.bundle.workers import EncodeTask, check_engine
 from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.model_folder import packed
-from triage.engine.onnx import Floats
 from triage.engine.ray_backend import Cluster, RemoteJob, connected
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues

@@ -23,6 +23,7 @@ from baselines import Material, answer, plain_vote
 from labelled import described, embedded, labelled
 from within import BEST, baseline, macro_within, product
 
+from triage.arrays import Mask
 from triage.config import Config
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
@@ -32,7 +33,7 @@ from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.split import split
-from triage.metrics import Mask, macro_f1, micro_f1
+from triage.metrics import macro_f1, micro_f1
 from triage.sources.issue_file import iter_issues
 from triage.study.compare import paired
 from triage.training.held_out import EVALUATED, kept_aside

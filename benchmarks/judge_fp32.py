@@ -9,8 +9,8 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from triage.arrays import Floats
 from triage.engine.model_folder import MODEL_FILE
-from triage.engine.onnx import Floats
 from triage.engine.zero_shot.cross_encoder import CrossEncoder, Sheet, feeds
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.finetune.weights import SEED, Values, Weights, find_weights, weights_of

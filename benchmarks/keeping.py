@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Floats, Ints, Mask
 from triage.bundle.model import Projection
 from triage.config import Config, VoteConfig
 from triage.learn.recipe import Recipe
 from triage.metrics import coverage
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-RowIds = npt.NDArray[np.int64]
 DRAWS, SEED = 1000, 0
 
 
@@ -24,7 +21,7 @@ class Remembering(Recipe):
 
     fitted: dict[bytes, tuple[Projection | None, Floats]] = field(default_factory=dict)
 
-    def adapted(self, rows: RowIds) -> tuple[Projection | None, Floats]:
+    def adapted(self, rows: Ints) -> tuple[Projection | None, Floats]:
         """See `Recipe`."""
         key = rows.tobytes()
         if key not in self.fitted:

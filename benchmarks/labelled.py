@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Floats
 from triage.config import PEOPLE_ONLY, PROCESS, Config
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
 from triage.sources.issue_file import read_issues
-
-Floats = npt.NDArray[np.float32]
 
 
 def labelled(source: Path | Sequence[Issue], least: int) -> Dataset:

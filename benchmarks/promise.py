@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from keeping import Kept, Remembering, kept
 from labelled import described, embedded, labelled
 
+from triage.arrays import Array, Mask
 from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.learn.dataset import prepare
@@ -30,8 +30,6 @@ from triage.learn.recipe import Engines
 from triage.learn.split import split
 from triage.metrics import Bin, reliability
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 TARGETS = "0.8,0.9,0.95"
 # Bins of fewer pairs are not drawn: a share of so few is mostly luck.
 FEW = 10

@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from baselines import METHODS, Material, answer
 from labelled import described, embedded, labelled
 from within import within_repositories
 
+from triage.arrays import Array, Mask
 from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.learn.head import ADAPTATIONS
@@ -29,8 +28,6 @@ from triage.learn.split import Split, split
 from triage.metrics import summary
 from triage.study.compare import RESAMPLES, SEED, paired
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 RIVAL = "TF-IDF logistic regression"
 SHOWN = ("micro_f1", "macro_f1", "precision", "coverage", "precision_at_50%_coverage")
 HEAD = (

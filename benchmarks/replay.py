@@ -20,9 +20,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from labelled import described, embedded, labelled
 
+from triage.arrays import Floats
 from triage.bundle.model import ServingModel, open_model
 from triage.bundle.open import open_engines
 from triage.config import Config
@@ -33,7 +33,6 @@ from triage.learn.head import CHOICES
 from triage.learn.recipe import Engines, HeldOutResult
 from triage.learn.retrain import RetrainContext, learn
 
-Floats = npt.NDArray[np.float32]
 SHOWN = {
     "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",

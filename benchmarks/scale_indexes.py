@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scale_peers import Flat, Hnsw
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from triage.arrays import Floats, Ints
+
 REPO, LABELS = "example/large", 40
 # The issues of each repository, where nothing is shared.
 OWN = 5_000

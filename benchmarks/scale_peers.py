@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from triage.arrays import Floats, Ints
+
 # hnswlib: neighbours of a node, and candidates when it is added.
 M, CONSTRUCTION = 16, 100
 K = 25

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scale_indexes import kinds
 
-Floats = npt.NDArray[np.float32]
+from triage.arrays import Floats
+
 Figures = dict[str, Any]
 HELD = 500
 BLOCK = 50_000

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from labelled import embedded
 
+from triage.arrays import Array, Floats, Mask
 from triage.config import Config
 from triage.decide.vote import K_MAX
 from triage.engine.encoder import Encoder
@@ -28,10 +28,6 @@ from triage.sources.issue_file import read_issues
 from triage.study.data import DataLimits, select, without_labels
 from triage.study.methods.neighbours import Near
 from triage.study.sweeps import neighbour_sweep
-
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Array = npt.NDArray[np.float64]
 
 
 def again_and_again(

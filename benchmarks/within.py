@@ -6,18 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 from baselines import METHODS, Material, Method, answer
 from sklearn.model_selection import StratifiedKFold
 
+from triage.arrays import Array, Mask
 from triage.config import Config, LabelsConfig
 from triage.learn.dataset import Dataset
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.split import Fold, Split, stratify
 from triage.metrics import macro_f1
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 FOLDS, SEED = 5, 0
 SERVED, THRESHOLDS, BEST = "served", "thresholds", "best label"
 # Predictions for a test window by the way of choosing; all [n, L].

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import average_precision_score, f1_score
 
+from triage.arrays import Array, Floats
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
@@ -37,7 +37,6 @@ from triage.sources.issue_file import iter_issues
 from triage.training.background import SEED, by_repository, choose
 from triage.training.held_out import kept_aside
 
-Array = npt.NDArray[np.float64]
 LEAST_USES = 15
 SAMPLE = 75
 CORRECTIONS = ("none", "background", "own mean")
@@ -85,9 +84,7 @@ def draw(groups: dict[str, list[Issue]]) -> dict[str, tuple[list[str], list[Issu
     return drawn
 
 
-def encode(
-    encoder: Encoder, issues: Sequence[Issue], cache: Path | None
-) -> dict[str, npt.NDArray[np.float32]]:
+def encode(encoder: Encoder, issues: Sequence[Issue], cache: Path | None) -> dict[str, Floats]:
     """A vector for each digest; `cache` keeps them between runs of the same encoder."""
     texts = {issue.digest: issue.text for issue in issues}
     file = cache / f"{encoder.digest[:16]}.npz" if cache else None

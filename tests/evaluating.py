@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from tests.toy_encoder import toy_issues
+from triage.arrays import Array, Floats, Mask
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.study.data import StudyData
-from triage.study.protocol import Array, Floats, LabellingTask, Mask, Texts, Told
+from triage.study.protocol import LabellingTask, Texts, Told
 from triage.study.results import Results
 from triage.study.splits import divide, sizes
 from triage.study.study import Design, Study

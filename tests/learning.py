@@ -14,13 +14,14 @@ from tests.fake_github.repository import Repository
 from tests.live import FERRY, Step
 from tests.sample import CONFIG, LEARNT_FROM, SAMPLE, Trained
 from tests.tracking import tracker_of
+from triage.arrays import Floats
 from triage.bundle.bundle import Bundle
 from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.github.git_store import GitStore
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
-from triage.learn.recipe import Engines, Floats, Recipe
+from triage.learn.recipe import Engines, Recipe
 from triage.learn.retrain import RetrainContext, assemble
 from triage.learn.split import split
 from triage.learn.vectors import NAME, embed

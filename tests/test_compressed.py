@@ -16,6 +16,7 @@ import pytest
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, git_store, tiny
+from triage.arrays import Floats
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Rows
 from triage.bundle.files import MANIFEST, to_files
 from triage.bundle.ivf_files import CODES
@@ -27,7 +28,7 @@ from triage.decide.rules import Rules
 from triage.decide.vote import K_MAX
 from triage.engine import ivf_build as judging
 from triage.engine import ivf_build as making
-from triage.engine.index import Floats, Index
+from triage.engine.index import Index
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.engine.ivf_index import IvfCodes, IvfIndex
 from triage.errors import BundleError

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tests.evaluating import material
+from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.provenance import Attribution
 from triage.learn.split import stratify
 from triage.study.data import DataLimits, gathered, select, without_labels
-from triage.study.protocol import Mask
-from triage.study.splits import SHARES, Rows, divide, sizes, slices
+from triage.study.splits import SHARES, divide, sizes, slices
 
 
 def skewed(n: int = 400, labels: int = 12, *, seed: int = 0) -> Mask:
@@ -25,7 +25,7 @@ def skewed(n: int = 400, labels: int = 12, *, seed: int = 0) -> Mask:
     return found
 
 
-def astray(targets: Mask, parts: list[Rows]) -> float:
+def astray(targets: Mask, parts: list[Ints]) -> float:
     """How far the labels' counts in the parts are from their shares, over all labels."""
     wanted = np.outer(SHARES, targets.sum(axis=0))
     return float(np.abs(np.array([targets[part].sum(axis=0) for part in parts]) - wanted).sum())

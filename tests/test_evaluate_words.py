@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from triage.arrays import Mask
 from triage.study.compare import Curve, PairedDifference, Point, Recommendation, Rival, advise
-from triage.study.protocol import Mask
 from triage.study.recommendation import difference, sureness
 from triage.study.results import StudyRun
 

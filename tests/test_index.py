@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from triage.arrays import Floats
 from triage.bundle.model import Neighbourhood
 from triage.decide import Neighbour
 from triage.decide.vote import K_MAX
-from triage.engine.index import Floats, Index
+from triage.engine.index import Index
 from triage.errors import BundleError
 
 

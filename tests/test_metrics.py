@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from triage.arrays import Mask
 from triage.metrics import (
-    Mask,
     coverage,
     f1_per_label,
     macro_f1,

@@ -16,11 +16,12 @@ pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not inst
 
 from tests.learning import NOW, Material  # noqa: E402 - after the check for the extra
 from tests.toy_encoder import save_bert, toy_issues  # noqa: E402
+from triage.arrays import Ints  # noqa: E402
 from triage.bundle.store import LocalStore  # noqa: E402
 from triage.cli import main  # noqa: E402
 from triage.config import Config  # noqa: E402
 from triage.engine.model_folder import BUILTIN_ENCODER, shipped  # noqa: E402
-from triage.finetune.retrain import Rows, Untuned, learn_tuned  # noqa: E402
+from triage.finetune.retrain import Untuned, learn_tuned  # noqa: E402
 from triage.learn.retrain import RetrainContext  # noqa: E402
 from triage.learn.split import split  # noqa: E402
 
@@ -111,9 +112,9 @@ def test_what_is_missing_is_told_before_anything_is_read(
 
 def test_what_is_measured_was_not_tuned_on(material: Material) -> None:
     """One encoder sees only what is older than the issues that it is measured on, the other sees everything."""
-    tuned: dict[str, Rows] = {}
+    tuned: dict[str, Ints] = {}
 
-    def tune(_: object, rows: Rows, name: str) -> Path:
+    def tune(_: object, rows: Ints, name: str) -> Path:
         tuned[name] = rows
         return shipped(BUILTIN_ENCODER)
 

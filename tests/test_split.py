@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from triage.arrays import Mask
 from triage.config import Config, from_dict
 from triage.errors import DataError
 from triage.issue import Issue
-from triage.learn.dataset import Dataset, Mask, prepare
+from triage.learn.dataset import Dataset, prepare
 from triage.learn.split import FOLDS, Split, split, stratify
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

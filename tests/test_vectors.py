@@ -15,11 +15,12 @@ import pytest
 
 from tests.learning import Material
 from tests.sample import LEARNT_FROM
+from triage.arrays import Floats
 from triage.bundle.store import LocalStore
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn import vectors
-from triage.learn.vectors import NAME, Embedded, Floats, embed
+from triage.learn.vectors import NAME, Embedded, embed
 from triage.sources.issue_file import read_issues
 
 

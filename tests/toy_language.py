@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from triage.study.protocol import LabellingTask, Mask, Texts
+from triage.arrays import Mask
+from triage.study.protocol import LabellingTask, Texts
 
 PAIRS = [("salt", "pepper"), ("bread", "butter"), ("lock", "key"), ("thunder", "rain"), ("cup", "saucer")]
 LABELS = ("kitchen", "weather")

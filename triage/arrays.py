@@ -14,7 +14,17 @@ from triage.errors import BundleError
 # No head of ours is longer.
 HEAD = 1024
 Data = bytes | mmap
-Array = npt.NDArray[np.generic]
+
+Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
+Array = npt.NDArray[np.float64]
+AnyFloats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+Ints32 = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.intp]
+Bytes = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+AnyArray = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -48,27 +58,27 @@ def shape_of(data: Data, where: str) -> Shape:
         raise BundleError(f"{where}: not an array ({error})") from None
 
 
-def view(data: Data, where: str) -> Array:
+def view(data: Data, where: str) -> AnyArray:
     """The array in the data, without a copy. Raises BundleError where there is none."""
     told = shape_of(data, where)
     try:
         count = told.bytes // max(1, told.kind.itemsize)
-        array: Array = np.frombuffer(data, dtype=told.kind, offset=told.start, count=count)
+        array: AnyArray = np.frombuffer(data, dtype=told.kind, offset=told.start, count=count)
         return array.reshape(told.shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise BundleError(f"{where}: not an array ({error})") from None
 
 
-def read(data: Data, where: str) -> Array:
+def read(data: Data, where: str) -> AnyArray:
     """A copy of the array in the data. Raises BundleError where there is none."""
     try:
-        array: Array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        array: AnyArray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, MemoryError) as error:
         raise BundleError(f"{where}: not an array ({error})") from None
     return array
 
 
-def npy(array: Array) -> bytes:
+def npy(array: AnyArray) -> bytes:
     """The file of an array."""
     out = io.BytesIO()
     np.save(out, np.ascontiguousarray(array), allow_pickle=False)

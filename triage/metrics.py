@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Array, Mask
 from triage.errors import MissingExtra
-
-Mask = npt.NDArray[np.bool_]
-Array = npt.NDArray[np.float64]
 
 
 def f1_per_label(truth: Mask, predicted: Mask) -> Array:

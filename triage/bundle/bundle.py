@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import AnyArray, Floats
 from triage.bundle.lazy_rows import LazyKeys
 from triage.decide.rules import Rules
 from triage.engine.ivf_index import IvfCodes
@@ -18,7 +18,6 @@ from triage.text import TEXT_VERSION
 
 FORMAT = 1
 FORMAT_COMPRESSED = 4
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Bundle:
     vectors: Floats
     rows: Rows
     prior: Floats
-    head: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    head: Mapping[str, AnyArray] = field(default_factory=dict)
     encoder: Mapping[str, bytes] = field(default_factory=dict)
     codes: IvfCodes | None = None
 

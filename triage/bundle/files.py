@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import Array, Data, npy, read, view
+from triage.arrays import AnyArray, Data, npy, read, view
 from triage.bundle.bundle import FORMAT, FORMAT_COMPRESSED, Bundle, BundleManifest, Rows
 from triage.bundle.ivf_files import MAPPED, codes_of, files_of, rows_of
 from triage.bundle.lazy_rows import LazyKeys, LazyLabels, table
@@ -87,7 +87,7 @@ def _indexed(bundle: Bundle) -> tuple[Sequence[str], Sequence[str], dict[str, by
     offsets = np.cumsum([0, *(len(labels) for labels in rows.labels)], dtype=np.int64)
     if codes is not None:
         return repos, names, files_of(codes, table(keys, flat, offsets, codes.bounds))
-    arrays: dict[str, Array] = {
+    arrays: dict[str, AnyArray] = {
         "vectors": bundle.vectors.astype(np.float32),
         "rows": keys,
         "labels": flat,
@@ -153,7 +153,7 @@ def read_manifest(data: bytes, *, where: str) -> BundleManifest:
     return manifest
 
 
-def _assemble(manifest: BundleManifest, rules: bytes, arrays: Mapping[str, Array]) -> Bundle:
+def _assemble(manifest: BundleManifest, rules: bytes, arrays: Mapping[str, AnyArray]) -> Bundle:
     tables, made = json.loads(rules), manifest.index
     repos, names = tables["repositories"], tables["labels"]
     vectors, codes = np.empty((0, 0), np.float32), None
@@ -180,7 +180,7 @@ def _assemble(manifest: BundleManifest, rules: bytes, arrays: Mapping[str, Array
     )
 
 
-def _listed_rows(repos: Sequence[str], names: Sequence[str], arrays: Mapping[str, Array]) -> Rows:
+def _listed_rows(repos: Sequence[str], names: Sequence[str], arrays: Mapping[str, AnyArray]) -> Rows:
     flat = [names[i] for i in arrays["labels.npy"].tolist()]
     return Rows(
         keys=[(repos[r], n) for r, n in arrays["rows.npy"].tolist()],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import Array, npy
+from triage.arrays import AnyArray, npy
 from triage.bundle.lazy_rows import LazyKeys, LazyLabels, LazyRows
 from triage.engine.ivf_build import refuse_below_floor
 from triage.engine.ivf_index import IvfCodes
@@ -21,7 +21,7 @@ CENTROIDS = "index-centroids.npy"
 
 def files_of(codes: IvfCodes, known: LazyRows) -> dict[str, bytes]:
     """The index as files."""
-    arrays: dict[str, Array] = {
+    arrays: dict[str, AnyArray] = {
         "codes": codes.codes,
         "rows": known.rows,
         "labels": known.labels,
@@ -36,7 +36,7 @@ def files_of(codes: IvfCodes, known: LazyRows) -> dict[str, bytes]:
     return {f"index-{name}.npy": npy(array) for name, array in arrays.items()}
 
 
-def codes_of(probes: int, recall: float, arrays: Mapping[str, Array]) -> IvfCodes:
+def codes_of(probes: int, recall: float, arrays: Mapping[str, AnyArray]) -> IvfCodes:
     """The index in these arrays. Raises BundleError where it finds too little or its parts do not fit."""
     refuse_below_floor(recall)
     return IvfCodes(
@@ -51,7 +51,7 @@ def codes_of(probes: int, recall: float, arrays: Mapping[str, Array]) -> IvfCode
 
 
 def rows_of(
-    repos: Sequence[str], names: Sequence[str], codes: IvfCodes, arrays: Mapping[str, Array]
+    repos: Sequence[str], names: Sequence[str], codes: IvfCodes, arrays: Mapping[str, AnyArray]
 ) -> tuple[LazyKeys, LazyLabels]:
     """The keys and labels in these arrays. Raises BundleError where they do not fit the index."""
     known = LazyRows(
@@ -64,7 +64,7 @@ def rows_of(
     return LazyKeys(repos, known), LazyLabels(names, known)
 
 
-def _given(arrays: Mapping[str, Array], name: str, kind: type[np.generic]) -> Any:
+def _given(arrays: Mapping[str, AnyArray], name: str, kind: type[np.generic]) -> Any:
     """The array, which must be of that kind: another would have to be read whole to be made so."""
     array = arrays[f"index-{name}.npy"]
     if array.dtype != kind:

@@ -15,14 +15,10 @@ from itertools import pairwise
 from typing import overload
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Bytes, Ints, Ints32
 from triage.errors import BundleError
 from triage.issue import Key
-
-Ints = npt.NDArray[np.int64]
-Places = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -35,11 +31,11 @@ class LazyRows:
     """
 
     rows: Ints
-    labels: Places
+    labels: Ints32
     offsets: Ints
     bounds: Ints
     hashes: Bytes
-    _read: dict[int, tuple[Ints, Places, Ints]] = field(default_factory=dict, repr=False, compare=False)
+    _read: dict[int, tuple[Ints, Ints32, Ints]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         n, blocks = len(self.rows), len(self.bounds) - 1
@@ -57,7 +53,7 @@ class LazyRows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def block(self, at: int) -> tuple[Ints, Places, Ints]:
+    def block(self, at: int) -> tuple[Ints, Ints32, Ints]:
         """Copies of the rows, labels and offsets of a block. Raises BundleError where it is not what was saved."""
         if at not in self._read:
             held = _cut(self.rows, self.labels, self.offsets, *self.bounds[at : at + 2].tolist())
@@ -99,7 +95,7 @@ class LazyRows:
         return starts
 
 
-def table(rows: Ints, labels: Places, offsets: Ints, bounds: Ints) -> LazyRows:
+def table(rows: Ints, labels: Ints32, offsets: Ints, bounds: Ints) -> LazyRows:
     """The table of these arrays, with its hashes; see `LazyRows`."""
     hashes = [_hash_of(*_cut(rows, labels, offsets, a, b)) for a, b in pairwise(bounds.tolist())]
     digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
@@ -165,14 +161,14 @@ class LazyLabels(Sequence[tuple[str, ...]]):
         return tuple(_named(self.names, i) for i in self.table.labels_of(at))
 
 
-def _cut(rows: Ints, labels: Places, offsets: Ints, first: int, last: int) -> tuple[Ints, Places, Ints]:
+def _cut(rows: Ints, labels: Ints32, offsets: Ints, first: int, last: int) -> tuple[Ints, Ints32, Ints]:
     """Copies of what is known of the rows from `first` up to, and excluding, `last`."""
     ends = offsets[first : last + 1].copy()
     start, stop = ends[[0, -1]].tolist()
     return rows[first:last].copy(), labels[max(0, start) : max(0, stop)].copy(), ends
 
 
-def _hash_of(rows: Ints, labels: Places, offsets: Ints) -> bytes:
+def _hash_of(rows: Ints, labels: Ints32, offsets: Ints) -> bytes:
     return hashlib.sha256(rows.tobytes() + offsets.tobytes() + labels.tobytes()).digest()
 
 

@@ -9,23 +9,22 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import AnyArray, Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
 from triage.bundle.lazy_rows import LazyKeys
 from triage.config import ZeroShotConfig as Settings
 from triage.decide.decision import Evidence, Neighbour
 from triage.decide.policy import matches
 from triage.decide.rules import Rules, ZeroShotRule, asks_zero_shot
-from triage.decide.vote import K_MAX, Mask
+from triage.decide.vote import K_MAX
 from triage.engine.encoder import Encoder
-from triage.engine.index import Index, Ints
+from triage.engine.index import Index
 from triage.engine.ivf_index import IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key
 
-Floats = npt.NDArray[np.float32]
 # Issues embedded together, so that memory does not grow with their number.
 CHUNK = 256
 EVERY = ("*",)
@@ -36,7 +35,7 @@ class Projection(Protocol):
 
     def project(self, texts: Sequence[str], vectors: Floats) -> Floats: ...
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]: ...
+    def arrays(self) -> dict[str, AnyArray]: ...
 
     def settings(self) -> dict[str, str]: ...
 

@@ -15,10 +15,10 @@ from triage.errors import UsageError
 from triage.issue import Issue
 
 if TYPE_CHECKING:
+    from triage.arrays import Floats
     from triage.bundle.bundle import Bundle
     from triage.decide.decision import Evidence
     from triage.engine.encoder import Encoder
-    from triage.engine.onnx import Floats
     from triage.engine.ray_backend import Cluster, RemoteJob
 
 LOCAL = "local"

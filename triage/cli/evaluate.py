@@ -21,8 +21,9 @@ from triage.sources.load import LoadedIssues, load_issues
 from triage.sources.spec import configured, repositories, sources_of
 
 if TYPE_CHECKING:
+    from triage.arrays import Floats
     from triage.issue import Issue
-    from triage.learn.recipe import Engines, Floats
+    from triage.learn.recipe import Engines
     from triage.study.data import StudyData
     from triage.study.results import StudyRun
     from triage.study.study import Study, StudyOutcome

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from triage.arrays import Array
 from triage.decide.decision import Evidence
-from triage.decide.vote import WEIGHTINGS, Array, kernel, tally
+from triage.decide.vote import WEIGHTINGS, kernel, tally
 from triage.schema import option
 
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"

@@ -8,7 +8,8 @@ sum to k, so that m means the same in both.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from triage.arrays import AnyFloats, Array, Mask
 
 # Neighbours are always searched this deep, and tuning and serving slice the same list.
 K_MAX = 50
@@ -16,11 +17,8 @@ K_MAX = 50
 TEMPERATURE = 0.1
 WEIGHTINGS = ("uniform", "similarity")
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
-
-def kernel(similarities: npt.NDArray[np.floating], weighting: str) -> Array:
+def kernel(similarities: AnyFloats, weighting: str) -> Array:
     """The weight of each neighbour, [..., K], from similarities in falling order (-inf: no neighbour)."""
     s = np.asarray(similarities, dtype=np.float64)
     present = np.isfinite(s)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from triage.arrays import Floats
 from triage.engine.model_folder import BUILTIN, BUILTIN_ENCODER, shipped
-from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError
 
 # Small enough that two threads end together, large enough that the pool costs nothing.

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from triage.engine.onnx import Floats
+from triage.arrays import AnyArray, AnyFloats, Array, Floats, Halves, Ints32
 from triage.engine.text_features import LEXICAL_VERSION, FeatureCounts, KeptFeatures, count
 from triage.errors import BundleError
 
@@ -34,9 +33,9 @@ class Head:
     multiplied by `balance` [1] before they are joined to the vector.
     """
 
-    buckets: npt.NDArray[np.int32]
-    idf: npt.NDArray[np.float16]
-    words: npt.NDArray[np.float16]
+    buckets: Ints32
+    idf: Halves
+    words: Halves
     dense: Floats
     intercept: Floats
     balance: Floats
@@ -74,13 +73,13 @@ class Head:
             logits[i] += vector @ self.dense
         return self.join(sigmoid(logits), vectors)
 
-    def join(self, probabilities: npt.NDArray[np.floating], vectors: Floats) -> Floats:
+    def join(self, probabilities: AnyFloats, vectors: Floats) -> Floats:
         """The points [n, d + l] of issues whose label probabilities [n, l] are known already."""
         points = np.hstack([vectors, np.sqrt(probabilities) * self.balance])
         points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         return points.astype(np.float32)
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> dict[str, AnyArray]:
         """What `from_parts` needs, by name."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
@@ -89,9 +88,7 @@ class Head:
         return {"format": FORMAT}
 
     @classmethod
-    def from_parts(
-        cls, arrays: Mapping[str, npt.NDArray[np.generic]], settings: Mapping[str, object]
-    ) -> Head:
+    def from_parts(cls, arrays: Mapping[str, AnyArray], settings: Mapping[str, object]) -> Head:
         """The inverse of `arrays` and `settings`; raises BundleError where they do not fit this program."""
         if settings.get("format") != FORMAT:
             raise BundleError(
@@ -111,12 +108,12 @@ class Head:
         )
 
 
-def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def sigmoid(logits: AnyFloats) -> Array:
     """Logits to probabilities, without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float64)
 
 
-def _product(features: FeatureCounts, words: npt.NDArray[np.float16]) -> Floats:
+def _product(features: FeatureCounts, words: Halves) -> Floats:
     out = np.empty((len(features.ends) - 1, words.shape[1]), dtype=np.float32)
     for i, (start, end) in enumerate(zip(features.ends, features.ends[1:], strict=False)):
         out[i] = features.values[start:end] @ words[features.buckets[start:end]].astype(np.float32)

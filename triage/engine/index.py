@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from triage.decide.vote import K_MAX, Array, Mask
+from triage.arrays import Array, Floats, Ints, Mask
+from triage.decide.vote import K_MAX
 from triage.errors import BundleError
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 # faiss breaks ties as it likes and its sums differ in the last bits with the number of queries: more
 # candidates than needed are taken and put in order anew.

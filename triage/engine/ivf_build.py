@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from triage.engine.index import Floats, Ints
-from triage.engine.ivf_index import STEPS, Bytes, IvfCodes, IvfIndex, hash_of, library
+from triage.arrays import Bytes, Floats, Ints
+from triage.engine.ivf_index import STEPS, IvfCodes, IvfIndex, hash_of, library
 from triage.errors import BundleError
 
 # Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold
@@ -171,7 +170,7 @@ def _laid_out(
     return IvfCodes(centroids, ranges, codes, bounds.astype(np.int64), digests, owned, 1), order
 
 
-def _blocks(vectors: npt.NDArray[np.float32]) -> Iterator[tuple[int, Floats]]:
+def _blocks(vectors: Floats) -> Iterator[tuple[int, Floats]]:
     for start in range(0, len(vectors), BLOCK):
         yield start, np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32)
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from triage.decide.vote import K_MAX, Array
-from triage.engine.index import DIGITS, SLACK, Floats, Ints, checked_queries
+from triage.arrays import Array, Bytes, Floats, Ints
+from triage.decide.vote import K_MAX
+from triage.engine.index import DIGITS, SLACK, checked_queries
 from triage.errors import BundleError
 
-Bytes = npt.NDArray[np.uint8]
 # Steps of a byte.
 STEPS = 255
 

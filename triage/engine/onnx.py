@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Floats, Ints
 from triage.engine.model_folder import MODEL_FILE, TOKENIZER_FILE, ModelManifest, verify
 from triage.errors import ModelError
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 # More than a token takes in most texts, code among them.
 CHARACTERS_A_TOKEN = 6
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class OnnxModel:
             }
         )
 
-    def answer(self, feeds: Mapping[str, npt.NDArray[np.int64]]) -> Floats:
+    def answer(self, feeds: Mapping[str, Ints]) -> Floats:
         """The model's first output for a batch of one, without that axis; what it has no input for is left out."""
         known = {name: value for name, value in feeds.items() if name in self._inputs}
         output: Floats = self._session.run(None, known)[0][0]

@@ -15,7 +15,8 @@ from itertools import accumulate, chain, pairwise
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
+
+from triage.arrays import Floats, Halves, Ints, Ints32
 
 # Part of every head's settings: raise it with any change to what `count` returns.
 LEXICAL_VERSION = 1
@@ -40,11 +41,11 @@ class FeatureCounts:
     `buckets` int64, ascending within a row; `values` float32, one plus the logarithm of the count.
     """
 
-    ends: npt.NDArray[np.int64]
-    buckets: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32]
+    ends: Ints
+    buckets: Ints
+    values: Floats
 
-    def rows(self) -> npt.NDArray[np.int64]:
+    def rows(self) -> Ints:
         """The row of each feature."""
         return np.repeat(np.arange(len(self.ends) - 1), np.diff(self.ends))
 
@@ -70,8 +71,8 @@ class FeatureCounts:
 class KeptFeatures:
     """The f buckets that are learnt over: `buckets` ascending, `idf` their inverse document frequency."""
 
-    buckets: npt.NDArray[np.int32]
-    idf: npt.NDArray[np.float16]
+    buckets: Ints32
+    idf: Halves
 
     @classmethod
     def of(cls, counts: FeatureCounts, *, least: int, most: int) -> KeptFeatures:
@@ -94,7 +95,7 @@ def count(texts: Iterable[str]) -> FeatureCounts:
     return FeatureCounts(ends, np.concatenate(buckets), values.astype(np.float32))
 
 
-def _one(text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _one(text: str) -> tuple[Ints, Ints]:
     views = zip(_views(text.lower()), SIZES, STARTS, strict=False)
     buckets = [start + hashed % size for view, size, start in views for hashed in view]
     return np.unique(np.array(buckets, dtype=np.int64), return_counts=True)

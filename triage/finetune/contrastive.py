@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from triage.arrays import Indices, Mask
 from triage.finetune.tokenization import TokenizedTexts, summed
-from triage.finetune.training_loop import Batches, Done, Loop, Part, Rows, TrainingSchedule
+from triage.finetune.training_loop import Batches, Done, Loop, Part, TrainingSchedule
 
 TEMPERATURE = 0.07
 # The labels' directions start at random, the encoder does not.
@@ -36,7 +36,7 @@ class Labelled:
     """Rendered texts and their labels, `targets` [n, L]; `groups` [n] name the repository of each text."""
 
     texts: Sequence[str]
-    targets: npt.NDArray[np.bool_]
+    targets: Mask
     groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -152,10 +152,10 @@ class ContrastiveTraining:
         self.model.eval()
         return steps
 
-    def _losses(self, rows: Rows) -> tuple[Tensor, Tensor]:
+    def _losses(self, rows: Indices) -> tuple[Tensor, Tensor]:
         vectors, targets = self.embed(rows), self._targets[rows]
         return contrast(vectors, targets), self._directions(vectors, targets)
 
-    def embed(self, rows: Rows) -> Tensor:
+    def embed(self, rows: Indices) -> Tensor:
         """Unit vectors [n, d], pooled as the encoder is served: the mean over all tokens of a text."""
         return functional.normalize(summed(self.model, *self._read.batch(rows)), dim=1)

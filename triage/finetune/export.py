@@ -36,6 +36,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from triage.arrays import Floats
 from triage.engine.hub_manifest import CONFIG_FILE, entailment_of, labels_of
 from triage.engine.model_folder import (
     MANIFEST_FILE,
@@ -45,7 +46,7 @@ from triage.engine.model_folder import (
     sha256_of,
     write_manifest,
 )
-from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError, UsageError
 
 TASKS = {"encoder": "feature-extraction", "zero-shot": "text-classification"}

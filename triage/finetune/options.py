@@ -13,8 +13,9 @@ from triage.bundle.workers import check_engine
 from triage.errors import UsageError
 
 if TYPE_CHECKING:
+    from triage.arrays import Ints
     from triage.finetune.contrastive import ContrastiveStep
-    from triage.finetune.retrain import Rows, Tune
+    from triage.finetune.retrain import Tune
     from triage.learn.dataset import Dataset
 
 PACKAGES = "torch", "transformers", "optimum"
@@ -54,7 +55,7 @@ def tuner(args: argparse.Namespace) -> Tune:
     # Beside what is collected, so that a killed run goes on; else with the store, which has room for a bundle.
     home = Path(args.cache or (Path(".triage-work") if args.store.startswith("github:") else args.store))
 
-    def tune(data: Dataset, rows: Rows, name: str) -> Path:
+    def tune(data: Dataset, rows: Ints, name: str) -> Path:
         issues = Labelled(
             [data.issues[i].text for i in rows], data.targets[rows], [data.issues[i].repo for i in rows]
         )

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Floats, Ints
 from triage.config import Config
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
@@ -23,11 +23,8 @@ from triage.learn.recipe import Engines, Recipe
 from triage.learn.retrain import RetrainContext, TrainedBundle, assemble, best
 from triage.learn.split import Split, split
 
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-
 # Tunes an encoder on these rows of the data set, and leaves it in a folder of this name.
-Tune = Callable[[Dataset, Rows, str], Path]
+Tune = Callable[[Dataset, Ints, str], Path]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from triage.finetune.training_loop import Rows
+from triage.arrays import Indices
 
 # Batches are padded to a multiple of so many tokens: each width leaves buffers behind that nobody frees.
 WIDTHS = 16
@@ -39,7 +39,7 @@ class TokenizedTexts:
         """The tokens of each text."""
         return [len(each) for each in self._tokens]
 
-    def batch(self, rows: Rows | Sequence[int]) -> tuple[Tensor, Tensor]:
+    def batch(self, rows: Indices | Sequence[int]) -> tuple[Tensor, Tensor]:
         """Ids and mask of these texts, int64 [n, width]; the mask is 0 where a row is padding."""
         tokens = [self._tokens[i] for i in rows]
         longest = min(self.limit, -(-max(map(len, tokens)) // WIDTHS) * WIDTHS)

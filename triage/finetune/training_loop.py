@@ -20,18 +20,16 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from triage.arrays import Indices
 from triage.errors import ModelError
 
 # Texts whose lengths differ by less than this factor, either way, are put into random order.
 LIKE_LENGTH = 1.5
-
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Batches:
         """How many batches an epoch has."""
         return sum(-(-int(count) // self.size) for count in np.bincount(self.groups))
 
-    def epoch(self, number: int) -> list[Rows]:
+    def epoch(self, number: int) -> list[Indices]:
         """The rows of each batch of this epoch, in the order of training; each row is in one of them."""
         rng = np.random.default_rng([self.seed, number])
         spread = np.log(LIKE_LENGTH)
@@ -115,7 +113,7 @@ class Epochs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, number: int) -> Sequence[Rows]: ...
+    def epoch(self, number: int) -> Sequence[Indices]: ...
 
 
 class Loop:
@@ -130,7 +128,7 @@ class Loop:
         plan: TrainingSchedule,
         batches: Epochs,
         parts: Sequence[Part],
-        losses: Callable[[Rows], tuple[Tensor, ...]],
+        losses: Callable[[Indices], tuple[Tensor, ...]],
         warm_up: float = WARM_UP,
     ) -> None:
         self.plan, self._batches, self._losses, self._warm_up = plan, batches, losses, warm_up
@@ -186,7 +184,7 @@ class Loop:
         falling = (total - step) / ((1 - self._warm_up) * total)
         return self.plan.rate * min(1.0, rising, falling)
 
-    def _step(self, step: int, total: int, rows: Rows) -> tuple[float, ...]:
+    def _step(self, step: int, total: int, rows: Indices) -> tuple[float, ...]:
         # Dropout is a function of the step, so that a run taken up again drops the same.
         torch.manual_seed(self.plan.seed + 1 + step)
         for group in self._optimizer.param_groups:

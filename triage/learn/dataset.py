@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Mask
 from triage.config import Config
 from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key
 from triage.learn.provenance import Attribution, process_by_evidence, provenance_of, with_present_names
 
-Mask = npt.NDArray[np.bool_]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -10,15 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Mask
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
 from triage.learn.recipe import HeldOutResult, Recipe
 from triage.metrics import macro_f1, micro_f1, precision_recall
 from triage.schema import SchemaError, build
-
-Mask = npt.NDArray[np.bool_]
 
 # How much worse a candidate may be, in F1 or precision; noise of a few hundred issues is of that size.
 TOLERANCE: Mapping[str, float] = {"micro-F1": 0.01, "macro-F1": 0.02, "precision": 0.02}

@@ -18,14 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_matrix
 
+from triage.arrays import Array, Floats, Indices, Mask
 from triage.bundle.model import Projection
 from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, sigmoid
-from triage.engine.onnx import Floats
 from triage.engine.text_features import KeptFeatures, count
 
 # Fewer examples draw a direction out of chance.
@@ -46,13 +45,11 @@ MIN_TEXTS = 2
 # Bounds the size of a head: two bytes for each feature and label.
 MAX_FEATURES = 1 << 16
 
-Array = npt.NDArray[np.float64]
-
 
 def fit(
     texts: Sequence[str],
     vectors: Floats,
-    targets: npt.NDArray[np.bool_],
+    targets: Mask,
     *,
     seed: int = 0,
     time_ordered: bool = True,
@@ -80,7 +77,7 @@ def fit(
     return head, points
 
 
-def _used(n: int, seed: int, time_ordered: bool) -> npt.NDArray[np.intp]:
+def _used(n: int, seed: int, time_ordered: bool) -> Indices:
     if n <= MAX_ROWS or time_ordered:
         return np.arange(max(0, n - MAX_ROWS), n)
     return np.sort(np.random.default_rng(seed).choice(n, MAX_ROWS, replace=False))
@@ -173,7 +170,6 @@ def _balance(probabilities: Array) -> float:
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
 
 
-Mask = npt.NDArray[np.bool_]
 Adapt = Callable[[Sequence[str], Floats, Mask], tuple[Projection | None, Floats]]
 
 CHOICES = ("none", "head", "auto")

@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import AnyFloats
 from triage.decide import Decision
 from triage.issue import Issue, Key, LabelEvent
 from triage.learn.provenance import Attribution
 from triage.learn.recipe import Recipe
-
-Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -70,13 +68,13 @@ class Drift:
     floor: float
 
 
-def drift(nearest: Floats, floor: float) -> Drift:
+def drift(nearest: AnyFloats, floor: float) -> Drift:
     """`nearest` [n] holds each new issue's similarity to its nearest neighbour; NaN where it has none."""
     alone = ~(np.asarray(nearest) >= floor)
     return Drift(float(alone.mean()) if len(alone) else 0.0, len(alone), floor)
 
 
-def floor_of(nearest: Floats, share: float = 0.05) -> float:
+def floor_of(nearest: AnyFloats, share: float = 0.05) -> float:
     """The similarity below which `share` of the issues learnt from lie, each without itself; 0 for none."""
     found = np.asarray(nearest)
     found = found[np.isfinite(found)]

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaught_rule
 from triage.config import Config
 from triage.decide import Decision, Policy, decide, judge
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, rarity
-from triage.decide.vote import Mask, kernel, tally
+from triage.decide.vote import kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue
@@ -23,9 +23,6 @@ from triage.learn.head import ADAPTATIONS
 from triage.learn.split import Fold, Split
 from triage.learn.tune import MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
 from triage.metrics import summary
-
-Floats = npt.NDArray[np.float32]
-RowIds = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class HeldOutResult:
     names: Sequence[str]
     truth: Mask
     predicted: Mask
-    scores: npt.NDArray[np.float64]
+    scores: Array
 
     @property
     def figures(self) -> dict[str, float]:
@@ -80,7 +77,7 @@ class Recipe:
         """[L]: which labels the policy lets be set."""
         return np.array([self.policy.may_set(name) is None for name in self.data.names])
 
-    def adapted(self, rows: RowIds) -> tuple[Projection | None, Floats]:
+    def adapted(self, rows: Ints) -> tuple[Projection | None, Floats]:
         """The projection learnt from these rows, and their own points."""
         texts = [self.data.issues[i].text for i in rows]
         return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows])
@@ -119,7 +116,7 @@ class Recipe:
         target = self.config.vote.precision_target
         return tune_zero_shot(rules, self._trial(rules), self.config.zero_shot, target)
 
-    def rules_for(self, rows: RowIds) -> Rules:
+    def rules_for(self, rows: Ints) -> Rules:
         """The tuned rules with the examples that `rows` hold; a label new in them gets the common m."""
         tuned = self.rules.by_name
         fresh = LabelRule("", 0, 0.0, self.rules.votes)
@@ -129,7 +126,7 @@ class Recipe:
         )
         return replace(self.rules, labels=tuple(labels))
 
-    def examples(self, rows: RowIds) -> dict[str, int]:
+    def examples(self, rows: Ints) -> dict[str, int]:
         """How many of these rows carry each label, for labels with any."""
         counts = self.data.targets[rows].sum(axis=0)
         return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
@@ -178,7 +175,7 @@ class Recipe:
         found = model.evidence_of(issues, self.vectors[fold.query])
         return [judge(evidence, self.rules, self.policy, bundle="") for evidence in found]
 
-    def model(self, rows: RowIds, rules: Rules) -> ServingModel:
+    def model(self, rows: Ints, rules: Rules) -> ServingModel:
         """The serving model whose index holds these rows."""
         projection, points = self.adapted(rows)
         return ServingModel(
@@ -192,7 +189,7 @@ class Recipe:
         )
 
     @cached_property
-    def _queries(self) -> RowIds:
+    def _queries(self) -> Ints:
         return np.concatenate([fold.query for fold in self.split.tune])
 
     @cached_property
@@ -200,7 +197,7 @@ class Recipe:
         examples, least = self.examples(self.split.test.known), self.config.vote.min_examples
         return [j for j, name in enumerate(self.data.names) if examples.get(name, 0) >= least]
 
-    def _search(self, fold: Fold) -> tuple[Floats, RowIds]:
+    def _search(self, fold: Fold) -> tuple[Floats, Ints]:
         """Neighbours of a fold's queries among its known rows, as rows of the data set."""
         projection, points = self.adapted(fold.known)
         queries = self.vectors[fold.query]
@@ -210,10 +207,10 @@ class Recipe:
         similarities, at = self._neighbourhood(points, fold.known).rows(keys, queries)
         return similarities, np.append(fold.known, -1)[at]
 
-    def _neighbourhood(self, points: Floats, rows: RowIds) -> Neighbourhood:
+    def _neighbourhood(self, points: Floats, rows: Ints) -> Neighbourhood:
         return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.shared)
 
-    def _speaks(self, queries: RowIds, rows: RowIds, names: Sequence[str]) -> Mask | None:
+    def _speaks(self, queries: Ints, rows: Ints, names: Sequence[str]) -> Mask | None:
         """Which labels of which neighbours count, as `Neighbourhood` says it; None where all do."""
         shared = self.config.learn.shared
         if "*" in shared:
@@ -247,5 +244,5 @@ class Recipe:
         )
 
 
-def _nothing() -> tuple[Floats, RowIds]:
+def _nothing() -> tuple[Floats, Ints]:
     return np.zeros((0, 1), np.float32), np.zeros((0, 1), np.int64)

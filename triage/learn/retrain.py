@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from triage import __version__
+from triage.arrays import Floats, Ints
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, BundleManifest, Compression, Rows
 from triage.bundle.lazy_rows import LazyKeys
 from triage.config import Config
-from triage.engine.index import Ints
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
@@ -23,8 +22,6 @@ from triage.learn.gate import recipe
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.split import split
 from triage.learn.tune import sweep
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

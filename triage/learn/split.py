@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Ints, Mask
 from triage.errors import DataError
-from triage.learn.dataset import Dataset, Mask
-
-Rows = npt.NDArray[np.int64]
+from triage.learn.dataset import Dataset
 
 # The first 40 % are only ever neighbours; the last 20 % are looked at once, when all is chosen.
 TUNE_FROM, TEST_FROM = 0.4, 0.8
@@ -31,8 +29,8 @@ SEED = 0
 class Fold:
     """Rows to predict from other rows: none of `query` is in `known`."""
 
-    known: Rows
-    query: Rows
+    known: Ints
+    query: Ints
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def _stratified(targets: Mask) -> Split:
     return Split("stratified", tune, Fold(seen, test[:MOST_JUDGED]))
 
 
-def stratify(targets: Mask, shares: Sequence[float], *, seed: int) -> list[Rows]:
+def stratify(targets: Mask, shares: Sequence[float], *, seed: int) -> list[Ints]:
     """Disjoint parts of the rows of `targets` [n, L] with about the given shares of rows and of each label.
 
     Iterative stratification: the rarest label still open is dealt out first, each of its rows to the part that

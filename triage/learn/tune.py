@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import AnyFloats, Array, Floats, Ints, Mask
 from triage.config import VoteConfig
 from triage.config import ZeroShotConfig as Settings
 from triage.decide.rules import LabelRule, Rules, ZeroShotRule, log_odds, sigmoid, smoothed
-from triage.decide.vote import K_MAX, Array, Mask, kernel, tally
-
-Counts = npt.NDArray[np.int64]
+from triage.decide.vote import K_MAX, kernel, tally
 
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 # Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
@@ -52,8 +50,8 @@ class Window:
     """
 
     names: Sequence[str]
-    similarities: npt.NDArray[np.float32]
-    rows: npt.NDArray[np.int64]
+    similarities: Floats
+    rows: Ints
     targets: Mask
     truth: Mask
     settable: Mask
@@ -86,13 +84,13 @@ def sweep(window: Window, vote: VoteConfig) -> list[Setting]:
     return settings
 
 
-def f1_at(counted: Array, truth: npt.NDArray[np.bool_], cut: float) -> float:
+def f1_at(counted: Array, truth: Mask, cut: float) -> float:
     """F1 of predicting where `counted >= cut`."""
     predicted = counted >= cut
     return float(2 * (predicted & truth).sum() / max(1, predicted.sum() + truth.sum()))
 
 
-def best_cut(counted: Array, truth: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def best_cut(counted: Array, truth: Mask) -> tuple[float, float]:
     """(cut, F1): predicting where `counted >= cut` gives the best F1; the cut lies between two values."""
     order = np.argsort(-counted, kind="stable")
     values, hits = counted[order], np.cumsum(truth[order])
@@ -110,7 +108,7 @@ def between(falling: Array, last: int) -> float:
     return float((falling[last] + smaller) / 2)
 
 
-def label_cut(counted: Array, truth: npt.NDArray[np.bool_], common: float, f1: float, k: int) -> float:
+def label_cut(counted: Array, truth: Mask, common: float, f1: float, k: int) -> float:
     """The votes [q] at which one label's F1 is best, pulled towards the `common` cut and its `f1`."""
     order = np.argsort(-counted, kind="stable")
     values, hits = counted[order], np.cumsum(truth[order])
@@ -127,7 +125,7 @@ def label_cut(counted: Array, truth: npt.NDArray[np.bool_], common: float, f1: f
     return between(values, best)
 
 
-def precise_cut(counted: Array, truth: npt.NDArray[np.bool_], target: float) -> float | None:
+def precise_cut(counted: Array, truth: Mask, target: float) -> float | None:
     """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is.
 
     Of the LEAST_SURE issues with so many votes it must be LIKELIER. `counted` and `truth` [q], oldest first.
@@ -145,7 +143,7 @@ def precise_cut(counted: Array, truth: npt.NDArray[np.bool_], target: float) -> 
     return between(values, int(np.flatnonzero(allowed)[-1])) if allowed.any() else None
 
 
-def _surely(hits: Counts, of: Counts, chance: float) -> Array:
+def _surely(hits: Ints, of: Ints, chance: float) -> Array:
     """What a share is above with that chance, Jeffreys prior."""
     from scipy.stats import beta
 
@@ -153,7 +151,7 @@ def _surely(hits: Counts, of: Counts, chance: float) -> Array:
     return lowest
 
 
-def calibrate_odds(odds: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def calibrate_odds(odds: AnyFloats, truth: Mask) -> tuple[float, float]:
     """(slope, intercept) of the logistic from log-odds, or any raw scores, to probabilities (Platt, 1999)."""
     from sklearn.linear_model import LogisticRegression
 
@@ -208,7 +206,7 @@ def _label_rule(
     name: str,
     known: tuple[int, float],
     counted: Array,
-    truth: npt.NDArray[np.bool_],
+    truth: Mask,
     best: Setting,
     vote: VoteConfig,
 ) -> LabelRule:
@@ -253,7 +251,7 @@ class Trial:
     `voted_truth` [q, V] goes with `elected`. Columns of either are labels that may be set.
     """
 
-    raw: npt.NDArray[np.float32]
+    raw: Floats
     truth: Mask
     rare: Mask
     rarity: Array

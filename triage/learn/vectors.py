@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Floats
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.text import TEXT_VERSION
-
-Floats = npt.NDArray[np.float32]
 
 NAME = "embeddings"
 # Texts embedded at a time; at some 50 a second a killed run loses under a minute where saving is quick.

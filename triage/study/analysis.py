@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triage.arrays import Array, Floats, Ints, Mask
 from triage.metrics import Bin, f1_per_label, micro_f1, precision_at_coverage, reliability
 from triage.study.compare import Curve, Recommendation, advise, curves
 from triage.study.methods.neighbours import FittedNeighbours
-from triage.study.protocol import Array, Floats, Mask
 from triage.study.results import StudyRun
-from triage.study.splits import Rows
 from triage.study.study import Study, StudyOutcome
 from triage.study.sweeps import FLOORS, Grid, SweepLine, neighbour_sweep, threshold_sweep, top_k_sweep
 
@@ -92,7 +91,7 @@ class Findings:
     coverage: dict[str, list[float]]
     calibration: dict[str, list[Bin]]
     points: Array
-    mapped: Rows
+    mapped: Ints
     queries: Sequence[Query]
     k: int
 

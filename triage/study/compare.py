@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from triage.study.protocol import Array, Mask
+from triage.arrays import Array, Ints, Mask
 from triage.study.results import StudyRun
 from triage.study.study import StudyOutcome
 
@@ -101,7 +100,7 @@ def paired(
     return PairedDifference(float(gain), float(low), float(high), float((gains > 0).mean()))
 
 
-def _f1(truth: Mask, predicted: Mask, drawn: npt.NDArray[np.int64]) -> Array:
+def _f1(truth: Mask, predicted: Mask, drawn: Ints) -> Array:
     hits, total = (truth & predicted).sum(axis=1), truth.sum(axis=1) + predicted.sum(axis=1)
     f1: Array = 2 * hits[drawn].sum(axis=1) / np.maximum(1, total[drawn].sum(axis=1))
     return f1

@@ -11,13 +11,14 @@ from functools import cached_property
 
 import numpy as np
 
+from triage.arrays import Floats, Mask
 from triage.config import Config
 from triage.decide.policy import Policy
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
 from triage.learn.provenance import Attribution
-from triage.study.protocol import Floats, Mask, Texts
+from triage.study.protocol import Texts
 from triage.study.splits import Parts, divide
 
 # Too few to split, learn and judge.

@@ -26,9 +26,10 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from triage import __version__
+from triage.arrays import Indices
 from triage.errors import DataError, ModelError
 from triage.finetune.tokenization import TokenizedTexts, states
-from triage.finetune.training_loop import Batches, Done, Loop, Part, Rows, TrainingSchedule
+from triage.finetune.training_loop import Batches, Done, Loop, Part, TrainingSchedule
 from triage.finetune.weights import Weights
 
 PLAN = TrainingSchedule(epochs=4, max_tokens=128, batch=32, rate=2e-4)
@@ -110,7 +111,7 @@ class Masked:
             total, guessed = total + surprise.item(), guessed + count
         return total / max(1, guessed)
 
-    def _losses(self, rows: Rows) -> tuple[Tensor]:
+    def _losses(self, rows: Indices) -> tuple[Tensor]:
         surprise, count = self._guess(*self._read.batch(rows))
         return (surprise / max(1, count),)
 

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import AnyArray, Array, Mask
 from triage.schema import SchemaError, build
-from triage.study.protocol import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Results:
         """Keep a run; whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if answers:
-            arrays: Mapping[str, npt.NDArray[np.generic]] = {
+            arrays: Mapping[str, AnyArray] = {
                 "validation": answers.validation,
                 "test": answers.test,
                 **({} if answers.own is None else {"own": answers.own}),

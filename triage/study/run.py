@@ -9,18 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triage.arrays import Array, Mask
 from triage.learn.tune import best_cut
 from triage.metrics import macro_f1, micro_f1, summary
-from triage.study.protocol import (
-    Array,
-    DecidingMethod,
-    Fitted,
-    GradedMethod,
-    LabellingTask,
-    Mask,
-    Method,
-    Texts,
-)
+from triage.study.protocol import DecidingMethod, Fitted, GradedMethod, LabellingTask, Method, Texts
 from triage.study.resources import metered
 from triage.study.results import Answers, StudyRun
 

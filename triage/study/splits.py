@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Ints, Mask
 from triage.errors import DataError
 from triage.learn.dataset import Dataset
 from triage.learn.split import stratify
-from triage.study.protocol import Mask
-
-Rows = npt.NDArray[np.int64]
 
 SHARES = (0.5, 0.25, 0.25)
 SEED = 0
@@ -25,9 +22,9 @@ class Parts:
     """Disjoint rows, each in the order of time. `kind` is "time" or "stratified"."""
 
     kind: str
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: Ints
+    validation: Ints
+    test: Ints
 
     @property
     def horizon(self) -> int | None:
@@ -61,13 +58,13 @@ def sizes(most: int, given: Sequence[int] | None = None) -> list[int]:
     return [size for size in sorted(set(wanted)) if size < most] + [most]
 
 
-def slices(targets: Mask, train: Rows, wanted: Sequence[int], seed: int) -> dict[int, Rows]:
+def slices(targets: Mask, train: Ints, wanted: Sequence[int], seed: int) -> dict[int, Ints]:
     """size → that many rows of `train`, each slice containing all smaller ones; `targets` [n, L] are of all rows.
 
     Each is drawn from the next larger one by iterative stratification, so that labels keep their shares as long
     as there are enough rows. Equal seeds draw equal slices.
     """
-    found: dict[int, Rows] = {}
+    found: dict[int, Ints] = {}
     rows, rng = train, np.random.default_rng(seed)
     for size in sorted(wanted, reverse=True):
         if size < len(rows):

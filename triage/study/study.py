@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from triage.arrays import Ints, Mask
 from triage.errors import TriageError
 from triage.progress import duration
 from triage.study.data import StudyData
-from triage.study.protocol import LabellingTask, Mask, Method, PreparingMethod, Texts
+from triage.study.protocol import LabellingTask, Method, PreparingMethod, Texts
 from triage.study.results import Answers, Results, StudyRun
 from triage.study.run import LabelledTexts, measure
-from triage.study.splits import Parts, Rows, slices
+from triage.study.splits import Parts, slices
 from triage.text import TEXT_VERSION
 
 # Raise it with any change to what a run means: kept runs of another version count as none.
@@ -106,13 +107,13 @@ class Study:
         return self.material.without_labels()
 
     @cached_property
-    def _slices(self) -> Mapping[int, Mapping[int, Rows]]:
+    def _slices(self) -> Mapping[int, Mapping[int, Ints]]:
         return {
             seed: slices(self.targets, self.parts.train, self.design.sizes, seed)
             for seed in self.design.seeds
         }
 
-    def rows(self, size: int, seed: int) -> Rows:
+    def rows(self, size: int, seed: int) -> Ints:
         """The rows that are learnt from."""
         return self._slices[seed][size]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from triage.arrays import Array, Ints, Mask
 from triage.metrics import macro_f1, micro_f1
 from triage.study.methods.neighbours import Near
-from triage.study.protocol import Array, Mask
 
 THRESHOLDS = tuple(round(0.01 * i, 2) for i in range(1, 101))
 FLOORS = (-1.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -98,9 +98,7 @@ def neighbour_sweep(
     return Grid(tuple(floors), micro, macro)
 
 
-def _cuts(
-    counted: npt.NDArray[np.int16], truth: Mask, k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _cuts(counted: npt.NDArray[np.int16], truth: Mask, k: int) -> tuple[Ints, Ints]:
     """(predicted, right) for each m of 1..k and label, [k, L], from the votes [q, L]."""
     labels = truth.shape[1]
     cell = counted + np.arange(labels) * (k + 1)
@@ -110,13 +108,13 @@ def _cuts(
     return _from_above(every), _from_above(right)
 
 
-def _from_above(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _from_above(counts: Ints) -> Ints:
     """How many have at least m votes, [k, L], from how many have 0..k of them, [L, k + 1]."""
-    found: npt.NDArray[np.int64] = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].T
+    found: Ints = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].T
     return found
 
 
-def _f1(hits: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], true: npt.NDArray[np.int64]) -> Array:
+def _f1(hits: Ints, predicted: Ints, true: Ints) -> Array:
     total = predicted + true
     found: Array = np.divide(2.0 * hits, total, out=np.zeros(hits.shape), where=total > 0)
     return found

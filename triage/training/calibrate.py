@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Array, Mask
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
@@ -25,9 +25,6 @@ from triage.training.held_out import EVALUATED, kept_aside
 LEAST_USES, SAMPLE, SEED = 10, 75, 20
 # A first day of wrong labels is long remembered: the threshold is likelier than not, whatever F1 says.
 LEAST_THRESHOLD = 0.5
-
-Mask = npt.NDArray[np.bool_]
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

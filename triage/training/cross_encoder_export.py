@@ -22,6 +22,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from transformers import PreTrainedTokenizerFast
 
+from triage.arrays import Floats
 from triage.engine.encoder import Encoder
 from triage.engine.label_text import LabelText
 from triage.engine.model_folder import (
@@ -32,7 +33,6 @@ from triage.engine.model_folder import (
     sha256_of,
     write_manifest,
 )
-from triage.engine.onnx import Floats
 from triage.engine.zero_shot import cross_encoder as serving
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from triage.finetune.training_loop import Done, Loop, Part, Rows, TrainingSchedule
+from triage.arrays import Indices
+from triage.finetune.training_loop import Done, Loop, Part, TrainingSchedule
 from triage.training.corpus import Group
 
 WARM_UP = 0.06
@@ -56,7 +57,7 @@ class Numbers:
     def __len__(self) -> int:
         return self._steps
 
-    def epoch(self, _number: int) -> list[Rows]:
+    def epoch(self, _number: int) -> list[Indices]:
         """One step after the other."""
         return [np.array([step]) for step in range(self._steps)]
 
@@ -83,7 +84,7 @@ class MultitaskTraining(ABC):
 
         self._loop.run(name, folder, listen)
 
-    def _losses(self, rows: Rows) -> tuple[Tensor]:
+    def _losses(self, rows: Indices) -> tuple[Tensor]:
         step = int(rows[0])
         self._name, loss = self.objective(step, np.random.default_rng([self.plan.seed, step]))
         return (loss,)

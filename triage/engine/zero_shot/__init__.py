@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from triage.arrays import Floats
 from triage.config import ZeroShotConfig as Settings
 from triage.engine.encoder import Encoder
 from triage.engine.label_text import LabelText
 from triage.engine.model_folder import Pins, read_manifest, resolve
-from triage.engine.onnx import Floats
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.entailment import EntailmentZeroShot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot

@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Floats, Ints, Mask
 from triage.engine.encoder import usable_cores
 from triage.engine.label_text import LabelText
 from triage.engine.model_folder import read_manifest
-from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.onnx import OnnxModel
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 
@@ -108,7 +108,7 @@ class CrossEncoder:
         texts: Sequence[str],
         labels: Sequence[LabelText],
         progress: Callable[[int], None] | None = None,
-        asked: npt.NDArray[np.bool_] | None = None,
+        asked: Mask | None = None,
     ) -> Floats:
         """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
 
@@ -142,7 +142,7 @@ class CrossEncoder:
         return found
 
 
-def feeds(sheet: Sheet, labels: int) -> dict[str, npt.NDArray[np.int64]]:
+def feeds(sheet: Sheet, labels: int) -> dict[str, Ints]:
     """The inputs of the model for one sheet, as a batch of one."""
     return {
         "input_ids": np.array([sheet.ids], dtype=np.int64),

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from triage.arrays import Floats
 from triage.engine.encoder import usable_cores
 from triage.engine.label_text import LabelText
 from triage.engine.model_folder import ModelManifest
-from triage.engine.onnx import Floats, OnnxModel
+from triage.engine.onnx import OnnxModel
 from triage.errors import ConfigError, ModelError
 
 TEMPLATE = "This issue is about {}."

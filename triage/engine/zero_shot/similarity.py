@@ -31,10 +31,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from triage.arrays import Floats
 from triage.engine.encoder import Encoder
 from triage.engine.label_text import LabelText
 from triage.engine.model_folder import read_manifest
-from triage.engine.onnx import Floats
 from triage.errors import ModelError
 
 BACKGROUND_FILE = "background.npy"

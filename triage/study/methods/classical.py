@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from triage.arrays import Array, Mask
 from triage.errors import DataError
 from triage.study.augment import Augmenter, Suited, augmenters, by_models, synonyms_at
-from triage.study.protocol import Array, LabellingTask, Mask, MethodContext, Texts, Told
+from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 
 # Inverse strengths of a logistic regression's regularisation, to choose from.
 STRENGTHS = (1.0, 10.0, 100.0)

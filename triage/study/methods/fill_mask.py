@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from triage.arrays import Array
 from triage.engine.label_text import readable
 from triage.errors import ConfigError
 from triage.finetune.tokenization import encodable, positions
 from triage.finetune.weights import Weights
 from triage.study.masked_lm import logits_at, open_masked
 from triage.study.methods.fine_tuned import adapted
-from triage.study.protocol import Array, LabellingTask, MethodContext, Texts, Told
+from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import ADAPTED, UserModels, home, needed, why_not
 
 if TYPE_CHECKING:

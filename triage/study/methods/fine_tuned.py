@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from triage.arrays import Array, Indices, Mask
 from triage.finetune.tokenization import TokenizedTexts, summed
-from triage.finetune.training_loop import Batches, Done, Loop, Part, Rows, TrainingSchedule
+from triage.finetune.training_loop import Batches, Done, Loop, Part, TrainingSchedule
 from triage.progress import bar
-from triage.study.protocol import Array, LabellingTask, MethodContext, Texts, Told
+from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import UserModels, home, needed, why_not
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ LEAST_STEPS = 60
 # The head starts at random, the encoder does not.
 HEAD_SPEED = 10.0
 DROPOUT = 0.1
-
-Mask = npt.NDArray[np.bool_]
 
 
 class TextClassifier:
@@ -68,7 +66,7 @@ class TextClassifier:
         self._head = _head(self.model.config.hidden_size, targets)
         wanted = torch.from_numpy(targets.astype(np.float32))
 
-        def losses(rows: Rows) -> tuple[Tensor]:
+        def losses(rows: Indices) -> tuple[Tensor]:
             logits = self._logits(*read.batch(rows))
             told = functional.binary_cross_entropy_with_logits(logits, wanted[rows], reduction="none")
             return (told.sum(dim=1).mean(),)

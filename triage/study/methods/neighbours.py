@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from triage.arrays import Array, Floats, Ints, Mask
 from triage.decide.vote import K_MAX, kernel, tally
 from triage.engine.index import Index
-from triage.study.protocol import Array, Floats, LabellingTask, Mask, MethodContext, Texts, Told
+from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 
 DEFAULT_K = 10
 
@@ -23,7 +23,7 @@ class Near:
     """Neighbours of q queries: similarities in falling order and rows of the labelled issues, both [q, K_MAX]."""
 
     similarities: Floats
-    rows: npt.NDArray[np.int64]
+    rows: Ints
 
     def carries(self, targets: Mask) -> Mask:
         """Which neighbour carries which label, [q, K_MAX, L]."""

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import CHUNK, ServingModel, open_model
 from triage.decide import Decision, Policy, judge
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
-from triage.finetune.retrain import Rows, Untuned, learn_tuned
+from triage.finetune.retrain import Untuned, learn_tuned
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.retrain import RetrainContext, learn
-from triage.study.protocol import Array, Floats, LabellingTask, Mask, MethodContext, Texts, Told
+from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import UserModels, needed, why_not
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class ProductFinetuned(Product):
         config, engines = self._means.config, self._means.engines
         with tempfile.TemporaryDirectory() as scratch:
 
-            def tune(data: Dataset, rows: Rows, name: str) -> Path:
+            def tune(data: Dataset, rows: Ints, name: str) -> Path:
                 texts, repos = zip(*((data.issues[i].text, data.issues[i].repo) for i in rows), strict=True)
                 issues = Labelled(texts, data.targets[rows], repos)
                 folder = Path(scratch) / name

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from triage.arrays import Array, Floats
 from triage.engine.label_text import LabelText
 from triage.engine.model_folder import (
     BUILTIN,
@@ -27,7 +28,7 @@ from triage.engine.model_folder import (
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
-from triage.study.protocol import Array, Floats, LabellingTask, MethodContext, Texts, Told
+from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import UserModels, why_not
 
 # A mean over fewer issues says less than the shipped vectors.
