@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.decide import Decision, Evidence, Neighbour
-from triage.reports.job_summary import ISSUES_SHOWN, LabelOutcome, escape, escape_url, label, summary
+from triage.label.labeller import LabelOutcome
+from triage.reports.job_summary import ISSUES_SHOWN, escape, escape_url, label, summary
 
 REPO = "octo/demo"
 # What GitHub makes links of in a finished page: mentions, numbers, GH-7, and addresses.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from triage.config import Config
     from triage.github.tracker import Tracker
     from triage.github.values import LiveIssue
-    from triage.reports.job_summary import LabelOutcome
+    from triage.label.labeller import LabelOutcome
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -165,7 +165,7 @@ def _wanted(
 
 def _numbered(tracker: Tracker, numbers: list[int]) -> Iterator[LiveIssue | LabelOutcome]:
     from triage.github.errors import NotFound
-    from triage.reports.job_summary import LabelOutcome
+    from triage.label.labeller import LabelOutcome
 
     for number, found in zip(numbers, tracker.issues(numbers), strict=True):
         if isinstance(found, NotFound):

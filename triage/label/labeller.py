@@ -17,7 +17,6 @@ from triage.decide.history import (
     set_by,
 )
 from triage.github.errors import IssueGone, LabelGone
-from triage.reports.job_summary import LabelOutcome
 
 if TYPE_CHECKING:
     from triage.github.tracker import Tracker
@@ -27,6 +26,21 @@ if TYPE_CHECKING:
 CHUNK = 50
 NEW_COLOUR = "ededed"
 MARKER = "triage: reasons"
+
+
+@dataclass(frozen=True)
+class LabelOutcome:
+    """What became of one issue: the decision (None: not looked at, see `note`) and the labels really added.
+
+    `missing` tells that there is no such issue.
+    """
+
+    repo: str
+    number: int
+    decision: Decision | None = None
+    added: tuple[str, ...] = ()
+    note: str = ""
+    missing: bool = False
 
 
 @dataclass

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from triage.decide.decision import Decision, Neighbour, ranked
 from triage.reports.terminal import meter, one_line, support
+
+if TYPE_CHECKING:
+    from triage.label.labeller import LabelOutcome
 
 NEIGHBOURS_SHOWN = 10
 RUNNERS_UP = 5
@@ -18,21 +21,6 @@ LINKING = re.compile(r"[@#]|gh-(?=\d)", re.IGNORECASE)
 BREAK = "\u200b"
 
 Url = Callable[[str, int], str]
-
-
-@dataclass(frozen=True)
-class LabelOutcome:
-    """What became of one issue: the decision (None: not looked at, see `note`) and the labels really added.
-
-    `missing` tells that there is no such issue.
-    """
-
-    repo: str
-    number: int
-    decision: Decision | None = None
-    added: tuple[str, ...] = ()
-    note: str = ""
-    missing: bool = False
 
 
 def escape(text: str) -> str:
