@@ -1,23 +1,19 @@
-"""The runner's files and its log: what goes in comes out as it is, and nothing in it is taken for a command."""
+"""The runner's files: the event as it is read, outputs and summaries as they are written."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.actions.runner import MAX_SUMMARY, Event, Runner, escaped, harmless, read_event
+from triage.actions.runner import MAX_SUMMARY, Event, Runner, read_event
 from triage.decide.history import TextBeforeEdit
 from triage.errors import DataError
 
 REPO = {"repository": {"full_name": "octo/demo"}}
-# How the runner reads a line of the log, by github.com/actions/runner, ActionCommand.cs: the newer form at its
-# start after white space, the older one anywhere.
-COMMAND = re.compile(r"^\s*::[^\s:]|##\[")
 
 
 def event(tmp_path: Path, payload: object) -> Event | None:
@@ -124,58 +120,9 @@ def test_several_summaries_stand_one_after_the_other(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == "one\ntwo\n"
 
 
-def test_outside_a_workflow_nothing_is_written_and_words_go_to_standard_error(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """No files, no commands."""
+def test_outside_a_workflow_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """No files."""
     runner = Runner({})
     runner.output("a", "b")
     runner.summary("c")
-    runner.notice("careful")
-    runner.log("::warning::as it is")
-    assert capsys.readouterr() == ("::warning::as it is\n", "notice: careful\n")
-
-
-@pytest.mark.parametrize("kind", ["notice", "warning", "error"])
-def test_an_annotation_is_one_line_whatever_it_says(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second line could be a command of its own."""
-    getattr(Runner({"GITHUB_ACTIONS": "true"}), kind)(
-        "50% of\n::set-output name=labels::admin\r##[add-mask]x"
-    )
-    said = f"::{kind}::50%25 of%0A::set-output name=labels::admin%0D##[add-mask]x\n"
-    assert capsys.readouterr().out == said
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "::set-output name=labels::admin",
-        "  ::add-mask::a",
-        "\t\u3000::stop-commands::x",
-        "a ##[add-path]/tmp",
-        "first\n::set-output name=labels::admin",
-        "first\r\n\u2028::error::x",
-        "####[[x",
-    ],
-)
-def test_no_line_of_the_log_is_a_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """In a workflow, what is printed is shown and not obeyed."""
-    Runner({"GITHUB_ACTIONS": "true"}).log(line)
-    [shown] = capsys.readouterr().out.splitlines()
-    assert not COMMAND.search(shown)
-
-
-@given(st.text(alphabet=" :#[\n\r\t\u2028aé%", max_size=12))
-def test_harmless_lines_stay_harmless_and_keep_their_letters(text: str) -> None:
-    """For any text: one line, no command, no letter lost."""
-    shown = harmless(text)
-    assert len(shown.splitlines()) <= 1
-    assert not COMMAND.search(shown)
-    assert [c for c in shown if c in "aé%"] == [c for c in text if c in "aé%"]
-
-
-@given(st.text())
-def test_an_escaped_message_comes_back_whole(text: str) -> None:
-    """By the runner's own unescaping."""
-    back = escaped(text).replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
-    assert back == text
+    assert capsys.readouterr() == ("", "")

@@ -1,11 +1,9 @@
-"""The GitHub Actions runner: the event file, outputs, the job summary and the log."""
+"""The files of the GitHub Actions runner: the event, the outputs and the job summary."""
 
 from __future__ import annotations
 
 import json
-import re
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +74,6 @@ class Runner:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._output = environment.get("GITHUB_OUTPUT", "")
         self._summary = environment.get("GITHUB_STEP_SUMMARY", "")
-        self.in_actions = environment.get("GITHUB_ACTIONS") == "true"
 
     def output(self, name: str, value: str) -> None:
         """Set an output of the step; `value` may hold anything."""
@@ -93,33 +90,3 @@ class Runner:
             whole = markdown if len(data) == len(markdown) else data.rpartition("\n")[0] + "\n\n…\n"
             with Path(self._summary).open("a", encoding="utf-8") as file:
                 file.write(whole)
-
-    def notice(self, message: str) -> None:
-        self._say("notice", message)
-
-    def warning(self, message: str) -> None:
-        self._say("warning", message)
-
-    def error(self, message: str) -> None:
-        self._say("error", message)
-
-    def log(self, line: str) -> None:
-        """Print a line that the runner takes for no command."""
-        print(harmless(line) if self.in_actions else line, flush=True)
-
-    def _say(self, kind: str, message: str) -> None:
-        if self.in_actions:
-            print(f"::{kind}::{escaped(message)}", flush=True)
-        else:
-            print(f"{kind}: {message}", file=sys.stderr, flush=True)
-
-
-def escaped(message: str) -> str:
-    """A message as the data of a workflow command."""
-    return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def harmless(line: str) -> str:
-    """A line without anything that begins a workflow command (`::name` at its start, `##[name]` anywhere)."""
-    flat = " ".join(line.splitlines())
-    return re.sub(r"^(\s*):(?=:)", "\\1:\u200b", flat.replace("##[", "#\u200b#["))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from triage.actions.runner import Runner
 from triage.backfill.journal import Journal, JournalRecord, JournalTask, journal
+from triage.console import log
 from triage.errors import AccessError
 from triage.progress import bar
 from triage.reports.job_summary import escape
@@ -64,7 +65,7 @@ def run_job(work: Job, log: Journal, steps: Iterable[tuple[int, Callable[[], Jou
 
     Raises AccessError at the end where GitHub refused some issues, and at once what stops the whole work.
     """
-    runner, tell = Runner(os.environ), bar(work.doing, work.total)
+    tell = bar(work.doing, work.total)
     found: list[JournalRecord] = []
     try:
         for done, (number, step) in enumerate(steps, start=1):
@@ -75,13 +76,13 @@ def run_job(work: Job, log: Journal, steps: Iterable[tuple[int, Callable[[], Jou
                 if not work.dry_run:
                     log.add(record)
                 found.append(record)
-                _tell(runner, work, record)
+                _tell(work, record)
             tell(done)
     finally:
         # What was done before a failure is done, and is told.
         counted = counts(work, found)
         print(counted, flush=True)
-        runner.summary(report(work, counted, found))
+        Runner(os.environ).summary(report(work, counted, found))
     if failed := [record for record in found if record.step == "failed"]:
         raise AccessError(
             f"GitHub refused {len(failed)} issues, such as {work.repo}#{failed[0].number}: {failed[0].why}",
@@ -122,8 +123,8 @@ def report(work: Job, counted: str, found: Iterable[JournalRecord]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _tell(runner: Runner, work: Job, record: JournalRecord) -> None:
+def _tell(work: Job, record: JournalRecord) -> None:
     """A line for the log, where it is a dry run or something is not as planned."""
     if work.dry_run or record.why:
         what = "; ".join(filter(None, [", ".join(record.labels), record.why]))
-        runner.log(f"{work.repo}#{record.number}: {what}")
+        log(f"{work.repo}#{record.number}: {what}")

@@ -5,7 +5,6 @@ The bundle that was in use when a retraining began.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.config import Config
+from triage.console import warning
 from triage.errors import BundleError, MissingExtra, NothingToLabelWith
 from triage.issue import format_time, parse_time
 
@@ -34,13 +34,6 @@ def named_in(store: Store, role: str) -> str:
         return store.named(role) or ""
     except BundleError:
         return ""
-
-
-def warn(message: str) -> None:
-    """Say it on standard error; in a workflow, as an annotation of the run."""
-    from triage.actions.runner import Runner
-
-    Runner(os.environ).warning(message)
 
 
 def need(extra: str, *packages: str, to: str) -> None:
@@ -87,7 +80,7 @@ def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
             failure = failure or error
             continue
         if failure:
-            warn(f"{failure.what}; going on with the previous bundle, {name}")
+            warning(f"{failure.what}; going on with the previous bundle, {name}")
         return name, bundle
     assert failure is not None  # noqa: S101 - the active bundle was tried at least
     raise failure
@@ -193,6 +186,6 @@ def previous_bundle(against: Store) -> PreviousBundle:
     try:
         found = usable_bundle(against)
     except BundleError as error:
-        warn(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
+        warning(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
         return PreviousBundle(name, whole=False)
     return PreviousBundle(name, found[1], found[0] == name) if found else PreviousBundle(name)

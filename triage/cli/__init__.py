@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from triage import __version__
+from triage.console import status
 from triage.errors import TriageError
 
 # Command → (module under triage.commands, one line of help). The modules import engines only when they run.
@@ -61,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return main_inner(argv)
     except TriageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for line in f"error: {error}".split("\n"):
+            status(line)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain once more while closing it.

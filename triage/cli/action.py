@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from triage.actions.runner import Runner, read_event
+from triage import console
+from triage.actions.runner import read_event
 from triage.errors import TriageError, UsageError
 
 FOLDER = "triage"
@@ -30,7 +31,7 @@ def run(_args: argparse.Namespace) -> int:
             os.environ["GITHUB_TOKEN"] = token
         return main_inner(argv)
     except TriageError as error:
-        Runner(os.environ).error(str(error))
+        console.error(str(error))
         raise
 
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import open_engines, warn
+from triage.bundle.open import open_engines
+from triage.console import log, warning
 from triage.errors import DataError, MissingExtra, UsageError
 from triage.finetune.options import seconds_of
 from triage.github.open import add_config_options
@@ -126,13 +127,12 @@ def _report(args: argparse.Namespace, study: Study, outcome: StudyOutcome) -> in
 
     found = find(study, outcome)
     written = write(args.out, study, outcome, found, _command(args))
-    runner = Runner(os.environ)
-    runner.summary(written.markdown)
+    Runner(os.environ).summary(written.markdown)
     for line in plain(study, outcome, found):
-        runner.log(line)
+        log(line)
     print(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")
     for name, why in outcome.left_out.items():
-        warn(f"{name} was left out: {why}")
+        warning(f"{name} was left out: {why}")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
+from triage.console import log, notice, warning
 from triage.errors import AccessError, NothingToLabelWith, UsageError
 from triage.github.open import add_config_options, connect, numbers_of, since_of
 
@@ -53,25 +54,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _label_file(args: argparse.Namespace) -> int:
-    from triage.actions.runner import Runner
-    from triage.bundle.open import open_serving, open_store, warn
+    from triage.bundle.open import open_serving, open_store
     from triage.decide import Policy, decide
     from triage.progress import bar
     from triage.reports.terminal import table
     from triage.sources.issue_file import read_issues
 
-    runner, config = Runner(os.environ), configuration.load(args.config)
-    issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
+    config = configuration.load(args.config)
+    issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warning)
     store = open_store(args.store, config) if args.store else None
     model = open_serving(config, store, bar("labelling", len(issues)))
     if store and model.neighbourhood is None:
-        warn(f"{args.store} holds no active bundle: labels are judged by their descriptions alone")
+        warning(f"{args.store} holds no active bundle: labels are judged by their descriptions alone")
     for issue, decision in zip(issues, decide(issues, model, Policy.of(config)), strict=True):
         if args.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
         else:
             for line in table(issue.text.split("\n", 1)[0], decision).split("\n"):
-                runner.log(line)
+                log(line)
     return 0
 
 
@@ -100,7 +100,7 @@ def _label_live(args: argparse.Namespace) -> int:
     outcomes: list[LabelOutcome] = []
     try:
         for outcome in labeller.run(_wanted(args, tracker, event, config)):
-            _print(runner, outcome, as_json=args.json)
+            _print(outcome, as_json=args.json)
             outcomes.append(outcome)
     finally:
         # What was done before a failure is done, and is told.
@@ -118,7 +118,7 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unasked: bo
     """A repository that has taught nothing yet is no failure where nobody waits for the answer."""
     if not unasked and os.environ.get("GITHUB_EVENT_NAME") != "schedule":
         raise nothing
-    runner.notice(f"nothing was labelled: {nothing}")
+    notice(f"nothing was labelled: {nothing}")
     runner.summary(f"### Nothing was labelled\n\n{nothing.what}. Next step: {nothing.next_step}.\n")
     return 0
 
@@ -183,12 +183,12 @@ def _unlabelled(tracker: Tracker, since: datetime, config: Config) -> Iterator[L
             yield from (live for live in page.items if not live.issue.labels and not live.issue.events)
 
 
-def _print(runner: Runner, outcome: LabelOutcome, *, as_json: bool) -> None:
+def _print(outcome: LabelOutcome, *, as_json: bool) -> None:
     if as_json and outcome.decision:
-        runner.log(json.dumps(outcome.decision.to_dict(), ensure_ascii=False))
+        log(json.dumps(outcome.decision.to_dict(), ensure_ascii=False))
         return
     what = "; ".join(filter(None, [", ".join(outcome.added), outcome.note])) or "no label"
-    runner.log(f"{outcome.repo}#{outcome.number}: {what}")
+    log(f"{outcome.repo}#{outcome.number}: {what}")
 
 
 def _publish(runner: Runner, outcomes: list[LabelOutcome]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.open import PreviousBundle, open_engines, open_store, previous_bundle
 from triage.bundle.workers import add_engine_option, encoding, workers
+from triage.console import log
 from triage.errors import GateError
 from triage.finetune.options import ready
 from triage.github.open import add_config_options
@@ -183,15 +184,15 @@ def _tell(
     from triage.reports import live_report as health_report
     from triage.reports import retrain_report as learning_report
 
-    runner, verdict = Runner(os.environ), learnt.study.verdict if learnt.study.enough else None
+    verdict = learnt.study.verdict if learnt.study.enough else None
     bins = reliability(verdict.truth, verdict.scores) if verdict else []
     for line in (
         *learning_report.plain(made, learnt, ruling, computed),
         *health_report.plain(advice),
     ):
-        runner.log(line)
+        log(line)
     server = os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
-    runner.summary(
+    Runner(os.environ).summary(
         learning_report.markdown(made, learnt, ruling, before.bundle)
         + health_report.markdown(advice, bins, lambda repo, number: f"{server}/{repo}/issues/{number}")
     )

@@ -8,7 +8,6 @@ Reading repositories on GitHub, several at once, after saying what it costs.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from triage.bundle.open import warn
 from triage.config import Config
+from triage.console import status, warning
 from triage.errors import TriageError
 from triage.github.errors import PartlyRead, RateLimited
 from triage.github.open import open_tracker
@@ -102,7 +101,7 @@ def load_issues(
 
     issues: list[Issue] = []
     for file in files:
-        issues += read_issues(file, repo=args.repo, skip_bad=args.skip_bad, warn=warn)
+        issues += read_issues(file, repo=args.repo, skip_bad=args.skip_bad, warn=warning)
     recorded = active.manifest.bots if active else ()
     if not repos:
         return LoadedIssues(issues, config, Attribution.of(config, recorded), datetime.now(UTC), recorded)
@@ -143,12 +142,12 @@ def read(names: Sequence[str], work: Path, config: Config, recorded: Sequence[st
     from triage.sources.collect import collect
     from triage.sources.estimate import estimate_of
 
-    pace = RateLimiter(say=_say)
+    pace = RateLimiter(say=status)
     trackers = [open_tracker(name, config.learn.max_rate_limit_wait, pace) for name in names]
     viewer = trackers[0].viewer()
     who = identity(viewer.login, viewer.is_bot, recorded)
     if who.warning:
-        warn(who.warning)
+        warning(who.warning)
     at, pull_requests = trackers[0].now(), config.learn.pull_requests
 
     def count(tracker: Tracker) -> ReadEstimate:
@@ -189,9 +188,5 @@ def _announce(ahead: Sequence[tuple[Tracker, ReadEstimate | TriageError]], allow
     loads = [load for _, load in ahead if not isinstance(load, TriageError)]
     what = ahead[0][0].repo if len(ahead) == 1 else f"{len(ahead)} repositories"
     if loads:
-        _say(plan(loads, what, allowance))
+        status(plan(loads, what, allowance))
     return Shared(f"reading {what}", sum(load.issues for load in loads))
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
