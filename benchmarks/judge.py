@@ -58,7 +58,7 @@ def many(path: Path) -> list[Asked]:
     """The repositories kept aside."""
     groups: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in iter_issues(path):
-        if kept_aside(issue.repo) and not (issue.is_pull_request or matches(issue.repo, EVALUATED)):
+        if kept_aside(issue.repo) and not (issue.kind != "issue" or matches(issue.repo, EVALUATED)):
             groups[issue.repo].setdefault(issue.digest, issue)
     found = (sampled(list(group.values()), repo) for repo, group in sorted(groups.items()))
     return [Asked(*each) for each in found if each]

@@ -26,7 +26,7 @@ def labelled(source: Path | Sequence[Issue], least: int) -> Dataset:
     issues = [
         issue
         for issue in (read_issues(source) if isinstance(source, Path) else source)
-        if not issue.is_pull_request
+        if issue.kind == "issue"
     ]
     uses = Counter(label for issue in issues for label in issue.labels)
     unwanted = (*PROCESS, *PEOPLE_ONLY)

@@ -40,12 +40,12 @@ def issue(
     [
         (issue(), False, ActConfig(), None),
         (
-            Issue("o/r", 1, "x", is_pull_request=True),
+            Issue("o/r", 1, "x", kind="pull request"),
             False,
             ActConfig(),
             "it is a pull request (act.pull_requests)",
         ),
-        (Issue("o/r", 1, "x", is_pull_request=True), False, ActConfig(pull_requests=True), None),
+        (Issue("o/r", 1, "x", kind="pull request"), False, ActConfig(pull_requests=True), None),
         (issue(), True, ActConfig(), "a bot opened it (act.skip_bots)"),
         (issue(), True, ActConfig(skip_bots=False), None),
         (issue(), False, ActConfig(skip_authors=("REP*",)), "its author is skipped (act.skip_authors)"),

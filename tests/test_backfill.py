@@ -25,7 +25,7 @@ from triage.cli import main
 from triage.config import Config
 from triage.decide import Policy, decide
 from triage.github import client as connection
-from triage.issue import Issue, parse_time, to_row
+from triage.issue import KINDS, Issue, parse_time, to_row
 
 
 def may_set(name: str) -> str | None:
@@ -244,7 +244,7 @@ def test_reading_github_goes_on_after_every_page(
     tracker = tracker_of(github)
 
     def read(place: str) -> list[Batch]:
-        return list(of_repository(tracker, wanted, may_set, place, pull_requests=pulls))
+        return list(of_repository(tracker, wanted, may_set, place, KINDS if pulls else KINDS[:1]))
 
     batches = read("")
     expected = expected or [n for n in range(119, 59, -1) if n % 10][:50]

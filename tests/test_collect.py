@@ -34,9 +34,9 @@ from tests.fake_github.wire import Request
 from tests.tracking import Sleeps, tracker_of
 from triage.errors import AccessError, DataError, TriageError, UsageError
 from triage.github.errors import Overloaded, RateLimited
-from triage.github.queries import BULK_POINTS
+from triage.github.queries import PAGE_POINTS
 from triage.github.values import IssueFilter
-from triage.issue import Issue, LabelEvent
+from triage.issue import KINDS, Issue, LabelEvent
 from triage.sources import cache
 from triage.sources.cache import opened
 from triage.sources.collect import Collected, collect
@@ -52,9 +52,14 @@ def work(tmp_path: Path) -> Path:
 
 
 def run(
-    github: FakeGitHub, work: Path, now: datetime = NOW, *, pull_requests: bool = False, wait: float = 600.0
+    github: FakeGitHub,
+    work: Path,
+    now: datetime = NOW,
+    *,
+    pulls: bool = False,
+    wait: float = 600.0,
 ) -> Collected:
-    return collect(tracker_of(github, max_wait=wait), work, now=now, pull_requests=pull_requests)
+    return collect(tracker_of(github, max_wait=wait), work, now=now, kinds=KINDS[: 1 + pulls])
 
 
 def fill(repository: Repository, count: int) -> None:
@@ -111,9 +116,9 @@ def test_issues_come_with_their_labels_and_who_set_them(
             LabelEvent("question", False, "maintainer", False, at + timedelta(seconds=3)),
         ),
     )
-    fix = Issue(DEMO, 2, "Fix", "", at + timedelta(seconds=4), is_pull_request=True, author="ben", events=())
+    fix = Issue(DEMO, 2, "Fix", "", at + timedelta(seconds=4), kind="pull request", author="ben", events=())
     assert run(github, work).issues == [crash]
-    assert run(github, work, pull_requests=True).issues == [fix, crash]
+    assert run(github, work, pulls=True).issues == [fix, crash]
     assert run(github, work).issues == [crash]
 
 
@@ -140,17 +145,11 @@ def test_a_later_run_asks_only_for_what_changed(github: FakeGitHub, demo: Reposi
     assert asked(github, "IssueNumbers") == 0
 
 
-def test_a_page_in_bulk_costs_a_third_less(github: FakeGitHub, demo: Repository) -> None:
-    """By GitHub's reckoning: without the count of edits, which learning does not look at."""
-    demo.add_issue("Crash", "It crashes").edit("It crashes late")
-    spent, edits = [], []
-    for bulk in (False, True):
-        before = github.points.spent
-        [page] = tracker_of(github).pages(IssueFilter(), bulk=bulk)
-        spent.append(github.points.spent - before)
-        edits.append(page.items[0].text_edits)
-    assert (spent, edits) == ([3, BULK_POINTS], [1, 0])
-    assert spent[1] == 2
+def test_a_page_costs_two_points(github: FakeGitHub, demo: Repository) -> None:
+    demo.add_issue("Crash", "It crashes")
+    before = github.points.spent
+    assert len(list(tracker_of(github).pages(IssueFilter()))) == 1
+    assert github.points.spent - before == PAGE_POINTS == 2
 
 
 def test_progress_is_told_page_by_page(github: FakeGitHub, demo: Repository, work: Path) -> None:
@@ -392,11 +391,11 @@ def test_pull_requests_are_compared_where_they_are_learnt_from(
     fill(demo, 2)
     for n in range(2):
         demo.add_issue(f"Fix {n}", pull=True)
-    run(github, work, pull_requests=True)
+    run(github, work, pulls=True)
     demo.issues[4].delete()
     assert numbers(run(github, work, NOW + 28 * DAY)) == [2, 1]
-    assert numbers(run(github, work, NOW + 29 * DAY, pull_requests=True)) == [4, 3, 2, 1]
-    assert numbers(run(github, work, NOW + 60 * DAY, pull_requests=True)) == [3, 2, 1]
+    assert numbers(run(github, work, NOW + 29 * DAY, pulls=True)) == [4, 3, 2, 1]
+    assert numbers(run(github, work, NOW + 60 * DAY, pulls=True)) == [3, 2, 1]
 
 
 @pytest.mark.parametrize("skew", [-400 * DAY, 400 * DAY])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.errors import DataError
-from triage.issue import Issue, LabelEvent, from_row, to_row
+from triage.issue import KINDS, Issue, LabelEvent, from_row, to_row
 from triage.sources.issue_file import iter_issues, read_issues
 
 ROW: dict[str, object] = {"number": 7, "title": "T", "body": "B", "labels": ["bug"]}
@@ -28,7 +28,7 @@ ISSUE = st.builds(
     title=st.text(),
     body=st.text(),
     created_at=st.none() | MOMENT,
-    is_pull_request=st.booleans(),
+    kind=st.sampled_from(KINDS),
     author=st.text(),
     labels=st.lists(NAME, unique=True, max_size=4).map(tuple),
     events=st.none() | st.lists(EVENT, max_size=3).map(tuple),

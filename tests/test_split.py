@@ -134,7 +134,7 @@ def test_one_issue_is_enough_to_be_split(day: int | None) -> None:
 
 def test_what_is_learnt_from_is_filtered_and_ordered() -> None:
     """Pull requests, process labels and unlabelled issues go; of equal texts the newest stays; oldest first."""
-    pull = Issue("o/r", 9, "pull", created_at=START, labels=("bug",), is_pull_request=True)
+    pull = Issue("o/r", 9, "pull", created_at=START, labels=("bug",), kind="pull request")
     data = prepare(
         [
             issue(1, "web", "bug", "stale", day=5),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import ConfigError
+from triage.issue import Kind
 from triage.patterns import fault
 from triage.schema import SchemaError, build, option
 
@@ -153,6 +154,11 @@ class LearnConfig:
         low=0,
     )
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of items that are learnt from."""
+        return _kinds(self.pull_requests)
+
 
 @dataclass(frozen=True)
 class ActConfig:
@@ -166,6 +172,11 @@ class ActConfig:
         600, "The most seconds spent waiting for GitHub's limits at one request.", low=0
     )
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of items that may be labelled."""
+        return _kinds(self.pull_requests)
+
 
 @dataclass(frozen=True)
 class Config:
@@ -177,6 +188,10 @@ class Config:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
     act: ActConfig = field(default_factory=ActConfig)
+
+
+def _kinds(pull_requests: bool) -> frozenset[Kind]:
+    return frozenset({"issue", "pull request"} if pull_requests else {"issue"})
 
 
 def from_dict(data: object, *, where: str = "the configuration") -> Config:

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Literal
 
 from triage.errors import DataError
 from triage.text import digest, is_utf8, render
 
 Key = tuple[str, int]
+Kind = Literal["issue", "pull request"]
+# In the order in which they are read.
+KINDS: tuple[Kind, ...] = ("issue", "pull request")
 
 # Bundles hold numbers in 64 bits.
 MAX_NUMBER = 2**63 - 1
@@ -36,7 +40,7 @@ class Issue:
     title: str
     body: str = ""
     created_at: datetime | None = None
-    is_pull_request: bool = False
+    kind: Kind = "issue"
     author: str = ""
     labels: tuple[str, ...] = ()
     events: tuple[LabelEvent, ...] | None = field(default=None, repr=False)
@@ -70,7 +74,7 @@ def from_row(row: object, *, where: str, default_repo: str = "") -> Issue:
         title=take.text("title"),
         body=take.nullable_text("body"),
         created_at=take.time("created_at"),
-        is_pull_request=bool(take.optional("is_pull_request", bool, False)),
+        kind="pull request" if take.optional("is_pull_request", bool, False) else "issue",
         author=str(take.optional("author", str, "")),
         labels=labels,
         events=take.events(),
@@ -86,7 +90,7 @@ def to_row(issue: Issue) -> dict[str, object]:
         "body": issue.body,
         "labels": list(issue.labels),
         "created_at": format_time(issue.created_at),
-        "is_pull_request": issue.is_pull_request,
+        "is_pull_request": issue.kind == "pull request",
         "author": issue.author,
     }
     if issue.events is not None:

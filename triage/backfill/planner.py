@@ -137,7 +137,7 @@ def _from_github(args: argparse.Namespace, cluster: Cluster | None) -> tuple[Pla
     wanted, may_set = _selection(args, now), Policy.of(config).may_set
 
     def batches(place: str) -> Iterator[Batch]:
-        found = of_repository(tracker, wanted, may_set, place, pull_requests=config.act.pull_requests)
+        found = of_repository(tracker, wanted, may_set, place, config.act.kinds)
         return prefetch(found)
 
     return planner, _header(args, planner, tracker.repo, now), batches

@@ -64,7 +64,7 @@ def preview(
     Only issues without a label that the bot may set are looked at, since those are what a backfill is for.
     """
     wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
-    found = of_repository(tracker, wanted, policy.may_set, "", pull_requests=config.act.pull_requests)
+    found = of_repository(tracker, wanted, policy.may_set, "", config.act.kinds)
     items = list(islice((past for batch in islice(found, PAGES[1]) for past in batch.items), limit))
     planner = Planner(model, config, frozenset(tracker.labels()))
     entries = [entry for entry in planner.entries(items) if not entry.note]

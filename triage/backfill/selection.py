@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -14,13 +14,16 @@ from triage.errors import DataError, UsageError
 from triage.github.errors import NotFound
 from triage.github.tracker import Tracker
 from triage.github.values import IssueFilter, LiveIssue
-from triage.issue import Issue
+from triage.issue import KINDS, Issue, Kind
 from triage.sources.issue_file import iter_issues
 
 # Issues of a file that are read and decided together.
 BATCH = 256
 # Numbers are asked for one by one.
 NUMBERS = 50
+
+# How a place of a plan names the kind of item that is being read.
+PLACES: dict[Kind, str] = {"issue": "issues", "pull request": "pulls"}
 
 MaySet = Callable[[str], str | None]
 
@@ -146,35 +149,34 @@ def grouped(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
 
 
 def of_repository(
-    tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, *, pull_requests: bool
+    tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, kinds: Collection[Kind]
 ) -> Iterator[Batch]:
-    """The chosen issues on GitHub from `place` ("" is the beginning) on, newest first, then pull requests."""
+    """The chosen items of one kind after the other, each newest first, from `place` ("" is the beginning) on."""
     if wanted.numbers is not None:
         yield from _numbered(tracker, wanted, may_set, place)
         return
-    kind, taken, cursor = _read(place)
-    for now in ("issues", "pulls")[("issues", "pulls").index(kind) : 1 + pull_requests]:
+    first, taken, cursor = _read(place)
+    for kind in (later for later in KINDS[KINDS.index(first) :] if later in kinds):
         asked = IssueFilter(
             since=wanted.since,
             until=wanted.until,
             state=wanted.state,
             labels=wanted.labels,
-            pull_requests=now == "pulls",
+            kind=kind,
         )
-        for page in tracker.pages(asked, after=cursor if now == kind and cursor else None):
+        for page in tracker.pages(asked, after=cursor if kind == first and cursor else None):
             room = None if wanted.limit is None else wanted.limit - taken
             found = [live for live in page.items if wanted.takes(live.issue, may_set)][:room]
             taken += len(found)
-            yield Batch(_mine(found, wanted), f"{now} {taken} {page.cursor}", wanted.limit or page.total)
+            reached = f"{PLACES[kind]} {taken} {page.cursor}"
+            yield Batch(_mine(found, wanted), reached, wanted.limit or page.total)
             if wanted.limit is not None and taken >= wanted.limit:
                 return
 
 
-def _read(place: str) -> tuple[str, int, str]:
-    if not place:
-        return "issues", 0, ""
-    kind, taken, cursor = place.split(" ", 2)
-    return kind, int(taken), cursor
+def _read(place: str) -> tuple[Kind, int, str]:
+    name, taken, cursor = place.split(" ", 2) if place else (PLACES["issue"], "0", "")
+    return next(kind for kind in KINDS if PLACES[kind] == name), int(taken), cursor
 
 
 def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) -> Iterator[Batch]:

@@ -177,9 +177,10 @@ def _numbered(tracker: Tracker, numbers: list[int]) -> Iterator[LiveIssue | Labe
 def _unlabelled(tracker: Tracker, since: datetime, config: Config) -> Iterator[LiveIssue]:
     """Issues that an event may have missed: open, without a label, never touched."""
     from triage.github.values import IssueFilter
+    from triage.issue import KINDS
 
-    for pull_requests in (False, True) if config.act.pull_requests else (False,):
-        for page in tracker.pages(IssueFilter(since=since, state="open", pull_requests=pull_requests)):
+    for kind in (kind for kind in KINDS if kind in config.act.kinds):
+        for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind)):
             yield from (live for live in page.items if not live.issue.labels and not live.issue.events)
 
 

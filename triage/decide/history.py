@@ -24,8 +24,8 @@ class TextBeforeEdit:
 
 def reason_to_skip(issue: Issue, author_is_bot: bool, act: ActConfig) -> str | None:
     """Why the issue is left alone altogether, if it is."""
-    if issue.is_pull_request and not act.pull_requests:
-        return "it is a pull request (act.pull_requests)"
+    if issue.kind not in act.kinds:
+        return f"it is a {issue.kind} (act.{issue.kind.replace(' ', '_')}s)"
     if author_is_bot and act.skip_bots:
         return "a bot opened it (act.skip_bots)"
     if matches(issue.author, act.skip_authors):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -21,6 +21,7 @@ from triage.github.values import (
     read_issue,
     read_label,
 )
+from triage.issue import Kind
 
 READ = "`issues: read`"
 PAGE = 100
@@ -29,12 +30,13 @@ SMALLEST_PAGE = 10
 
 @dataclass(frozen=True)
 class IssueCounts:
-    """How much there is in a repository; `changed` are the issues that changed since a moment."""
+    """How many labels and items of each kind a repository has, and how many of them have to be read for what
+    changed since a moment: GitHub cannot list the changed pull requests, so that is all of them.
+    """
 
     labels: int
-    issues: int
-    changed: int
-    pull_requests: int
+    items: Mapping[Kind, int]
+    changed: Mapping[Kind, int]
 
 
 class IssueReader(Remote):
@@ -71,21 +73,24 @@ class IssueReader(Remote):
         """How much there is to be read."""
         changed = {"since": since.isoformat()} if since else {}
         found = self._ask(queries.COUNTS, "count the issues", READ, changed=changed)
-        names = ("labels", "issues", "changed", "pullRequests")
-        return IssueCounts(*(found.at(name).number("totalCount") for name in names))
+        names = ("labels", "issues", "pullRequests", "changed")
+        labels, issues, pulls, new = (found.at(name).number("totalCount") for name in names)
+        return IssueCounts(
+            labels,
+            items={"issue": issues, "pull request": pulls},
+            changed={"issue": new, "pull request": pulls},
+        )
 
-    def pages(
-        self, wanted: IssueFilter, after: str | None = None, size: int = PAGE, *, bulk: bool = False
-    ) -> Iterator[Page]:
-        """Issues, or pull requests if wanted, newest first, from the cursor `after`, `size` a page.
+    def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
+        """Items of one kind, newest first, from the cursor `after`, `size` a page.
 
         Newest by opening: that order does not change, so that nothing is skipped or met twice while paging.
-        A page that is too much work for GitHub is asked for in smaller ones. In `bulk` a page costs a third less,
-        and `text_edits` counts new titles alone. Raises Rejected where GitHub does not know the cursor.
+        A page that is too much work for GitHub is asked for in smaller ones. Raises Rejected where GitHub does not
+        know the cursor.
         """
         while True:
             try:
-                found = self._page(wanted, after, size, bulk)
+                found = self._page(wanted, after, size)
             except Overloaded:
                 if size <= SMALLEST_PAGE:
                     raise
@@ -99,9 +104,9 @@ class IssueReader(Remote):
             if not more:
                 return
 
-    def numbers(self, *, pull_requests: bool = False) -> dict[int, str]:
-        """The node id of every issue, or of every pull request, by its number; no texts, so that it is cheap."""
-        document = queries.PULL_REQUEST_NUMBERS if pull_requests else queries.ISSUE_NUMBERS
+    def numbers(self, kind: Kind = "issue") -> dict[int, str]:
+        """The node id of every item of a kind by its number; no texts, so that it is cheap."""
+        document = queries.NUMBERS[kind]
         found: dict[int, str] = {}
         after: str | None = ""
         while after is not None:
@@ -110,20 +115,18 @@ class IssueReader(Remote):
             after = next_cursor(page)
         return found
 
-    def _page(self, wanted: IssueFilter, after: str | None, size: int, bulk: bool) -> TypedJson:
+    def _page(self, wanted: IssueFilter, after: str | None, size: int) -> TypedJson:
         states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
         labels, since = list(wanted.labels) or None, wanted.updated_since
-        if wanted.pull_requests:
+        if wanted.kind == "pull request":
             merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
             chosen: dict[str, object] = {"states": merged, "labels": labels}
         else:
             terms = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             chosen = {"filter": {name: value for name, value in terms.items() if value is not None}}
-        kinds = (queries.ISSUES, queries.PULL_REQUESTS)
-        document = ((queries.BULK_ISSUES, queries.BULK_PULL_REQUESTS) if bulk else kinds)[
-            wanted.pull_requests
-        ]
-        return self._ask(document, "list issues", READ, first=size, after=after, **chosen).at("found")
+        return self._ask(
+            queries.PAGES[wanted.kind], "list issues", READ, first=size, after=after, **chosen
+        ).at("found")
 
     def _live(self, node: TypedJson) -> LiveIssue:
         events = read_events(node.at("timelineItems"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
+
+from triage.issue import Kind
 
 _TIMELINE: Final = """
     pageInfo { hasNextPage endCursor }
@@ -25,14 +28,13 @@ _PARTS: Final = f"""
     author {{ __typename login }}
     repository {{ nameWithOwner }}
     labels(first: 100) {{ nodes {{ id name }} }}
-    timelineItems(first: 100, itemTypes: [LABELED_EVENT, UNLABELED_EVENT, RENAMED_TITLE_EVENT]) {{
+    timelineItems(first: 100, itemTypes: [LABELED_EVENT, UNLABELED_EVENT]) {{
       {_TIMELINE}
     }}
 """
 
-_EDITS: Final = "userContentEdits(first: 1) { totalCount }"
-_ISSUE: Final = f"fragment IssueParts on Issue {{ __typename {_PARTS} {_EDITS} }}"
-_PULL: Final = f"fragment PullParts on PullRequest {{ __typename {_PARTS} {_EDITS} }}"
+_ISSUE: Final = f"fragment IssueParts on Issue {{ __typename {_PARTS} }}"
+_PULL: Final = f"fragment PullParts on PullRequest {{ __typename {_PARTS} }}"
 
 VIEWER: Final = "query Viewer { viewer { login } }"
 
@@ -68,7 +70,10 @@ query Issue($owner: String!, $name: String!, $number: Int!) {{
 {_PULL}
 """
 
-ISSUES: Final = f"""
+# GitHub counts 1 + 100 requests for each list within a page of 100, and a point for 100 requests.
+PAGE_POINTS: Final = 2
+
+_ISSUES: Final = f"""
 query Issues($owner: String!, $name: String!, $first: Int!, $after: String, $filter: IssueFilters) {{
   repository(owner: $owner, name: $name) {{
     found: issues(first: $first, after: $after, filterBy: $filter,
@@ -82,7 +87,7 @@ query Issues($owner: String!, $name: String!, $first: Int!, $after: String, $fil
 {_ISSUE}
 """
 
-PULL_REQUESTS: Final = f"""
+_PULL_REQUESTS: Final = f"""
 query PullRequests($owner: String!, $name: String!, $first: Int!, $after: String,
                    $states: [PullRequestState!], $labels: [String!]) {{
   repository(owner: $owner, name: $name) {{
@@ -97,11 +102,7 @@ query PullRequests($owner: String!, $name: String!, $first: Int!, $after: String
 {_PULL}
 """
 
-# GitHub reckons 1 + 100 requests for each list within a page of 100, and a point for 100 requests: without the
-# edits a page costs 2 points, with them 3.
-BULK_POINTS: Final = 2
-BULK_ISSUES: Final = ISSUES.replace(_EDITS, "")
-BULK_PULL_REQUESTS: Final = PULL_REQUESTS.replace(_EDITS, "")
+PAGES: Final[Mapping[Kind, str]] = {"issue": _ISSUES, "pull request": _PULL_REQUESTS}
 
 COUNTS: Final = """
 query Counts($owner: String!, $name: String!, $changed: IssueFilters) {
@@ -126,7 +127,7 @@ query Repositories($login: String!, $after: String) {
 }
 """
 
-ISSUE_NUMBERS: Final = """
+_ISSUE_NUMBERS: Final = """
 query IssueNumbers($owner: String!, $name: String!, $after: String) {
   repository(owner: $owner, name: $name) {
     found: issues(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) {
@@ -137,7 +138,7 @@ query IssueNumbers($owner: String!, $name: String!, $after: String) {
 }
 """
 
-PULL_REQUEST_NUMBERS: Final = """
+_PULL_REQUEST_NUMBERS: Final = """
 query PullRequestNumbers($owner: String!, $name: String!, $after: String) {
   repository(owner: $owner, name: $name) {
     found: pullRequests(first: 100, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) {
@@ -148,16 +149,18 @@ query PullRequestNumbers($owner: String!, $name: String!, $after: String) {
 }
 """
 
+NUMBERS: Final[Mapping[Kind, str]] = {"issue": _ISSUE_NUMBERS, "pull request": _PULL_REQUEST_NUMBERS}
+
 MORE_EVENTS: Final = f"""
 query MoreEvents($id: ID!, $after: String!) {{
   node(id: $id) {{
     ... on Issue {{
       timelineItems(first: 100, after: $after,
-                    itemTypes: [LABELED_EVENT, UNLABELED_EVENT, RENAMED_TITLE_EVENT]) {{ {_TIMELINE} }}
+                    itemTypes: [LABELED_EVENT, UNLABELED_EVENT]) {{ {_TIMELINE} }}
     }}
     ... on PullRequest {{
       timelineItems(first: 100, after: $after,
-                    itemTypes: [LABELED_EVENT, UNLABELED_EVENT, RENAMED_TITLE_EVENT]) {{ {_TIMELINE} }}
+                    itemTypes: [LABELED_EVENT, UNLABELED_EVENT]) {{ {_TIMELINE} }}
     }}
   }}
 }}

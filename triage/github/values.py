@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from triage.github.typed_json import TypedJson
-from triage.issue import Issue, LabelEvent
+from triage.issue import Issue, Kind, LabelEvent
 
 State = Literal["open", "closed"]
 GHOST = "ghost"
@@ -46,8 +46,8 @@ class Repository:
 class LiveIssue:
     """An issue or pull request as it is on GitHub now; `issue.events` is always there, oldest first.
 
-    `text_edits` counts the edits of its title and body; `label_ids` are the ids of the labels that it carries
-    or that its events name, by the names they had when it was read.
+    `label_ids` are the ids of the labels that it carries or that its events name, by the names they had when it
+    was read.
     """
 
     issue: Issue
@@ -55,12 +55,7 @@ class LiveIssue:
     state: State
     locked: bool
     updated_at: datetime
-    text_edits: int
     label_ids: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def is_pull_request(self) -> bool:
-        return self.issue.is_pull_request
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class IssueFilter:
     updated_since: datetime | None = None
     state: Literal["open", "closed", "all"] = "all"
     labels: tuple[str, ...] = ()
-    pull_requests: bool = False
+    kind: Kind = "issue"
 
     def takes(self, live: LiveIssue) -> bool:
         """Whether it passes the bounds in time."""
@@ -109,42 +104,33 @@ class Events:
     """A stretch of an issue's timeline; `cursor` is where the rest begins, or None."""
 
     labels: tuple[LabelEvent, ...]
-    renames: int
     cursor: str | None
     label_ids: Mapping[str, str]
 
     def followed_by(self, more: Events) -> Events:
         """Both stretches as one."""
-        return Events(
-            self.labels + more.labels,
-            self.renames + more.renames,
-            more.cursor,
-            {**self.label_ids, **more.label_ids},
-        )
+        return Events(self.labels + more.labels, more.cursor, {**self.label_ids, **more.label_ids})
 
 
 def read_events(timeline: TypedJson) -> Events:
-    """Label events and the number of new titles from `timelineItems`."""
+    """Label events from `timelineItems`."""
     items = list(timeline.items("nodes"))
-    of_labels = [item for item in items if item.text("__typename") != "RenamedTitleEvent"]
     return Events(
-        labels=tuple(map(_event, of_labels)),
-        renames=len(items) - len(of_labels),
+        labels=tuple(map(_event, items)),
         cursor=next_cursor(timeline),
-        label_ids=_ids(item.at("label") for item in of_labels),
+        label_ids=_ids(item.at("label") for item in items),
     )
 
 
 def read_issue(node: TypedJson, events: Events) -> LiveIssue:
     """An issue from the fields of `queries.ISSUE` and all of its events."""
-    edits = node.maybe("userContentEdits")
     issue = Issue(
         repo=node.at("repository").text("nameWithOwner"),
         number=node.number("number"),
         title=node.text("title"),
         body=node.text("body"),
         created_at=node.time("createdAt"),
-        is_pull_request=node.text("__typename") == "PullRequest",
+        kind="pull request" if node.text("__typename") == "PullRequest" else "issue",
         author=read_actor(node.maybe("author")).login,
         labels=tuple(label.text("name") for label in node.at("labels").items("nodes")),
         events=events.labels,
@@ -155,8 +141,6 @@ def read_issue(node: TypedJson, events: Events) -> LiveIssue:
         state="closed" if node.flag("closed") else "open",
         locked=node.flag("locked"),
         updated_at=node.time("updatedAt"),
-        # GitHub counts the text before the first edit as one.
-        text_edits=max(0, edits.number("totalCount") - 1 if edits else 0) + events.renames,
         # Of two labels that had the same name one after the other, it carries the later.
         label_ids={**events.label_ids, **_ids(node.at("labels").items("nodes"))},
     )

@@ -57,7 +57,7 @@ def prepare(issues: Iterable[Issue], config: Config, voices: Attribution | None 
     labels are what maintainers would say today. Raises DataError where no labelled issue is left.
     """
     voices, given = voices or Attribution.of(config), list(issues)
-    known = with_present_names([i for i in given if config.learn.pull_requests or not i.is_pull_request])
+    known = with_present_names([i for i in given if i.kind in config.learn.kinds])
     process = process_by_evidence(known, voices)
     dropped = Counter({"pull requests": len(given) - len(known)})
     by_text: dict[str, Issue] = {}

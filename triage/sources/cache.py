@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import DataError, UsageError
-from triage.issue import Issue, from_row, to_row
+from triage.issue import Issue, Kind, from_row, to_row
 from triage.schema import SchemaError, build
 
 FORMAT = 1
@@ -62,6 +62,16 @@ class State:
     pull_requests: Reading = field(default_factory=Reading)
     counted_at: str | None = None
 
+    def reading(self, kind: Kind) -> Reading:
+        """How far this kind of item is read."""
+        return {"issue": self.issues, "pull request": self.pull_requests}[kind]
+
+    def with_reading(self, kind: Kind, reading: Reading) -> State:
+        """The same, where this kind of item is read so far."""
+        if kind == "pull request":
+            return dataclasses.replace(self, pull_requests=reading)
+        return dataclasses.replace(self, issues=reading)
+
 
 class Cache:
     """The rows of one repository and the state of reading them; made by `opened`."""
@@ -69,17 +79,10 @@ class Cache:
     def __init__(self, folder: Path, state: State) -> None:
         self.folder, self.state = folder, state
 
-    def reading(self, *, pull_requests: bool) -> Reading:
-        return self.state.pull_requests if pull_requests else self.state.issues
-
-    def advance(self, rows: Iterable[Row], reading: Reading, *, pull_requests: bool) -> None:
+    def advance(self, kind: Kind, rows: Iterable[Row], reading: Reading) -> None:
         """Keep a page's rows together with how far reading got: both or neither."""
         parts = (*self.state.parts, *self._part(rows))
-        state = dataclasses.replace(self.state, parts=parts)
-        if pull_requests:
-            self._turn(dataclasses.replace(state, pull_requests=reading))
-        else:
-            self._turn(dataclasses.replace(state, issues=reading))
+        self._turn(dataclasses.replace(self.state.with_reading(kind, reading), parts=parts))
 
     def rows(self) -> dict[int, Row]:
         """The newest row of every issue, by number. Raises DataError for a damaged part."""

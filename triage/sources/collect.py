@@ -9,7 +9,7 @@ that page, so it is told by GitHub's clock and this machine's never matters.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from triage.github.errors import NotFound, Rejected
 from triage.github.tracker import Tracker
 from triage.github.values import IssueFilter, Label, LiveIssue, Page
-from triage.issue import Issue, format_time, parse_time
+from triage.issue import KINDS, Issue, Kind, format_time, parse_time
 from triage.sources.cache import Cache, Reading, Row, opened
 
 # GitHub's replicas and search index may show a change later than it carries as its time.
@@ -62,7 +62,7 @@ def collect(
     work: Path,
     *,
     now: datetime,
-    pull_requests: bool = False,
+    kinds: Collection[Kind] = frozenset({"issue"}),
     progress: Progress | None = None,
 ) -> Collected:
     """Bring `work`/OWNER__NAME up to date and return what it holds.
@@ -74,41 +74,36 @@ def collect(
     """
     repository = tracker.repository
     with opened(folder_of(work, tracker), repository.node_id) as cache:
-        kinds = (False, True) if pull_requests else (False,)
-        read = sum(_catch_up(tracker, cache, kind, progress) for kind in kinds)
+        read = sum(_catch_up(tracker, cache, kind, progress) for kind in KINDS if kind in kinds)
         rows, gone = _settle(tracker, cache, now, kinds)
     labels = tracker.labels()
     names = {label.id: label.name for label in labels.values()}
     present = sorted(rows.values(), key=lambda row: row.issue.number, reverse=True)
-    issues = [
-        _renamed(row, repository.name, names)
-        for row in present
-        if pull_requests or not row.issue.is_pull_request
-    ]
+    issues = [_renamed(row, repository.name, names) for row in present if row.issue.kind in kinds]
     return Collected(issues, read, gone, labels)
 
 
-def _catch_up(tracker: Tracker, cache: Cache, pull_requests: bool, progress: Progress | None) -> int:
+def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> int:
     """Finish the pass under way, if there is one; then read what changed since its beginning."""
     read = 0
-    if cache.reading(pull_requests=pull_requests).cursor is not None:
+    if cache.state.reading(kind).cursor is not None:
         try:
-            read = _pass(tracker, cache, pull_requests, progress)
+            read = _pass(tracker, cache, kind, progress)
         except Rejected:
             # GitHub does not know the cursor any more: from the top, over the rows that are there.
-            started = cache.reading(pull_requests=pull_requests)
-            cache.advance((), Reading(watermark=started.watermark), pull_requests=pull_requests)
-    return read + _pass(tracker, cache, pull_requests, progress)
+            started = cache.state.reading(kind)
+            cache.advance(kind, (), Reading(watermark=started.watermark))
+    return read + _pass(tracker, cache, kind, progress)
 
 
-def _pass(tracker: Tracker, cache: Cache, pull_requests: bool, progress: Progress | None) -> int:
-    reading = cache.reading(pull_requests=pull_requests)
-    wanted = IssueFilter(updated_since=since(reading), pull_requests=pull_requests)
+def _pass(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> int:
+    reading = cache.state.reading(kind)
+    wanted = IssueFilter(updated_since=since(reading), kind=kind)
     listen: Callable[[int], None] | None = None
     read = 0
-    for page in tracker.pages(wanted, reading.cursor, bulk=True):
+    for page in tracker.pages(wanted, reading.cursor):
         reading = _after(reading, page)
-        cache.advance(map(_row, page.items), reading, pull_requests=pull_requests)
+        cache.advance(kind, map(_row, page.items), reading)
         read += len(page.items)
         if progress and page.total:
             listen = listen or progress(page.total)
@@ -128,7 +123,7 @@ def _after(reading: Reading, page: Page) -> Reading:
 
 
 def _settle(
-    tracker: Tracker, cache: Cache, now: datetime, kinds: tuple[bool, ...]
+    tracker: Tracker, cache: Cache, now: datetime, kinds: Collection[Kind]
 ) -> tuple[dict[int, Row], int]:
     """(the rows, how many were gone), in one part; numbers are compared where that is due."""
     rows, counted = cache.rows(), cache.state.counted_at
@@ -140,15 +135,15 @@ def _settle(
     return rows, gone
 
 
-def _compare(tracker: Tracker, rows: dict[int, Row], kinds: tuple[bool, ...]) -> int:
+def _compare(tracker: Tracker, rows: dict[int, Row], kinds: Collection[Kind]) -> int:
     """Drop from `rows` what the repository no longer holds, and add what it holds besides.
 
     Deleting and transferring leave no trace in `updatedAt`, nor need an issue that came from elsewhere.
     """
     gone = 0
-    for pull_requests in kinds:
-        there = tracker.numbers(pull_requests=pull_requests)
-        of_kind = {n for n, row in rows.items() if row.issue.is_pull_request == pull_requests}
+    for kind in kinds:
+        there = tracker.numbers(kind)
+        of_kind = {n for n, row in rows.items() if row.issue.kind == kind}
         lost = [n for n in of_kind if there.get(n) != rows[n].node_id]
         for number in lost:
             del rows[number]

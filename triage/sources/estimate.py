@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from triage.github.issues import PAGE
-from triage.github.queries import BULK_POINTS
+from triage.github.queries import PAGE_POINTS
 from triage.github.rate_limit import Quota
 from triage.github.tracker import Tracker
+from triage.issue import Kind
 from triage.progress import duration
 from triage.sources.cache import Reading, peek
 from triage.sources.collect import due, folder_of, since
@@ -28,21 +29,17 @@ class ReadEstimate:
     points: int
 
 
-def estimate_of(tracker: Tracker, work: Path, now: datetime, *, pull_requests: bool = False) -> ReadEstimate:
+def estimate_of(tracker: Tracker, work: Path, now: datetime, kinds: Collection[Kind]) -> ReadEstimate:
     """Told from GitHub's counts and from how far the folder in `work` got; one request. Raises what these do."""
     state = peek(folder_of(work, tracker), tracker.repository.node_id)
     counts = tracker.counts(since(state.issues))
-    kinds = [_ahead(state.issues, counts.issues, counts.changed)]
-    if pull_requests:
-        # GitHub cannot list the pull requests that changed since a moment: every pass meets all.
-        kinds.append(_ahead(state.pull_requests, counts.pull_requests, counts.pull_requests))
-    there = counts.issues, counts.pull_requests
-    numbers = sum(_pages(n) for n in there[: len(kinds)]) if due(state.counted_at, now) else 0
-    pages = sum(pages for _, pages in kinds)
+    passes = [_ahead(state.reading(kind), counts.items[kind], counts.changed[kind]) for kind in kinds]
+    numbers = sum(_pages(counts.items[kind]) for kind in kinds) if due(state.counted_at, now) else 0
+    pages = sum(pages for _, pages in passes)
     return ReadEstimate(
-        issues=sum(issues for issues, _ in kinds),
+        issues=sum(issues for issues, _ in passes),
         pages=pages,
-        points=pages * BULK_POINTS + numbers + _pages(counts.labels),
+        points=pages * PAGE_POINTS + numbers + _pages(counts.labels),
     )
 
 

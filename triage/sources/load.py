@@ -88,7 +88,7 @@ class LoadedIssues:
 
     def unlabelled(self, most: int) -> list[Issue]:
         """The newest issues that nobody has labelled."""
-        quiet = [issue for issue in self.issues if not issue.labels and not issue.is_pull_request]
+        quiet = [issue for issue in self.issues if not issue.labels and issue.kind == "issue"]
         return sorted(quiet, key=lambda issue: issue.number)[-most:]
 
 
@@ -148,11 +148,11 @@ def read(names: Sequence[str], work: Path, config: Config, recorded: Sequence[st
     who = identity(viewer.login, viewer.is_bot, recorded)
     if who.warning:
         warning(who.warning)
-    at, pull_requests = trackers[0].now(), config.learn.pull_requests
+    at, kinds = trackers[0].now(), config.learn.kinds
 
     def count(tracker: Tracker) -> ReadEstimate:
         with tracker:
-            return estimate_of(tracker, work, at, pull_requests=pull_requests)
+            return estimate_of(tracker, work, at, kinds)
 
     ahead = _once(trackers, map_concurrently(trackers, count, pace.width, pace.close))
     bar = _announce(ahead, pace.allowance)
@@ -162,7 +162,7 @@ def read(names: Sequence[str], work: Path, config: Config, recorded: Sequence[st
         if isinstance(load, TriageError):
             raise load
         with tracker:
-            return collect(tracker, work, now=at, pull_requests=pull_requests, progress=bar.part)
+            return collect(tracker, work, now=at, kinds=kinds, progress=bar.part)
 
     outcomes = map_concurrently(ahead, bring, pace.width, pace.close)
     collected = whole([tracker.repo for tracker, _ in ahead], outcomes)

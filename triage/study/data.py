@@ -130,7 +130,7 @@ def without_labels(
     found: dict[str, Issue] = {}
     for issue in sorted(issues, key=lambda issue: (issue.repo, issue.number)):
         old = before is None or (issue.created_at is not None and issue.created_at < before)
-        if old and not issue.labels and not issue.is_pull_request and issue.digest not in known:
+        if old and not issue.labels and issue.kind == "issue" and issue.digest not in known:
             found[issue.digest] = issue
     ordered = sorted(found.values(), key=lambda i: (str(i.created_at or ""), i.repo, i.number))
     return ordered[-most:]

@@ -38,7 +38,7 @@ def by_repository(issues: Iterable[Issue], exclude: Sequence[str] = EVALUATED) -
     """The issues (no pull requests) of each repository that `exclude` does not name, each text once, by number."""
     found: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in issues:
-        if not (issue.is_pull_request or matches(issue.repo, exclude)):
+        if not (issue.kind != "issue" or matches(issue.repo, exclude)):
             found[issue.repo].setdefault(issue.digest, issue)
     return {repo: sorted(found[repo].values(), key=lambda i: i.number) for repo in sorted(found)}
 

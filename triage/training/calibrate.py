@@ -46,7 +46,7 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
     """
     groups: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in issues:
-        if kept_aside(issue.repo) and not (issue.is_pull_request or matches(issue.repo, EVALUATED)):
+        if kept_aside(issue.repo) and not (issue.kind != "issue" or matches(issue.repo, EVALUATED)):
             groups[issue.repo].setdefault(issue.digest, issue)
     encoder = Encoder.load()
     similar = SimilarityZeroShot.load(encoder)

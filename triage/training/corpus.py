@@ -97,7 +97,7 @@ def corpus(issues: Iterable[Issue]) -> list[Group]:
     """The repositories that may be learnt from, by name; each text once, pull requests and process labels left out."""
     found: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in issues:
-        if not (issue.is_pull_request or kept_aside(issue.repo)):
+        if not (issue.kind != "issue" or kept_aside(issue.repo)):
             found[issue.repo].setdefault(issue.digest, issue)
     return [_group(repo, list(found[repo].values())) for repo in sorted(found)]
 
