@@ -26,7 +26,7 @@ from triage.arrays import Floats
 from triage.bundle.model import ServingModel, open_model
 from triage.bundle.open import open_engines
 from triage.config import Config
-from triage.decide import Policy, judge
+from triage.decide import Policy, case_of, decide
 from triage.learn.dataset import Dataset
 from triage.learn.gate import TAIL, compare
 from triage.learn.head import CHOICES
@@ -82,8 +82,9 @@ class Replay:
         """What the model answers for the period, beside the truth."""
         rows = slice(period.start, period.stop)
         policy, names = Policy.of(Config()), self.data.names
-        found = model.evidence_of(self.data.issues[rows], self.vectors[rows])
-        decisions = [judge(evidence, model.rules, policy, bundle="") for evidence in found]
+        issues = self.data.issues[rows]
+        recorded = model.recorded(issues, self.vectors[rows])
+        decisions = list(decide(map(case_of, issues), recorded, policy))
         return HeldOutResult(
             names=names,
             truth=self.data.targets[rows],

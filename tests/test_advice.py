@@ -19,7 +19,7 @@ from triage.reports import live_report as health_report
 
 def decision(number: int, **scores: float) -> Decision:
     """Of an issue with these scores, and nothing else."""
-    return Decision(("o/r", number), (), {}, {}, scores, {}, {}, Evidence(("o/r", number)), 5, "")
+    return Decision(("o/r", number), (), {}, {}, scores, {}, Evidence(("o/r", number)), 5, "")
 
 
 def test_the_issues_with_the_most_open_questions_come_first() -> None:

@@ -23,7 +23,7 @@ from triage.backfill.selection import Batch, PastIssue, Selection, of_file, of_r
 from triage.bundle.model import ServingModel
 from triage.cli import main
 from triage.config import Config
-from triage.decide import Policy, decide
+from triage.decide import Policy, case_of, decide
 from triage.github import client as connection
 from triage.issue import KINDS, Issue, parse_time, to_row
 
@@ -70,7 +70,7 @@ def test_a_plan_from_a_file_is_what_is_decided(
 ) -> None:
     """What was measured is what would run; plan, report and page are there, and no token was needed."""
     assert plan() == 0
-    decisions = decide(new_issues, model, Policy.of(sample_config))
+    decisions = decide(map(case_of, new_issues), model, Policy.of(sample_config))
     assert [(one.number, one.labels) for one in plan.entries] == [(d.key[1], d.labels) for d in decisions]
     header = open_plan(plan.path).header
     assert (header.repo, header.bundle) == (FERRY, plan.trained.name)

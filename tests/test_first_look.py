@@ -14,7 +14,7 @@ from tests.tracking import tracker_of
 from triage.backfill.preview import preview
 from triage.bundle.model import ServingModel
 from triage.config import Config
-from triage.decide import Policy, decide
+from triage.decide import Policy, case_of, decide
 from triage.issue import Issue
 
 LATER = f"To plan it for all issues: triage backfill --from {FERRY} --store {HOME} --unlabelled\n"
@@ -35,7 +35,7 @@ def test_a_preview_says_what_a_backfill_would_do(
     tracker = tracker_of(step.github, repo=FERRY)
     first, *lines = preview(tracker, model, sample_config, "somehow", limit=5)
     newest = sorted(new_issues, key=lambda issue: -issue.number)[:5]
-    decisions = list(decide(newest, model, Policy.of(sample_config)))
+    decisions = list(decide(map(case_of, newest), model, Policy.of(sample_config)))
     labelled = sum(not decision.abstained for decision in decisions)
     assert first == f"Of the newest 5 issues without a label, a backfill would label {labelled}, somehow."
     told = [line.strip().partition(" (")[0].split("  ") for line in lines]

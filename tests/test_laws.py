@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +16,8 @@ from triage.bundle.model import ServingModel
 from triage.bundle.open import open_serving
 from triage.bundle.store import LocalStore
 from triage.config import Config
-from triage.decide import Evidence, Neighbour, Policy, Rules, decide, judge
-from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote
+from triage.decide import Case, Decision, Evidence, Neighbour, Policy, Recorded, Rules, case_of, decide
+from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote, gather
 from triage.issue import Issue
 
 NAMES = ("bug", "docs", "web")
@@ -41,59 +41,111 @@ POLICIES = st.builds(
 
 
 @st.composite
-def evidences(draw: st.DrawFn) -> Evidence:
-    """Neighbours in falling similarity, and raw zero-shot scores."""
+def neighbourhoods(draw: st.DrawFn) -> tuple[Neighbour, ...]:
+    """Neighbours in falling similarity."""
     similarities = sorted(draw(st.lists(COSINES, max_size=15)), reverse=True)
-    near = tuple(Neighbour("o/r", i, s, draw(LABELS)) for i, s in enumerate(similarities, start=1))
-    return Evidence(("o/r", 99), near, draw(st.dictionaries(st.sampled_from((*NAMES, "new")), COSINES)))
+    return tuple(Neighbour("o/r", i, s, draw(LABELS)) for i, s in enumerate(similarities, start=1))
 
 
-@given(RULES, evidences(), st.floats(0, 5), st.floats(0, 1))
+ZERO_SHOT = st.dictionaries(st.sampled_from((*NAMES, "new")), COSINES)
+
+
+def decision(
+    rules: Rules, near: tuple[Neighbour, ...], zero_shot: dict[str, float], policy: Policy
+) -> Decision:
+    """The decision on an issue with this evidence."""
+    issue = Issue("o/r", 99, "x")
+    evidence = replace(gather(rules, issue.key, near), zero_shot=zero_shot)
+    return next(decide([case_of(issue)], Recorded(rules, {issue.key: evidence}), policy))
+
+
+@given(RULES, neighbourhoods(), st.floats(0, 5), st.floats(0, 1))
 def test_raising_the_votes_or_the_floor_never_adds_a_label(
-    rules: Rules, evidence: Evidence, more: float, higher: float
+    rules: Rules, near: tuple[Neighbour, ...], more: float, higher: float
 ) -> None:
     """A stricter m or floor elects a subset of what was elected by vote."""
-    before = set(elect_by_vote(rules, evidence))
+    counted = gather(rules, ("o/r", 99), near).votes
+    before = set(elect_by_vote(rules, near, counted))
     needs = tuple(replace(r, votes=None if r.votes is None else r.votes + more) for r in rules.labels)
-    assert set(elect_by_vote(replace(rules, labels=needs), evidence)) <= before
-    assert set(elect_by_vote(replace(rules, floor=rules.floor + higher), evidence)) <= before
+    assert set(elect_by_vote(replace(rules, labels=needs), near, counted)) <= before
+    assert set(elect_by_vote(replace(rules, floor=rules.floor + higher), near, counted)) <= before
 
 
 def test_raising_the_votes_may_wake_zero_shot() -> None:
     """It is no law of the whole decision: with fewer elected by vote, zero-shot may set another label."""
     near = (Neighbour("o/r", 1, 0.9, ("bug",)),)
-    evidence = Evidence(("o/r", 99), near, {"docs": 5.0})
     lax = Rules(
         k=1,
         labels=(LabelRule("bug", 50, 0.2, 1.0), LabelRule("docs", 50, 0.2, 1.0)),
         zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5),
     )
     strict = replace(lax, labels=tuple(replace(rule, votes=2.0) for rule in lax.labels))
+    evidence = replace(gather(lax, ("o/r", 99), near), zero_shot={"docs": 5.0})
     assert elect(lax, evidence)[0] == {"bug": "neighbours"}
     assert elect(strict, evidence)[0] == {"docs": "zero-shot"}
 
 
-@given(RULES, evidences(), POLICIES, POLICIES)
+@given(RULES, neighbourhoods(), ZERO_SHOT, POLICIES, POLICIES)
 def test_policy_changes_labels_and_never_scores(
-    rules: Rules, evidence: Evidence, one: Policy, other: Policy
+    rules: Rules, near: tuple[Neighbour, ...], zero_shot: dict[str, float], one: Policy, other: Policy
 ) -> None:
     """Two policies give the same scores and sources of the same evidence; each label is set or held back."""
-    a, b = (judge(evidence, rules, policy, bundle="b") for policy in (one, other))
+    a, b = (decision(rules, near, zero_shot, policy) for policy in (one, other))
     assert (a.scores, a.sources, a.votes) == (b.scores, b.sources, b.votes)
     assert {*a.labels, *a.held_back} == {*b.labels, *b.held_back} == set(a.sources)
     assert all(0 <= score <= 1 for score in a.scores.values())
-    assert set(a.scores) == {*NAMES} | {*evidence.zero_shot}
+    assert set(a.scores) == {*NAMES} | {*zero_shot}
 
 
-@given(RULES, evidences(), POLICIES)
-def test_judging_twice_decides_the_same(rules: Rules, evidence: Evidence, policy: Policy) -> None:
+@given(RULES, neighbourhoods(), ZERO_SHOT, POLICIES)
+def test_deciding_twice_decides_the_same(
+    rules: Rules, near: tuple[Neighbour, ...], zero_shot: dict[str, float], policy: Policy
+) -> None:
     """The same evidence under the same rules gives the same decision."""
-    assert judge(evidence, rules, policy, bundle="b") == judge(evidence, rules, policy, bundle="b")
+    assert decision(rules, near, zero_shot, policy) == decision(rules, near, zero_shot, policy)
+
+
+class Silent:
+    """A model that must not be asked."""
+
+    rules, name = Rules(), "silent"
+
+    def evidence(self, issues: Sequence[Issue], /) -> list[Evidence]:
+        """Nothing, on no issue."""
+        assert not issues
+        return []
+
+
+def test_the_model_is_not_asked_about_a_case_that_is_left_alone() -> None:
+    """Its decision says why."""
+    issue = Issue("o/r", 9, "x")
+    [left] = decide([Case(issue, left_alone="a bot opened it")], Silent(), Policy())
+    assert (left.key, left.labels, left.left_alone, left.evidence) == (
+        issue.key,
+        (),
+        "a bot opened it",
+        Evidence(issue.key),
+    )
+
+
+def test_cases_are_taken_as_decisions_are_asked_for() -> None:
+    """So memory is flat in their number."""
+    taken = 0
+
+    def cases() -> Iterator[Case]:
+        nonlocal taken
+        for number in range(1, 1_000):
+            taken += 1
+            yield Case(Issue("o/r", number, "x"), left_alone="a bot opened it")
+
+    decisions = decide(cases(), Silent(), Policy(), batch=10)
+    assert [next(decisions).key[1] for _ in range(15)] == list(range(1, 16))
+    assert taken == 20
 
 
 def decisions(model: ServingModel, issues: list[Issue], config: Config) -> list[str]:
     """What the program would print for each issue."""
-    return [json.dumps(d.to_dict()) for d in decide(issues, model, Policy.of(config))]
+    return [json.dumps(d.to_dict()) for d in decide(map(case_of, issues), model, Policy.of(config))]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +204,7 @@ def hostile(names: tuple[str, ...]) -> Iterator[Issue]:
 def test_only_known_labels_come_out(model: ServingModel, sample_config: Config) -> None:
     """Whatever an issue says, its labels are among those learnt or described."""
     known = {rule.name for rule in model.rules.labels} | set(sample_config.labels.descriptions)
-    for decision in decide(hostile(tuple(sorted(known))), model, Policy.of(sample_config)):
+    for decision in decide(map(case_of, hostile(tuple(sorted(known)))), model, Policy.of(sample_config)):
         assert {*decision.labels, *decision.held_back} <= known
         assert set(decision.scores) == known
         assert np.isfinite(list(decision.scores.values())).all()

@@ -12,7 +12,7 @@ from tests.live import FERRY, STORAGE, SYNC, Step
 from tests.sample import CONFIG, NEW
 from triage.bundle.model import ServingModel
 from triage.config import Config
-from triage.decide import Policy, decide
+from triage.decide import Policy, case_of, decide
 from triage.issue import Issue
 
 STORAGE_LABELS = ["bug", "area: storage"]
@@ -26,7 +26,9 @@ def test_a_new_issue_gets_the_labels_that_the_same_bundle_gives_it_from_a_file(
     step.configure(CONFIG.read_text("utf-8"))
     step.happen(issue)
     assert step.label() == 0
-    [decision] = decide([next(i for i in new_issues if i.number == STORAGE)], model, Policy.of(sample_config))
+    [decision] = decide(
+        [case_of(next(i for i in new_issues if i.number == STORAGE))], model, Policy.of(sample_config)
+    )
     assert issue.label_names == STORAGE_LABELS == list(decision.labels)
     assert issue.label_events == [("labeled", name, ACTIONS_BOT) for name in STORAGE_LABELS]
     assert step.out == f"{FERRY}#938: bug, area: storage\n"

@@ -231,7 +231,6 @@ def test_an_entry_tells_what_the_rules_would_not_have_set() -> None:
         sources={"web": "neighbours", "bug": "neighbours", "api": "neighbours"},
         held_back={"bug": "the issue carries it already", "api": "only people set it"},
         scores={"web": 0.81234, "bug": 0.9, "docs": 0.1, "api": 0.7},
-        votes={},
         needed={},
         evidence=Evidence(issue.key),
         k=3,

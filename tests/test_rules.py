@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,10 +20,10 @@ from triage.decide.rules import (
     elect,
     elect_by_description,
     elect_by_vote,
+    gather,
     rarity,
     sigmoid,
     vote_scores,
-    votes,
     zero_shot_scores,
 )
 from triage.decide.vote import kernel, tally
@@ -42,18 +43,31 @@ def near(*labels: str, similarity: float = 0.5) -> tuple[Neighbour, ...]:
     )
 
 
+def weigh(
+    rules: Rules, neighbours: tuple[Neighbour, ...] = (), zero_shot: Mapping[str, float] | None = None
+) -> Evidence:
+    """The evidence under the rules."""
+    return replace(gather(rules, ("o/r", 9), neighbours), zero_shot=zero_shot or {})
+
+
+def voted(rules: Rules, neighbours: tuple[Neighbour, ...] = ()) -> list[str]:
+    """The labels that the neighbours elect under the rules."""
+    return elect_by_vote(rules, neighbours, weigh(rules, neighbours).votes)
+
+
 def test_equal_votes_are_counted() -> None:
     """With uniform weights a label has as many votes as neighbours among the k that carry it."""
-    evidence = Evidence(("o/r", 9), near("bug", "bug docs", "web", "docs", "bug"))
-    assert votes(RULES, evidence) == {"bug": 2.0, "docs": 2.0}
+    evidence = weigh(RULES, near("bug", "bug docs", "web", "docs", "bug"))
+    assert evidence.votes == {"bug": 2.0, "docs": 2.0}
 
 
 def test_nearer_neighbours_count_more_and_votes_still_sum_to_k() -> None:
     """With similarity weights a neighbour 0.1 less near has 1/e of the vote, and all of them make k votes."""
     neighbours = (Neighbour("o/r", 1, 0.9, ("bug",)), Neighbour("o/r", 2, 0.8, ("docs",)))
-    counted = votes(replace(RULES, weighting="similarity", k=2), Evidence(("o/r", 9), neighbours))
+    counted = weigh(replace(RULES, k=2), neighbours).similarity_votes
     assert counted["bug"] / counted["docs"] == pytest.approx(math.e)
     assert sum(counted.values()) == pytest.approx(2)
+    assert weigh(replace(RULES, weighting="similarity", k=2), neighbours).votes == counted
 
 
 def test_votes_of_fewer_neighbours_sum_to_their_number() -> None:
@@ -65,36 +79,36 @@ def test_votes_of_fewer_neighbours_sum_to_their_number() -> None:
 
 def test_without_neighbours_nothing_is_elected_and_scores_are_the_priors() -> None:
     """An empty index elects nothing by vote and still scores every label, by how usual it is."""
-    scores = vote_scores(RULES, Evidence(("o/r", 9)))
-    assert elect_by_vote(RULES, Evidence(("o/r", 9))) == []
+    scores = vote_scores(RULES, weigh(RULES).similarity_votes)
+    assert voted(RULES) == []
     assert scores == pytest.approx({"bug": 0.4 / 5, "docs": 0.2 / 5})
 
 
 def test_a_label_needs_its_own_votes() -> None:
     """Each label is elected from its own m on; one without an m never is."""
-    evidence = Evidence(("o/r", 9), near("bug docs", "bug docs", "bug docs", "web"))
-    assert elect_by_vote(RULES, evidence) == ["bug", "docs"]
+    neighbours = near("bug docs", "bug docs", "bug docs", "web")
+    assert voted(RULES, neighbours) == ["bug", "docs"]
     strict = replace(RULES, labels=(replace(BUG, votes=3.5), replace(DOCS, votes=None)))
-    assert elect_by_vote(strict, evidence) == []
+    assert voted(strict, neighbours) == []
 
 
 def test_nothing_near_elects_nothing() -> None:
     """Where the nearest neighbour is below the floor the vote is silent."""
-    evidence = Evidence(("o/r", 9), near("bug", "bug", similarity=0.3))
-    assert elect_by_vote(replace(RULES, floor=0.3), evidence) == ["bug"]
-    assert elect_by_vote(replace(RULES, floor=0.31), evidence) == []
+    neighbours = near("bug", "bug", similarity=0.3)
+    assert voted(replace(RULES, floor=0.3), neighbours) == ["bug"]
+    assert voted(replace(RULES, floor=0.31), neighbours) == []
 
 
 def test_votes_equal_on_paper_are_reached() -> None:
     """A sum of floats just below m by rounding counts as m."""
     neighbours = tuple(Neighbour("o/r", i, s, ("bug",)) for i, s in enumerate((0.71, 0.52, 0.33), start=1))
     rules = Rules(k=3, labels=(replace(BUG, votes=3.0),))
-    assert elect_by_vote(rules, Evidence(("o/r", 9), neighbours)) == ["bug"]
+    assert voted(rules, neighbours) == ["bug"]
 
 
 def test_a_rare_label_is_elected_by_its_description() -> None:
     """Labels with few examples and labels only described are left to zero-shot; every known one has a score."""
-    evidence = Evidence(("o/r", 9), near("bug", "bug"), {"web": 9.0, "security": -9.0})
+    evidence = weigh(RULES, near("bug", "bug"), {"web": 9.0, "security": -9.0})
     sources, scores = elect(RULES, evidence)
     assert sources == {"bug": "neighbours", "web": "zero-shot"}
     assert set(scores) == {"bug", "docs", "web", "security"}
@@ -103,9 +117,9 @@ def test_a_rare_label_is_elected_by_its_description() -> None:
 def test_the_fallback_asks_about_labels_with_examples_only_where_the_vote_is_silent() -> None:
     """Zero-shot elects a label with examples only where the vote elects none, and its score stays the vote's."""
     rules = replace(RULES, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
-    silent, loud = (Evidence(("o/r", 9), near(*names), {"docs": 9.0}) for names in (("bug",), ("bug", "bug")))
+    silent, loud = (weigh(rules, near(*names), {"docs": 9.0}) for names in (("bug",), ("bug", "bug")))
     assert elect(rules, silent)[0] == {"docs": "zero-shot"}
-    assert elect(rules, silent)[1]["docs"] == vote_scores(rules, silent)["docs"]
+    assert elect(rules, silent)[1]["docs"] == vote_scores(rules, silent.similarity_votes)["docs"]
     assert elect(rules, loud)[0] == {"bug": "neighbours"}
     assert elect(RULES, silent)[0] == {}
 
@@ -113,12 +127,24 @@ def test_the_fallback_asks_about_labels_with_examples_only_where_the_vote_is_sil
 def test_zero_shot_is_asked_only_for_what_may_count() -> None:
     """Described labels without enough examples are asked for, each once; those of the vote for the fallback."""
     described = ("web", "bug", "security")
-    silent, loud = Evidence(("o/r", 9)), Evidence(("o/r", 9), near("bug", "bug"))
-    assert asks_zero_shot(RULES, silent, described) == ["web", "security"]
-    assert asks_zero_shot(RULES, silent, ()) == ["web"]
+    assert asks_zero_shot(RULES, described, elected=()) == ["web", "security"]
+    assert asks_zero_shot(RULES, (), elected=()) == ["web"]
     rules = replace(RULES, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
-    assert asks_zero_shot(rules, silent, described) == ["web", "security", "bug", "docs"]
-    assert asks_zero_shot(rules, loud, described) == ["web", "security"]
+    assert asks_zero_shot(rules, described, elected=()) == ["web", "security", "bug", "docs"]
+    assert asks_zero_shot(rules, described, elected=["bug"]) == ["web", "security"]
+
+
+def test_evidence_holds_the_zero_shot_scores_of_the_labels_asked_for() -> None:
+    """The engine is asked once, and not at all where no label needs it."""
+    asked: list[list[str]] = []
+
+    def ask(names: Sequence[str]) -> dict[str, float]:
+        asked.append([*names])
+        return dict.fromkeys(names, 1.0)
+
+    assert gather(RULES, ("o/r", 9), near("bug"), (), ask).zero_shot == {"web": 1.0}
+    assert gather(replace(RULES, labels=(BUG,)), ("o/r", 9), near("bug"), (), ask).zero_shot == {}
+    assert asked == [["web"]]
 
 
 @pytest.mark.parametrize(

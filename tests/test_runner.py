@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.actions.runner import MAX_SUMMARY, Event, Runner, read_event
-from triage.decide.history import TextBeforeEdit
+from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError
 
 REPO = {"repository": {"full_name": "octo/demo"}}

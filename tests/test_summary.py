@@ -54,9 +54,8 @@ def decision(
         sources=dict.fromkeys(labels, "neighbours"),
         held_back=held,
         scores={name: 0.9 - 0.1 * i for i, name in enumerate(names)},
-        votes=dict.fromkeys(names, votes),
         needed=dict.fromkeys(names, 4.0),
-        evidence=Evidence((REPO, 7), near),
+        evidence=Evidence((REPO, 7), near, votes=dict.fromkeys(names, votes)),
         k=voters,
         bundle="b",
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from triage.decide.history import TextBeforeEdit
+from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError
 
 # GitHub drops a step's summary when it is longer.

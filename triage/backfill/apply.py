@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,54 +14,50 @@ from triage.backfill.plan import Entry, fingerprint
 from triage.backfill.planner import PATIENCE
 from triage.backfill.run import Job, Throttle, run_job, writing
 from triage.config import Config
-from triage.decide import Policy
-from triage.decide.history import removed_by_people
+from triage.decide import Policy, case_of
+from triage.decide.case import NO_LABEL
 from triage.errors import DataError, TriageError
-from triage.github.errors import IssueGone, LabelGone, NotFound, Rejected
+from triage.github.errors import IssueGone, NotFound, Rejected
 from triage.github.open import connect, open_tracker
-from triage.github.values import Label, LiveIssue
+from triage.github.values import LiveIssue
 from triage.issue import LabelEvent, format_time, parse_time
-from triage.label.labeller import NEW_COLOUR
+from triage.label.writer import LabelWriter
 
 if TYPE_CHECKING:
     from triage.backfill.plan_file import Plan
-    from triage.github.tracker import Tracker
 
 BY_PERSON = "a person has set or removed labels on it since the plan"
 # Clocks that are set right differ by less.
 SKEW = timedelta(minutes=5)
-NO_LABEL = "the repository has no such label"
 
 
 @dataclass(frozen=True)
 class ApplicableLabels:
-    """What may be written on an issue: `labels`, with reasons for those left out; `done` were set before."""
+    """What is left of an entry: `labels` to add, reasons for those `left_out`; `done` were set by an earlier run."""
 
     labels: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
-    why: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def applicable_labels(
-    entry: Entry, live: LiveIssue, config: Config, known: dict[str, Label], me: str, planned_at: datetime
+    entry: Entry, live: LiveIssue, config: Config, available: Collection[str], me: str, planned_at: datetime
 ) -> ApplicableLabels:
-    """What is left of an entry in view of what the issue has become since the plan."""
-    events = live.issue.events or ()
-    since = [event for event in events if event.at >= planned_at]
+    """The labels of an entry that may be added to the issue as it is now; `available` are the repository's labels."""
+    since = [event for event in live.issue.events or () if event.at >= planned_at]
     mine = {event.label for event in since if event.added and event.actor == me}
     done = tuple(name for name in entry.labels if name in mine and name in live.issue.labels)
     rest = [name for name in entry.labels if name not in mine]
-    why = {name: "it was removed again" for name in entry.labels if name in mine and name not in done}
-    if rest and (reason := _untouchable(entry, live, since, me)):
-        return ApplicableLabels((), done, why | dict.fromkeys(rest, reason))
-    gone = {} if config.labels.create else {name: NO_LABEL for name in rest if name not in known}
-    barred = gone | dict(removed_by_people(events))
-    labels, held = Policy.of(config).apply(rest, entry.scores, live.issue.labels, barred)
-    return ApplicableLabels(labels, done, why | held)
+    left_out = {name: "it was removed again" for name in entry.labels if name in mine and name not in done}
+    case = case_of(live.issue, config, proposed=rest, available=available, me=me)
+    if rest and (reason := case.left_alone or _changed(entry, live, since, me)):
+        return ApplicableLabels((), done, left_out | dict.fromkeys(rest, reason))
+    labels, held_back = Policy.of(config).apply(rest, entry.scores, case.existing, case.barred)
+    return ApplicableLabels(labels, done, left_out | held_back)
 
 
-def _untouchable(entry: Entry, live: LiveIssue, since: list[LabelEvent], me: str) -> str | None:
-    """Why nothing more is set on the issue, if nothing is."""
+def _changed(entry: Entry, live: LiveIssue, since: list[LabelEvent], me: str) -> str | None:
+    """Why an issue is left alone because of what happened since the plan."""
     if entry.locked is False and live.locked:
         return "it was locked since the plan"
     if any(not event.actor_is_bot and event.actor != me for event in since):
@@ -68,34 +65,33 @@ def _untouchable(entry: Entry, live: LiveIssue, since: list[LabelEvent], me: str
     return None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Applier:
-    """Applies entries; `known` are the repository's labels by name."""
+    """Applies the entries of a plan that was made at `planned_at`."""
 
-    tracker: Tracker
+    writer: LabelWriter
     config: Config
     journal: Journal
-    pace: Throttle
-    me: str
+    throttle: Throttle
     planned_at: datetime
-    known: dict[str, Label]
     dry_run: bool = False
 
     def apply(self, entry: Entry) -> JournalRecord:
-        """What became of the entry; every failure but the refusal of this one issue is raised."""
+        """The result for the entry; raises every failure but GitHub's refusal of this issue."""
         try:
-            live = self.tracker.issue(entry.number)
+            live = self.writer.tracker.issue(entry.number)
         except NotFound as missing:
             return JournalRecord(entry.number, "skipped", why=missing.likely)
-        found = applicable_labels(entry, live, self.config, self.known, self.me, self.planned_at)
-        # Labels that an earlier run set are younger than the plan; what is written now, than the last change.
-        seen = format_time(self.planned_at if found.done else live.updated_at) or ""
-        if self.dry_run or not found.labels:
-            return _record(entry, found, found.labels if self.dry_run else (), seen)
-        self.pace()
-        self.journal.add(JournalRecord(entry.number, "intent", (*found.done, *found.labels), seen))
+        available, me = self.writer.available, self.writer.me
+        now = applicable_labels(entry, live, self.config, available, me, self.planned_at)
+        # Labels of an earlier run are younger than the plan, those of this run than the issue's last change.
+        seen = format_time(self.planned_at if now.done else live.updated_at) or ""
+        if self.dry_run or not now.labels:
+            return _record(entry, now, now.labels, seen)
+        self.throttle()
+        self.journal.add(JournalRecord(entry.number, "intent", (*now.done, *now.labels), seen))
         try:
-            return _record(entry, found, self._add(live, found.labels), seen)
+            return _record(entry, now, self.writer.add(live, now.labels), seen)
         except IssueGone as gone:
             return JournalRecord(entry.number, "skipped", why=gone.likely)
         except Rejected as refused:
@@ -104,30 +100,13 @@ class Applier:
             self.journal.add(JournalRecord(entry.number, "failed", why=error.what))
             raise
 
-    def _add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Set labels, and say which: those that were deleted meanwhile are left out."""
-        try:
-            self.tracker.add_labels(live.node_id, [self._label(name).id for name in names])
-        except LabelGone:
-            self.known = self.tracker.labels()
-            names = tuple(name for name in names if name in self.known)
-            if names:
-                self.tracker.add_labels(live.node_id, [self.known[name].id for name in names])
-        return names
 
-    def _label(self, name: str) -> Label:
-        if name not in self.known:
-            description = self.config.labels.descriptions.get(name, "")[:100]
-            self.known[name] = self.tracker.create_label(name, NEW_COLOUR, description)
-        return self.known[name]
-
-
-def _record(entry: Entry, found: ApplicableLabels, added: tuple[str, ...], seen: str) -> JournalRecord:
-    """Done, where any of its labels is there; with the reasons for the others."""
-    why = found.why | {name: NO_LABEL for name in found.labels if name not in added}
-    labels = tuple(name for name in entry.labels if name in (*found.done, *added))
-    told = "; ".join(f"{name}: {reason}" for name, reason in why.items())
-    return JournalRecord(entry.number, "done" if labels else "skipped", labels, seen, told)
+def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: str) -> JournalRecord:
+    """Done, where the issue has any of the labels; with the reasons for the others."""
+    left_out = now.left_out | {name: NO_LABEL for name in now.labels if name not in added}
+    labels = tuple(name for name in entry.labels if name in (*now.done, *added))
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    return JournalRecord(entry.number, "done" if labels else "skipped", labels, seen, reasons)
 
 
 def apply_plan(args: argparse.Namespace) -> int:
@@ -149,16 +128,9 @@ def apply_plan(args: argparse.Namespace) -> int:
     _refuse_the_future(plan, tracker.now())
     path = args.journal or plan.path.with_suffix(".journal.jsonl")
     with writing(path, JournalTask("backfill", repo, plan.digest, me), dry_run=args.dry_run) as log:
-        applier = Applier(
-            tracker=tracker,
-            config=config,
-            journal=log,
-            pace=Throttle(args.per_minute),
-            me=me,
-            planned_at=parse_time(plan.header.created_at),
-            known=tracker.labels(),
-            dry_run=args.dry_run,
-        )
+        writer = LabelWriter(tracker, me, config.labels, tracker.labels())
+        planned_at = parse_time(plan.header.created_at)
+        applier = Applier(writer, config, log, Throttle(args.per_minute), planned_at, args.dry_run)
         steps = ((e.number, partial(applier.apply, e)) for e in plan.entries() if e.labels)
         total = sum(bool(entry.labels) for entry in plan.entries())
         return run_job(Job("labelling", "labelled", repo, total, path, args.dry_run), log, steps)

@@ -85,7 +85,9 @@ class Entry:
 
 def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: bool | None) -> Entry:
     """The entry of a decision that knew the labels there; `known` are those that the bot could set."""
-    held = {name: why for name, why in decision.held_back.items() if name not in issue.labels}
+    if decision.left_alone:
+        return Entry(issue.number, title_of(issue), existing=issue.labels, note=decision.left_alone)
+    held_back = {name: why for name, why in decision.held_back.items() if name not in issue.labels}
     missed = (name for name in issue.labels if name in known and name not in decision.sources)
     return Entry(
         number=issue.number,
@@ -94,7 +96,7 @@ def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: b
         scores={name: round(decision.scores[name], 4) for name in decision.labels},
         existing=issue.labels,
         missed=tuple(missed),
-        held_back=held,
+        held_back=held_back,
         locked=locked,
     )
 

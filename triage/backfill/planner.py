@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.backfill.plan import Entry, Header, entry_of, fingerprint, promises, settable, title_of
+from triage.backfill.plan import Entry, Header, entry_of, fingerprint, promises, settable
 from triage.backfill.selection import Batch, PastIssue, Selection, grouped, of_file, of_repository
 from triage.bundle.open import knowledge, open_store, serving
 from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
 from triage.config import Config
-from triage.decide import Policy, judge
-from triage.decide.decision import Evidence
-from triage.decide.history import reason_to_skip, removed_by_people
+from triage.decide import Evidence, Policy, Rules, case_of, decide
 from triage.errors import UsageError
 from triage.github.open import connect, numbers_of, open_tracker, since_of
 from triage.issue import Issue, format_time
@@ -29,14 +27,12 @@ if TYPE_CHECKING:
     from triage.backfill.plan_file import Draft, Plan
     from triage.bundle.model import ServingModel
     from triage.bundle.store import Store
-    from triage.engine.ray_backend import Cluster
+    from triage.engine.ray_backend import Cluster, RemoteJob
 
 # The options that choose the issues; plans of the same options can be merged.
 FILTERS = ("since", "until", "state", "label", "unlabelled", "limit", "issue")
 # A backfill has time: GitHub's allowance is refilled within an hour.
 PATIENCE = 3_700.0
-
-Look = Callable[[Sequence[Issue]], Iterable[Evidence]]
 
 
 @dataclass(frozen=True)
@@ -44,13 +40,13 @@ class Planner:
     """Decides about past issues; `there` are the repository's labels, where they are known, `figures` what was measured
     when the model was learnt.
 
-    `look` finds the evidence where the model itself, in this process, is not to do it.
+    `remote` gathers the evidence in the place of the model in this process.
     """
 
     model: ServingModel
     config: Config
     there: frozenset[str] | None = None
-    look: Look | None = None
+    remote: RemoteModel | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -60,33 +56,22 @@ class Planner:
 
     def entries(self, items: Sequence[PastIssue]) -> list[Entry]:
         """The entries of these issues, in order."""
-        left = [reason_to_skip(p.issue, p.issue.author.endswith("[bot]"), self.config.act) for p in items]
-        looked_at = [past.issue for past, reason in zip(items, left, strict=True) if reason is None]
-        evidence = iter((self.look or self.model.evidence)(looked_at))
-        policy, names = Policy.of(self.config), self.names
-        found = []
-        for past, reason in zip(items, left, strict=True):
-            issue = past.issue
-            if reason:
-                found.append(Entry(issue.number, title_of(issue), existing=issue.labels, note=reason))
-                continue
-            decision = judge(
-                next(evidence),
-                self.model.rules,
-                policy,
-                bundle=self.model.name,
-                existing=[name for name in issue.labels if name != policy.abstain],
-                barred=self._barred(past, names),
-            )
-            found.append(entry_of(issue, decision, names, past.locked))
-        return found
+        names = self.names
+        cases = [case_of(past.issue, self.config, proposed=names, available=self.there) for past in items]
+        decisions = decide(cases, self.remote or self.model, Policy.of(self.config), batch=len(cases))
+        return [
+            entry_of(past.issue, decision, names, past.locked)
+            for past, decision in zip(items, decisions, strict=True)
+        ]
 
-    def _barred(self, past: PastIssue, names: frozenset[str]) -> dict[str, str]:
-        missing: frozenset[str] = frozenset()
-        if self.there is not None and not self.config.labels.create:
-            missing = names - self.there
-        gone = dict.fromkeys(missing, "the repository has no such label (labels.create)")
-        return {**gone, **removed_by_people(past.issue.events or ())}
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """The model, with the workers of a cluster gathering the evidence."""
+
+    rules: Rules
+    name: str
+    evidence: RemoteJob[Issue, Evidence]
 
 
 def make_plan(args: argparse.Namespace, path: Path) -> Plan:
@@ -153,7 +138,8 @@ def _planner(
     found, descriptions = knowledge(config, store, described)
     model = serving(config, found, descriptions)
     figures = found[1].manifest.figures if found else {}
-    return Planner(model, config, there, deciding(cluster, config, found, descriptions), figures)
+    job = deciding(cluster, config, found, descriptions)
+    return Planner(model, config, there, RemoteModel(model.rules, model.name, job) if job else None, figures)
 
 
 def _header(args: argparse.Namespace, planner: Planner, repo: str, now: datetime, source: str = "") -> Header:

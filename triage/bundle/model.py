@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +13,9 @@ from triage.arrays import AnyArray, Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
 from triage.bundle.lazy_rows import LazyKeys
 from triage.config import ZeroShotConfig as Settings
-from triage.decide.decision import Evidence, Neighbour
+from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
-from triage.decide.rules import Rules, ZeroShotRule, asks_zero_shot
+from triage.decide.rules import Rules, ZeroShotRule, gather
 from triage.decide.vote import K_MAX
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
@@ -25,8 +24,6 @@ from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key
 
-# Issues embedded together, so that memory does not grow with their number.
-CHUNK = 256
 EVERY = ("*",)
 
 
@@ -135,7 +132,7 @@ def _placed(key: Key) -> tuple[int, str]:
 class ServingModel:
     """The model behind `decide`; without a neighbourhood, zero-shot classification decides alone.
 
-    `prior` [d] is the mean of the indexed encoder vectors; `progress` is told how many issues are done.
+    `prior` [d] is the mean of the indexed encoder vectors.
     """
 
     encoder: Encoder
@@ -146,33 +143,35 @@ class ServingModel:
     neighbourhood: Neighbourhood | None = None
     head: Projection | None = None
     prior: Floats | None = None
-    progress: Callable[[int], None] | None = None
 
-    def evidence(self, issues: Iterable[Issue]) -> Iterator[Evidence]:
-        """See `triage.decide.Model`; memory is flat in the number of issues."""
-        rest, done = iter(issues), 0
-        while chunk := list(islice(rest, CHUNK)):
-            vectors = self.encoder.encode([issue.text for issue in chunk])
-            yield from self.evidence_of(chunk, vectors)
-            done += len(chunk)
-            if self.progress:
-                self.progress(done)
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """The labels that it can propose: those learnt, and those described."""
+        return frozenset(self.rules.by_name) | frozenset(self.descriptions)
 
-    def evidence_of(self, chunk: Sequence[Issue], vectors: Floats) -> Iterator[Evidence]:
+    def evidence(self, issues: Sequence[Issue], threads: int | None = None) -> Iterator[Evidence]:
+        """See `triage.decide.Model`; encodes in `threads` threads (None: one a core)."""
+        return self.evidence_near(
+            issues, self.encoder.encode([issue.text for issue in issues], threads=threads)
+        )
+
+    def evidence_near(self, issues: Sequence[Issue], vectors: Floats) -> Iterator[Evidence]:
         """The evidence on issues whose encoder vectors [n, d] are known already."""
-        near: Iterable[tuple[Neighbour, ...]] = ((),) * len(chunk)
+        nearest: Iterable[tuple[Neighbour, ...]] = ((),) * len(issues)
         if self.neighbourhood is not None:
-            texts = [issue.text for issue in chunk]
-            space = self.head.project(texts, vectors) if self.head else vectors
-            near = self.neighbourhood.near([issue.key for issue in chunk], space)
-        for issue, vector, neighbours in zip(chunk, vectors, near, strict=True):
-            found = Evidence(issue.key, neighbours)
-            yield Evidence(issue.key, neighbours, self._described(issue, vector, found))
+            texts = [issue.text for issue in issues]
+            points = self.head.project(texts, vectors) if self.head else vectors
+            nearest = self.neighbourhood.near([issue.key for issue in issues], points)
+        described = tuple(self.descriptions)
+        for issue, vector, neighbours in zip(issues, vectors, nearest, strict=True):
+            yield gather(self.rules, issue.key, neighbours, described, partial(self._classify, issue, vector))
 
-    def _described(self, issue: Issue, vector: Floats, found: Evidence) -> dict[str, float]:
-        names = asks_zero_shot(self.rules, found, tuple(self.descriptions))
-        if not names:
-            return {}
+    def recorded(self, issues: Sequence[Issue], vectors: Floats) -> Recorded:
+        """This model for issues whose encoder vectors [n, d] are known already."""
+        return Recorded(self.rules, {e.key: e for e in self.evidence_near(issues, vectors)}, self.name)
+
+    def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
+        """Raw zero-shot scores of these labels."""
         labels = [LabelText(name, self.descriptions.get(name, "")) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
@@ -184,7 +183,6 @@ def open_model(
     encoder: Encoder,
     zero_shot: ZeroShotModel,
     descriptions: Mapping[str, str],
-    progress: Callable[[int], None] | None = None,
 ) -> ServingModel:
     """The model of a bundle. Raises BundleError where the bundle was learnt with another encoder."""
     manifest = bundle.manifest
@@ -208,7 +206,6 @@ def open_model(
         ),
         head=_head(bundle),
         prior=bundle.prior,
-        progress=progress,
     )
 
 

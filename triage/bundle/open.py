@@ -5,7 +5,7 @@ The bundle that was in use when a retraining began.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -113,13 +113,12 @@ def open_store(spec: str, config: Config, tracker: Tracker | None = None) -> Sto
 def open_serving(
     config: Config,
     store: Store | None,
-    progress: Callable[[int], None] | None = None,
     *,
     described: Mapping[str, str] | None = None,
     repo: str = "",
 ) -> ServingModel:
     """The model to label with; see `knowledge`. Raises what that does, and ModelError."""
-    return serving(config, *knowledge(config, store, described, repo), progress)
+    return serving(config, *knowledge(config, store, described, repo))
 
 
 def knowledge(
@@ -146,7 +145,6 @@ def serving(
     config: Config,
     found: tuple[str, Bundle] | None,
     descriptions: Mapping[str, str],
-    progress: Callable[[int], None] | None = None,
 ) -> ServingModel:
     """The model of a bundle, or of described labels alone. Raises BundleError and ModelError."""
     from triage.bundle.model import ServingModel, open_model, untaught_rule
@@ -155,9 +153,9 @@ def serving(
     encoder, zero_shot = open_engines(config, found[1] if found else None)
     if found is not None:
         name, bundle = found
-        return open_model(bundle, name, encoder, zero_shot, descriptions, progress)
+        return open_model(bundle, name, encoder, zero_shot, descriptions)
     rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot))
-    return ServingModel(encoder, zero_shot, descriptions, rules, progress=progress)
+    return ServingModel(encoder, zero_shot, descriptions, rules)
 
 
 @dataclass(frozen=True)

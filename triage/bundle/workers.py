@@ -146,9 +146,4 @@ class EvidenceTask:
     def open(self) -> Callable[[Sequence[Issue]], Sequence[Evidence]]:
         """See `Job`."""
         model = serving(self.models.here(), self.found, self.descriptions)
-
-        def look(issues: Sequence[Issue]) -> list[Evidence]:
-            vectors = model.encoder.encode([issue.text for issue in issues], threads=1)
-            return list(model.evidence_of(issues, vectors))
-
-        return look
+        return lambda issues: list(model.evidence(issues, threads=1))

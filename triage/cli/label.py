@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _label_file(args: argparse.Namespace) -> int:
     from triage.bundle.open import open_serving, open_store
-    from triage.decide import Policy, decide
+    from triage.decide import Policy, case_of, decide
     from triage.progress import bar
     from triage.reports.terminal import table
     from triage.sources.issue_file import read_issues
@@ -63,10 +63,12 @@ def _label_file(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warning)
     store = open_store(args.store, config) if args.store else None
-    model = open_serving(config, store, bar("labelling", len(issues)))
+    model, done = open_serving(config, store), bar("labelling", len(issues))
     if store and model.neighbourhood is None:
         warning(f"{args.store} holds no active bundle: labels are judged by their descriptions alone")
-    for issue, decision in zip(issues, decide(issues, model, Policy.of(config)), strict=True):
+    decisions = decide(map(case_of, issues), model, Policy.of(config))
+    for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
+        done(count)
         if args.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
         else:
@@ -79,6 +81,7 @@ def _label_live(args: argparse.Namespace) -> int:
     from triage.actions.runner import Runner
     from triage.bundle.open import open_serving, open_store
     from triage.label.labeller import Labeller
+    from triage.label.writer import LabelWriter
     from triage.reports.job_summary import summary
 
     runner = Runner(os.environ)
@@ -92,11 +95,12 @@ def _label_live(args: argparse.Namespace) -> int:
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unasked=event is not None)
     edited = {event.number: event.before} if event and event.action == "edited" else {}
-    labeller = Labeller(tracker, model, config, known, tracker.viewer().login, args.dry_run, edited)
-    if config.act.comment:
-        labeller.comment = lambda outcome: summary(
-            [outcome], url=tracker.url_of, dry_run=False, model=_described(model)
-        )
+
+    def comment(outcome: LabelOutcome) -> str:
+        return summary([outcome], url=tracker.url_of, dry_run=False, model=_described(model))
+
+    writer = LabelWriter(tracker, tracker.viewer().login, config.labels, known)
+    labeller = Labeller(writer, model, config, args.dry_run, edited, comment if config.act.comment else None)
     outcomes: list[LabelOutcome] = []
     try:
         for outcome in labeller.run(_wanted(args, tracker, event, config)):

@@ -1,66 +1,101 @@
-"""`decide(issues, model, policy) -> [Decision]`: the heart, with three callers.
+"""`decide(cases, model, policy)`: the one way from an issue to its labels.
 
-The action passes one issue, backfill passes thousands, evaluation passes a held-out set: what is measured is
-what runs. Nothing in this package does any input or output.
+Labelling one issue, backfill, the gate and the study all call it: what is measured is what runs. Nothing in this
+package does input or output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
+from triage.decide.case import Case, TextBeforeEdit, case_of
 from triage.decide.decision import Decision, Evidence, Neighbour
 from triage.decide.policy import Policy
-from triage.decide.rules import Rules, elect, votes
-from triage.issue import Issue
+from triage.decide.rules import Rules, elect
+from triage.issue import Issue, Key
 
-__all__ = ["Decision", "Evidence", "Model", "Neighbour", "Policy", "Rules", "decide", "judge"]
+__all__ = [
+    "Case",
+    "Decision",
+    "Evidence",
+    "Model",
+    "Neighbour",
+    "Policy",
+    "Recorded",
+    "Rules",
+    "TextBeforeEdit",
+    "case_of",
+    "decide",
+]
+
+# Cases whose evidence is gathered together, so that memory does not grow with their number.
+BATCH = 256
 
 
 class Model(Protocol):
-    """What finds the evidence, and the rules by which it is judged."""
+    """Gathers evidence, and has the rules that judge it."""
 
     @property
     def rules(self) -> Rules: ...
 
     @property
     def name(self) -> str:
-        """The bundle's name, or what stands in for one."""
+        """The bundle's name; "none" without a bundle."""
         ...
 
-    def evidence(self, issues: Iterable[Issue]) -> Iterator[Evidence]:
-        """The evidence on each issue, in order; on each one as if it were alone."""
+    def evidence(self, issues: Sequence[Issue], /) -> Iterable[Evidence]:
+        """The evidence on each issue, in order; it does not depend on the other issues."""
         ...
 
 
-def decide(issues: Iterable[Issue], model: Model, policy: Policy) -> Iterator[Decision]:
-    """A decision for each issue, in order. Labels that the issues carry already play no part."""
-    for evidence in model.evidence(issues):
-        yield judge(evidence, model.rules, policy, bundle=model.name)
+@dataclass(frozen=True)
+class Recorded:
+    """A model that repeats recorded evidence, so that other thresholds or policies ask no engine.
+
+    The rules must have the k, the weighting and the labels of those that the evidence was gathered under.
+    """
+
+    rules: Rules
+    recorded: Mapping[Key, Evidence]
+    name: str = "none"
+
+    def evidence(self, issues: Sequence[Issue]) -> Iterator[Evidence]:
+        """See `Model`. Raises KeyError for an issue without a record."""
+        return (self.recorded[issue.key] for issue in issues)
 
 
-def judge(
-    evidence: Evidence,
-    rules: Rules,
-    policy: Policy,
-    *,
-    bundle: str,
-    existing: Collection[str] = (),
-    barred: Mapping[str, str] = MappingProxyType({}),
-) -> Decision:
-    """The decision that `rules` and `policy` make of the evidence; asks no model. See `Policy.apply`."""
+def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BATCH) -> Iterator[Decision]:
+    """A decision for each case, in order; cases are taken `batch` at a time, as decisions are asked for.
+
+    The model is not asked about a case that is left alone.
+    """
+    rest = iter(cases)
+    while taken := list(islice(rest, batch)):
+        evidence = iter(model.evidence([case.issue for case in taken if not case.left_alone]))
+        for case in taken:
+            yield _left_alone(case, model) if case.left_alone else _judge(case, next(evidence), model, policy)
+
+
+def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Decision:
+    rules = model.rules
     sources, scores = elect(rules, evidence)
-    labels, held = policy.apply(sources, scores, existing, barred)
+    labels, held_back = policy.apply(sources, scores, case.existing, case.barred)
     return Decision(
-        key=evidence.key,
+        key=case.issue.key,
         labels=labels,
         sources=sources,
-        held_back=held,
+        held_back=held_back,
         scores=scores,
-        votes=votes(rules, evidence),
-        needed={rule.name: rule.votes for rule in rules.voted},
+        needed=rules.needed,
         evidence=evidence,
         k=rules.k,
-        bundle=bundle,
+        bundle=model.name,
     )
+
+
+def _left_alone(case: Case, model: Model) -> Decision:
+    key = case.issue.key
+    return Decision(key, (), {}, {}, {}, {}, Evidence(key), model.rules.k, model.name, case.left_alone)

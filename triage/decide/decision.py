@@ -1,4 +1,4 @@
-"""What was decided about an issue, and the evidence it was decided on."""
+"""The evidence on an issue, and the decision that is made of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from triage.text import TEXT_VERSION
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A labelled issue near the one in question; `similarity` is a cosine, -1..1."""
+    """A labelled issue near the one that is decided; `similarity` is a cosine, -1..1."""
 
     repo: str
     number: int
@@ -21,19 +21,27 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the engines found: neighbours in falling similarity (ties: rising number), raw zero-shot scores."""
+    """What the engines say about an issue; `triage.decide.rules.gather` makes it.
+
+    `neighbours` are in falling similarity (ties: rising number). `votes` and `similarity_votes` are those of the k
+    nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
+    score, weighted by similarity. `zero_shot` are raw scores.
+    """
 
     key: Key
     neighbours: tuple[Neighbour, ...] = ()
+    votes: Mapping[str, float] = field(default_factory=dict)
+    similarity_votes: Mapping[str, float] = field(default_factory=dict)
     zero_shot: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The labels for one issue, why, and what else was considered.
+    """The labels for one issue, the reasons, and the alternatives.
 
-    `scores` are probabilities for every label known; `held_back` names the labels that were elected and yet
-    not set, with the reason; `votes` are those of the k neighbours that voted, `needed` what elects (None: nothing).
+    `sources` maps each elected label to what elected it, `held_back` those of them that are not set to the reason.
+    `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
+    `left_alone` is the reason why the issue was not looked at, or empty.
     """
 
     key: Key
@@ -41,22 +49,26 @@ class Decision:
     sources: Mapping[str, str]
     held_back: Mapping[str, str]
     scores: Mapping[str, float]
-    votes: Mapping[str, float]
     needed: Mapping[str, float | None]
     evidence: Evidence
     k: int
     bundle: str
+    left_alone: str = ""
 
     @property
     def abstained(self) -> bool:
         return not self.labels
 
     @property
+    def votes(self) -> Mapping[str, float]:
+        return self.evidence.votes
+
+    @property
     def voters(self) -> tuple[Neighbour, ...]:
         return self.evidence.neighbours[: self.k]
 
     def to_dict(self) -> dict[str, object]:
-        """The decision as one JSON object: numbers and label names, never a word of the issue."""
+        """The decision as a JSON object: numbers and label names, no text of the issue."""
         return {
             "repo": self.key[0],
             "number": self.key[1],

@@ -1,17 +1,18 @@
-"""What learning leaves behind for deciding: k, the votes each label needs, and the calibration of scores."""
+"""The learnt rules of deciding: k, the votes that each label needs, and the calibration of scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from triage.arrays import Array
-from triage.decide.decision import Evidence
+from triage.decide.decision import Evidence, Neighbour
 from triage.decide.vote import WEIGHTINGS, kernel, tally
+from triage.issue import Key
 from triage.schema import option
 
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
@@ -85,33 +86,57 @@ class Rules:
         return tuple(rule for rule in self.labels if rule.examples >= self.min_examples)
 
     @cached_property
+    def needed(self) -> Mapping[str, float | None]:
+        """The votes that elect each of these labels; None: votes never elect it."""
+        return {rule.name: rule.votes for rule in self.voted}
+
+    @cached_property
     def rare(self) -> tuple[str, ...]:
         return tuple(rule.name for rule in self.labels if rule.examples < self.min_examples)
 
 
-def votes(rules: Rules, evidence: Evidence, weighting: str | None = None) -> dict[str, float]:
-    """The votes of each label with enough examples, 0..k, by the rules' weighting or the one given."""
-    near = evidence.neighbours[: rules.k]
+def gather(
+    rules: Rules,
+    key: Key,
+    neighbours: tuple[Neighbour, ...],
+    described: Sequence[str] = (),
+    ask: Callable[[Sequence[str]], Mapping[str, float]] = lambda _: {},
+) -> Evidence:
+    """The evidence on an issue: its votes are counted, and `ask` gives raw zero-shot scores where they are needed.
+
+    `described` are the labels that have a description.
+    """
+    votes, similarity_votes = _count(rules, neighbours[: rules.k])
+    wanted = asks_zero_shot(rules, described, elect_by_vote(rules, neighbours, votes))
+    return Evidence(key, neighbours, votes, similarity_votes, ask(wanted) if wanted else {})
+
+
+def _count(rules: Rules, voters: Sequence[Neighbour]) -> tuple[dict[str, float], dict[str, float]]:
+    """The votes that elect, and those weighted by similarity, of each label with enough examples."""
     names = [rule.name for rule in rules.voted]
-    weights = kernel(np.array([n.similarity for n in near]), weighting or rules.weighting)
-    carries = np.array([[name in n.labels for name in names] for n in near], dtype=bool)
-    counted = tally(weights, carries.reshape(len(near), len(names)), rules.k)
-    return dict(zip(names, map(float, counted), strict=True))
+    similarities = np.array([voter.similarity for voter in voters])
+    carries = np.array([[name in voter.labels for name in names] for voter in voters], dtype=bool)
+    carries = carries.reshape(len(voters), len(names))
+
+    def counted(weighting: str) -> dict[str, float]:
+        votes = tally(kernel(similarities, weighting), carries, rules.k)
+        return dict(zip(names, map(float, votes), strict=True))
+
+    by_similarity = counted("similarity")
+    return by_similarity if rules.weighting == "similarity" else counted(rules.weighting), by_similarity
 
 
-def vote_scores(rules: Rules, evidence: Evidence) -> dict[str, float]:
+def vote_scores(rules: Rules, similarity_votes: Mapping[str, float]) -> dict[str, float]:
     """Calibrated probabilities: a logistic of the log-odds of the share of votes, smoothed by the prior.
 
-    Votes weighted by similarity, whatever elects, and the prior as one more neighbour: so labels with as many
-    neighbours, or with none, are still told apart, and ties are rare.
+    The votes are weighted by similarity, whatever elects, and the prior counts as one more neighbour: labels with
+    equally many neighbours, or with none, get different scores, and ties are rare.
     """
-    counted = votes(rules, evidence, "similarity")
-    shares = smoothed(
-        np.array(list(counted.values())), np.array([rules.by_name[name].prior for name in counted]), rules.k
-    )
-    odds = log_odds(shares)
+    priors = np.array([rules.by_name[name].prior for name in similarity_votes])
+    odds = log_odds(smoothed(np.array(list(similarity_votes.values())), priors, rules.k))
     return {
-        name: sigmoid(rules.slope * float(x) + rules.intercept) for name, x in zip(counted, odds, strict=True)
+        name: sigmoid(rules.slope * float(x) + rules.intercept)
+        for name, x in zip(similarity_votes, odds, strict=True)
     }
 
 
@@ -133,23 +158,23 @@ def sigmoid(x: float) -> float:
     return math.exp(x) / (1 + math.exp(x))
 
 
-def elect_by_vote(rules: Rules, evidence: Evidence) -> list[str]:
-    """The labels that have the votes they need. Raising any `votes` or the floor never adds a label."""
-    if not evidence.neighbours or evidence.neighbours[0].similarity < rules.floor:
+def elect_by_vote(rules: Rules, neighbours: Sequence[Neighbour], votes: Mapping[str, float]) -> list[str]:
+    """The labels that have the votes they need. Raising any `votes` of a rule or the floor never adds a label."""
+    if not neighbours or neighbours[0].similarity < rules.floor:
         return []
     return [
         name
-        for name, count in votes(rules, evidence).items()
-        if (need := rules.by_name[name].votes) is not None and count > 0 and count >= need - EPSILON
+        for name, count in votes.items()
+        if (need := rules.needed[name]) is not None and count > 0 and count >= need - EPSILON
     ]
 
 
 def rarity(rules: Rules, name: str) -> float:
-    """How much rarer than COMMON the label is, in log-odds; 0 where there is no history to tell."""
+    """How much rarer than COMMON the label is, in log-odds; 0 without any labelled issue."""
     if not rules.labels:
         return 0.0
-    known = rules.by_name.get(name)
-    prior = min(max(known.prior if known else 0.0, RAREST), 1 - RAREST)
+    rule = rules.by_name.get(name)
+    prior = min(max(rule.prior if rule else 0.0, RAREST), 1 - RAREST)
     return math.log(prior / (1 - prior)) - math.log(COMMON / (1 - COMMON))
 
 
@@ -173,25 +198,29 @@ def elect_by_description(
 
 
 def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, float]]:
-    """(label → which source elected it, label → calibrated score for every label known)."""
-    by_vote = elect_by_vote(rules, evidence)
-    scores = vote_scores(rules, evidence)
+    """(label → the source that elected it, label → calibrated score of every known label)."""
+    by_vote = elect_by_vote(rules, evidence.neighbours, evidence.votes)
+    scores = vote_scores(rules, evidence.similarity_votes)
     described = zero_shot_scores(rules, evidence.zero_shot)
     rare = {name: score for name, score in described.items() if name not in scores}
     rule = rules.zero_shot
-    found = elect_by_description(rare, rule.rare, rule.top_k)
+    by_description = elect_by_description(rare, rule.rare, rule.top_k)
     if not by_vote and rule.fallback is not None:
         others = {name: score for name, score in described.items() if name in scores}
-        found += elect_by_description(others, rule.fallback, rule.top_k)
-    sources = dict.fromkeys(by_vote, NEIGHBOURS) | dict.fromkeys(found, ZERO_SHOT)
+        by_description += elect_by_description(others, rule.fallback, rule.top_k)
+    sources = dict.fromkeys(by_vote, NEIGHBOURS) | dict.fromkeys(by_description, ZERO_SHOT)
     return sources, scores | rare
 
 
-def asks_zero_shot(rules: Rules, neighbours: Evidence, described: Sequence[str]) -> list[str]:
-    """Which labels zero-shot classification must be asked for, given what the vote says."""
-    known = rules.by_name
-    wanted = [name for name in described if name not in known or known[name].examples < rules.min_examples]
+def asks_zero_shot(rules: Rules, described: Sequence[str], elected: Collection[str]) -> list[str]:
+    """The labels to classify zero-shot: those without enough examples, and all where the vote `elected` none and
+    there is a fallback.
+    """
+    by_name = rules.by_name
+    wanted = [
+        name for name in described if name not in by_name or by_name[name].examples < rules.min_examples
+    ]
     wanted += [name for name in rules.rare if name not in wanted]
-    if rules.zero_shot.fallback is not None and not elect_by_vote(rules, neighbours):
+    if rules.zero_shot.fallback is not None and not elected:
         wanted += [rule.name for rule in rules.voted]
     return wanted

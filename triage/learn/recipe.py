@@ -11,7 +11,7 @@ import numpy as np
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaught_rule
 from triage.config import Config
-from triage.decide import Decision, Policy, decide, judge
+from triage.decide import Decision, Policy, case_of, decide
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, rarity
 from triage.decide.vote import kernel, tally
@@ -160,7 +160,7 @@ class Recipe:
         if not self.unlabelled:
             return []
         model = self.model(self.split.test.known, self.rules)
-        return list(decide(self.unlabelled, model, self.policy))
+        return list(decide(map(case_of, self.unlabelled), model, self.policy))
 
     @property
     def added_on_unlabelled(self) -> float:
@@ -169,11 +169,10 @@ class Recipe:
         return added / max(1, len(self.unlabelled))
 
     def decisions(self, fold: Fold) -> list[Decision]:
-        """What `judge` makes of the fold's queries, each as if it had just come in."""
-        model = self.model(fold.known, self.rules)
+        """The decisions on the fold's queries, each as if it had just been opened."""
         issues = [self.data.issues[i] for i in fold.query]
-        found = model.evidence_of(issues, self.vectors[fold.query])
-        return [judge(evidence, self.rules, self.policy, bundle="") for evidence in found]
+        model = self.model(fold.known, self.rules).recorded(issues, self.vectors[fold.query])
+        return list(decide(map(case_of, issues), model, self.policy))
 
     def model(self, rows: Ints, rules: Rules) -> ServingModel:
         """The serving model whose index holds these rows."""

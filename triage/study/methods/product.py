@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.bundle.model import CHUNK, ServingModel, open_model
-from triage.decide import Decision, Policy, judge
+from triage.bundle.model import ServingModel, open_model
+from triage.decide import BATCH, Decision, Policy, case_of, decide
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
 from triage.finetune.retrain import Untuned, learn_tuned
@@ -104,15 +104,12 @@ class FittedProduct:
 
     def decisions(self, queries: Texts, progress: Told | None = None) -> Iterator[Decision]:
         """What labelling would decide on each, as if it had just come in."""
-        for start in range(0, len(queries), CHUNK):
-            texts = queries.texts[start : start + CHUNK]
+        for start in range(0, len(queries), BATCH):
+            texts = queries.texts[start : start + BATCH]
             issues = [Rendered(REPO, self.known + start + i + 1, "", text) for i, text in enumerate(texts)]
-            vectors = queries.vectors[start : start + CHUNK]
-            found = self.model.evidence_of(
-                issues, self.model.encoder.encode(texts) if self.tuned else vectors
-            )
-            for evidence in found:
-                yield judge(evidence, self.model.rules, self.policy, bundle=self.model.name)
+            vectors = queries.vectors[start : start + BATCH]
+            model = self.model if self.tuned else self.model.recorded(issues, vectors)
+            yield from decide(map(case_of, issues), model, self.policy)
             if progress:
                 progress(start + len(texts))
 

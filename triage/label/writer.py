@@ -1,0 +1,85 @@
+"""The one place where labels on GitHub are changed: a dry run does not call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from triage.config import LabelsConfig
+from triage.decide.case import removed_by_people, set_by
+from triage.github.errors import LabelGone
+
+if TYPE_CHECKING:
+    from triage.github.tracker import Tracker
+    from triage.github.values import Label, LiveIssue
+
+NEW_COLOUR = "ededed"
+# GitHub refuses longer descriptions.
+MAX_DESCRIPTION = 100
+MARKER = "triage: reasons"
+
+
+@dataclass
+class LabelWriter:
+    """Adds and removes labels of one repository; `available` are its labels by name, `me` is the login that acts.
+
+    Raises IssueGone where an issue was deleted, and what the tracker raises.
+    """
+
+    tracker: Tracker
+    me: str
+    config: LabelsConfig = field(default_factory=LabelsConfig)
+    available: dict[str, Label] = field(default_factory=dict)
+
+    def add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Add labels, creating those that the repository lacks where that is allowed; returns those added.
+
+        Labels that were deleted since the repository's were read are left out.
+        """
+        if not self.config.create:
+            names = self._available(names)
+        try:
+            self._add(live, names)
+        except LabelGone:
+            self.available = self.tracker.labels()
+            names = self._available(names)
+            self._add(live, names)
+        return names
+
+    def remove(self, live: LiveIssue, names: Iterable[str]) -> None:
+        """Remove labels that the issue carries."""
+        for name in names:
+            try:
+                self.tracker.remove_label(live.node_id, live.label_ids[name])
+            except LabelGone:
+                # It was deleted, and so removed from this issue too.
+                continue
+
+    def mark(self, live: LiveIssue, *, abstained: bool) -> None:
+        """Add the abstain label to an issue without labels, or remove it where the bot's own is out of date."""
+        name, issue, events = self.config.abstain, live.issue, live.issue.events or ()
+        if name is None or (name not in self.available and not self.config.create):
+            return
+        if name in issue.labels:
+            if (not abstained or len(issue.labels) > 1) and set_by(name, events, self.me):
+                self.remove(live, [name])
+        elif abstained and not issue.labels and name not in removed_by_people(events):
+            self.add(live, (name,))
+
+    def comment(self, live: LiveIssue, text: str) -> None:
+        """Write the bot's one comment on the issue, or replace its text."""
+        self.tracker.put_comment(live.node_id, MARKER, text)
+
+    def _available(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in self.available)
+
+    def _add(self, live: LiveIssue, names: tuple[str, ...]) -> None:
+        if names:
+            self.tracker.add_labels(live.node_id, [self._label(name).id for name in names])
+
+    def _label(self, name: str) -> Label:
+        if name not in self.available:
+            description = self.config.descriptions.get(name, "")[:MAX_DESCRIPTION]
+            self.available[name] = self.tracker.create_label(name, NEW_COLOUR, description)
+        return self.available[name]
