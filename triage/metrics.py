@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from triage.arrays import Array, Mask
+from triage.arrays import Array, Ints, Mask
 from triage.errors import MissingExtra
 
 
@@ -71,6 +71,43 @@ def summary(truth: Mask, predicted: Mask, scores: Array) -> dict[str, float]:
     for share in (0.25, 0.5, 0.75):
         figures[f"precision_at_{share:.0%}_coverage"] = precision_at_coverage(truth, scores, share)
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Every way to cut a ranking of scores in two; all are [q], for the q highest scores.
+
+    `values` fall; `hits` and `predicted` count what lies at or above each. Only where `distinct`, the last of equal
+    values, is there a cut.
+    """
+
+    values: Array
+    hits: Ints
+    predicted: Ints
+    distinct: Mask
+
+    @classmethod
+    def of(cls, scores: Array, truth: Mask) -> Cuts:
+        """All cuts of scores [q], or of any shape that `truth` shares."""
+        order = np.argsort(-scores.ravel(), kind="stable")
+        values = scores.ravel()[order]
+        hits = np.cumsum(truth.ravel()[order], dtype=np.int64)
+        return cls(values, hits, np.arange(1, len(hits) + 1), np.append(values[:-1] > values[1:], True))
+
+    def f1(self, hits: float = 0, predicted: float = 0, true: float = 0) -> Array:
+        """F1 of each cut, on top of decisions that stand already; `true` counts what should be predicted in all."""
+        f1: Array = 2 * (hits + self.hits) / np.maximum(1, predicted + self.predicted + true)
+        return f1
+
+    def below(self, last: int, smallest: float = 0.0) -> float:
+        """A threshold halfway between the value at `last` and the next smaller one."""
+        smaller = self.values[last + 1] if last + 1 < len(self.values) else smallest
+        return float((self.values[last] + smaller) / 2)
+
+
+def bootstrap(n: int, draws: int = 1000, seed: int = 0) -> Ints:
+    """Rows [draws, n] of n issues, drawn with replacement (Efron, 1979); paired where both sides use the same."""
+    return np.random.default_rng(seed).integers(n, size=(draws, n))
 
 
 BINS = 10

@@ -15,7 +15,7 @@ from triage.arrays import Mask
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
 from triage.learn.recipe import HeldOutResult, Recipe
-from triage.metrics import macro_f1, micro_f1, precision_recall
+from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
 from triage.schema import SchemaError, build
 
 # How much worse a candidate may be, in F1 or precision; noise of a few hundred issues is of that size.
@@ -27,7 +27,6 @@ MEASURES: Mapping[str, Callable[[Mask, Mask], float]] = {
 }
 # How many more unlabelled issues, as a share, a candidate may label.
 ADDED_TOLERANCE = 0.1
-DRAWS, SEED = 1000, 0
 # A loss beyond the tolerance counts when this share of the draws shows a loss; the interval leaves out 5 % each side.
 SURE, TAIL = 0.8, 0.05
 
@@ -114,8 +113,7 @@ def rule(
 
 def compare(active: HeldOutResult, candidate: HeldOutResult) -> tuple[MetricDifference, ...]:
     """Every measure of two verdicts on the same issues and labels, with its bootstrap interval."""
-    rng = np.random.default_rng(SEED)
-    draws = rng.integers(0, len(active.truth), size=(DRAWS, len(active.truth)))
+    draws = bootstrap(len(active.truth))
     found = []
     for name, measure in MEASURES.items():
         gaps = [

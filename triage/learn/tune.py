@@ -18,6 +18,7 @@ from triage.config import VoteConfig
 from triage.config import ZeroShotConfig as Settings
 from triage.decide.rules import LabelRule, Rules, ZeroShotRule, log_odds, sigmoid, smoothed
 from triage.decide.vote import K_MAX, kernel, tally
+from triage.metrics import Cuts
 
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 # Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
@@ -92,55 +93,46 @@ def f1_at(counted: Array, truth: Mask, cut: float) -> float:
 
 def best_cut(counted: Array, truth: Mask) -> tuple[float, float]:
     """(cut, F1): predicting where `counted >= cut` gives the best F1; the cut lies between two values."""
-    order = np.argsort(-counted, kind="stable")
-    values, hits = counted[order], np.cumsum(truth[order])
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + max(1, truth.sum()))
-    last_of_value = np.append(values[:-1] > values[1:], True) & (values > 0)
-    if not last_of_value.any():
+    cuts = Cuts.of(counted, truth)
+    allowed = cuts.distinct & (cuts.values > 0)
+    if not allowed.any():
         return 1.0, 0.0
-    best = int(np.where(last_of_value, f1, -1).argmax())
-    return between(values, best), float(f1[best])
-
-
-def between(falling: Array, last: int) -> float:
-    """A cut halfway between the value at `last` and the next smaller one."""
-    smaller = falling[last + 1] if last + 1 < len(falling) else 0.0
-    return float((falling[last] + smaller) / 2)
+    f1 = cuts.f1(true=max(1, truth.sum()))
+    best = int(np.where(allowed, f1, -1).argmax())
+    return cuts.below(best), float(f1[best])
 
 
 def label_cut(counted: Array, truth: Mask, common: float, f1: float, k: int) -> float:
     """The votes [q] at which one label's F1 is best, pulled towards the `common` cut and its `f1`."""
-    order = np.argsort(-counted, kind="stable")
-    values, hits = counted[order], np.cumsum(truth[order])
-    predicted = np.arange(1, len(hits) + 1)
-    pulled = (2 * hits + 2 * SHRINK * f1) / (predicted + truth.sum() + 2 * SHRINK)
-    allowed = np.append(values[:-1] > values[1:], True)
-    allowed &= (values >= common / REACH) & (values <= min(common * REACH, HIGHEST_SHARE * k))
+    cuts = Cuts.of(counted, truth)
+    pulled = (2 * cuts.hits + 2 * SHRINK * f1) / (cuts.predicted + truth.sum() + 2 * SHRINK)
+    allowed = (
+        cuts.distinct
+        & (cuts.values >= common / REACH)
+        & (cuts.values <= min(common * REACH, HIGHEST_SHARE * k))
+    )
     if not allowed.any():
         return common
     best = int(np.where(allowed, pulled, -1).argmax())
-    at_common = int(np.searchsorted(-values, -common, side="right")) - 1
+    at_common = int(np.searchsorted(-cuts.values, -common, side="right")) - 1
     if at_common >= 0 and pulled[at_common] >= pulled[best]:
         return common
-    return between(values, best)
+    return cuts.below(best)
 
 
 def precise_cut(counted: Array, truth: Mask, target: float) -> float | None:
     """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is.
 
-    Of the LEAST_SURE issues with so many votes it must be LIKELIER. `counted` and `truth` [q], oldest first.
+    Of the LEAST_SURE issues with that many votes it must be LIKELIER. `counted` and `truth` [q], oldest first.
     """
     newest = slice(round(len(counted) * (1 - RECENT)), None)
-    counted, truth = counted[newest], truth[newest]
-    order = np.argsort(-counted, kind="stable")
-    values, hits = counted[order], np.cumsum(truth[order], dtype=np.int64)
-    predicted = np.arange(1, len(hits) + 1)
-    least = np.maximum(1, np.rint(predicted * LEAST_SURE).astype(int))
-    hits_of_least = hits - np.append(0, hits)[predicted - least]
-    allowed = np.append(values[:-1] > values[1:], True) & (values > 0)
-    allowed &= _surely(hits, predicted, CONFIDENCE) >= target
+    cuts = Cuts.of(counted[newest], truth[newest])
+    least = np.maximum(1, np.rint(cuts.predicted * LEAST_SURE).astype(int))
+    hits_of_least = cuts.hits - np.append(0, cuts.hits)[cuts.predicted - least]
+    allowed = cuts.distinct & (cuts.values > 0)
+    allowed &= _surely(cuts.hits, cuts.predicted, CONFIDENCE) >= target
     allowed &= _surely(hits_of_least, least, LIKELIER) >= target
-    return between(values, int(np.flatnonzero(allowed)[-1])) if allowed.any() else None
+    return cuts.below(int(np.flatnonzero(allowed)[-1])) if allowed.any() else None
 
 
 def _surely(hits: Ints, of: Ints, chance: float) -> Array:
@@ -152,15 +144,24 @@ def _surely(hits: Ints, of: Ints, chance: float) -> Array:
 
 
 def calibrate_odds(odds: AnyFloats, truth: Mask) -> tuple[float, float]:
-    """(slope, intercept) of the logistic from log-odds, or any raw scores, to probabilities (Platt, 1999)."""
-    from sklearn.linear_model import LogisticRegression
-
+    """(slope, intercept) of the logistic from log-odds, or any raw scores, to probabilities."""
     if truth.all() or not truth.any():
         return 1.0, 0.0
-    fitted = LogisticRegression(C=1e6).fit(odds.reshape(-1, 1), truth)
+    (slope,), intercept = logistic(odds.reshape(-1, 1), truth)
     # A falling curve would put the labels with fewer votes first; so little data calibrates nothing.
-    slope = float(fitted.coef_[0, 0])
-    return (slope, float(fitted.intercept_[0])) if slope > 0 else (1.0, 0.0)
+    return (slope, intercept) if slope > 0 else (1.0, 0.0)
+
+
+def logistic(
+    evidence: AnyFloats, truth: Mask, weights: Array | None = None
+) -> tuple[tuple[float, ...], float]:
+    """(slopes [d], intercept) of the logistic regression of `truth` [n] on `evidence` [n, d] (Platt, 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    if weights is not None:
+        weights = weights * len(truth) / weights.sum()
+    fitted = LogisticRegression(C=1e6).fit(evidence, truth, sample_weight=weights)
+    return tuple(map(float, fitted.coef_[0])), float(fitted.intercept_[0])
 
 
 def tune(
@@ -312,15 +313,12 @@ def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> 
 
     `odds` and `truth` have one shape. None where no threshold is better than adding nothing.
     """
-    order = np.argsort(-odds.ravel(), kind="stable")
-    values, hits = odds.ravel()[order], np.cumsum(truth.ravel()[order])
+    cuts = Cuts.of(odds, truth)
     had, predicted, true = standing
-    f1 = 2 * (had + hits) / np.maximum(1, predicted + np.arange(1, len(hits) + 1) + true)
-    last_of_value = np.append(values[:-1] > values[1:], True)
-    best = int(np.where(last_of_value, f1, -1).argmax())
+    f1 = cuts.f1(had, predicted, true)
+    best = int(np.where(cuts.distinct, f1, -1).argmax())
     before = 2 * had / max(1, predicted + true)
     # Too few right answers are luck, not skill.
-    if f1[best] <= before or hits[best] < MIN_POSITIVES // 2:
+    if f1[best] <= before or cuts.hits[best] < MIN_POSITIVES // 2:
         return None
-    smaller = values[best + 1] if best + 1 < len(values) else values[best] - 1
-    return sigmoid(float(values[best] + smaller) / 2)
+    return sigmoid(cuts.below(best, smallest=float(cuts.values[best]) - 1))

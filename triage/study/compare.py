@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from triage.arrays import Array, Ints, Mask
+from triage.metrics import bootstrap
 from triage.study.results import StudyRun
 from triage.study.study import StudyOutcome
 
@@ -92,7 +93,7 @@ def paired(
     truth: Mask, ours: Mask, theirs: Mask, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> PairedDifference:
     """Both judged on the same issues [n, L], which are drawn again and again with replacement (Efron, 1979)."""
-    drawn = np.random.default_rng(seed).integers(len(truth), size=(resamples, len(truth)))
+    drawn = bootstrap(len(truth), resamples, seed)
     whole = np.arange(len(truth))[None, :]
     gains = _f1(truth, ours, drawn) - _f1(truth, theirs, drawn)
     low, high = np.quantile(gains, (0.025, 0.975))

@@ -19,7 +19,8 @@ from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
 from triage.issue import Issue
-from triage.metrics import micro_f1, precision_recall
+from triage.learn.tune import logistic
+from triage.metrics import Cuts, micro_f1, precision_recall
 from triage.training.held_out import EVALUATED, kept_aside
 
 LEAST_USES, SAMPLE, SEED = 10, 75, 20
@@ -64,7 +65,7 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
     weights = np.concatenate([np.full(len(raw), 1 / len(raw)) for raw, _ in told])
     (slope, likeness), intercept = logistic(evidence, truth, weights)
     scores = 1 / (1 + np.exp(-(evidence @ np.array([slope, likeness]) + intercept)))
-    cut = max(LEAST_THRESHOLD, _best_cut(scores, truth))
+    cut = max(LEAST_THRESHOLD, _best_threshold(scores, truth))
     chosen = (scores >= cut)[:, None]
     precision, recall = precision_recall(truth[:, None], chosen)
     words = (
@@ -108,18 +109,6 @@ def sampled(issues: Sequence[Issue], repo: str) -> tuple[list[Issue], list[str],
     return drawn, names, truth
 
 
-def logistic(evidence: Array, truth: Mask, weights: Array) -> tuple[tuple[float, float], float]:
-    """(slopes, intercept) of the weighted logistic regression of `truth` [n] on `evidence` [n, 2] (Platt, 1999)."""
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(C=1e6).fit(
-        evidence, truth, sample_weight=weights * len(truth) / weights.sum()
-    )
-    first, second = map(float, fitted.coef_[0])
-    return (first, second), float(fitted.intercept_[0])
-
-
-def _best_cut(scores: Array, truth: Mask) -> float:
-    order = np.argsort(-scores, kind="stable")
-    f1 = 2 * np.cumsum(truth[order]) / (np.arange(1, len(order) + 1) + truth.sum())
-    return float(scores[order][int(f1.argmax())])
+def _best_threshold(scores: Array, truth: Mask) -> float:
+    cuts = Cuts.of(scores, truth)
+    return float(cuts.values[int(cuts.f1(true=truth.sum()).argmax())])
