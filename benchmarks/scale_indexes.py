@@ -56,7 +56,7 @@ class Triage:
         from triage.bundle.store import LocalStore
 
         store = LocalStore(folder)
-        bundle = self._bundle = store.load(store.named("active") or "")
+        bundle = self._bundle = store.load(store.role("active") or "")
         vectors = bundle.vectors if bundle.codes is None else bundle.codes
         self._near = Neighbourhood(vectors, bundle.rows.keys, bundle.rows.labels, bundle.rules.shared)
 
@@ -138,7 +138,7 @@ def _built(vectors: Floats, folder: Path, each: int) -> str:
         )
     )
     store = LocalStore(folder)
-    store.appoint("active", store.save(bundle))
+    store.set_role("active", store.save(bundle))
     if bundle.codes is None or bundle.manifest.index is None:
         return "exact"
     lists = len(bundle.codes.centroids)

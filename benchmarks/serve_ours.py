@@ -43,7 +43,7 @@ def prepare(folder: str, issues: str, texts: str, number: str) -> None:
     home = Path(folder)
     bundle, vectors = large_bundle(int(number), np.random.default_rng(SEED))
     store = LocalStore(home / "store")
-    store.appoint("active", store.save(bundle))
+    store.set_role("active", store.save(bundle))
     np.save(home / "vectors.npy", vectors)
     (home / "labels.json").write_text(json.dumps(bundle.rows.labels))
     (home / "issue.jsonl").write_text((SAMPLE / "new.jsonl").read_text().splitlines()[0] + "\n")

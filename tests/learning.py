@@ -65,7 +65,7 @@ def material(trained: Trained, sample_config: Config) -> Material:
     """The sample, with the vectors that the trained store keeps."""
     data = prepare(read_issues(LEARNT_FROM), sample_config)
     engines = Engines(*open_engines(sample_config))
-    embedded = embed(data.issues, engines.encoder, trained.store.kept(NAME), lambda _: None)
+    embedded = embed(data.issues, engines.encoder, trained.store.get(NAME), lambda _: None)
     assert embedded.computed == 0
     return Material(data, embedded.vectors, engines)
 
@@ -104,9 +104,9 @@ def past(step: Step, trained: Trained) -> Step:
     populate(step.repository, histories())
     step.github.world.clock.set(AFTERWARDS)
     step.configure(CONFIG.read_text("utf-8") + "learn: {trusted_bots: [ferry-ci-robot], min_new: 5}\n")
-    kept = trained.store.kept(NAME)
+    kept = trained.store.get(NAME)
     assert kept is not None
-    GitStore(tracker_of(step.github, repo=FERRY)).keep(NAME, kept)
+    GitStore(tracker_of(step.github, repo=FERRY)).put(NAME, kept)
     step.github.requests.clear()
     return step
 
@@ -114,4 +114,4 @@ def past(step: Step, trained: Trained) -> Step:
 def active(step: Step) -> Bundle:
     """The active bundle as another process reads it."""
     store = GitStore(tracker_of(step.github, repo=FERRY))
-    return store.load(store.named("active") or "")
+    return store.load(store.role("active") or "")

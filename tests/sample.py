@@ -38,7 +38,7 @@ class Trained:
 
     @property
     def name(self) -> str:
-        name = self.store.named("active")
+        name = self.store.role("active")
         assert name is not None
         return name
 

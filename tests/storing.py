@@ -12,8 +12,7 @@ from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle, BundleManifest, Rows
-from triage.bundle.promote import activate_or_stage
-from triage.bundle.store import Store
+from triage.bundle.store import Store, activate_or_stage
 from triage.decide.rules import LabelRule, Rules
 from triage.github.git_store import GitStore
 from triage.learn.vectors import NAME
@@ -46,9 +45,9 @@ def tiny(day: int, after: str = "", repo: str = DEMO) -> Bundle:
 
 def activate(store: Store, bundle: Bundle) -> str:
     """Save a bundle as learnt beside the active one, and make it active."""
-    manifest = replace(bundle.manifest, after=store.named("active") or "")
+    manifest = replace(bundle.manifest, after=store.role("active") or "")
     name = store.save(replace(bundle, manifest=manifest))
-    store.appoint("active", name)
+    store.set_role("active", name)
     return name
 
 
@@ -59,18 +58,18 @@ def git_store(github: FakeGitHub, *publishers: str, token: str = BOT_TOKEN) -> G
 
 def publish(store: Store, day: int = 20, after: str | None = None) -> None:
     """What the publishing job does with a bundle that was learnt beside `after` (None: the active one)."""
-    bundle = tiny(day, after=(store.named("active") or "") if after is None else after)
-    store.keep(NAME, b"vectors")
+    bundle = tiny(day, after=(store.role("active") or "") if after is None else after)
+    store.put(NAME, b"vectors")
     activate_or_stage(store, store.save(bundle), bundle, "active")
 
 
 def promote(store: Store) -> None:
     """What `triage bundle promote` does."""
-    name = store.named("staged")
+    name = store.role("staged")
     if name:
         store.load(name)
-        store.appoint("active", name)
-        store.appoint("staged", None)
+        store.set_role("active", name)
+        store.set_role("staged", None)
 
 
 @pytest.fixture

@@ -176,11 +176,11 @@ def test_a_changed_manifest_is_noticed_by_the_name(own_store: Trained) -> None:
 def test_a_role_is_given_and_taken(own_store: Trained) -> None:
     """A bundle can be active and staged; a role taken away is no one's, twice over."""
     store = own_store.store
-    store.appoint("staged", own_store.name)
-    assert store.named("staged") == store.named("active") == own_store.name
+    store.set_role("staged", own_store.name)
+    assert store.role("staged") == store.role("active") == own_store.name
     for _ in range(2):
-        store.appoint("staged", None)
-        assert store.named("staged") is None
+        store.set_role("staged", None)
+        assert store.role("staged") is None
 
 
 @pytest.mark.parametrize("held", [b"../../etc", b"", b"\xff"])
@@ -188,5 +188,5 @@ def test_a_role_that_names_no_bundle_is_refused(own_store: Trained, held: bytes)
     """A file of a role that holds something else than a bundle's name is refused."""
     (own_store.folder / "active").write_bytes(held)
     with pytest.raises(BundleError) as refused:
-        own_store.store.named("active")
+        own_store.store.role("active")
     assert refused.value.what.startswith(f"{own_store.folder / 'active'}: ")

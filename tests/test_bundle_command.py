@@ -39,7 +39,7 @@ def test_the_bundles_are_listed_newest_first_with_their_roles(
     assert capsys.readouterr().out == ""
     first, second = activate(store, tiny(1)), activate(store, tiny(2))
     third = store.save(tiny(3))
-    store.appoint("staged", third)
+    store.set_role("staged", third)
     assert main(["bundle", "list", f"--store={spec}"]) == 0
     assert capsys.readouterr().out == f"{third}  staged\n{second}  active\n{first}\n"
 
@@ -103,10 +103,10 @@ def test_the_staged_bundle_is_promoted(home: tuple[str, Store], capsys: pytest.C
     spec, store = home
     first = activate(store, tiny(1))
     second = store.save(tiny(2))
-    store.appoint("staged", second)
+    store.set_role("staged", second)
     assert main(["bundle", "promote", f"--store={spec}"]) == 0
     assert capsys.readouterr().out == f"{second} is active\n"
-    assert (store.named("active"), store.named("staged"), store.names()) == (second, None, [second, first])
+    assert (store.role("active"), store.role("staged"), store.names()) == (second, None, [second, first])
     assert main(["bundle", "promote", f"--store={spec}"]) == 7
     assert capsys.readouterr().err.startswith(f"error: {spec} has no staged bundle\n")
 
@@ -118,10 +118,10 @@ def test_a_named_bundle_is_promoted_if_it_is_whole(
     spec, store = home
     first, second = activate(store, tiny(1)), activate(store, tiny(2))
     assert main(["bundle", "promote", first, f"--store={spec}"]) == 0
-    assert store.named("active") == first
+    assert store.role("active") == first
     assert main(["bundle", "promote", "20260101T000000Z-0123456789", f"--store={spec}"]) == 7
     assert "no bundle '20260101T000000Z-0123456789'\n" in capsys.readouterr().err
-    assert (store.named("active"), store.names()) == (first, [second, first])
+    assert (store.role("active"), store.names()) == (first, [second, first])
 
 
 def test_a_damaged_bundle_is_not_promoted(own_damage: tuple[str, Store, str, str]) -> None:
@@ -129,7 +129,7 @@ def test_a_damaged_bundle_is_not_promoted(own_damage: tuple[str, Store, str, str
     spec, store, good, bad = own_damage
     assert main(["bundle", "promote", bad, f"--store={spec}"]) == 7
     assert main(["bundle", "promote", good, f"--store={spec}"]) == 0
-    assert store.named("active") == good
+    assert store.role("active") == good
 
 
 def test_rolling_back_goes_to_the_bundle_before(
@@ -138,13 +138,13 @@ def test_rolling_back_goes_to_the_bundle_before(
     """Past a staged one; with none left the error says so, and the active one stays."""
     spec, store = home
     first, second = activate(store, tiny(1)), activate(store, tiny(3))
-    store.appoint("staged", store.save(tiny(2)))
+    store.set_role("staged", store.save(tiny(2)))
     assert main(["bundle", "rollback", f"--store={spec}"]) == 0
-    assert store.named("active") == first
+    assert store.role("active") == first
     capsys.readouterr()
     assert main(["bundle", "rollback", f"--store={spec}"]) == 7
     assert capsys.readouterr().err.startswith(f"error: {spec} has no usable bundle before the active one\n")
-    assert (store.named("active"), second in store.names()) == (first, True)
+    assert (store.role("active"), second in store.names()) == (first, True)
 
 
 def test_an_empty_store_cannot_be_rolled_back(home: tuple[str, Store]) -> None:
@@ -156,7 +156,7 @@ def test_rolling_back_from_a_damaged_bundle_works(own_damage: tuple[str, Store, 
     """That is what it is for."""
     spec, store, good, _ = own_damage
     assert main(["bundle", "rollback", f"--store={spec}"]) == 0
-    assert store.named("active") == good
+    assert store.role("active") == good
 
 
 def test_a_bundle_and_the_embeddings_are_published(
@@ -165,13 +165,13 @@ def test_a_bundle_and_the_embeddings_are_published(
     """From a folder into the repository; a second time there is nothing to do."""
     folder, here = LocalStore(tmp_path), git_store(github)
     name = activate(folder, tiny(1))
-    folder.keep(NAME, b"vectors")
+    folder.put(NAME, b"vectors")
     argv = ["bundle", "publish", f"--of={tmp_path}", f"--store={HOME}"]
     github.world.add_token("publisher", ACTIONS_BOT, contents="write")
     reach("publisher")
     assert main(argv) == 0
     assert capsys.readouterr().out == f"{name} is active\n"
-    assert (here.named("active"), here.kept(NAME)) == (name, b"vectors")
+    assert (here.role("active"), here.get(NAME)) == (name, b"vectors")
     assert here.load(name).manifest == folder.load(name).manifest
     github.requests.clear()
     assert main(argv) == 0
@@ -190,4 +190,4 @@ def test_the_publishers_of_the_configuration_are_the_only_ones_believed(
     assert main(["bundle", "promote", foreign, f"--store={HOME}"]) == 7
     assert "was published by mallory" in capsys.readouterr().err
     assert main(["bundle", "rollback", f"--store={HOME}"]) == 0
-    assert git_store(github).named("active") == first
+    assert git_store(github).role("active") == first

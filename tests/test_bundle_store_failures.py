@@ -20,13 +20,13 @@ KILLED = """
 import dataclasses, os, pathlib, signal, sys
 from triage.bundle.store import LocalStore
 store, when = LocalStore(pathlib.Path(sys.argv[1])), sys.argv[2]
-bundle = store.load(store.named("active"))
+bundle = store.load(store.role("active"))
 later = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, created_at="2099-01-01T00:00:00Z"))
 def die(event, args):
     if event == when and ".partial-" in str(args[0]) or event == "os.rename" and when == str(args[1])[-6:]:
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(die)
-store.appoint("active", store.save(later))
+store.set_role("active", store.save(later))
 """
 
 
@@ -92,7 +92,7 @@ def test_a_read_only_store_is_told(own_store: Trained, bundle: Bundle) -> None:
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     """A folder that does not exist holds no bundle and no role; giving one there fails in words."""
     store = LocalStore(tmp_path / "none")
-    assert (store.names(), store.named("active"), store.named("staged")) == ([], None, None)
+    assert (store.names(), store.role("active"), store.role("staged")) == ([], None, None)
     with pytest.raises(BundleError) as refused:
-        store.appoint("active", "20240101T000000Z-0123456789")
+        store.set_role("active", "20240101T000000Z-0123456789")
     assert refused.value.what == f"{tmp_path / 'none'}: there is no bundle '20240101T000000Z-0123456789'"

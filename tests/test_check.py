@@ -164,7 +164,7 @@ def test_an_old_bundle_is_doubtful(own_store: Trained, capsys: pytest.CaptureFix
     """The schedule may have stopped."""
     bundle = own_store.store.load(own_store.name)
     manifest = dataclasses.replace(bundle.manifest, created_at="2020-01-01T00:00:00Z")
-    own_store.store.appoint("active", own_store.store.save(dataclasses.replace(bundle, manifest=manifest)))
+    own_store.store.set_role("active", own_store.store.save(dataclasses.replace(bundle, manifest=manifest)))
     assert main(["check", f"--store={own_store.folder}"]) == 0
     assert "days old: is the workflow `triage-retrain` switched off?" in capsys.readouterr().out
 

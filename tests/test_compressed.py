@@ -371,7 +371,7 @@ def test_a_large_bundle_is_kept_in_the_repository(
     """The store in the repository holds large bundles like others, every hash checked when loaded."""
     store, made = git_store(github), bundle_of(vectors[:300])
     name = store.save(made)
-    store.appoint("active", name)
+    store.set_role("active", name)
     assert to_files(git_store(github).load(name)) == to_files(made)
 
 
@@ -407,7 +407,7 @@ def test_no_more_is_fetched_than_issues_of_one_repository_are_compared_with(
     """Where nothing is shared: the same neighbours from a few of the parts, and none for a repository unknown."""
     store, made = git_store(github), of_many(vectors)
     name = store.save(made)
-    store.appoint("active", name)
+    store.set_role("active", name)
     places = {demo.git.add_blob(data): path for path, data in demo.git.files(ACTIVE).items()}
     whole = git_store(github).load(name)
     for repo in ("o/r0", "o/r7", "o/r9"):
@@ -428,7 +428,7 @@ def test_a_part_that_was_changed_is_refused(
     """By the hash of its list, as soon as the bundle is loaded; who needs another part is not troubled."""
     store = git_store(github)
     name = store.save(of_many(vectors))
-    store.appoint("active", name)
+    store.set_role("active", name)
     part = demo.git.files(ACTIVE)["index-codes.npy/0001"]
     demo.git.blobs[demo.git.add_blob(part)] = bytes(len(part))
     with pytest.raises(BundleError, match="of the compressed index was changed"):

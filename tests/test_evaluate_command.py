@@ -29,7 +29,7 @@ def evaluate(out: Path, *options: str, source: Path = LEARNT_FROM) -> int:
 def out(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of the sample, its texts embedded already."""
     folder = tmp_path_factory.mktemp("study")
-    kept = trained.store.kept(NAME)
+    kept = trained.store.get(NAME)
     assert kept is not None
     (folder / "kept").mkdir()
     (folder / "kept" / f"{NAME}.npz").write_bytes(kept)
@@ -147,7 +147,7 @@ def test_a_source_that_is_neither_file_nor_repository_is_refused(capsys: pytest.
 def test_the_issues_of_a_repository_are_downloaded_once(past: Step, trained: Trained, tmp_path: Path) -> None:
     """Read as retraining reads them, with the repository's configuration; nothing is written there; a second run
     asks for what changed since alone."""
-    kept = trained.store.kept(NAME)
+    kept = trained.store.get(NAME)
     assert kept is not None
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / f"{NAME}.npz").write_bytes(kept)

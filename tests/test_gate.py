@@ -165,7 +165,7 @@ def test_a_refused_candidate_is_staged_and_the_active_bundle_stays(
     argv = ["--from", str(LEARNT_FROM), f"--config={tmp_path / 'worst.yml'}", "--adapt=none", "--always"]
     assert main(["retrain", store, *argv]) == 10
     assert own_store.name == before
-    staged = own_store.store.named("staged")
+    staged = own_store.store.role("staged")
     assert staged is not None
     assert own_store.store.load(staged).manifest.after == before
     said = capsys.readouterr()
@@ -173,4 +173,4 @@ def test_a_refused_candidate_is_staged_and_the_active_bundle_stays(
     assert f"bundle {staged} is staged: it did not pass the gate" in said.out
     assert f"\n{staged}\n" in (tmp_path / "output").read_text("utf-8")
     assert main(["bundle", "promote", store]) == 0
-    assert (own_store.name, own_store.store.named("staged")) == (staged, None)
+    assert (own_store.name, own_store.store.role("staged")) == (staged, None)

@@ -12,8 +12,8 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply
 from tests.tracking import tracker_of
-from triage.errors import AccessError, DataError
-from triage.github.errors import LostRace, NotFound, Overloaded, Rejected
+from triage.errors import AccessError, DataError, LostRace
+from triage.github.errors import NotFound, Overloaded, Rejected
 from triage.github.git_objects import Commit, RefRefused
 from triage.github.tracker import Tracker
 

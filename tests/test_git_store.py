@@ -16,8 +16,7 @@ from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
 from triage.bundle.files import to_files
 from triage.bundle.store import KEPT
-from triage.errors import BundleError
-from triage.github.errors import LostRace
+from triage.errors import BundleError, LostRace
 from triage.github.git_store import GitStore
 
 ACTIVE = "refs/triage/active"
@@ -40,7 +39,7 @@ def dated(bundle: Bundle, day: int) -> Bundle:
 def activate(store: GitStore, bundle: Bundle) -> str:
     """Save a bundle and make it active."""
     name = store.save(bundle)
-    store.appoint("active", name)
+    store.set_role("active", name)
     return name
 
 
@@ -58,14 +57,14 @@ def spoil(repository: Repository) -> None:
 def test_an_empty_repository_holds_no_bundle(github: FakeGitHub, demo: Repository) -> None:
     """Not even a commit is there."""
     empty = GitStore(tracker_of(github))
-    assert (empty.named("active"), empty.named("staged"), empty.names()) == (None, None, [])
+    assert (empty.role("active"), empty.role("staged"), empty.names()) == (None, None, [])
 
 
 def test_a_bundle_comes_back_as_it_was_saved(github: FakeGitHub, store: GitStore, bundle: Bundle) -> None:
     """Byte by byte, read by another process."""
     name = activate(store, bundle)
     other = GitStore(tracker_of(github))
-    assert (other.named("active"), other.names()) == (name, [name])
+    assert (other.role("active"), other.names()) == (name, [name])
     assert to_files(other.load(name)) == to_files(bundle)
 
 
@@ -74,7 +73,7 @@ def test_a_saved_bundle_is_unknown_until_it_has_a_role(
 ) -> None:
     """A run that dies before leaves nothing that anybody would find."""
     store.save(bundle)
-    assert (list(demo.git.refs), store.named("active")) == (["refs/heads/main"], None)
+    assert (list(demo.git.refs), store.role("active")) == (["refs/heads/main"], None)
 
 
 def test_a_bundle_is_a_commit_that_says_what_it_is(store: GitStore, demo: Repository, bundle: Bundle) -> None:
@@ -109,10 +108,10 @@ def test_the_bundles_before_are_the_history_and_the_oldest_are_forgotten(
 def test_an_older_bundle_becomes_active_on_top(store: GitStore, demo: Repository, bundle: Bundle) -> None:
     """History only grows, so that nobody's work is lost."""
     first, second = activate(store, dated(bundle, 1)), activate(store, dated(bundle, 2))
-    store.appoint("active", first)
-    assert (store.named("active"), store.names()) == (first, [second, first])
+    store.set_role("active", first)
+    assert (store.role("active"), store.names()) == (first, [second, first])
     assert len(demo.git.history(demo.git.refs[ACTIVE])) == 3
-    store.appoint("active", first)
+    store.set_role("active", first)
     assert len(demo.git.history(demo.git.refs[ACTIVE])) == 3
 
 
@@ -120,11 +119,11 @@ def test_a_candidate_is_staged_beside_the_active_bundle(store: GitStore, bundle:
     """And leaves when its role is taken away."""
     first = activate(store, dated(bundle, 1))
     second = store.save(dated(bundle, 2))
-    store.appoint("staged", second)
-    assert (store.named("active"), store.named("staged")) == (first, second)
-    store.appoint("staged", None)
-    store.appoint("staged", None)
-    assert (store.named("active"), store.named("staged")) == (first, None)
+    store.set_role("staged", second)
+    assert (store.role("active"), store.role("staged")) == (first, second)
+    store.set_role("staged", None)
+    store.set_role("staged", None)
+    assert (store.role("active"), store.role("staged")) == (first, None)
 
 
 def test_the_second_of_two_runs_that_publish_at_once_is_told(
@@ -136,8 +135,8 @@ def test_the_second_of_two_runs_that_publish_at_once_is_told(
     hook = Hook(lambda _: activate(rival, dated(bundle, 3)))
     github.faults.add(hook, method="PATCH", path="git/refs/triage/active")
     with pytest.raises(LostRace):
-        store.appoint("active", mine)
-    assert store.load(store.named("active") or "").manifest.created_at == "2026-01-03T00:00:00Z"
+        store.set_role("active", mine)
+    assert store.load(store.role("active") or "").manifest.created_at == "2026-01-03T00:00:00Z"
 
 
 def test_where_the_host_refuses_such_refs_a_branch_serves(
@@ -147,9 +146,9 @@ def test_where_the_host_refuses_such_refs_a_branch_serves(
     demo.refused_refs = ("refs/triage/",)
     name = activate(store, bundle)
     assert "refs/heads/triage/active" in demo.git.refs
-    assert (store.named("active"), store.names()) == (name, [name])
+    assert (store.role("active"), store.names()) == (name, [name])
     newer = activate(store, dated(bundle, 28))
-    assert store.named("active") == newer
+    assert store.role("active") == newer
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_a_bundle_that_is_not_there_is_named(store: GitStore) -> None:
 def test_no_other_role_can_be_given(store: GitStore) -> None:
     """A mistake of the program, not of its user."""
     with pytest.raises(ValueError, match="best"):
-        store.appoint("best", None)
+        store.set_role("best", None)
 
 
 def test_an_issue_is_labelled_by_the_bundle_in_its_own_repository(step: Step, bundle: Bundle) -> None:

@@ -23,10 +23,9 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.storing import ACTIVE, STAGED, activate, git_store, promote, publish, tiny
 from tests.tracking import Sleeps, once_each, tracker_of
-from triage.bundle.promote import activate_or_stage
-from triage.bundle.store import LocalStore, Store
-from triage.errors import AccessError, TriageError
-from triage.github.errors import LostRace, Overloaded, RateLimited
+from triage.bundle.store import LocalStore, Store, activate_or_stage
+from triage.errors import AccessError, LostRace, TriageError
+from triage.github.errors import Overloaded, RateLimited
 from triage.github.git_store import GitStore
 from triage.learn.vectors import NAME
 
@@ -52,7 +51,7 @@ def test_of_two_retrainings_at_once_one_is_told_and_none_is_lost(
         run.join()
     store = git_store(github)
     assert lost == [f"{ACTIVE} was moved by somebody else"]
-    assert {name[:8] for name in (store.named("active") or "", store.named("staged") or "")} == {
+    assert {name[:8] for name in (store.role("active") or "", store.role("staged") or "")} == {
         "20260102",
         "20260103",
     }
@@ -73,7 +72,7 @@ def test_a_bundle_that_was_not_compared_with_the_active_one_is_only_staged(
     assert (
         raised.value.what == f"{second} became active while {made} was learnt, which was not compared with it"
     )
-    assert (store.named("active"), store.named("staged")) == (second, made)
+    assert (store.role("active"), store.role("staged")) == (second, made)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_publishing_survives_one_failure_of_every_request(
     github.faults.clear()
     store = git_store(github)
     assert [name[:8] for name in store.names()] == ["20260102", "20260101"]
-    assert store.load(store.named("active") or "").manifest.created_at == "2026-01-02T00:00:00Z"
+    assert store.load(store.role("active") or "").manifest.created_at == "2026-01-02T00:00:00Z"
     assert len(demo.git.history(demo.git.refs[ACTIVE])) == 2
     assert set(sleeps.seconds) == (set() if waits is None else {waits})
 
@@ -127,7 +126,7 @@ def test_a_failure_that_lasts_leaves_the_active_bundle(
             publish(git_store(github), 2)
         github.faults.clear()
         store = git_store(github)
-        assert (store.named("active"), store.names()) == (first, [first])
+        assert (store.role("active"), store.names()) == (first, [first])
 
 
 def test_a_token_that_may_not_write_is_told_which_permission_is_missing(github: FakeGitHub) -> None:
@@ -150,11 +149,11 @@ def test_a_host_that_refuses_such_refs_gets_branches_for_all_of_them(
     store = git_store(github)
     publish(store, 1)
     second = store.save(tiny(2))
-    store.appoint("staged", second)
+    store.set_role("staged", second)
     promote(store)
     names = {"refs/heads/triage/active", "refs/heads/triage/embeddings"}
     assert demo.git.refs.keys() == names
-    assert (store.named("active"), store.kept(NAME), len(store.names())) == (second, b"vectors", 2)
+    assert (store.role("active"), store.get(NAME), len(store.names())) == (second, b"vectors", 2)
     assert STAGED not in demo.git.refs
 
 
@@ -166,11 +165,11 @@ def test_what_is_too_large_for_one_request_is_sent_in_parts(
     monkeypatch.setattr("triage.github.git_objects.HEAD", 50)
     store, data = git_store(github), bytes(range(256)) * 4
     name = activate(store, tiny(1))
-    store.keep(NAME, data)
+    store.put(NAME, data)
     assert max(len(blob) for blob in demo.git.blobs.values()) == 100
     assert "vectors.npy/0001" in demo.git.files(ACTIVE)
     other = git_store(github)
-    assert (other.kept(NAME), other.load(name).manifest.issues) == (data, 2)
+    assert (other.get(NAME), other.load(name).manifest.issues) == (data, 2)
     github.requests.clear()
     activate(store, tiny(4))
     sent = sum(str(request) == "POST /repos/octo/demo/git/blobs" for request in github.requests)

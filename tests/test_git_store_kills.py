@@ -51,7 +51,7 @@ def test_a_run_killed_at_any_request_leaves_a_whole_bundle_active(
     store = git_store(github)
     old = [activate(store, tiny(day)) for day in range(1, before + 1)][-1]
     new = store.save(tiny(20, after=old))
-    store.appoint("staged", new)
+    store.set_role("staged", new)
     work = promote if promoting else functools.partial(publish, after=old)
     refs, actives = dict(demo.git.refs), []
     github.requests.clear()
@@ -65,10 +65,10 @@ def test_a_run_killed_at_any_request_leaves_a_whole_bundle_active(
         demo.git.refs.update(refs)
         assert killed_at(github, work, step)
         left = git_store(github)
-        actives.append(left.named("active"))
+        actives.append(left.role("active"))
         assert left.load(actives[-1] or "").manifest.issues == 2
         work(left)
-        assert left.named("active") == new
+        assert left.role("active") == new
         # A run that was killed before it could forget the oldest leaves that to the next one.
         assert min(before + 1, KEPT) <= len(left.names()) <= before + 1
     assert set(actives) == {old, new}

@@ -70,14 +70,14 @@ def test_what_is_no_whole_bundle_is_refused_and_can_be_left_behind(
     activate(git_store(github), tiny(2))
     damage(demo)
     store = git_store(github)
-    active = store.named("active") or ""
+    active = store.role("active") or ""
     with pytest.raises(BundleError) as raised:
         store.load(active)
     assert raised.value.what == words.format(active)
     assert main(["bundle", "rollback", f"--store={HOME}"]) == 0
-    assert git_store(github).named("active") == first
+    assert git_store(github).role("active") == first
     publish(git_store(github), 3)
-    assert (git_store(github).named("active") or "").startswith("20260103")
+    assert (git_store(github).role("active") or "").startswith("20260103")
 
 
 def test_a_ref_that_leads_to_no_bundle_stops_nobody(
@@ -87,11 +87,11 @@ def test_a_ref_that_leads_to_no_bundle_stops_nobody(
     first = activate(git_store(github), tiny(1))
     replaced(demo, message="Merge branch 'main'", parents=(demo.git.refs[ACTIVE],))  # type: ignore[arg-type]
     with pytest.raises(BundleError, match=r"^commit [0-9a-f]{40} is no bundle\n"):
-        git_store(github).named("active")
+        git_store(github).role("active")
     assert main(["bundle", "list", f"--store={HOME}"]) == 0
     assert capsys.readouterr().out == f"{first}\n"
     assert main(["bundle", "rollback", f"--store={HOME}"]) == 0
-    assert git_store(github).named("active") == first
+    assert git_store(github).role("active") == first
 
 
 @pytest.mark.parametrize(("verified", "believed"), [(True, True), (False, False)])
@@ -118,12 +118,12 @@ def test_an_app_is_believed_by_its_signature(
 def test_embeddings_of_an_unknown_origin_count_as_none(github: FakeGitHub, demo: Repository) -> None:
     """So do those under whose ref lies something else."""
     github.world.add_token("mallory", "mallory", contents="write")
-    git_store(github, token="mallory").keep(NAME, b"poison")
-    assert git_store(github).kept(NAME) == b"poison"
-    assert git_store(github, ACTIONS_BOT).kept(NAME) is None
+    git_store(github, token="mallory").put(NAME, b"poison")
+    assert git_store(github).get(NAME) == b"poison"
+    assert git_store(github, ACTIONS_BOT).get(NAME) is None
     demo.put_file("README.md", "# words")
     demo.git.refs[f"refs/triage/{NAME}"] = demo.git.refs["refs/heads/main"]
-    assert git_store(github).kept(NAME) is None
+    assert git_store(github).get(NAME) is None
 
 
 def test_forgetting_the_oldest_makes_nobody_trustworthy(github: FakeGitHub, demo: Repository) -> None:

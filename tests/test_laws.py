@@ -181,7 +181,7 @@ def test_saving_and_loading_a_bundle_gives_the_same_decisions(
 ) -> None:
     """A bundle saved once more keeps its name and decides the same, byte for byte."""
     store = LocalStore(tmp_path_factory.mktemp("again"))
-    store.appoint("active", store.save(bundle))
+    store.set_role("active", store.save(bundle))
     assert decisions(open_serving(sample_config, store), new_issues, sample_config) == decided
 
 

@@ -48,7 +48,7 @@ def test_a_damaged_bundle_gives_way_to_the_one_before(step: Step, own_store: Tra
         }
     )
     name = own_store.store.save(bad)
-    own_store.store.appoint("active", name)
+    own_store.store.set_role("active", name)
     (own_store.folder / "bundles" / name / "vectors.npy").write_bytes(b"spoilt")
     step.store = own_store.folder
     step.happen(step.repository.issues[STORAGE])

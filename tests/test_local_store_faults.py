@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.storing import activate, tiny
-from triage.bundle.promote import activate_or_stage
-from triage.bundle.store import KEPT, LocalStore
+from triage.bundle.store import KEPT, LocalStore, activate_or_stage
 from triage.cli import main
-from triage.errors import BundleError
-from triage.github.errors import LostRace
+from triage.errors import BundleError, LostRace
 from triage.learn.vectors import NAME
 
 # Appoints argv[2] active, or keeps embeddings where that is empty; is killed at the event argv[3] on a path that
@@ -32,7 +30,7 @@ if when == "full":
 else:
     sys.addaudithook(die)
 store = LocalStore(pathlib.Path(folder))
-store.appoint("active", name) if name else store.keep("embeddings", b"v" * 100_000)
+store.set_role("active", name) if name else store.put("embeddings", b"v" * 100_000)
 """
 
 
@@ -42,8 +40,8 @@ def store(tmp_path: Path) -> LocalStore:
     found = LocalStore(tmp_path)
     first = activate(found, tiny(1))
     activate(found, tiny(2))
-    found.appoint("active", first)
-    found.keep(NAME, b"old")
+    found.set_role("active", first)
+    found.put(NAME, b"old")
     return found
 
 
@@ -57,9 +55,9 @@ def test_a_killed_appointment_leaves_the_old_one(store: LocalStore, when: str, w
     """While the draft is written, and before it takes the place of the role's file."""
     second, first = store.names()
     assert run(store, second, when, where).returncode == -9
-    assert (store.named("active"), store.load(first).manifest.issues) == (first, 2)
+    assert (store.role("active"), store.load(first).manifest.issues) == (first, 2)
     assert run(store, second, "never", "").returncode == 0
-    assert store.named("active") == second
+    assert store.role("active") == second
 
 
 def test_a_killed_pruning_leaves_the_new_one(store: LocalStore) -> None:
@@ -69,7 +67,7 @@ def test_a_killed_pruning_leaves_the_new_one(store: LocalStore) -> None:
     last = store.save(tiny(KEPT + 1))
     oldest = store.folder / "bundles" / store.names()[-1]
     assert run(store, last, "os.remove", "vectors.npy").returncode == -9
-    assert store.named("active") == last
+    assert store.role("active") == last
     assert store.load(last).manifest.issues == 2
     assert oldest.exists()
     activate(store, tiny(KEPT + 2))
@@ -83,7 +81,7 @@ def test_a_full_disk_keeps_what_was_kept(store: LocalStore) -> None:
     done = run(store, "", "full", "50000")
     assert f"{store.folder / NAME}: cannot be written (File too large)" in done.stderr
     assert "next step: make room or choose another --store; the store is as it was" in done.stderr
-    assert (store.kept(NAME), sorted(store.folder.rglob("*"))) == (b"old", before)
+    assert (store.get(NAME), sorted(store.folder.rglob("*"))) == (b"old", before)
 
 
 def test_a_full_disk_keeps_the_role(store: LocalStore) -> None:
@@ -91,19 +89,19 @@ def test_a_full_disk_keeps_the_role(store: LocalStore) -> None:
     second, first = store.names()
     done = run(store, second, "full", "0")
     assert f"{store.folder / 'active'}: cannot be written (File too large)" in done.stderr
-    assert store.named("active") == first
+    assert store.role("active") == first
 
 
 def test_publishing_a_damaged_bundle_changes_nothing(store: LocalStore, tmp_path: Path) -> None:
     """A folder that was cut short on its way between two jobs."""
     there = LocalStore(tmp_path / "handed over")
-    name = activate(there, tiny(3, after=store.named("active") or ""))
+    name = activate(there, tiny(3, after=store.role("active") or ""))
     path = there.folder / "bundles" / name / "rows.npy"
     path.write_bytes(path.read_bytes()[:-8])
-    before = store.named("active"), store.names()
+    before = store.role("active"), store.names()
     argv = ["bundle", "publish", f"--of={there.folder}", f"--store={store.folder}"]
     assert main(argv) == 7
-    assert (store.named("active"), store.names()) == before
+    assert (store.role("active"), store.names()) == before
 
 
 def test_nobody_else_appoints_between_the_comparison_and_the_appointment(tmp_path: Path) -> None:
@@ -120,14 +118,14 @@ def test_nobody_else_appoints_between_the_comparison_and_the_appointment(tmp_pat
             races.append(race.what)
 
     other = threading.Thread(target=hand)
-    with home.alone():
+    with home.lock():
         other.start()
         other.join(0.3)
-        assert home.named("active") == first
-        home.appoint("active", theirs)
+        assert home.role("active") == first
+        home.set_role("active", theirs)
     other.join()
     assert races == [f"{theirs} became active while {mine} was learnt, which was not compared with it"]
-    assert (home.named("active"), home.named("staged")) == (theirs, mine)
+    assert (home.role("active"), home.role("staged")) == (theirs, mine)
 
 
 def test_a_store_that_cannot_be_locked_is_said(tmp_path: Path) -> None:
@@ -138,4 +136,4 @@ def test_a_store_that_cannot_be_locked_is_said(tmp_path: Path) -> None:
     with pytest.raises(BundleError) as failure:
         activate_or_stage(home, name, tiny(1), "active")
     assert failure.value.what == f"{tmp_path}: roles cannot be changed (Is a directory)"
-    assert home.named("active") is None
+    assert home.role("active") is None

@@ -64,17 +64,17 @@ def test_a_run_killed_at_any_change_of_a_file_leaves_a_whole_bundle_active(
     old = [activate(store, tiny(day)) for day in range(1, before + 1)][-1]
     new = LocalStore(tmp_path / "name").save(tiny(20, after=old))
     if promoting:
-        store.appoint("staged", store.save(tiny(20, after=old)))
+        store.set_role("staged", store.save(tiny(20, after=old)))
     work = promote if promoting else functools.partial(publish, after=old)
     actives = []
     for step in itertools.count():
         folder = shutil.copytree(store.folder, tmp_path / str(step))
         killed = killed_at(folder, work, step)
         left = LocalStore(folder)
-        actives.append(left.named("active"))
+        actives.append(left.role("active"))
         assert left.load(actives[-1] or "").manifest.issues == 2
         work(left)
-        assert (left.named("active"), left.named("staged")) == (new, None)
+        assert (left.role("active"), left.role("staged")) == (new, None)
         assert all(left.load(name) for name in left.names())
         assert len(left.names()) == min(before + 1, KEPT)
         if not killed:

@@ -62,7 +62,7 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
     """It is told so, whole when verified, and kept by the gate against a retraining without one."""
     store = LocalStore(tmp_path / "store")
     assert main([*argv, "--budget=40s"]) == 0
-    name = store.named("active") or ""
+    name = store.role("active") or ""
     bundle, said = store.load(name), capsys.readouterr()
     assert bundle.manifest.recipe["own_encoder"] is True
     assert bundle.manifest.encoder.endswith("-tuned")
@@ -79,8 +79,8 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
     assert "the active bundle has an encoder of its own: learn with --adapt encoder, as it did" in (
         capsys.readouterr().err
     )
-    assert store.named("active") == name
-    assert store.named("staged") is not None
+    assert store.role("active") == name
+    assert store.role("staged") is not None
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_bundle_is_dated_after_the_one_before_whatever_the_clocks(past: Step) 
     past.run(*RETRAIN)
     store, quick = GitStore(tracker_of(past.github, repo=FERRY)), active(past)
     manifest = replace(quick.manifest, created_at="2030-01-01T00:00:00Z")
-    store.appoint("active", store.save(replace(quick, manifest=manifest)))
+    store.set_role("active", store.save(replace(quick, manifest=manifest)))
     assert past.run(*RETRAIN, "--always") == 0
     assert active(past).manifest.created_at == "2030-01-01T00:00:01Z"
     assert past.run("bundle", "rollback", f"--store={HOME}") == 0

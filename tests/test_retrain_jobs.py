@@ -28,7 +28,7 @@ def job(step: Step, command: str, folder: Path, **permissions: Level) -> int:
 
 def named(step: Step, role: str) -> str:
     """The bundle in that role."""
-    return GitStore(tracker_of(step.github, repo=FERRY)).named(role) or ""
+    return GitStore(tracker_of(step.github, repo=FERRY)).role(role) or ""
 
 
 def test_one_job_learns_and_another_publishes(past: Step, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_one_job_learns_and_another_publishes(past: Step, tmp_path: Path) -> Non
     folder = tmp_path / "triage"
     assert job(past, "retrain", folder, issues="read", contents="read") == 0
     assert past.writes == []
-    made = LocalStore(folder).named("active") or ""
+    made = LocalStore(folder).role("active") or ""
     assert "bundle<<triage-" in (past.folder / "output").read_text("utf-8")
     assert f"\n{made}\n" in (past.folder / "output").read_text("utf-8")
     assert job(past, "publish", folder, contents="write") == 0
@@ -51,7 +51,7 @@ def test_a_refused_candidate_is_handed_over_and_staged(past: Step, tmp_path: Pat
     before, folder = named(past, "active"), tmp_path / "triage"
     past.configure("vote: {k: 50, m: 1, weighting: uniform}\nlearn: {min_new: 0}\n")
     assert job(past, "retrain", folder, issues="read", contents="read") == 10
-    made = LocalStore(folder).named("staged") or ""
+    made = LocalStore(folder).role("staged") or ""
     assert f"::error::{made} was not made active: " in past.out
     assert f"\n{made}\n" in (past.folder / "output").read_text("utf-8")
     assert f"### Bundle <code>{made}</code> is staged, the active bundle stays\n" in past.summary
@@ -77,7 +77,7 @@ def test_a_publishing_job_without_the_permission_says_which(past: Step, tmp_path
     assert "lacks the permission `contents: write`" in past.err
     assert named(past, "active") == ""
     assert job(past, "publish", folder, contents="write") == 0
-    assert named(past, "active") == LocalStore(folder).named("active")
+    assert named(past, "active") == LocalStore(folder).role("active")
 
 
 def test_a_damaged_bundle_does_not_keep_the_next_one_from_being_learnt(past: Step) -> None:
@@ -98,14 +98,14 @@ def test_a_retraining_that_another_one_overtook_is_told(past: Step) -> None:
     def overtake(_: object) -> None:
         past.github.faults.clear()
         manifest = replace(quick.manifest, created_at="2999-01-01T00:00:00Z")
-        store.appoint("active", store.save(replace(quick, manifest=manifest)))
+        store.set_role("active", store.save(replace(quick, manifest=manifest)))
 
     past.github.faults.add(Hook(overtake), method="POST", path="git/blobs")
     assert past.run(*RETRAIN, "--always") == 9
     assert "error: 29990101T000000Z-" in past.err
     assert " was learnt, which was not compared with it\n" in past.err
     assert active(past).manifest.created_at.startswith("2999")
-    assert store.named("staged") is not None
+    assert store.role("staged") is not None
 
 
 def test_a_persons_token_is_warned_about(past: Step) -> None:

@@ -69,7 +69,7 @@ def test_patterns_go_with_a_configuration_of_ones_own(past: Step, quay: Reposito
     assert "error: 'lanternfish-io/[fq]*' is not of the form OWNER/NAME" in past.err
     assert past.run("retrain", "--from=lanternfish-io/*", "--from=!lanternfish-io/old-*", *options) == 0
     store = LocalStore(folder)
-    assert store.load(store.named("active") or "").manifest.sources == (FERRY, QUAY)
+    assert store.load(store.role("active") or "").manifest.sources == (FERRY, QUAY)
 
 
 def test_a_private_repository_that_a_pattern_finds_is_not_told_to_everybody(

@@ -142,7 +142,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     store, saved = LocalStore(tmp_path), list[int]()
 
     def keep(data: bytes) -> None:
-        store.keep(NAME, data)
+        store.put(NAME, data)
         saved.append(len(data))
         if len(saved) == 2:
             raise Killed
@@ -150,7 +150,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     with pytest.raises(Killed):
         embed(issues, run.encoder, None, keep)
     assert saved[0] < saved[1]
-    found = run.of(issues, store.kept(NAME))
+    found = run.of(issues, store.get(NAME))
     assert found.computed == 2
     assert np.array_equal(found.vectors, run.encoder.encode([issue.text for issue in issues]))
 
@@ -243,7 +243,7 @@ def encode(texts, progress=None):
         os.kill(os.getpid(), signal.SIGKILL)
     return encoder.encode(texts)
 issues = read_issues(pathlib.Path(sys.argv[2]))[:12]
-vectors.embed(issues, encoder, None, lambda held: store.keep(vectors.NAME, held), encode=encode, piece=4)
+vectors.embed(issues, encoder, None, lambda held: store.put(vectors.NAME, held), encode=encode, piece=4)
 """
 
 
@@ -252,6 +252,6 @@ def test_a_process_killed_while_it_embeds_loses_one_piece(run: Run, tmp_path: Pa
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(LEARNT_FROM)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     issues = read_issues(LEARNT_FROM)[:12]
-    found = run.of(issues, LocalStore(tmp_path).kept(NAME))
+    found = run.of(issues, LocalStore(tmp_path).get(NAME))
     assert found.computed == 4
     assert np.array_equal(found.vectors, run.encoder.encode([issue.text for issue in issues]))

@@ -9,6 +9,7 @@
     ├── BundleError           7   a bundle or its store cannot be used
     ├── AccessError           8   GitHub refuses: token, permission, missing repository
     ├── UnavailableError      9   GitHub cannot answer now: limits, outage, network
+    │   └── LostRace              another run changed the store first
     ├── GateError            10   the candidate is worse than the active bundle
     ├── MissingExtra         11   an optional dependency is not installed
     └── ClusterError         12   the Ray cluster cannot be reached, or its workers keep failing
@@ -86,6 +87,11 @@ class UnavailableError(TriageError):
     exit_code = 9
     likely = "GitHub limits requests at the moment or is not well"
     next_step = "run the job again later; nothing was half done"
+
+
+class LostRace(UnavailableError):
+    likely = "another run published at the same time"
+    next_step = "run the job again: it starts from what the other run left"
 
 
 class GateError(TriageError):

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from triage import config as configuration
 from triage.backfill.plan import Entry, Header, entry_of, fingerprint, promises, settable
 from triage.backfill.selection import Batch, PastIssue, Selection, grouped, of_file, of_repository
-from triage.bundle.open import knowledge, open_store, serving
+from triage.bundle.open import knowledge, serving
+from triage.bundle.store import StoreName
 from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
 from triage.config import Config
 from triage.decide import Evidence, Policy, Rules, case_of, decide
 from triage.errors import UsageError
-from triage.github.open import connect, numbers_of, open_tracker, since_of
+from triage.github.open import connect, numbers_of, open_store, open_tracker, since_of
 from triage.issue import Issue, format_time
 from triage.patterns import NAME
 from triage.progress import bar
@@ -105,7 +106,7 @@ def _from_file(args: argparse.Namespace, cluster: Cluster | None) -> tuple[Plann
     config = configuration.load(args.config)
     now = datetime.now(UTC)
     found = of_file(Path(args.source), args.repo, _selection(args, now), Policy.of(config).may_set)
-    store = open_store(args.store, config) if args.store else None
+    store = open_store(StoreName.parse(args.store), config) if args.store else None
     planner = _planner(config, store, cluster)
     return planner, _header(args, planner, found.repo, now, found.digest), found.batches
 
@@ -117,7 +118,7 @@ def _from_github(args: argparse.Namespace, cluster: Cluster | None) -> tuple[Pla
     # What people do from here on is younger than the plan, and is told by GitHub's clock.
     now = tracker.now()
     described = {name: label.description for name, label in labels.items() if label.description}
-    store = open_store(args.store, config, tracker) if args.store else None
+    store = open_store(StoreName.parse(args.store), config, tracker) if args.store else None
     planner = _planner(config, store, cluster, described, frozenset(labels))
     wanted, may_set = _selection(args, now), Policy.of(config).may_set
 

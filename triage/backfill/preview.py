@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from triage.backfill.plan import promises
 from triage.backfill.planner import Planner
 from triage.backfill.selection import Selection, of_repository
-from triage.bundle.open import need, open_engines, open_serving, open_store
+from triage.bundle.open import need, open_engines, open_serving
+from triage.bundle.store import StoreName
 from triage.config import Config
 from triage.decide import Policy
 from triage.errors import DataError, MissingExtra, NothingToLabelWith
+from triage.github.open import open_store
 from triage.github.values import IssueFilter
 from triage.issue import format_time
 from triage.progress import bar
@@ -41,10 +43,10 @@ def first_look(tracker: Tracker, config: Config, home: str) -> str:
     described = {name: text for name, text in names.items() if text and may_set(name) is None}
     labels = replace(config.labels, descriptions=described | config.labels.descriptions)
     config = replace(config, labels=labels)
-    store = open_store(home, config, tracker)
+    store = open_store(StoreName.parse(home), config, tracker)
     basis = f"by the bundle in {home}"
     try:
-        if store.named("active"):
+        if store.role("active"):
             model = open_serving(config, store)
         else:
             model, basis = _learnt(tracker, config, store)
@@ -100,7 +102,7 @@ def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingMode
     embedded = embed(
         data.issues,
         engines.encoder,
-        store.kept(NAME),
+        store.get(NAME),
         lambda _: None,
         lambda total: bar("embedding", total),
     )

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, NothingToLabelWith
@@ -20,20 +20,8 @@ from triage.issue import format_time, parse_time
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
     from triage.bundle.model import ServingModel
-    from triage.bundle.store import Store
     from triage.engine.encoder import Encoder
     from triage.engine.zero_shot import ZeroShotModel
-    from triage.github.tracker import Tracker
-
-GITHUB = "github:"
-
-
-def named_in(store: Store, role: str) -> str:
-    """The name of the bundle in that role; empty where there is none, or what holds the role is no bundle."""
-    try:
-        return store.named(role) or ""
-    except BundleError:
-        return ""
 
 
 def need(extra: str, *packages: str, to: str) -> None:
@@ -68,7 +56,7 @@ def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
     """
     failure: BundleError | None = None
     try:
-        active = store.named("active")
+        active = store.role("active")
     except BundleError as error:
         active, failure = None, error
     if active is None and failure is None:
@@ -89,25 +77,11 @@ def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
 def candidates(store: Store, active: str | None) -> list[str]:
     """The active bundle and the older ones, newest first; never a candidate that waits for its gate."""
     try:
-        staged = store.named("staged")
+        staged = store.role("staged")
     except BundleError:
         staged = None
     older = [name for name in store.names() if name != staged and (active is None or name < active)]
     return [active, *older] if active else older
-
-
-def open_store(spec: str, config: Config, tracker: Tracker | None = None) -> Store:
-    """The store that `--store` names: a directory, or `github:OWNER/NAME`; `tracker` is reused where it fits."""
-    from triage.bundle.store import LocalStore
-
-    if not spec.startswith(GITHUB):
-        return LocalStore(Path(spec))
-    from triage.github.git_store import GitStore
-    from triage.github.open import open_tracker
-
-    repo = spec.removeprefix(GITHUB)
-    git = tracker if tracker and tracker.repo == repo else open_tracker(repo)
-    return GitStore(git, config.learn.publishers)
 
 
 def open_serving(
@@ -180,7 +154,7 @@ class PreviousBundle:
 
 def previous_bundle(against: Store) -> PreviousBundle:
     """What is compared with. A store without one whole bundle must not keep the next one from being learnt."""
-    name = named_in(against, "active")
+    name = role_name(against, "active")
     try:
         found = usable_bundle(against)
     except BundleError as error:

@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -28,8 +28,9 @@ from triage.arrays import Data
 from triage.bundle.bundle import Bundle
 from triage.bundle.files import MANIFEST, from_files, name_of, to_files
 from triage.bundle.ivf_files import MAPPED
-from triage.errors import BundleError
+from triage.errors import BundleError, LostRace
 
+# What a store calls its bundles.
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
 ROLES = ("active", "staged")
 # How many bundles a store keeps, the active one included.
@@ -39,6 +40,9 @@ LEFT_BEHIND = 86_400.0
 
 
 PREFIX = "github:"
+# From the most visible to the least.
+VISIBILITY = ("public", "internal", "private")
+WORK_FOLDER = Path(".triage-work")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class StoreName:
 
     @classmethod
     def parse(cls, text: str) -> StoreName:
-        """What "FOLDER" or "github:OWNER/NAME" names."""
+        """The store that "FOLDER" or "github:OWNER/NAME" names."""
         if text.startswith(PREFIX):
             return cls(repo=text.removeprefix(PREFIX))
         return cls(Path(text))
@@ -58,15 +62,26 @@ class StoreName:
     def __str__(self) -> str:
         return f"{PREFIX}{self.repo}" if self.repo else str(self.folder)
 
+    @property
+    def work_folder(self) -> Path:
+        """The local folder for the checkpoints of long work on a bundle."""
+        return WORK_FOLDER if self.repo else self.folder
+
 
 class Store(Protocol):
     """A home of bundles. `role` is "active" or "staged"."""
+
+    name: StoreName
+
+    def visibility(self) -> str:
+        """Who can read the store, one of VISIBILITY. Raises NotFound where a token cannot see the repository."""
+        ...
 
     def names(self) -> list[str]:
         """All bundles, newest first."""
         ...
 
-    def named(self, role: str) -> str | None:
+    def role(self, role: str) -> str | None:
         """The bundle in that role, if any."""
         ...
 
@@ -81,19 +96,19 @@ class Store(Protocol):
         """Keep the bundle whole or not at all; returns its name."""
         ...
 
-    def appoint(self, role: str, name: str | None) -> None:
+    def set_role(self, role: str, name: str | None) -> None:
         """Give the role to a bundle (None: to no one), at one stroke."""
         ...
 
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """While it is held, roles change by nobody else's hand, or their change is refused. Raises BundleError."""
         ...
 
-    def keep(self, title: str, data: bytes) -> None:
+    def put(self, title: str, data: bytes) -> None:
         """Keep a file beside the bundles, in place of the one of that title."""
         ...
 
-    def kept(self, title: str) -> bytes | None:
+    def get(self, title: str) -> bytes | None:
         """The file of that title, if there is one."""
         ...
 
@@ -102,13 +117,16 @@ class LocalStore:
     """A store in a local directory, made when first saved to."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.name = folder, StoreName(folder)
+
+    def visibility(self) -> str:
+        return VISIBILITY[-1]
 
     def names(self) -> list[str]:
         found = (self.folder / "bundles").glob(f"*/{MANIFEST}")
         return sorted((path.parent.name for path in found if NAME.fullmatch(path.parent.name)), reverse=True)
 
-    def named(self, role: str) -> str | None:
+    def role(self, role: str) -> str | None:
         try:
             name = (self.folder / role).read_text("utf-8").strip()
         except FileNotFoundError:
@@ -160,7 +178,7 @@ class LocalStore:
             ) from None
         return name
 
-    def appoint(self, role: str, name: str | None) -> None:
+    def set_role(self, role: str, name: str | None) -> None:
         if role not in ROLES:
             raise ValueError(role)
         if name is None:
@@ -168,12 +186,12 @@ class LocalStore:
             return
         if not (self.folder / "bundles" / name).is_dir():
             raise BundleError(f"{self.folder}: there is no bundle {name!r}")
-        self.keep(role, f"{name}\n".encode())
+        self.put(role, f"{name}\n".encode())
         if role == "active":
             self._prune()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         try:
             lock = (self.folder / ".lock").open("w")
         except OSError as error:
@@ -186,7 +204,7 @@ class LocalStore:
             fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
             yield
 
-    def keep(self, title: str, data: bytes) -> None:
+    def put(self, title: str, data: bytes) -> None:
         path = self.folder / title
         draft = path.with_name(f".{title}-{os.getpid()}")
         try:
@@ -202,7 +220,7 @@ class LocalStore:
                 next_step="make room or choose another --store; the store is as it was",
             ) from None
 
-    def kept(self, title: str) -> bytes | None:
+    def get(self, title: str) -> bytes | None:
         try:
             return (self.folder / title).read_bytes()
         except FileNotFoundError:
@@ -212,7 +230,7 @@ class LocalStore:
 
     def _prune(self) -> None:
         """Delete the oldest bundles beyond KEPT, never one with a role; and what killed runs left."""
-        home, spared = self.folder / "bundles", {self.named(role) for role in ROLES}
+        home, spared = self.folder / "bundles", {self.role(role) for role in ROLES}
         for name in self.names()[KEPT:]:
             if name not in spared:
                 shutil.rmtree(home / name, ignore_errors=True)
@@ -242,3 +260,46 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def role_name(store: Store, role: str) -> str:
+    """The name of the bundle in that role; empty where there is none, or what holds the role is no bundle."""
+    try:
+        return store.role(role) or ""
+    except BundleError:
+        return ""
+
+
+def activate_or_stage(
+    store: Store, name: str, bundle: Bundle, role: str, *, against: Store | None = None
+) -> None:
+    """Give a saved bundle its role; one learnt against a bundle that is no longer active is only staged.
+
+    `against` is the store whose active bundle it was compared with, by default `store`. Raises LostRace where it was
+    only staged, and BundleError as the store does.
+    """
+    if role != "active":
+        store.set_role(role, name)
+        return
+    try:
+        with store.lock():
+            now = role_name(against or store, "active")
+            if now not in (bundle.manifest.after, name):
+                raise LostRace(f"{now} became active while {name} was learnt, which was not compared with it")
+            store.set_role("active", name)
+    except LostRace:
+        store.set_role("staged", name)
+        raise
+
+
+def refuse_exposure(store: Store, repos: Iterable[str], visibility_of: Callable[[str], str]) -> None:
+    """Raise BundleError where more people can read the store than one of the repositories learnt from."""
+    here = store.visibility()
+    for repo in sorted(set(repos) - {store.name.repo}) if here != VISIBILITY[-1] else ():
+        there = visibility_of(repo)
+        if VISIBILITY.index(there) > VISIBILITY.index(here):
+            raise BundleError(
+                f"the issues of {repo} are {there}, and the store {store.name.repo} is {here}",
+                likely="a bundle tells numbers and labels of issues to everybody who sees its store",
+                next_step="choose a store that no more people see, such as the repository itself",
+            )

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.bundle.open import GITHUB, candidates, named_in, open_store
-from triage.bundle.promote import activate_or_stage, refuse_exposure
+from triage.bundle.open import candidates
+from triage.bundle.store import StoreName, activate_or_stage, refuse_exposure, role_name
 from triage.errors import BundleError
-from triage.github.open import add_config_options, connect
+from triage.github.open import add_config_options, connect, open_store, visibility_of
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store
@@ -47,15 +47,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace, spec: str) -> Store:
     """The store, with the publishers that the configuration names."""
-    if spec.startswith(GITHUB) and not args.config:
-        tracker, config = connect(spec.removeprefix(GITHUB), args)
-        return open_store(spec, config, tracker)
-    return open_store(spec, configuration.load(args.config))
+    name = StoreName.parse(spec)
+    if name.repo and not args.config:
+        tracker, config = connect(name.repo, args)
+        return open_store(name, config, tracker)
+    return open_store(name, configuration.load(args.config))
 
 
 def _list(args: argparse.Namespace) -> int:
     store = _open(args, args.store)
-    roles = {named_in(store, role): role for role in ("staged", "active")}
+    roles = {role_name(store, role): role for role in ("staged", "active")}
     for name in store.names():
         print(f"{name}  {roles.get(name, '')}".rstrip())
     return 0
@@ -63,7 +64,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     store = _open(args, args.store)
-    name = args.name or store.named("active")
+    name = args.name or store.role("active")
     if name is None:
         raise BundleError(
             f"{args.store} has no active bundle",
@@ -93,7 +94,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _promote(args: argparse.Namespace) -> int:
     store = _open(args, args.store)
-    name = args.name or store.named("staged")
+    name = args.name or store.role("staged")
     if name is None:
         raise BundleError(
             f"{args.store} has no staged bundle",
@@ -101,9 +102,9 @@ def _promote(args: argparse.Namespace) -> int:
             next_step="name a bundle; `triage bundle list` shows them",
         )
     store.load(name).verify()
-    store.appoint("active", name)
-    if store.named("staged") == name:
-        store.appoint("staged", None)
+    store.set_role("active", name)
+    if store.role("staged") == name:
+        store.set_role("staged", None)
     print(f"{name} is active")
     return 0
 
@@ -116,7 +117,7 @@ def _rollback(args: argparse.Namespace) -> int:
         except BundleError as error:
             print(f"passed over {name}: {error.what}")
             continue
-        store.appoint("active", name)
+        store.set_role("active", name)
         print(f"{name} is active")
         return 0
     raise BundleError(
@@ -129,7 +130,7 @@ def _rollback(args: argparse.Namespace) -> int:
 def _before_the_active(store: Store) -> Sequence[str]:
     """Newest first; everything that is not staged where what is active is no bundle."""
     try:
-        active = store.named("active")
+        active = store.role("active")
     except BundleError:
         return candidates(store, None)
     return candidates(store, active)[1:] if active else ()
@@ -141,19 +142,19 @@ def _publish(args: argparse.Namespace) -> int:
     there, here = _open(args, args.of), _open(args, args.store)
     done = False
     for role in ("active", "staged"):
-        name = there.named(role)
-        if name is None or name == named_in(here, role):
+        name = there.role(role)
+        if name is None or name == role_name(here, role):
             continue
         bundle = there.load(name)
         bundle.verify()
-        refuse_exposure(args.store, filter(None, bundle.manifest.sources))
+        refuse_exposure(here, filter(None, bundle.manifest.sources), visibility_of)
         made = here.save(bundle)
         activate_or_stage(here, made, bundle, role)
         print(f"{made} is {role}")
         done = True
-    held = there.kept(NAME)
-    if held is not None and held != here.kept(NAME):
-        here.keep(NAME, held)
+    held = there.get(NAME)
+    if held is not None and held != here.get(NAME):
+        here.put(NAME, held)
     if not done:
         print("nothing new to publish")
     return 0

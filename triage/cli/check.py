@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
+from triage.bundle.store import StoreName
 from triage.config import Config
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
@@ -70,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
-    spec = args.store or (f"github:{tracker.repo}" if tracker else "")
-    if tracker and config.learn.repositories:
+    named = StoreName.parse(args.store) if args.store else None
+    spec = named or (StoreName(repo=tracker.repo) if tracker else None)
+    if tracker and spec and config.learn.repositories:
         _attempt(report, lambda: _check_sources(report, tracker, config, spec))
     if spec:
         _attempt(report, lambda: _check_store(report, spec, config, tracker))
@@ -161,25 +163,28 @@ def _check_token(report: Report, tracker: Tracker) -> None:
     )
 
 
-def _check_sources(report: Report, tracker: Tracker, config: Config, spec: str) -> None:
+def _check_sources(report: Report, tracker: Tracker, config: Config, spec: StoreName) -> None:
     """Raises NoneMatch for a pattern that finds nothing, BundleError where the store would tell too much."""
-    from triage.bundle.promote import refuse_exposure
+    from triage.bundle.store import refuse_exposure
+    from triage.github.open import open_store, visibility_of
     from triage.sources.spec import find
 
     found = find(config.learn.repositories, tracker)
-    refuse_exposure(spec, found.names, found.visibility)
+    store = open_store(spec, config, tracker)
+    refuse_exposure(store, found.names, lambda repo: found.visibility.get(repo) or visibility_of(repo))
     left = f"; forks and such without issues are left out: {found.left_out}" if found.left_out else ""
     many = f"{len(found.names)} repositor{'y' if len(found.names) == 1 else 'ies'}"
     report.add(FINE, f"learn.repositories names {many}{left}")
 
 
-def _check_store(report: Report, spec: str, config: Config, tracker: Tracker | None) -> None:
+def _check_store(report: Report, spec: StoreName, config: Config, tracker: Tracker | None) -> None:
     """Raises BundleError where the active bundle cannot be used, ModelError where the encoder cannot."""
     from triage.bundle.model import open_model
-    from triage.bundle.open import open_engines, open_store
+    from triage.bundle.open import open_engines
+    from triage.github.open import open_store
 
     store = open_store(spec, config, tracker)
-    name = store.named("active")
+    name = store.role("active")
     if name is None:
         report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
         return

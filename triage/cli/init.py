@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import GITHUB
+from triage.bundle.store import StoreName
 from triage.cli.reference import inline, template
 from triage.config import Config, from_text, load
 from triage.decide import Policy
@@ -69,7 +69,7 @@ def _look(tracker: Tracker, config: Path) -> str:
     from triage.backfill.preview import first_look
 
     try:
-        return first_look(tracker, load(config), f"{GITHUB}{tracker.repo}")
+        return first_look(tracker, load(config), str(StoreName(repo=tracker.repo)))
     except TriageError as error:
         return f"What a backfill would do is not known: {error}"
 

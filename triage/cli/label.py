@@ -54,15 +54,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _label_file(args: argparse.Namespace) -> int:
-    from triage.bundle.open import open_serving, open_store
+    from triage.bundle.open import open_serving
+    from triage.bundle.store import StoreName
     from triage.decide import Policy, case_of, decide
+    from triage.github.open import open_store
     from triage.progress import bar
     from triage.reports.terminal import table
     from triage.sources.issue_file import read_issues
 
     config = configuration.load(args.config)
     issues = read_issues(args.file, repo=args.repo, skip_bad=args.skip_bad, warn=warning)
-    store = open_store(args.store, config) if args.store else None
+    store = open_store(StoreName.parse(args.store), config) if args.store else None
     model, done = open_serving(config, store), bar("labelling", len(issues))
     if store and model.neighbourhood is None:
         warning(f"{args.store} holds no active bundle: labels are judged by their descriptions alone")
@@ -79,7 +81,9 @@ def _label_file(args: argparse.Namespace) -> int:
 
 def _label_live(args: argparse.Namespace) -> int:
     from triage.actions.runner import Runner
-    from triage.bundle.open import open_serving, open_store
+    from triage.bundle.open import open_serving
+    from triage.bundle.store import StoreName
+    from triage.github.open import open_store
     from triage.label.labeller import Labeller
     from triage.label.writer import LabelWriter
     from triage.reports.job_summary import summary
@@ -89,7 +93,7 @@ def _label_live(args: argparse.Namespace) -> int:
     tracker, config = connect(repo, args)
     known = tracker.labels()
     described = {n: x.description for n, x in known.items() if x.description}
-    store = open_store(args.store, config, tracker) if args.store else None
+    store = open_store(StoreName.parse(args.store), config, tracker) if args.store else None
     try:
         model = open_serving(config, store, described=described, repo=tracker.repo)
     except NothingToLabelWith as nothing:

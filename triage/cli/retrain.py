@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import PreviousBundle, open_engines, open_store, previous_bundle
+from triage.bundle.open import PreviousBundle, open_engines, previous_bundle
 from triage.bundle.workers import add_engine_option, encoding, workers
 from triage.console import log
 from triage.errors import GateError
@@ -85,7 +85,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
-    from triage.bundle.promote import refuse_exposure
+    from triage.bundle.store import StoreName, refuse_exposure
+    from triage.github.open import open_store, visibility_of
     from triage.learn.dataset import prepare
     from triage.reports.retrain_report import news
 
@@ -93,10 +94,10 @@ def run(args: argparse.Namespace) -> int:
     sources = sources_of(args.sources)
     config = configured(sources, args)
     found = repositories(sources, config.learn.repositories)
-    for home in filter(None, (args.store, args.against)):
-        refuse_exposure(home, found.names, found.visibility)
-    store = open_store(args.store, config)
-    against = open_store(args.against, config) if args.against else store
+    store = open_store(StoreName.parse(args.store), config)
+    against = open_store(StoreName.parse(args.against), config) if args.against else store
+    for home in dict.fromkeys((store, against)):
+        refuse_exposure(home, found.names, lambda repo: found.visibility.get(repo) or visibility_of(repo))
     before = previous_bundle(against)
     gathered = load_issues(args, sources.files, found.names, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
@@ -118,7 +119,7 @@ def _learn(
     tune: Tune | None,
 ) -> int:
     from triage.actions.runner import Runner
-    from triage.bundle.promote import activate_or_stage
+    from triage.bundle.store import activate_or_stage
     from triage.learn.gate import GateResult, rule
     from triage.learn.recipe import Engines
     from triage.learn.retrain import RetrainContext, learn
@@ -131,8 +132,8 @@ def _learn(
         embedded = embed(
             data.issues,
             engines.encoder,
-            against.kept(NAME),
-            lambda held: store.keep(NAME, held),
+            against.get(NAME),
+            lambda held: store.put(NAME, held),
             lambda total: bar("embedding", total),
             encode=encoding(cluster, engines.encoder),
             piece=cluster.round if cluster else 0,
@@ -154,7 +155,7 @@ def _learn(
     # Also of a candidate that the gate refuses: another job keeps it aside.
     Runner(os.environ).output("bundle", made)
     role = "active" if ruling.passed else "staged"
-    activate_or_stage(store, made, learnt.bundle, role, beside=against)
+    activate_or_stage(store, made, learnt.bundle, role, against=against)
     _tell(args, made, learnt, ruling, before, _advice(gathered, learnt, active), embedded.computed)
     if not ruling.passed:
         raise GateError(f"{made} was not made active: {'; '.join(ruling.objections)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.bundle.open import need
+from triage.bundle.store import StoreName
 from triage.bundle.workers import check_engine
 from triage.errors import UsageError
 
@@ -53,7 +54,7 @@ def tuner(args: argparse.Namespace) -> Tune:
     spec, _, revision = (args.weights or "").partition("@")
     weights = find_weights(spec or None, revision or None)
     # Beside what is collected, so that a killed run goes on; else with the store, which has room for a bundle.
-    home = Path(args.cache or (Path(".triage-work") if args.store.startswith("github:") else args.store))
+    home = args.cache or StoreName.parse(args.store).work_folder
 
     def tune(data: Dataset, rows: Ints, name: str) -> Path:
         issues = Labelled(

@@ -89,11 +89,6 @@ class Overloaded(UnavailableError):
     likely = "an outage of GitHub or of the network, or a request that is too much work for it"
 
 
-class LostRace(UnavailableError):
-    likely = "another run published at the same time"
-    next_step = "run the job again: it starts from what the other run left"
-
-
 def rate_limited(reply: Response, purpose: Purpose, *, wait: float, allowed: float) -> RateLimited:
     """The failure where the next wait would lead beyond what is `allowed`, both in seconds."""
     kind = "the hourly allowance is used up" if reply.spent else "too many requests within a short time"

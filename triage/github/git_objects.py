@@ -17,9 +17,9 @@ from urllib.parse import quote
 from triage.arrays import HEAD, Data, shape_of, view
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, OFFSETS, ROWS
 from triage.bundle.repository_slice import RepositorySlice
-from triage.errors import AccessError, BundleError, DataError
+from triage.errors import AccessError, BundleError, DataError, LostRace
 from triage.github.client import Remote
-from triage.github.errors import LostRace, NotFound, Rejected
+from triage.github.errors import NotFound, Rejected
 from triage.github.typed_json import TypedJson
 
 READ, WRITE = "`contents: read`", "`contents: write`"

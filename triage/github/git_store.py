@@ -21,10 +21,9 @@ from triage.bundle.bundle import Bundle
 from triage.bundle.files import MANIFEST, from_files, name_of, to_files
 from triage.bundle.ivf_files import MAPPED
 from triage.bundle.repository_slice import cut, span_of
-from triage.bundle.store import KEPT, NAME, ROLES
+from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
-from triage.errors import BundleError
-from triage.github.errors import LostRace
+from triage.errors import BundleError, LostRace
 from triage.github.git_objects import Commit, GitData, Pieces, RefRefused, parts
 from triage.github.values import BOT
 
@@ -37,12 +36,16 @@ class GitStore:
 
     def __init__(self, git: GitData, publishers: Sequence[str] = ("*",)) -> None:
         self._git, self._publishers = git, publishers
+        self.name = StoreName(repo=git.repo)
         self._made: dict[str, Commit] = {}
+
+    def visibility(self) -> str:
+        return self._git.repository.visibility
 
     def names(self) -> list[str]:
         return sorted(self._commits(), reverse=True)
 
-    def named(self, role: str) -> str | None:
+    def role(self, role: str) -> str | None:
         sha = self._head(role)[1]
         return None if sha is None else _name(self._git.get_commit(sha))
 
@@ -66,7 +69,7 @@ class GitStore:
         return bundle
 
     def save(self, bundle: Bundle) -> str:
-        """Upload the bundle; no ref knows of it before `appoint`, so that nothing is half done."""
+        """Upload the bundle; no ref knows of it before `set_role`, so that nothing is half done."""
         files = to_files(bundle)
         name = name_of(files[MANIFEST], bundle.manifest.created_at)
         active = self._head("active")[1]
@@ -77,7 +80,7 @@ class GitStore:
         self._made[name] = self._git.get_commit(sha)
         return name
 
-    def appoint(self, role: str, name: str | None) -> None:
+    def set_role(self, role: str, name: str | None) -> None:
         """See `Store`. Raises LostRace where another run made its bundle active in the meantime."""
         if role not in ROLES:
             raise ValueError(role)
@@ -102,11 +105,11 @@ class GitStore:
         self._made.pop(name, None)
         self._prune(ref, sha)
 
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         # GitHub itself refuses to move a ref that is no longer where it was read.
         return nullcontext()
 
-    def keep(self, title: str, data: bytes) -> None:
+    def put(self, title: str, data: bytes) -> None:
         """Keep a file under a ref of its own, without history."""
         tree = self._upload({title: data})
         sha = self._git.create_commit(f"triage {title}", tree, [])
@@ -116,7 +119,7 @@ class GitStore:
             # Made or taken away at this very moment by another run: the last one to write stays.
             self._point(*self._head(title), sha, force=True)
 
-    def kept(self, title: str) -> bytes | None:
+    def get(self, title: str) -> bytes | None:
         """The file; one of an origin that is not believed counts as none."""
         sha = self._head(title)[1]
         commit = self._git.get_commit(sha) if sha else None

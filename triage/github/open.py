@@ -15,6 +15,7 @@ from triage.errors import AccessError, UsageError
 from triage.issue import parse_time
 
 if TYPE_CHECKING:
+    from triage.bundle.store import Store, StoreName
     from triage.github.client import Connection, ConnectionSettings
     from triage.github.rate_limit import RateLimiter
     from triage.github.tracker import Tracker
@@ -80,6 +81,23 @@ def connect(repo: str, args: argparse.Namespace) -> tuple[Tracker, Config]:
     if config.act.max_rate_limit_wait != 600:
         tracker = open_tracker(repo, config.act.max_rate_limit_wait)
     return tracker, config
+
+
+def open_store(name: StoreName, config: Config, tracker: Tracker | None = None) -> Store:
+    """The store of that name; over the connection of `tracker` where that is of the same repository."""
+    from triage.bundle.store import LocalStore
+
+    if not name.repo:
+        return LocalStore(name.folder)
+    from triage.github.git_store import GitStore
+
+    git = tracker if tracker and tracker.repo == name.repo else open_tracker(name.repo)
+    return GitStore(git, config.learn.publishers)
+
+
+def visibility_of(repo: str) -> str:
+    """Who can read a repository: "public", "internal" or "private"; raises NotFound where the token cannot see it."""
+    return open_tracker(repo).repository.visibility
 
 
 def numbers_of(text: str) -> list[int]:
