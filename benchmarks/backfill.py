@@ -33,7 +33,7 @@ from triage.issue import Issue
 from triage.learn.dataset import prepare
 from triage.learn.recipe import Engines
 from triage.learn.retrain import RetrainContext, learn
-from triage.reports.plan_summary import expected, promise, totals
+from triage.reports.plan_report import expected, promise, totals
 from triage.sources.issue_file import read_issues
 from triage.text import digest
 

@@ -11,10 +11,9 @@ from tests.learning import Material
 from triage.config import Config
 from triage.decide import Decision, Evidence
 from triage.issue import Issue
-from triage.learn.live_accuracy import Drift, LiveAccuracy, RetrainAdvice, advise, unsure
+from triage.learn.live_accuracy import RetrainAdvice, advise, unsure
 from triage.learn.provenance import Attribution
 from triage.metrics import Bin, plot, reliability
-from triage.reports import live_report as health_report
 
 
 def decision(number: int, **scores: float) -> Decision:
@@ -68,22 +67,6 @@ def test_advice_comes_from_the_newest_issues(material: Material, new_issues: lis
     )
     assert len(advice.unsure) == 8
     assert {number for _, number in advice.unsure} <= {issue.number for issue in new_issues}
-
-
-def test_the_report_holds_what_there_is_and_no_more() -> None:
-    """Nothing known, nothing said; hostile label names and addresses are text."""
-    assert list(health_report.plain(RetrainAdvice())) == []
-    assert health_report.markdown(RetrainAdvice(), [], lambda repo, number: "") == "\n"
-    advice = RetrainAdvice({"a|b @x": LiveAccuracy(3, 2, 1, 4)}, Drift(0.25, 8, 0.3), (("o/r", 7),))
-    assert list(health_report.plain(advice)) == [
-        "  since then     3 labels set by the bot, 2 still there, 1 removed by people; 4 that it missed",
-        "  drift          25% of the newest 8 issues have no close neighbour (usual: about 1%)",
-        "  label next     o/r#7",
-    ]
-    page = health_report.markdown(advice, [Bin(0.8, 0.75, 9)], lambda repo, number: f'https://h/"{number}')
-    assert "| <code>a&#124;b &#64;x</code> | 3 | 2 | 1 | 4 |\n" in page
-    assert 'these would teach most: <a href="https://h/%227">#7</a>\n' in page
-    assert "| <code>████████   0.80</code> | <code>███████▌   0.75</code> | 9 |\n" in page
 
 
 def test_too_few_issues_give_no_advice(material: Material, new_issues: list[Issue]) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 
 import pytest
 
 from tests.learning import Material, bundle_of
-from triage.config import Config, VoteConfig
+from triage.bundle.bundle import Bundle
+from triage.config import Config, LabelsConfig, VoteConfig
 from triage.learn.gate import GateResult
+from triage.learn.live_accuracy import Drift, LiveAccuracy, RetrainAdvice
 from triage.learn.retrain import TrainedBundle
-from triage.reports.retrain_report import markdown, plain
+from triage.metrics import Bin
+from triage.reports import retrain_report
 
 
 @pytest.fixture(scope="module")
@@ -21,25 +25,45 @@ def learnt(material: Material) -> TrainedBundle:
     return TrainedBundle(bundle_of(study), study, {})
 
 
+def plain(trained: TrainedBundle, advice: RetrainAdvice | None = None) -> list[str]:
+    """The lines for the terminal, of a bundle that passed."""
+    return retrain_report.plain("it", trained, GateResult(), advice or RetrainAdvice(), 0)
+
+
+def markdown(
+    trained: TrainedBundle,
+    advice: RetrainAdvice | None = None,
+    bins: tuple[Bin, ...] = (),
+    active: Bundle | None = None,
+) -> str:
+    """The job summary, of a bundle that passed; addresses try to end their attribute."""
+    advice = advice or RetrainAdvice()
+    return retrain_report.markdown(
+        "it", trained, GateResult(), active, advice, bins, lambda _, number: f'https://h/"{number}'
+    )
+
+
 def test_labels_that_miss_the_target_are_named_in_both(learnt: TrainedBundle) -> None:
     """They are suggestions; the others have votes and the precision that was measured."""
     short = {rule.name for rule in learnt.bundle.rules.voted if rule.votes is None}
     assert 0 < len(short) < len(learnt.bundle.rules.voted)
-    lines = plain("it", learnt, GateResult(), 0)
+    lines = plain(learnt)
     assert {line[17:] for line in lines if line.startswith("  never set      ")} == {
         f"{name}: it does not reach the precision target" for name in short
     }
-    text = markdown("it", learnt, GateResult(), None)
+    text = markdown(learnt)
     rows = [row for row in text.splitlines() if row.startswith("| ")]
-    assert sum("a suggestion: it does not reach the precision target" in row for row in rows) == len(short)
-    assert sum(bool(re.search(r"from [\d.]+ votes \| <code>", row)) for row in rows) >= 1
+    assert sum("a suggestion&#58; it does not reach the precision target" in row for row in rows) == len(
+        short
+    )
+    assert sum(bool(re.search(r"from \d+&#46;\d votes \| <code>", row)) for row in rows) >= 1
 
 
 def test_the_newest_issues_are_told_also_of_the_first_bundle(learnt: TrainedBundle) -> None:
     """There is nothing to compare with yet, and maintainers want to know all the same."""
-    text = markdown("it", learnt, GateResult(), None)
+    text = markdown(learnt)
     figures = learnt.study.verdict.figures
-    assert f"looked at once: micro-F1 {figures['micro_f1']:.3f}, " in text
+    assert f"held out until now: micro-F1 {figures['micro_f1']:.3f}, " in text
     assert f"precision {figures['precision']:.3f} at " in text
 
 
@@ -48,5 +72,29 @@ def test_a_fine_tuned_encoder_is_told(learnt: TrainedBundle) -> None:
     for how, words in (("none", "encoder"), ("head", "encoder and head")):
         manifest = replace(learnt.bundle.manifest, adaptation=how)
         tuned = replace(learnt, bundle=replace(learnt.bundle, manifest=manifest, encoder={"model.onnx": b""}))
-        assert f"  adaptation     {words}" in plain("it", tuned, GateResult(), 0)
-        assert f"adaptation {words}.\n" in markdown("it", tuned, GateResult(), None)
+        assert f"  adaptation     {words}" in plain(tuned)
+        assert f"adaptation {words}.\n" in markdown(tuned)
+
+
+def test_a_label_that_may_not_be_set_is_not_blamed_for_its_precision(learnt: TrainedBundle) -> None:
+    """The reason that is given is the configuration's."""
+    name = next(rule.name for rule in learnt.bundle.rules.voted if rule.votes is None)
+    denied = replace(learnt, study=replace(learnt.study, config=Config(LabelsConfig(deny=(name,)))))
+    assert f"  never set      {name}: only people set it (labels.deny)" in plain(denied)
+    assert "a suggestion: only people set it (labels.deny)" in html.unescape(markdown(denied))
+
+
+def test_advice_holds_what_there_is_and_no_more(learnt: TrainedBundle) -> None:
+    """Nothing known, nothing said; hostile label names and addresses are text."""
+    advice = RetrainAdvice({"a|b @x": LiveAccuracy(3, 2, 1, 4)}, Drift(0.25, 8, 0.3), (("o/r", 7),))
+    assert plain(learnt, advice) == [
+        *plain(learnt),
+        "  since then     3 labels set by the bot, 2 still there, 1 removed by people; 4 that it missed",
+        "  drift          25% of the newest 8 issues have no close neighbour (usual: about 1%)",
+        "  label next     o/r#7",
+    ]
+    usual, page = markdown(learnt), markdown(learnt, advice, (Bin(0.8, 0.75, 9),))
+    assert page.startswith(usual.rstrip("\n"))
+    assert "| <code>a&#124;b &#64;x</code> | 3 | 2 | 1 | 4 |\n" in page
+    assert 'the bot would learn most from them: <a href="https://h/%227">#7</a>\n' in page
+    assert "| <code>████████   0.80</code> | <code>███████▌   0.75</code> | 9 |\n" in page

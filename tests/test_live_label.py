@@ -84,7 +84,7 @@ def test_a_range_labels_what_there_is_and_tells_what_there_is_not(step: Step) ->
         f"{FERRY}#938: bug, area: storage",
         f"{FERRY}#971: it was deleted",
     ]
-    assert step.summary.startswith("### 1 of 3 issues were labelled\n\n| issue | labels | |\n")
+    assert step.summary.startswith("### 1 of 3 issues were labelled\n\n| issue | labels | note |\n")
     assert list(step.outputs["labels"]) == ["938"]
 
 

@@ -20,7 +20,7 @@ from triage.decide.decision import Decision, Evidence
 from triage.errors import DataError, UsageError
 from triage.issue import Issue
 from triage.reports.plan_page import page
-from triage.reports.plan_summary import markdown, totals
+from triage.reports.plan_report import markdown, totals
 
 TASK = JournalTask("backfill", "octo/demo", "abc", "bot[bot]")
 ENTRIES = [

@@ -14,7 +14,7 @@ import pytest
 from tests.backfilling import entry, header
 from triage.backfill.plan import Entry, Header, Promise
 from triage.reports.plan_page import page
-from triage.reports.plan_summary import totals
+from triage.reports.plan_report import totals
 
 SERVER = "https://github.example"
 HOSTILE = (

@@ -6,12 +6,10 @@ import html
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from triage.decide import Decision, Evidence, Neighbour
 from triage.label.labeller import LabelOutcome
-from triage.reports.job_summary import ISSUES_SHOWN, escape, escape_url, label, summary
+from triage.reports.job_summary import ISSUES_SHOWN, summary
 
 REPO = "octo/demo"
 # What GitHub makes links of in a finished page: mentions, numbers, GH-7, and addresses.
@@ -71,7 +69,7 @@ def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_ba
     assert page(LabelOutcome(REPO, 7, decided, ("bug",))) == (
         '### <a href="https://github.com/octo/demo/issues/7">#7</a> got <code>bug</code>\n'
         "\n"
-        "| | label | probability | why |\n"
+        "|  | label | probability | reason |\n"
         "|:-:|---|---|---|\n"
         "| ✓ | <code>bug</code> | <code>█████████  0.90</code> | 3&#46;0 of 2 votes |\n"
         "| ✗ | <code>docs</code> | <code>████████   0.80</code> "
@@ -87,7 +85,7 @@ def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_ba
         "\n"
         "</details>\n"
         "\n"
-        "<sub>Decided by bundle b. Take a wrong label off: it is not put back.</sub>\n"
+        "<sub>Decided by bundle b. Remove a wrong label: it will not be added again.</sub>\n"
     )
 
 
@@ -114,7 +112,7 @@ def test_several_issues_begin_with_a_table() -> None:
         LabelOutcome(REPO, 8, note="it was deleted", missing=True),
     )
     assert text.startswith(
-        "### 1 of 2 issues were labelled\n\n| issue | labels | |\n|---|---|---|\n"
+        "### 1 of 2 issues were labelled\n\n| issue | labels | note |\n|---|---|---|\n"
         '| <a href="https://github.com/octo/demo/issues/7">#7</a> | <code>bug</code> |  |\n'
         '| <a href="https://github.com/octo/demo/issues/8">#8</a> | none | it was deleted |\n'
     )
@@ -124,13 +122,13 @@ def test_several_issues_begin_with_a_table() -> None:
 def test_a_run_over_thousands_shows_the_first_and_counts_the_rest() -> None:
     """GitHub drops a summary of more than a megabyte."""
     text = page(*(LabelOutcome(REPO, n, decision("bug"), ("bug",)) for n in range(1, ISSUES_SHOWN + 4)))
-    assert "| … | 3 more | |" in text
+    assert "| … | 3 more |  |" in text
     assert len(text.encode()) < 1_000_000
 
 
 def test_a_run_over_no_issue_is_a_page_too() -> None:
     """The sweep finds nothing on most days."""
-    assert page() == "### 0 of 0 issues were labelled\n\n\n<sub>Decided by bundle b.</sub>\n"
+    assert page() == "### 0 of 0 issues were labelled\n\n<sub>Decided by bundle b.</sub>\n"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -150,16 +148,3 @@ def test_a_label_of_any_name_is_nothing_but_text(name: str) -> None:
     assert not LINK.search(html.unescape(outside_code).replace("https://example.org", "").replace("www.", ""))
     # an address becomes a link where Markdown is read, so that entities are enough there
     assert "://" not in re.sub(r"<a .*?</a>", "", text)
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_escaped_text_holds_no_mark_of_markdown_or_html(text: str) -> None:
-    """Letters, digits, spaces, entities and what lies beyond ASCII."""
-    assert re.fullmatch(r"(?:[a-zA-Z0-9 ]|&#\d+;|[^\x00-\x7e])*", escape(text))
-    assert re.fullmatch(r"<code>(?:[a-zA-Z0-9 ]|&#\d+;|[^\x00-\x7e])*</code>", label(text))
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_an_address_cannot_end_its_attribute(text: str) -> None:
-    """Nor begin a tag."""
-    assert not set('"<>|`\\ \n') & set(escape_url(text))

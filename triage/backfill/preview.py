@@ -20,7 +20,7 @@ from triage.github.open import open_store
 from triage.github.values import IssueFilter
 from triage.issue import format_time
 from triage.progress import bar
-from triage.reports.plan_summary import measured
+from triage.reports.plan_report import measured
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel

@@ -15,8 +15,8 @@ from triage.actions.runner import Runner
 from triage.backfill.journal import Journal, JournalRecord, JournalTask, journal
 from triage.console import log
 from triage.errors import AccessError
+from triage.markdown import escape, table
 from triage.progress import bar
-from triage.reports.job_summary import escape
 
 PER_MINUTE = 30.0
 # GitHub drops a summary that is too long; the journal holds them all.
@@ -112,15 +112,13 @@ def counts(work: Job, found: Iterable[JournalRecord]) -> str:
 
 
 def report(work: Job, counted: str, found: Iterable[JournalRecord]) -> str:
-    """The summary in Markdown: issue by issue, what is not as planned."""
-    odd = [record for record in found if record.why]
-    lines = [f"### {escape(work.repo)}: {counted}", ""]
-    if odd:
-        lines += ["| issue | |", "|---|---|"]
-        lines += [f"| {record.number} | {escape(record.why)} |" for record in odd[:SHOWN]]
-    if len(odd) > SHOWN:
-        lines.append(f"| … | {len(odd) - SHOWN} more, in the journal |")
-    return "\n".join([*lines, ""])
+    """The summary in Markdown: the issues that did not go as planned, with the reason."""
+    unexpected = [record for record in found if record.why]
+    rows = [(str(record.number), escape(record.why)) for record in unexpected[:SHOWN]]
+    if len(unexpected) > SHOWN:
+        rows.append(("…", f"{len(unexpected) - SHOWN} more, in the journal"))
+    lines = table(("issue", "reason"), rows) if rows else ()
+    return "\n".join([f"### {escape(work.repo)}: {counted}", "", *lines])
 
 
 def _tell(work: Job, record: JournalRecord) -> None:

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from triage.bundle.store import StoreName, refuse_exposure
     from triage.github.open import open_store, visibility_of
     from triage.learn.dataset import prepare
-    from triage.reports.retrain_report import news
+    from triage.reports.retrain_report import count_new
 
     tune = ready(args)
     sources = sources_of(args.sources)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     gathered = load_issues(args, sources.files, found.names, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
     if before.bundle and before.whole and not args.always:
-        new, least = news(before.bundle, data), gathered.config.learn.min_new
+        new, least = count_new(before.bundle, data), gathered.config.learn.min_new
         if new < least:
             words = f"{new} labelled issues are new since {before.name}; learn.min_new is {least}"
             print(f"nothing to do: {words}")
@@ -182,20 +182,16 @@ def _tell(
     from triage.actions.runner import Runner
     from triage.github.client import SERVER_URL
     from triage.metrics import plot, reliability
-    from triage.reports import live_report as health_report
-    from triage.reports import retrain_report as learning_report
+    from triage.reports import retrain_report
 
     verdict = learnt.study.verdict if learnt.study.enough else None
     bins = reliability(verdict.truth, verdict.scores) if verdict else []
-    for line in (
-        *learning_report.plain(made, learnt, ruling, computed),
-        *health_report.plain(advice),
-    ):
+    for line in retrain_report.plain(made, learnt, ruling, advice, computed):
         log(line)
     server = os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
+    url = f"{server}/{{}}/issues/{{}}".format
     Runner(os.environ).summary(
-        learning_report.markdown(made, learnt, ruling, before.bundle)
-        + health_report.markdown(advice, bins, lambda repo, number: f"{server}/{repo}/issues/{number}")
+        retrain_report.markdown(made, learnt, ruling, before.bundle, advice, bins, url)
     )
     if args.plots and bins:
         args.plots.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from html import escape
 
 from triage.backfill.plan import Entry, Header
 from triage.reports.plan_page_parts import SCRIPT, STYLE
-from triage.reports.plan_summary import (
+from triage.reports.plan_report import (
     MEASURED,
     UNSEEN,
     PlanLine,

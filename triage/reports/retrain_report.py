@@ -1,50 +1,95 @@
-"""What a retraining did, for the terminal and for the job summary."""
+"""The report of a retraining, for the terminal and for the job summary: the bundle, the gate, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from operator import add
 
 from triage.bundle.bundle import Bundle
-from triage.decide.rules import Rules
+from triage.decide.rules import LabelRule, Rules
 from triage.learn.dataset import Dataset
 from triage.learn.gate import GateResult
+from triage.learn.live_accuracy import Drift, RetrainAdvice
 from triage.learn.retrain import TrainedBundle
-from triage.reports.job_summary import escape
+from triage.markdown import code, details, escape, issue_link, table
+from triage.metrics import Bin
 from triage.reports.terminal import meter
 
+Url = Callable[[str, int], str]
 
-def news(active: Bundle, data: Dataset) -> int:
+
+def count_new(active: Bundle, data: Dataset) -> int:
     """How many issues the active bundle does not hold with these labels."""
     held = dict(zip(active.rows.keys, active.rows.labels, strict=True))
     return sum(held.get(issue.key) != issue.labels for issue in data.issues)
 
 
-def plain(name: str, learnt: TrainedBundle, ruling: GateResult, computed: int) -> list[str]:
-    """The lines for a terminal."""
-    manifest, rules, data = learnt.bundle.manifest, learnt.bundle.rules, learnt.study.data
+def plain(
+    name: str, trained: TrainedBundle, gate: GateResult, advice: RetrainAdvice, computed: int
+) -> list[str]:
+    """Lines for a terminal; `computed` texts were embedded, the others came from the cache."""
+    manifest, rules, data = trained.bundle.manifest, trained.bundle.rules, trained.study.data
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
-    tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in learnt.tried.items())
+    tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in trained.tried.items())
     split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
     sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
     return [
-        f"bundle {name} is {'active' if ruling.passed else 'staged: it did not pass the gate'}",
+        f"bundle {name} is {'active' if gate.passed else 'staged: it did not pass the gate'}",
         f"  learnt from    {manifest.issues} issues of {sources}",
         f"  left out       {left_out or 'none'}",
         f"  embedded       {computed} texts, {manifest.issues - computed} from the cache",
         f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
-        f"  adaptation     {_adaptation(learnt.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
+        f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
-        *(f"  never set      {name}: it does not reach the precision target" for name in _short(rules)),
+        *(f"  never set      {rule.name}: {_obstacle(trained, rule)}" for rule in _never_set(rules)),
         f"  split          {split}",
         *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
-        *(f"  gate           {line}" for line in _gate(ruling)),
-        *(f"  not learnt     {label}: {why}" for label, why in data.process.items()),
+        *(f"  gate           {line}" for line in _gate(gate)),
+        *(f"  not learnt     {label}: {reason}" for label, reason in data.process.items()),
+        *_plain_advice(advice),
     ]
 
 
-def _short(rules: Rules) -> list[str]:
-    """The labels that votes never set, though they have examples enough."""
-    return [rule.name for rule in rules.voted if rule.votes is None]
+def markdown(
+    name: str,
+    trained: TrainedBundle,
+    gate: GateResult,
+    active: Bundle | None,
+    advice: RetrainAdvice,
+    bins: Sequence[Bin],
+    url: Url,
+) -> str:
+    """The job summary; holds label names and numbers only. `url` gives the page of an issue."""
+    manifest = trained.bundle.manifest
+    verdict = "is active" if gate.passed else "is staged; the active bundle stays active"
+    before = active.manifest.issues if active else 0
+    lines = [
+        f"### Bundle <code>{name}</code> {verdict}",
+        "",
+        f"Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
+        f"adaptation {_adaptation(trained.bundle)}.",
+        *(f"On the newest issues, held out until now: {line}." for line in _held_out(manifest.figures)),
+        "",
+        *(f"- **Objection:** {escape(objection)}" for objection in gate.objections),
+        *(f"- {escape(note)}" for note in gate.notes),
+        "",
+        *_differences(gate),
+        *_labels(trained, active),
+        *_live(advice),
+        *_next_steps(advice, url),
+        *_calibration(bins),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _never_set(rules: Rules) -> list[LabelRule]:
+    """The labels that votes never set although they have enough examples."""
+    return [rule for rule in rules.voted if rule.votes is None]
+
+
+def _obstacle(trained: TrainedBundle, rule: LabelRule) -> str:
+    return trained.study.policy.may_set(rule.name) or "it does not reach the precision target"
 
 
 def _adaptation(bundle: Bundle) -> str:
@@ -60,60 +105,96 @@ def _held_out(figures: dict[str, float]) -> Iterator[str]:
         )
 
 
-def _gate(ruling: GateResult) -> Iterator[str]:
-    for d in ruling.differences:
+def _gate(gate: GateResult) -> Iterator[str]:
+    for d in gate.differences:
         yield (
             f"{d.measure} {d.active:.3f} → {d.candidate:.3f} "
             f"(difference {d.low:+.3f} to {d.high:+.3f}, tolerance {d.tolerance:.2f})"
         )
-    yield from ruling.notes
-    yield from (f"objection: {objection}" for objection in ruling.objections)
+    yield from gate.notes
+    yield from (f"objection: {objection}" for objection in gate.objections)
 
 
-def markdown(name: str, learnt: TrainedBundle, ruling: GateResult, active: Bundle | None) -> str:
-    """For the job summary; holds label names and numbers alone."""
-    manifest = learnt.bundle.manifest
-    verdict = "is active" if ruling.passed else "is staged, the active bundle stays"
-    before = active.manifest.issues if active else 0
-    lines = [
-        f"### Bundle <code>{name}</code> {verdict}",
-        "",
-        f"Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
-        f"adaptation {_adaptation(learnt.bundle)}.",
-        *(f"On the newest issues, looked at once: {line}." for line in _held_out(manifest.figures)),
-        "",
-        *(f"- **Objection:** {escape(objection)}" for objection in ruling.objections),
-        *(f"- {escape(note)}" for note in ruling.notes),
-        "",
-        *_differences(ruling),
-        *_labels(learnt, active),
+def _plain_advice(advice: RetrainAdvice) -> Iterator[str]:
+    if advice.live:
+        total = reduce(add, advice.live.values())
+        yield (
+            f"  since then     {total.set} labels set by the bot, {total.kept} still there, "
+            f"{total.removed} removed by people; {total.missed} that it missed"
+        )
+    if advice.drift:
+        yield f"  drift          {_drift(advice.drift)}"
+    if advice.unsure:
+        yield f"  label next     {', '.join(f'{repo}#{number}' for repo, number in advice.unsure)}"
+
+
+def _differences(gate: GateResult) -> Iterator[str]:
+    rows = [
+        (
+            d.measure,
+            f"{d.active:.3f}",
+            f"{d.candidate:.3f}",
+            f"{d.low:+.3f} to {d.high:+.3f}",
+            "✓" if d.passed else "✗",
+        )
+        for d in gate.differences
     ]
-    return "\n".join(lines) + "\n"
+    if rows:
+        yield from table(("on the newest issues", "active recipe", "candidate", "difference", ""), rows)
 
 
-def _differences(ruling: GateResult) -> Iterator[str]:
-    if ruling.differences:
-        yield "| on the newest issues | active recipe | candidate | difference | |"
-        yield "|---|---|---|---|---|"
-    for d in ruling.differences:
-        mark = "✓" if d.passed else "✗"
-        yield f"| {d.measure} | {d.active:.3f} | {d.candidate:.3f} | {d.low:+.3f} to {d.high:+.3f} | {mark} |"
-    yield ""
+def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
+    examples_before = {rule.name: rule.examples for rule in active.rules.labels} if active else {}
+    rows = [
+        (
+            code(rule.name),
+            f"{rule.examples} ({rule.examples - examples_before.get(rule.name, 0):+d})",
+            escape(_how_set(trained, rule)),
+            f"<code>{meter(rule.precision)}</code>" if rule.precision is not None else "",
+        )
+        for rule in sorted(trained.bundle.rules.labels, key=lambda rule: -rule.examples)
+    ]
+    yield from table(("label", "examples", "set by the vote", "precision when tuning"), rows)
 
 
-def _labels(learnt: TrainedBundle, active: Bundle | None) -> Iterator[str]:
-    had = active.rules.by_name if active else {}
-    described = learnt.bundle.rules.zero_shot.rare is not None
-    yield "| label | examples | set by the vote | precision when tuning |"
-    yield "|---|---|---|---|"
-    for rule in sorted(learnt.bundle.rules.labels, key=lambda rule: -rule.examples):
-        gained = rule.examples - (had[rule.name].examples if rule.name in had else 0)
-        if rule.examples < learnt.bundle.rules.min_examples:
-            how = "by its description alone" if described else "a suggestion: too few examples"
-        elif rule.votes is None:
-            how = "a suggestion: it does not reach the precision target"
-        else:
-            how = f"from {rule.votes:.1f} votes"
-        precision = f"<code>{meter(rule.precision)}</code>" if rule.precision is not None else ""
-        yield f"| {escape(rule.name)} | {rule.examples} ({gained:+d}) | {how} | {precision} |"
-    yield ""
+def _how_set(trained: TrainedBundle, rule: LabelRule) -> str:
+    rules = trained.bundle.rules
+    if rule.examples < rules.min_examples:
+        by_description = rules.zero_shot.rare is not None
+        return "by its description alone" if by_description else "a suggestion: too few examples"
+    if rule.votes is None:
+        return f"a suggestion: {_obstacle(trained, rule)}"
+    return f"from {rule.votes:.1f} votes"
+
+
+def _live(advice: RetrainAdvice) -> Iterator[str]:
+    if not advice.live:
+        return
+    yield from ("#### Since the active bundle was made", "")
+    lines = [(code(name), one) for name, one in advice.live.items()]
+    lines.append(("all", reduce(add, advice.live.values())))
+    rows = [(name, *map(str, (one.set, one.kept, one.removed, one.missed))) for name, one in lines]
+    yield from table(("label", "set by the bot", "still there", "removed by people", "missed"), rows)
+
+
+def _drift(drift: Drift) -> str:
+    return f"{drift.share:.0%} of the newest {drift.issues} issues have no close neighbour (usual: about 1%)"
+
+
+def _next_steps(advice: RetrainAdvice, url: Url) -> Iterator[str]:
+    if advice.drift:
+        yield from (f"- {escape(_drift(advice.drift))}", "")
+    if advice.unsure:
+        links = (issue_link(number, url(repo, number)) for repo, number in advice.unsure)
+        yield from (f"- Label these issues next, the bot would learn most from them: {', '.join(links)}", "")
+
+
+def _calibration(bins: Sequence[Bin]) -> Iterator[str]:
+    if not bins:
+        return
+    rows = [
+        (*(f"<code>{meter(value)}</code>" for value in (one.promised, one.reached)), str(one.pairs))
+        for one in bins
+    ]
+    lines = table(("promised", "reached", "pairs of issue and label"), rows)
+    yield from details("Promised and measured precision, on the newest issues", lines)

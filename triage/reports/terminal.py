@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from triage.decide.decision import Decision, ranked
 from triage.decide.rules import NEIGHBOURS
+from triage.markdown import one_line
 
 NEIGHBOURS_SHOWN = 5
 ALSO_SHOWN = 3
 BLOCKS = " ▏▎▍▌▋▊▉█"
-# Marks that turn the direction of the text around them, and would reorder the page; and what a terminal obeys.
-TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-OBEYED = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()]
-UNSEEN = dict.fromkeys((*TURNING, *OBEYED), None)
 
 
 def table(title: str, decision: Decision) -> str:
@@ -40,11 +37,6 @@ def meter(score: float, width: int = 10) -> str:
     eighths = round(score * width * 8)
     whole, part = divmod(eighths, 8)
     return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{width}} {score:.2f}"
-
-
-def one_line(text: str) -> str:
-    """Text without line breaks, without what a terminal obeys, and without marks that reorder what is beside it."""
-    return " ".join(text.translate(UNSEEN).split())
 
 
 def support(decision: Decision, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from triage.reports.job_summary import escape, label
+from triage.markdown import code, escape
 from triage.study.analysis import Findings
 from triage.study.recommendation import per_hundred, recommendation
 from triage.study.study import Study, StudyOutcome
@@ -103,9 +103,9 @@ def _curve(found: Findings, outcome: StudyOutcome) -> Iterator[str]:
 def _labels(found: Findings) -> Iterator[str]:
     yield "| label | issues | precision | recall | F1 | taken for |\n|---|---|---|---|---|---|"
     for line in found.labels[:SHOWN]:
-        other = f"{label(line.confused)} ({line.times})" if line.confused else ""
+        other = f"{code(line.confused)} ({line.times})" if line.confused else ""
         yield (
-            f"| {label(line.name)} | {line.support} | {line.precision:.3f} | {line.recall:.3f} | {line.f1:.3f} "
+            f"| {code(line.name)} | {line.support} | {line.precision:.3f} | {line.recall:.3f} | {line.f1:.3f} "
             f"| {other} |"
         )
     yield ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from triage.backfill.plan import Entry, Header, Promise
-from triage.reports.job_summary import escape, label
+from triage.markdown import code, escape, table
 
 # On fewer issues than this a share says nothing.
 ENOUGH = 10
@@ -106,7 +106,6 @@ def markdown(header: Header, found: Totals) -> str:
         *_basis(header, found),
         "",
         *_table(header, found),
-        "",
         MEASURED,
     ]
     if header.figures:
@@ -154,10 +153,17 @@ def _basis(header: Header, found: Totals) -> Iterator[str]:
 
 def _table(header: Header, found: Totals) -> Iterator[str]:
     if not found.lines:
-        yield "No label would be set."
+        yield from ("No label would be set.", "")
         return
-    yield "| label | issues that get it | precision | there already, found alike | there already, not found |"
-    yield "|---|--:|--:|--:|--:|"
-    for one in found.lines:
-        known = told(header, one.name)
-        yield f"| {label(one.name)} | {one.planned} | {known} | {one.agreed} | {one.missed} |"
+    heads = (
+        "label",
+        "issues that get it",
+        "precision",
+        "already there, proposed too",
+        "already there, not proposed",
+    )
+    rows = (
+        (code(one.name), str(one.planned), told(header, one.name), str(one.agreed), str(one.missed))
+        for one in found.lines
+    )
+    yield from table(heads, rows, "<>>>>")

@@ -1,0 +1,69 @@
+"""Markdown for GitHub: text that strangers wrote stays text, in cells, headings and links alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ")
+# GitHub looks for mentions and references in the rendered page, where entities are characters again.
+LINKING = re.compile(r"[@#]|gh-(?=\d)", re.IGNORECASE)
+BREAK = "\u200b"
+# Marks of direction would reorder the text around them; a terminal obeys control characters.
+DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROL = [code for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()]
+REMOVED = dict.fromkeys((*DIRECTION, *CONTROL), None)
+RULES = {"<": "---", "^": ":-:", ">": "--:"}
+
+
+def one_line(text: str) -> str:
+    """Text on one line, without control characters and marks of direction."""
+    return " ".join(text.translate(REMOVED).split())
+
+
+def escape(text: str) -> str:
+    """Text that neither Markdown nor HTML interprets; @ and # make no mention and no reference."""
+    return _entities(LINKING.sub(lambda match: match[0] + BREAK, text))
+
+
+def code(text: str) -> str:
+    """Text as code, where GitHub looks for no mention and no reference: the name of a label."""
+    return f"<code>{_entities(text)}</code>"
+
+
+def escape_url(url: str) -> str:
+    """An address that cannot end the attribute it is in."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-._~:/?#%=&+") else _percent(c) for c in url)
+
+
+def issue_link(number: int, url: str) -> str:
+    """`#7`, linked to the page of the issue."""
+    return f'<a href="{escape_url(url)}">#{number}</a>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> Iterator[str]:
+    """The lines of a table and an empty one; cells are escaped already.
+
+    `align` has a character for each column, `<`, `^` or `>`; by default all are aligned to the left.
+    """
+    yield _row(heads)
+    yield f"|{'|'.join(RULES[side] for side in align or '<' * len(heads))}|"
+    yield from map(_row, rows)
+    yield ""
+
+
+def details(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Lines under a title that unfolds them."""
+    yield from (f"<details><summary>{title}</summary>", "", *lines, "</details>", "")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _entities(text: str) -> str:
+    return "".join(c if c in PLAIN or ord(c) > 127 else f"&#{ord(c)};" for c in one_line(text))
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode())
