@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Literal
 
 from triage.errors import DataError
-from triage.text import digest, is_utf8, render
+from triage.schema import is_utf8
+from triage.text import digest, render
 
 Key = tuple[str, int]
 Kind = Literal["issue", "pull request"]

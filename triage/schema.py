@@ -13,8 +13,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from triage.text import is_utf8
-
 T = TypeVar("T")
 
 
@@ -55,6 +53,15 @@ def build(cls: type[T], data: object, path: str = "") -> T:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise SchemaError(f"in '{_join(path, name)}': missing")
     return cls(**values)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can carry the text: lone surrogates it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _join(path: str, name: str) -> str:

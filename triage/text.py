@@ -80,15 +80,6 @@ def clean(body: str) -> str:
     return "\n".join(lines)
 
 
-def is_utf8(text: str) -> bool:
-    """Whether a string, a name for instance, can be written as UTF-8: lone surrogates cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _printable(text: str) -> str:
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return whole.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROL)

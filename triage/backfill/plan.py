@@ -22,8 +22,7 @@ from triage.decide.policy import Policy
 from triage.decide.rules import Rules
 from triage.errors import DataError
 from triage.issue import MAX_NUMBER, Issue
-from triage.schema import SchemaError, build, option
-from triage.text import is_utf8
+from triage.schema import SchemaError, build, is_utf8, option
 
 KIND, FORMAT = "triage-plan", 1
 END = json.dumps({"complete": True}) + "\n"

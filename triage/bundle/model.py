@@ -1,4 +1,4 @@
-"""A bundle and the engines, opened: what `decide` asks for evidence."""
+"""A bundle with its engines: the model that gathers the evidence for `decide`."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Projection(Protocol):
 
 
 class Neighbourhood:
-    """The indexed issues of a bundle: finds the evidence near a vector.
+    """The indexed issues of a bundle.
 
-    A label that is not among those `shared` (patterns) speaks only for issues of the repository it was set in; where
-    none is shared, neighbours are searched in the issue's own repository alone.
+    `shared` are patterns of labels; other labels count only for issues of the repository in which they were set.
+    Without any shared label, neighbours are searched in the issue's own repository only.
     """
 
     def __init__(
@@ -51,13 +51,16 @@ class Neighbourhood:
         labels: Sequence[tuple[str, ...]],
         shared: Sequence[str] = EVERY,
     ) -> None:
-        order = _Order(keys)
-        self._index = IvfIndex(vectors, order) if isinstance(vectors, IvfCodes) else Index(vectors, order)
+        self._index: Index | IvfIndex
+        if isinstance(vectors, IvfCodes):
+            self._index = IvfIndex(vectors, _Order(keys))
+        else:
+            self._index = Index(vectors, [_order_of(key) for key in keys])
         self._keys, self._labels = keys, labels
         self._shared = None if "*" in shared else tuple(shared)
 
     def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
-        """The K_MAX nearest of each, itself left out by (repository, number)."""
+        """The K_MAX nearest of each, without the issue itself, which (repository, number) identifies."""
         similarities, rows = self.rows(keys, vectors)
         for i, (repo, _) in enumerate(keys):
             yield tuple(
@@ -75,8 +78,7 @@ class Neighbourhood:
         similarities, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
         for repo in dict.fromkeys(repo for repo, _ in keys):
             mine = [i for i, key in enumerate(keys) if key[0] == repo]
-            found = self._within(repo, vectors[mine], [without[i] for i in mine])
-            similarities[mine], rows[mine] = found
+            similarities[mine], rows[mine] = self._within(repo, vectors[mine], [without[i] for i in mine])
         return similarities, rows
 
     def _within(self, repo: str, vectors: Floats, without: Sequence[Any]) -> tuple[Floats, Ints]:
@@ -93,9 +95,11 @@ class Neighbourhood:
         return Neighbour(*key, round(similarity, 6), labels)
 
     def _itself(self, keys: Sequence[Key]) -> list[Any]:
-        """How each is told from the others: by its row, or where looking for that would read them all, its order."""
+        """What excludes each issue from its own search: its row, or in a large index, whose keys are read block by
+        block, its order.
+        """
         if isinstance(self._index, IvfIndex):
-            return [_placed(key) for key in keys]
+            return [_order_of(key) for key in keys]
         return [self._row.get(key) for key in keys]
 
     @cached_property
@@ -111,7 +115,7 @@ class Neighbourhood:
 
 
 class _Order(Sequence[tuple[int, str]]):
-    """What breaks ties between equally similar issues: the number, then the repository."""
+    """`_order_of` the keys of a large index, read only where there is a tie."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
@@ -120,10 +124,11 @@ class _Order(Sequence[tuple[int, str]]):
         return len(self._keys)
 
     def __getitem__(self, at: Any) -> Any:
-        return _placed(self._keys[at])
+        return _order_of(self._keys[at])
 
 
-def _placed(key: Key) -> tuple[int, str]:
+def _order_of(key: Key) -> tuple[int, str]:
+    """The order of equally similar issues: by number, then by repository."""
     repo, number = key
     return number, repo
 
@@ -184,7 +189,7 @@ def open_model(
     zero_shot: ZeroShotModel,
     descriptions: Mapping[str, str],
 ) -> ServingModel:
-    """The model of a bundle. Raises BundleError where the bundle was learnt with another encoder."""
+    """The model of a bundle. Raises BundleError if the bundle was learnt with another encoder."""
     manifest = bundle.manifest
     if manifest.encoder_digest != encoder.digest:
         raise BundleError(
@@ -210,10 +215,10 @@ def open_model(
 
 
 def untaught_rule(settings: Settings, zero_shot: ZeroShotModel) -> ZeroShotRule:
-    """The model's own defaults under what the configuration fixes; no fallback for labels with examples."""
+    """The rule without learning: the configuration's values, else the model's; no fallback for labels with examples."""
     threshold = settings.threshold
     if threshold is None:
-        # With top-k alone, the best labels are taken whatever their scores.
+        # With top_k alone, scores do not matter.
         threshold = 0.0 if settings.top_k else zero_shot.threshold
     return ZeroShotRule(zero_shot.slope, zero_shot.intercept, threshold, None, settings.top_k)
 

@@ -1,4 +1,4 @@
-"""Which of the elected labels may be set at all; runs after the vote and never changes a score."""
+"""Which of the elected labels may be set: applied after the vote, never changes a score."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from triage.config import Config
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a label's name matches any pattern, whatever the case; `*` and `?` are wild."""
-    low = name.casefold()
-    return any(_matches(low, pattern.casefold()) for pattern in patterns)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    # A bracket is a common part of label names, so it is no character class here.
-    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+    """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
+    folded = name.casefold()
+    # Brackets are common in label names, so they are not character classes.
+    return any(fnmatch.fnmatchcase(folded, p.casefold().replace("[", "[[]")) for p in patterns)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The maintainers' say over labels; see `triage.config.Labels` for each field."""
+    """The maintainers' rules about labels; see `triage.config.LabelsConfig` for each field."""
 
     allow: Sequence[str] = ("*",)
     deny: Sequence[str] = ()
@@ -40,7 +36,7 @@ class Policy:
         )
 
     def may_set(self, name: str) -> str | None:
-        """None where the label may be set, else the reason why not."""
+        """Why the label may not be set, or None if it may."""
         if name == self.abstain:
             return "it marks issues on which the bot abstained"
         if matches(name, self.deny):
@@ -58,33 +54,35 @@ class Policy:
         existing: Collection[str] = (),
         barred: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """(labels to set, best first; label → why it was held back).
+        """(labels to set, best first; label → the reason why it is held back).
 
-        `existing` are labels that the issue carries already: they are never proposed again, and in an exclusive
-        group they stay and keep the others out. `barred` are labels that this issue must not get, and why.
+        `existing` are the labels that the issue carries: they are not proposed again, and keep the other labels of an
+        exclusive group out. `barred` maps labels that this issue must not get to the reason.
         """
-        held: dict[str, str] = {}
-        kept: list[str] = []
-        # What was set before counts, or deciding twice would set the next best ones too.
+        held_back: dict[str, str] = {}
+        accepted: list[str] = []
+        # Elected labels that are there count, or deciding twice would set the next best ones too.
         room = self.most - sum(name in existing for name in elected)
         for name in sorted(elected, key=lambda name: (-scores[name], name)):
-            reason = self._objection(name, kept, existing, room) or barred.get(name)
+            reason = self._objection(name, accepted, existing, room) or barred.get(name)
             if reason is None:
-                kept.append(name)
+                accepted.append(name)
             else:
-                held[name] = reason
-        return tuple(kept), held
+                held_back[name] = reason
+        return tuple(accepted), held_back
 
-    def _objection(self, name: str, kept: Sequence[str], existing: Collection[str], room: int) -> str | None:
+    def _objection(
+        self, name: str, accepted: Sequence[str], existing: Collection[str], room: int
+    ) -> str | None:
         if name in existing:
             return "the issue carries it already"
         if reason := self.may_set(name):
             return reason
         for group in self.exclusive:
             if name in group:
-                rivals = [other for other in (*sorted(existing), *kept) if other in group]
+                rivals = [other for other in (*sorted(existing), *accepted) if other in group]
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
-        if len(kept) >= room:
+        if len(accepted) >= room:
             return f"at most {self.most} label{'s' * (self.most != 1)} on one issue (labels.max)"
         return None

@@ -16,9 +16,9 @@ from triage.issue import Key
 from triage.schema import option
 
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
-# Votes are sums of floats; what is equal on paper counts as reached.
+# Votes are sums of floats, with rounding errors below this.
 EPSILON = 1e-9
-# The prior at which zero-shot scores need no correction, and the least prior believed of any label.
+# The prior at which zero-shot scores need no correction, and the lowest prior assumed of any label.
 COMMON, RAREST = 0.1, 0.01
 
 
@@ -26,8 +26,8 @@ COMMON, RAREST = 0.1, 0.01
 class LabelRule:
     """How one label is elected.
 
-    `votes` is the m of this label (None: never by vote), `examples` the labelled issues in the index, `prior`
-    their share. `precision` is what tuning measured at this m, over `predicted` issues, where it did.
+    `votes` is the m of this label (None: votes never elect it), `examples` the number of issues with it in the index,
+    `prior` their share. `precision` was measured in tuning at this m, over `predicted` issues; None: not measured.
     """
 
     name: str
@@ -42,10 +42,9 @@ class LabelRule:
 class ZeroShotRule:
     """When zero-shot classification sets a label; scores are sigmoid(slope * raw + intercept + shift * rarity).
 
-    `rarity` is how much lower the log-odds of the label's prior are than those of a label in ten issues: what a
-    description says weighs less the rarer its label is. A repository without history knows no priors.
-    `rare` is the least score for a label without enough examples, `fallback` that for any label where the vote
-    elects nothing; None switches it off there. `top_k` keeps that many best ones.
+    `rarity` is the distance in log-odds between the label's prior and a prior of one in ten: a description counts
+    less the rarer its label is. `rare` is the threshold of labels without enough examples, `fallback` that of the
+    others where the vote elects nothing; None: no label is set. At most the `top_k` best labels are set.
     """
 
     slope: float
@@ -60,9 +59,9 @@ class ZeroShotRule:
 class Rules:
     """The settings of one bundle.
 
-    `votes` is the m of labels that have none of their own; `slope` and `intercept` calibrate the vote (see
-    `vote_scores`). Where the nearest neighbour is less similar than `floor`, nothing near is known and the vote
-    elects nothing. Labels not `shared` (patterns) speak for issues of their own repository alone.
+    `votes` is the m of labels without one of their own; `slope` and `intercept` calibrate the vote (see
+    `vote_scores`). The vote elects nothing if the nearest neighbour is less similar than `floor`. Labels that match
+    none of the patterns `shared` count only for issues of their own repository.
     """
 
     k: int = option(10, "", low=1)
@@ -82,7 +81,7 @@ class Rules:
 
     @cached_property
     def voted(self) -> tuple[LabelRule, ...]:
-        """The labels with enough examples to be left to the vote."""
+        """The labels with enough examples for the vote."""
         return tuple(rule for rule in self.labels if rule.examples >= self.min_examples)
 
     @cached_property
@@ -141,7 +140,7 @@ def vote_scores(rules: Rules, similarity_votes: Mapping[str, float]) -> dict[str
 
 
 def smoothed(counted: Array, priors: Array, k: int) -> Array:
-    """The share of votes with the prior as one more neighbour, kept within (0, 1)."""
+    """The share of votes, with the prior as one more neighbour, clipped to (0, 1)."""
     shares: Array = np.clip((counted + priors) / (k + 1), 1e-6, 1 - 1e-6)
     return shares
 
@@ -190,7 +189,7 @@ def zero_shot_scores(rules: Rules, raw: Mapping[str, float]) -> dict[str, float]
 def elect_by_description(
     scores: Mapping[str, float], threshold: float | None, top_k: int | None
 ) -> list[str]:
-    """The labels whose zero-shot score reaches the threshold, the `top_k` best of them at most."""
+    """The labels whose zero-shot score reaches the threshold, at most the `top_k` best."""
     if threshold is None:
         return []
     reached = [name for name, score in scores.items() if score >= threshold - EPSILON]
