@@ -34,8 +34,7 @@ from tests.fake_github.wire import Request
 from tests.tracking import Sleeps, tracker_of
 from triage.errors import AccessError, DataError, TriageError, UsageError
 from triage.github.errors import Overloaded, RateLimited
-from triage.github.queries import PAGE_POINTS
-from triage.github.values import IssueFilter
+from triage.github.graphql import PAGE_POINTS, IssueFilter
 from triage.issue import KINDS, Issue, LabelEvent
 from triage.sources import cache
 from triage.sources.cache import opened
@@ -43,7 +42,7 @@ from triage.sources.collect import Collected, collect
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-REPEATED = Partial([{"message": "Something went wrong"}], [["repository", "found", "nodes", 1]])
+REPEATED = Partial([{"message": "Something went wrong"}], [["repository", "page", "nodes", 1]])
 
 
 @pytest.fixture
@@ -170,7 +169,7 @@ def test_a_run_that_is_killed_goes_on_at_its_page(github: FakeGitHub, demo: Repo
     fill(demo, 330)
     code = (
         "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
-        "from triage.sources.collect import collect; from triage.github.tracker import Tracker\n"
+        "from triage.sources.collect import collect; from triage.github.client import Tracker\n"
         f"collect(Tracker({DEMO!r}, {BOT_TOKEN!r}, api_url=sys.argv[1]), Path(sys.argv[2]),"
         " now=datetime(2026, 6, 1, tzinfo=UTC))"
     )

@@ -11,18 +11,17 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply
-from tests.tracking import tracker_of
+from tests.tracking import git_of, tracker_of
 from triage.errors import AccessError, DataError, LostRace
-from triage.github.errors import NotFound, Overloaded, Rejected
-from triage.github.git_objects import Commit, RefRefused
-from triage.github.tracker import Tracker
+from triage.github.errors import NotFound, Overloaded, RefRefused, Rejected
+from triage.github.git_objects import Commit, GitObjects
 
 ACTIVE = "refs/triage/active"
 EVERY_BYTE = bytes(range(256)) * 300
 LOST = [Drop("before"), Drop("after"), outage(502, "after")]
 
 
-def commit(tracker: Tracker, message: str, *parents: str) -> str:
+def commit(tracker: GitObjects, message: str, *parents: str) -> str:
     """A commit of one file that holds its message."""
     tree = tracker.create_tree([("manifest.json", tracker.create_blob(message.encode()))])
     return tracker.create_commit(message, tree, parents)
@@ -66,7 +65,7 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_missing(github: FakeGitHub
 def test_what_is_written_is_read_back(github: FakeGitHub, demo: Repository) -> None:
     """Blobs of any bytes, trees with folders, commits with their parents, under a ref of one's own."""
     demo.put_file("README.md", "words")
-    tracker = tracker_of(github)
+    tracker = git_of(github)
     blobs = {"vectors/0.npy": EVERY_BYTE, "empty": b"", "manifest.json": b"{}"}
     tree = tracker.create_tree([(path, tracker.create_blob(data)) for path, data in blobs.items()])
     first = tracker.create_commit("first\n\nwith a body", tree, [])
@@ -94,14 +93,14 @@ def test_what_is_written_is_read_back(github: FakeGitHub, demo: Repository) -> N
 def test_a_persons_commit_is_theirs_and_not_verified(github: FakeGitHub) -> None:
     """What a store checks before it trusts a bundle."""
     github.world.add_token("person", "ann", contents="write")
-    tracker = tracker_of(github, token="person")
+    tracker = git_of(github, token="person")
     found = tracker.get_commit(commit(tracker, "by hand"))
     assert (found.author, found.committer, found.verified) == ("ann", "ann", False)
 
 
 def test_a_ref_moves_forwards_only(github: FakeGitHub, demo: Repository) -> None:
     """Of two who start from the same commit one wins, and the other learns that it lost."""
-    one, other = tracker_of(github), tracker_of(github)
+    one, other = git_of(github), git_of(github)
     base = commit(one, "base")
     one.create_ref(ACTIVE, base)
     winner, loser = commit(one, "winner", base), commit(other, "loser", base)
@@ -109,9 +108,9 @@ def test_a_ref_moves_forwards_only(github: FakeGitHub, demo: Repository) -> None
     with pytest.raises(LostRace) as raised:
         other.update_ref(ACTIVE, loser)
     assert str(raised.value) == (
-        "refs/triage/active was moved by somebody else\n"
+        "refs/triage/active was moved in the meantime\n"
         "  likely cause: another run published at the same time\n"
-        "  next step: run the job again: it starts from what the other run left"
+        "  next step: run the job again: it starts from what the other run published"
     )
     assert demo.git.refs[ACTIVE] == winner
     other.update_ref(ACTIVE, loser, force=True)
@@ -120,29 +119,29 @@ def test_a_ref_moves_forwards_only(github: FakeGitHub, demo: Repository) -> None
 
 def test_a_ref_created_or_deleted_by_another_is_a_lost_race(github: FakeGitHub, demo: Repository) -> None:
     """Nothing is overwritten."""
-    tracker = tracker_of(github)
+    tracker = git_of(github)
     first, second = commit(tracker, "first"), commit(tracker, "second")
     tracker.create_ref(ACTIVE, first)
-    with pytest.raises(LostRace, match="refs/triage/active was created by somebody else"):
+    with pytest.raises(LostRace, match="refs/triage/active was created in the meantime"):
         tracker.create_ref(ACTIVE, second)
     assert demo.git.refs[ACTIVE] == first
     tracker.delete_ref(ACTIVE)
     tracker.delete_ref(ACTIVE)
-    with pytest.raises(LostRace, match="refs/triage/active was moved by somebody else"):
+    with pytest.raises(LostRace, match="refs/triage/active was moved in the meantime"):
         tracker.update_ref(ACTIVE, second)
     assert ACTIVE not in demo.git.refs
 
 
 def test_a_host_that_refuses_such_a_ref_says_so(github: FakeGitHub, demo: Repository) -> None:
     """It is told apart from a lost race, so that a store can turn to a branch."""
-    tracker = tracker_of(github)
+    tracker = git_of(github)
     first = commit(tracker, "first")
     demo.refused_refs = ("refs/triage/",)
     with pytest.raises(RefRefused) as raised:
         tracker.create_ref(ACTIVE, first)
     assert str(raised.value) == (
         "cannot create refs/triage/active in octo/demo: Reference cannot be updated\n"
-        "  likely cause: the host keeps refs outside branches and tags to itself, or a rule protects this one\n"
+        "  likely cause: the host reserves refs outside branches and tags, or a rule protects this one\n"
         "  next step: name a branch for the store instead"
     )
     demo.git.refs[ACTIVE] = first
@@ -153,7 +152,7 @@ def test_a_host_that_refuses_such_a_ref_says_so(github: FakeGitHub, demo: Reposi
 @pytest.mark.parametrize("fault", LOST)
 def test_publishing_survives_lost_answers(github: FakeGitHub, demo: Repository, fault: Drop | Answer) -> None:
     """Every write's first answer is lost, whether or not it was carried out."""
-    tracker = tracker_of(github)
+    tracker = git_of(github)
     for method, path in [("POST", "blobs"), ("POST", "trees"), ("POST", "commits"), ("POST", "refs")]:
         github.faults.add(fault, method=method, path=path)
     first = commit(tracker, "first")
@@ -170,7 +169,7 @@ def test_publishing_survives_lost_answers(github: FakeGitHub, demo: Repository, 
 
 def test_a_ref_that_cannot_be_deleted_is_an_error(github: FakeGitHub, demo: Repository) -> None:
     """Only one that is gone counts as deleted."""
-    tracker = tracker_of(github)
+    tracker = git_of(github)
     first = commit(tracker, "first")
     tracker.create_ref(ACTIVE, first)
     github.faults.add(error(422, "Reference cannot be deleted"), method="DELETE")
@@ -184,7 +183,7 @@ def test_a_ref_that_cannot_be_deleted_is_an_error(github: FakeGitHub, demo: Repo
 
 def test_what_is_not_there_is_not_found(github: FakeGitHub) -> None:
     """Blobs, trees and commits alike."""
-    tracker, sha = tracker_of(github), "0" * 40
+    tracker, sha = git_of(github), "0" * 40
     commit(tracker, "first")
     for read in (tracker.get_blob, tracker.get_tree, tracker.get_commit):
         with pytest.raises(NotFound):
@@ -193,8 +192,8 @@ def test_what_is_not_there_is_not_found(github: FakeGitHub) -> None:
 
 def test_an_empty_tree_is_not_asked_for(github: FakeGitHub) -> None:
     """GitHub would refuse it."""
-    with pytest.raises(ValueError, match="GitHub keeps no empty tree"):
-        tracker_of(github).create_tree([])
+    with pytest.raises(ValueError, match="GitHub does not store empty trees"):
+        git_of(github).create_tree([])
     assert github.requests == []
 
 
@@ -205,21 +204,21 @@ def test_a_listing_that_github_cut_short_is_an_error(github: FakeGitHub, demo: R
     whole: Json = {"sha": sha, "url": "", "tree": [], "truncated": True}
     github.faults.add(Answer(Reply(200, whole)), path="trees")
     with pytest.raises(DataError, match=f"tree {sha} of octo/demo is too large to be listed"):
-        tracker_of(github).get_tree(sha)
+        git_of(github).get_tree(sha)
 
 
 def test_a_repository_without_a_commit_has_no_refs(github: FakeGitHub) -> None:
     """GitHub calls that a conflict; any other conflict stays one."""
     github.faults.add(error(409, "Git Repository is empty."), path="git/ref")
-    assert tracker_of(github).read_ref(ACTIVE) is None
+    assert git_of(github).read_ref(ACTIVE) is None
     github.faults.add(error(409, "Conflict"), path="git/ref")
     with pytest.raises(Rejected, match="cannot read refs/triage/active in octo/demo: Conflict"):
-        tracker_of(github).read_ref(ACTIVE)
+        git_of(github).read_ref(ACTIVE)
 
 
 def test_another_commit_than_the_one_asked_for_is_an_error(github: FakeGitHub) -> None:
     """As a redirect that loses the query would bring it about."""
-    tracker = tracker_of(github)
+    tracker = git_of(github)
     sha = commit(tracker, "first")
     github.faults.add(Answer(Reply(200, [])), path="commits")
     with pytest.raises(DataError, match=f"GitHub answered with another commit than {sha}"):
@@ -229,5 +228,5 @@ def test_another_commit_than_the_one_asked_for_is_an_error(github: FakeGitHub) -
 def test_a_blob_that_is_not_base64_is_an_error(github: FakeGitHub) -> None:
     """Damage on the way is not taken for data."""
     github.faults.add(Answer(Reply(200, {"content": "a", "encoding": "base64"})), path="blobs")
-    with pytest.raises(DataError, match="GitHub answered with content that is not base64"):
-        tracker_of(github).get_blob("0" * 40)
+    with pytest.raises(DataError, match="answer\.content is not base64"):
+        git_of(github).get_blob("0" * 40)

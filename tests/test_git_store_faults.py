@@ -50,7 +50,7 @@ def test_of_two_retrainings_at_once_one_is_told_and_none_is_lost(
     for run in runs:
         run.join()
     store = git_store(github)
-    assert lost == [f"{ACTIVE} was moved by somebody else"]
+    assert lost == [f"{ACTIVE} was moved in the meantime"]
     assert {name[:8] for name in (store.role("active") or "", store.role("staged") or "")} == {
         "20260102",
         "20260103",

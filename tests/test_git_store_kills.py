@@ -15,8 +15,8 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, activate, git_store, promote, publish, tiny
 from triage.bundle.store import Store
+from triage.github.client import Tracker
 from triage.github.git_store import KEPT, GitStore
-from triage.github.tracker import Tracker
 
 # Children come from a process that has everything imported and no threads, so that each is there at once.
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -108,8 +108,8 @@ def test_a_pattern_that_finds_nothing_is_refused(org: list[Repository], github: 
         find(["org/*", "org/tool-*"], connected(github))
     assert str(refused.value) == (
         "no repository matches org/tool-*: the token sees 6 of org, of which 5 are no forks and have issues\n"
-        "  likely cause: a typing mistake, or a token that sees public repositories alone, as a workflow's own does\n"
-        "  next step: correct the pattern, or use a token that may read the owner's repositories"
+        "  likely cause: a typing mistake, or a token that sees public repositories only, such as a workflow's own\n"
+        "  next step: correct the pattern, or use a token that can read the owner's repositories"
     )
     with pytest.raises(NotFound, match="cannot list the repositories of orgg: there is no such person"):
         find(["orgg/*"], connected(github))

@@ -43,13 +43,13 @@ def test_a_limit_that_one_meets_stops_the_others(github: FakeGitHub, fault: obje
     """The other connection rests as long, though nobody refused it; and is not told twice."""
     time, said = Time(github), list[str]()
     pace = time.pace(say=said.append)
-    met, other = tracker_of(github, pace=pace), tracker_of(github, pace=pace)
+    met, other = tracker_of(github, limiter=pace), tracker_of(github, limiter=pace)
     github.faults.add(fault)  # type: ignore[arg-type] # of the two kinds above
     # The moment at which the first one has just been refused.
     pace_stop, heard = pace.stop, threading.Event()
 
-    def stop(seconds: float, *, spent: bool) -> None:
-        pace_stop(seconds, spent=spent)
+    def stop(seconds: float, *, exhausted: bool) -> None:
+        pace_stop(seconds, exhausted=exhausted)
         heard.set()
         other.labels()
 
@@ -63,7 +63,7 @@ def test_after_a_secondary_limit_half_as_many_go_on(github: FakeGitHub) -> None:
     """Down to one; a primary limit is no matter of how many there are."""
     time = Time(github)
     pace = time.pace(width=4)
-    tracker = tracker_of(github, pace=pace)
+    tracker = tracker_of(github, limiter=pace)
     widths = []
     for fault in (primary_limit(6), secondary_limit(7), secondary_limit(7), secondary_limit(7)):
         github.faults.add(fault)
@@ -88,7 +88,7 @@ def test_no_more_run_at_once_than_the_width(github: FakeGitHub) -> None:
             inside -= 1
 
     github.faults.add(Hook(arrive), times=None)
-    threads = [threading.Thread(target=tracker_of(github, pace=pace).labels) for _ in range(8)]
+    threads = [threading.Thread(target=tracker_of(github, limiter=pace).labels) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -99,7 +99,7 @@ def test_no_more_run_at_once_than_the_width(github: FakeGitHub) -> None:
 def test_the_last_tenth_of_the_points_is_left_to_others(github: FakeGitHub) -> None:
     """At 500 of 5,000 reading rests until the reset, and goes on with the next hour's."""
     time, said = Time(github), list[str]()
-    tracker = tracker_of(github, pace=time.pace(say=said.append), max_wait=4000.0)
+    tracker = tracker_of(github, limiter=time.pace(say=said.append), max_wait=4000.0)
     github.points.remaining = 502
     tracker.labels()
     assert time.waits == []
@@ -114,11 +114,11 @@ def test_a_rest_that_is_longer_than_allowed_is_refused(github: FakeGitHub) -> No
     time = Time(github)
     pace = time.pace()
     github.points.remaining = 500
-    tracker_of(github, pace=pace).labels()
+    tracker_of(github, limiter=pace).labels()
     with pytest.raises(RateLimited) as refused:
-        tracker_of(github, pace=pace, max_wait=600.0).labels()
+        tracker_of(github, limiter=pace, max_wait=600.0).labels()
     assert refused.value.what == (
-        "cannot list the labels in octo/demo: GitHub has to be left alone for 3601 s, and a wait may take 600 s"
+        "cannot list the labels in octo/demo: no request may be sent for 3601 s, longer than the 600 s allowed"
     )
     assert (time.waits, len(github.requests)) == ([], 1)
 
@@ -128,7 +128,7 @@ def test_rest_has_points_of_its_own(github: FakeGitHub, demo: object) -> None:
     time = Time(github)
     pace = time.pace()
     github.calls.remaining = 3
-    tracker_of(github, pace=pace).permissions()
+    tracker_of(github, limiter=pace).permissions()
     assert pace.allowance is not None
     assert (pace.allowance.remaining, time.waits) == (github.points.remaining, [])
 
@@ -136,7 +136,7 @@ def test_rest_has_points_of_its_own(github: FakeGitHub, demo: object) -> None:
 def test_closing_wakes_whoever_waits(github: FakeGitHub) -> None:
     """And nobody gets a turn any more: an interruption is not held up for an hour."""
     pace, raised = RateLimiter(), list[type[BaseException]]()
-    pace.stop(3600.0, spent=True)
+    pace.stop(3600.0, exhausted=True)
 
     def wait() -> None:
         try:

@@ -16,10 +16,10 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Request
 from tests.tracking import HOSTILE, tracker_of
 from triage.errors import AccessError
+from triage.github.client import PAGE
 from triage.github.errors import IssueGone, NotFound, Overloaded, Rejected
-from triage.github.issues import PAGE
-from triage.github.values import Actor, IssueFilter, Label, LiveIssue, Page
-from triage.github.values import Repository as Place
+from triage.github.graphql import Actor, IssueFilter, Label, LiveIssue, Page
+from triage.github.graphql import Repository as Place
 from triage.issue import Issue, LabelEvent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,18 +123,18 @@ def test_what_became_of_an_issue_is_told(github: FakeGitHub, demo: Repository) -
         (
             IssueGone,
             "cannot read issue 2 in octo/demo: This issue was deleted\n"
-            "  likely cause: it was deleted\n  next step: nothing to do: it is left out",
+            "  likely cause: it was deleted\n  next step: nothing to do: the issue is skipped",
         ),
         (
             IssueGone,
             "cannot read issue 3 in octo/demo\n"
-            f"  likely cause: it was transferred to {address}\n  next step: nothing to do: it is left out",
+            f"  likely cause: it was transferred to {address}\n  next step: nothing to do: the issue is skipped",
         ),
         (
             NotFound,
             "cannot read issue 4 in octo/demo: Not Found\n"
-            "  likely cause: it does not exist, or the token may not see it\n"
-            "  next step: check the spelling, and that the token's owner or App may see the repository",
+            "  likely cause: it does not exist, or the token cannot see it\n"
+            "  next step: check the spelling, and that the token's owner or App can see the repository",
         ),
     ]
     assert [(type(each), str(each)) for each in gone] == expected
@@ -238,7 +238,7 @@ def test_a_half_answer_is_no_answer(github: FakeGitHub, demo: Repository) -> Non
     """A page with a hole in it is read again; a hole that may not be seen is an error."""
     for n in range(3):
         demo.add_issue(f"Issue {n}")
-    hole = Partial([{"message": "Something went wrong"}], [["repository", "found", "nodes", 1]])
+    hole = Partial([{"message": "Something went wrong"}], [["repository", "page", "nodes", 1]])
     github.faults.add(hole, operation="query repository")
     assert found(tracker_of(github).pages(IssueFilter())) == [3, 2, 1]
     github.faults.add(

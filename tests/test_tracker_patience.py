@@ -93,8 +93,8 @@ def test_a_limit_beyond_the_cap_says_when_to_come_back(github: FakeGitHub) -> No
     with pytest.raises(RateLimited) as raised:
         tracker_of(github, sleeps=sleeps).labels()
     assert str(raised.value) == (
-        "cannot list the labels in octo/demo: GitHub asks to wait 2400 s, and 600 s of waiting are left\n"
-        "  likely cause: the hourly allowance is used up, by this or another job with the same token\n"
+        "cannot list the labels in octo/demo: GitHub asks to wait 2400 s, and only 600 s of waiting are left\n"
+        "  likely cause: the hourly limit is used up, by this or another job with the same token\n"
         "  next step: run the job again after 2026-01-01 12:40:00 UTC, or raise `max_rate_limit_wait`"
     )
     assert (raised.value.exit_code, raised.value.retry_at, sleeps.seconds) == (9, NOON.replace(minute=40), [])
@@ -104,7 +104,7 @@ def test_waits_for_one_request_add_up_to_the_cap(github: FakeGitHub) -> None:
     """A limit that comes again and again ends too."""
     sleeps = Sleeps()
     github.faults.add(secondary_limit(25), times=None)
-    with pytest.raises(RateLimited, match="GitHub asks to wait 25 s, and 10 s of waiting are left"):
+    with pytest.raises(RateLimited, match="GitHub asks to wait 25 s, and only 10 s of waiting are left"):
         tracker_of(github, sleeps=sleeps, max_wait=60.0).labels()
     assert sleeps.seconds == [25.0, 25.0]
 
@@ -148,7 +148,7 @@ def test_a_host_that_is_not_there_is_named(github: FakeGitHub) -> None:
 
 def test_pygithub_is_loaded_only_for_those_who_talk_to_github() -> None:
     """Importing the tracker costs nothing of its third of a second."""
-    code = "import sys, triage.github.tracker; print({'github', 'requests'} & set(sys.modules))"
+    code = "import sys, triage.github.client; print({'github', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -190,9 +190,9 @@ def test_an_answer_of_another_shape_is_named(github: FakeGitHub, data: Json, pla
         tracker_of(github).labels()
     assert str(raised.value) == (
         f"GitHub's {place}\n"
-        "  likely cause: a proxy in between, or a version of GitHub Enterprise Server "
-        "that this program does not know\n"
-        "  next step: check GITHUB_API_URL, then report what `triage check --repo OWNER/NAME` says"
+        "  likely cause: a proxy between this machine and GitHub, or an "
+        "unsupported version of GitHub Enterprise Server\n"
+        "  next step: check GITHUB_API_URL, then report the output of `triage check --repo OWNER/NAME`"
     )
 
 
@@ -206,6 +206,7 @@ def test_a_date_that_is_none_is_named(github: FakeGitHub, demo: Repository) -> N
         "title": "Crash",
         "body": "",
         "createdAt": "yesterday",
+        "labels": {"nodes": []},
         "timelineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}},
     }
     github.faults.add(Answer(Reply(200, {"data": {"repository": {"issueOrPullRequest": issue}}})))

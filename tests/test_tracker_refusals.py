@@ -19,9 +19,10 @@ from tests.fake_github.loopback import Stranger
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
-from tests.tracking import Sleeps, tracker_of
+from tests.tracking import Sleeps, git_of, tracker_of
 from triage.errors import AccessError, TriageError, UsageError
 from triage.github.errors import NotFound, Rejected
+from triage.github.git_objects import GitObjects
 from triage.github.http import graphql_url_of
 
 
@@ -31,8 +32,8 @@ from triage.github.http import graphql_url_of
         (
             bad_token(),
             "cannot add labels in octo/demo: GitHub does not accept the token (Bad credentials)\n"
-            "  likely cause: it has expired, was revoked or belongs to another host\n"
-            "  next step: check the `token` input and that GITHUB_API_URL names the token's host",
+            "  likely cause: the token has expired, was revoked or belongs to another host\n"
+            "  next step: check the `token` input, and that GITHUB_API_URL is the address of the token's host",
         ),
         (
             forbidden(),
@@ -49,7 +50,7 @@ from triage.github.http import graphql_url_of
         (
             error(404, "Not Found"),
             "cannot add labels in octo/demo: Not Found\n"
-            "  likely cause: the issue was deleted or transferred\n  next step: nothing to do: it is left out",
+            "  likely cause: the issue was deleted or transferred\n  next step: nothing to do: the issue is skipped",
         ),
         (
             error(410, "Issues are disabled for this repo"),
@@ -60,8 +61,8 @@ from triage.github.http import graphql_url_of
         (
             error(422, "Validation\nFailed"),
             "cannot add labels in octo/demo: Validation Failed\n"
-            "  likely cause: a name, a reference or a state that GitHub does not allow\n"
-            "  next step: see what GitHub says above",
+            "  likely cause: a name, reference or state that GitHub does not allow\n"
+            "  next step: see GitHub's message above",
         ),
         (
             error(418, "I am a teapot"),
@@ -91,7 +92,7 @@ def test_a_token_without_permission_is_told_which_one_it_lacks(github: FakeGitHu
     with pytest.raises(AccessError) as labelling:
         tracker.add_labels(issue.node_id, [demo.labels["bug"].node_id])
     with pytest.raises(AccessError) as publishing:
-        tracker.create_blob(b"words")
+        GitObjects(tracker).create_blob(b"words")
     assert labelling.value.likely == "the token lacks the permission `issues: write`"
     assert publishing.value.likely == "the token lacks the permission `contents: write`"
 
@@ -105,8 +106,8 @@ def test_a_missing_repository_and_an_unseen_one_look_alike(github: FakeGitHub) -
             tracker_of(github, repo=repo, token="narrow").issue(1)
         assert str(raised.value) == (
             f"cannot find {repo}: Could not resolve to a Repository with the name '{repo}'.\n"
-            "  likely cause: it does not exist, or the token may not see it\n"
-            "  next step: check the spelling, and that the token's owner or App may see the repository"
+            "  likely cause: it does not exist, or the token cannot see it\n"
+            "  next step: check the spelling, and that the token's owner or App can see the repository"
         )
 
 
@@ -120,7 +121,7 @@ def test_the_token_follows_no_redirect_to_another_host(
     assert tracker.repository.name == "octo/demo"
     github.faults.add(redirect(f"{stranger.url}/elsewhere", status), times=None)
     with pytest.raises(AccessError, match=r"^GitHub redirects .* the token was not sent there"):
-        tracker.read_ref("refs/heads/main") if api == "rest" else tracker.labels()
+        GitObjects(tracker).read_ref("refs/heads/main") if api == "rest" else tracker.labels()
     assert stranger.credentials == []
 
 
@@ -131,7 +132,7 @@ def test_a_redirect_to_another_port_of_the_host_leads_nowhere(github: FakeGitHub
         there = f"http://127.0.0.1:{other.port}/api/v3/repos/octo/demo/git/ref/heads/other"
         github.faults.add(redirect(there, status), times=None, path="git/ref")
         with pytest.raises(AccessError, match="the token was not sent there"):
-            tracker_of(github).read_ref("refs/heads/main")
+            git_of(github).read_ref("refs/heads/main")
         assert other.credentials == []
 
 
@@ -157,7 +158,7 @@ def test_a_renamed_repository_is_found_under_its_new_name(github: FakeGitHub, de
     tracker = tracker_of(github, repo="octo/demo")
     assert tracker.issue(1).issue.key == ("octo/better", 1)
     assert tracker.read_file("notes.txt") == "words"
-    assert tracker.get_commit(commit).sha == commit
+    assert GitObjects(tracker).get_commit(commit).sha == commit
 
 
 def test_the_token_is_in_no_log_and_no_error(
@@ -170,7 +171,7 @@ def test_the_token_is_in_no_log_and_no_error(
     for fault in (bad_token(), forbidden(), error(422, "Invalid"), redirect("http://localhost/", 301)):
         github.faults.add(fault)
         github.faults.add(fault)
-        for call in (tracker_of(github).labels, lambda: tracker_of(github).create_blob(b"words")):
+        for call in (tracker_of(github).labels, lambda: git_of(github).create_blob(b"words")):
             with pytest.raises(TriageError) as raised:
                 call()
             told.append("".join(traceback.format_exception(raised.value)) + repr(tracker_of(github)))
@@ -186,7 +187,7 @@ def test_what_cannot_be_a_token_is_not_sent_and_not_quoted(github: FakeGitHub, t
     """Empty, pasted with something else, or not of this alphabet."""
     with pytest.raises(AccessError) as raised:
         tracker_of(github, token=token)
-    words = "the token holds characters that no token has"
+    words = "the token contains characters that no token has"
     assert raised.value.what == (words if token.strip() else "there is no token for GitHub")
     assert github.requests == []
 
@@ -203,8 +204,8 @@ def test_an_address_that_is_none_is_refused(github: FakeGitHub) -> None:
     with pytest.raises(UsageError) as raised:
         tracker_of(github, api_url="ghe.example/api/v3")
     assert str(raised.value) == (
-        "'ghe.example/api/v3' is no address of GitHub's API\n"
-        "  next step: set GITHUB_API_URL and GITHUB_GRAPHQL_URL as https://HOST/PATH, or unset them"
+        "'ghe.example/api/v3' is not an address of GitHub's API\n"
+        "  next step: set GITHUB_API_URL and GITHUB_GRAPHQL_URL to https://HOST/PATH, or unset them"
     )
 
 
@@ -227,7 +228,7 @@ def test_addresses_are_taken_as_given(github: FakeGitHub) -> None:
     root, elsewhere = github.server_url, f"http://localhost:{github.port}/graphql"
     tracker = tracker_of(github, api_url=root, graphql_url=elsewhere)
     assert len(tracker.labels()) == 3
-    assert tracker.read_ref("refs/heads/none") is None
+    assert GitObjects(tracker).read_ref("refs/heads/none") is None
     hosts = [request.headers["host"].partition(":")[0] for request in github.requests]
     assert hosts == ["localhost", "localhost", "127.0.0.1"]
     assert tracker.url(7) == f"{root}/octo/demo/issues/7"

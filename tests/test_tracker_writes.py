@@ -10,8 +10,8 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.tracking import HOSTILE, tracker_of
+from triage.github.client import Permissions
 from triage.github.errors import IssueGone, LabelGone, Rejected
-from triage.github.tracker import Permissions
 
 
 def test_labels_are_added_by_id_beside_those_that_are_there(github: FakeGitHub, demo: Repository) -> None:
@@ -31,7 +31,7 @@ def test_labels_are_added_by_id_beside_those_that_are_there(github: FakeGitHub, 
 def test_a_request_without_labels_is_never_sent(github: FakeGitHub, demo: Repository) -> None:
     """An empty list means "remove all" elsewhere in GitHub's API."""
     issue = demo.add_issue("Crash", labels=["bug"])
-    with pytest.raises(ValueError, match="a request to set no labels must not be sent"):
+    with pytest.raises(ValueError, match="a request to add no labels must not be sent"):
         tracker_of(github).add_labels(issue.node_id, [])
     assert (issue.label_names, github.requests) == (["bug"], [])
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
+from triage.github.client import Tracker
+from triage.github.git_objects import GitObjects
 from triage.github.rate_limit import RateLimiter
-from triage.github.tracker import Tracker
 
 # Names that mean something to a shell, a parser, a workflow or a list of labels.
 HOSTILE = [
@@ -43,7 +44,7 @@ def tracker_of(
     graphql_url: str = "",
     max_wait: float = 600.0,
     sleeps: Sleeps | None = None,
-    pace: RateLimiter | None = None,
+    limiter: RateLimiter | None = None,
 ) -> Tracker:
     """A tracker without jitter: a backoff is 0.5, 1, 2, 4 seconds, a rate limit exactly as asked."""
     return Tracker(
@@ -55,8 +56,13 @@ def tracker_of(
         max_wait=max_wait,
         sleep=sleeps or Sleeps(),
         jitter=lambda: 0.0,
-        pace=pace,
+        limiter=limiter,
     )
+
+
+def git_of(github: FakeGitHub, *, token: str = BOT_TOKEN) -> GitObjects:
+    """The git objects of the demo repository."""
+    return GitObjects(tracker_of(github, token=token))
 
 
 def once_each() -> Callable[[Request], bool]:

@@ -91,7 +91,7 @@ class UnavailableError(TriageError):
 
 class LostRace(UnavailableError):
     likely = "another run published at the same time"
-    next_step = "run the job again: it starts from what the other run left"
+    next_step = "run the job again: it starts from what the other run published"
 
 
 class GateError(TriageError):

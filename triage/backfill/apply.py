@@ -18,8 +18,8 @@ from triage.decide import Policy, case_of
 from triage.decide.case import NO_LABEL
 from triage.errors import DataError, TriageError
 from triage.github.errors import IssueGone, NotFound, Rejected
+from triage.github.graphql import LiveIssue
 from triage.github.open import connect, open_tracker
-from triage.github.values import LiveIssue
 from triage.issue import LabelEvent, format_time, parse_time
 from triage.label.writer import LabelWriter
 

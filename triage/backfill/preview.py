@@ -16,8 +16,8 @@ from triage.bundle.store import StoreName
 from triage.config import Config
 from triage.decide import Policy
 from triage.errors import DataError, MissingExtra, NothingToLabelWith
+from triage.github.graphql import IssueFilter
 from triage.github.open import open_store
-from triage.github.values import IssueFilter
 from triage.issue import format_time
 from triage.progress import bar
 from triage.reports.plan_report import measured
@@ -25,7 +25,7 @@ from triage.reports.plan_report import measured
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
     from triage.bundle.store import Store
-    from triage.github.tracker import Tracker
+    from triage.github.client import Tracker
 
 # Pages of a hundred issues: to learn from where there is no bundle, and to look for unlabelled ones.
 PAGES = 5, 10

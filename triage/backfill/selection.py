@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from triage.errors import DataError, UsageError
+from triage.github.client import Tracker
 from triage.github.errors import NotFound
-from triage.github.tracker import Tracker
-from triage.github.values import IssueFilter, LiveIssue
+from triage.github.graphql import IssueFilter, LiveIssue
 from triage.issue import KINDS, Issue, Kind
 from triage.sources.issue_file import iter_issues
 

@@ -18,8 +18,8 @@ from triage.issue import parse_time
 from triage.patterns import NOT
 
 if TYPE_CHECKING:
-    from triage.github.tracker import Tracker
-    from triage.github.values import Label
+    from triage.github.client import Tracker
+    from triage.github.graphql import Label
 
 FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
 OLD = 45

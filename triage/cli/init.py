@@ -16,7 +16,7 @@ from triage.errors import TriageError, UsageError
 from triage.github.open import CONFIG_PATH, TOKEN, open_tracker
 
 if TYPE_CHECKING:
-    from triage.github.tracker import Tracker
+    from triage.github.client import Tracker
 
 PRECISION_TARGET = 0.9
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from triage.actions.runner import Event, Runner
     from triage.bundle.model import ServingModel
     from triage.config import Config
-    from triage.github.tracker import Tracker
-    from triage.github.values import LiveIssue
+    from triage.github.client import Tracker
+    from triage.github.graphql import LiveIssue
     from triage.label.labeller import LabelOutcome
 
 
@@ -184,7 +184,7 @@ def _numbered(tracker: Tracker, numbers: list[int]) -> Iterator[LiveIssue | Labe
 
 def _unlabelled(tracker: Tracker, since: datetime, config: Config) -> Iterator[LiveIssue]:
     """Issues that an event may have missed: open, without a label, never touched."""
-    from triage.github.values import IssueFilter
+    from triage.github.graphql import IssueFilter
     from triage.issue import KINDS
 
     for kind in (kind for kind in KINDS if kind in config.act.kinds):

@@ -12,11 +12,11 @@ from triage.backfill.journal import Journal, JournalRecord, JournalTask, read_jo
 from triage.backfill.run import PER_MINUTE, Job, Throttle, rate, run_job, writing
 from triage.errors import DataError, TriageError
 from triage.github.errors import IssueGone, LabelGone, NotFound, Rejected
-from triage.github.values import LiveIssue
+from triage.github.graphql import LiveIssue
 from triage.issue import format_time, parse_time
 
 if TYPE_CHECKING:
-    from triage.github.tracker import Tracker
+    from triage.github.client import Tracker
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

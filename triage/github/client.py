@@ -1,24 +1,37 @@
-"""One GitHub, reached with one token: whose it is, what time it is there, and which repositories an owner has.
+"""GitHub reached with one token: what is asked of it, and of the issues and labels of one repository.
 
-One repository on one GitHub, reached with one token: what everything else there builds on.
+Nothing here decides. Every failure is a TriageError; labels are added by id, and the set of labels is never replaced.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, Unpack
+from urllib.parse import quote
 
-from triage.errors import UsageError
-from triage.github import queries
-from triage.github.errors import NotFound
-from triage.github.response import Purpose
-from triage.github.typed_json import TypedJson
-from triage.github.values import BOT, Actor, Repository, next_cursor
+from triage.config import ActConfig
+from triage.errors import AccessError, DataError, UsageError
+from triage.github import graphql
+from triage.github.errors import IssueGone, LabelGone, NotFound, Overloaded, Rejected
+from triage.github.graphql import (
+    BOT,
+    Actor,
+    IssueCounts,
+    IssueFilter,
+    Label,
+    LiveIssue,
+    Page,
+    Repository,
+    RepositoryInfo,
+    next_cursor,
+)
+from triage.github.response import Purpose, TypedJson
+from triage.issue import Kind
 from triage.patterns import NAME
 
 if TYPE_CHECKING:
@@ -27,25 +40,27 @@ if TYPE_CHECKING:
 
 API_URL = "https://api.github.com"
 SERVER_URL = "https://github.com"
-MAX_WAIT = 600.0
+PAGE = 100
+SMALLEST_PAGE = 10
+METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
 
 
 @dataclass(frozen=True)
-class RepositoryInfo:
-    """A repository in its owner's list; `visibility` as in `Repository`, `has_issues`: not switched off."""
+class Permissions:
+    """What the token may do in the repository; None where GitHub does not say."""
 
-    name: str
-    visibility: str
-    is_fork: bool
-    has_issues: bool
+    read_issues: bool
+    write_labels: bool | None
+    read_contents: bool
+    write_contents: bool | None
 
 
 class ConnectionSettings(TypedDict, total=False):
     """How GitHub is reached.
 
-    `max_wait` is the most seconds one request may spend on waiting for limits and outages; `sleep` takes
-    seconds, `jitter` returns a number from 0 to 1. An empty `graphql_url` is derived from `api_url`. Connections
-    that are used at the same time share a `pace`.
+    `max_wait` is the most seconds that one request may wait for limits and outages; `sleep` takes seconds, `jitter`
+    returns a number from 0 to 1. An empty `graphql_url` is derived from `api_url`. Connections that are used at the
+    same time share a `limiter`.
     """
 
     api_url: str
@@ -54,76 +69,90 @@ class ConnectionSettings(TypedDict, total=False):
     max_wait: float
     sleep: Callable[[float], object]
     jitter: Callable[[], float]
-    pace: RateLimiter | None
+    limiter: RateLimiter | None
 
 
 class Connection:
-    """Serves one thread at a time. Raises UsageError for an address, AccessError for a token that cannot be one."""
+    """Serves one thread at a time. Raises UsageError for an invalid address, AccessError for an invalid token."""
 
     def __init__(self, token: str, **settings: Unpack[ConnectionSettings]) -> None:
-        # PyGithub takes 0.3 s to import, which only those who talk to GitHub should pay.
-        from triage.github.http import Http, graphql_url_of
+        # PyGithub takes 0.3 s to import.
+        from triage.github.http import Http
 
-        api_url = settings.get("api_url", API_URL)
         self._server_url = settings.get("server_url", SERVER_URL).rstrip("/")
         self._http: Http = Http(
             token,
-            api_url=api_url,
-            graphql_url=settings.get("graphql_url") or graphql_url_of(api_url),
-            max_wait=settings.get("max_wait", MAX_WAIT),
+            api_url=settings.get("api_url", API_URL),
+            graphql_url=settings.get("graphql_url", ""),
+            max_wait=settings.get("max_wait", ActConfig.max_rate_limit_wait),
             sleep=settings.get("sleep", time.sleep),
             jitter=settings.get("jitter", random.random),
-            pace=settings.get("pace"),
+            limiter=settings.get("limiter"),
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the socket back; the next request opens another."""
+        """Close the socket; the next request opens another."""
         self._http.close()
 
+    @property
+    def max_wait(self) -> float:
+        """The most seconds that one request may wait for limits and outages; may be set at any time."""
+        return self._http.max_wait
+
+    @max_wait.setter
+    def max_wait(self, seconds: float) -> None:
+        self._http.max_wait = seconds
+
     def now(self) -> datetime:
-        """The time by GitHub's clock, which events and changes there are dated by; this machine's may be wrong."""
+        """The time by GitHub's clock, which dates events and changes there; this machine's may be wrong."""
         return self._http.now()
 
+    def graphql(
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        doing: str,
+        needs: str,
+        *,
+        repeatable: bool = True,
+    ) -> TypedJson:
+        """The `data` of a GraphQL answer; `doing`, `needs` and `repeatable` as in `Purpose`."""
+        return TypedJson(self._http.graphql(document, variables, Purpose(doing, needs, repeatable))).at(
+            "data"
+        )
+
     def viewer(self) -> Actor:
-        """Who the token is: a person, or an App such as `github-actions[bot]`, the workflow's own token."""
-        data = self._http.graphql(queries.VIEWER, {}, Purpose("find out whose the token is"))
-        # Over GraphQL every viewer is a User; only the login tells an App.
-        login = data.at("viewer").text("login")
+        """The token's owner: a person, or an App such as `github-actions[bot]` for a workflow's own token."""
+        viewer = self.graphql(graphql.VIEWER, {}, "find out whose the token is", "").at("viewer")
+        # In GraphQL every viewer is a User; only the login reveals an App.
+        login = viewer.text("login")
         return Actor(login, is_bot=login.endswith(BOT))
 
     def repositories_of(self, owner: str) -> list[RepositoryInfo]:
-        """All repositories of a person or organisation that the token sees, by name; raises NotFound."""
-        purpose = Purpose(f"list the repositories of {owner}", "`metadata: read`")
-        found: list[RepositoryInfo] = []
-        after: str | None = ""
-        while after is not None:
-            variables = {"login": owner, "after": after or None}
-            home = self._http.graphql(queries.REPOSITORIES, variables, purpose).maybe("repositoryOwner")
+        """All repositories of a person or organisation that the token can see, by name. Raises NotFound."""
+        doing = f"list the repositories of {owner}"
+
+        def page(after: str | None) -> TypedJson:
+            variables = {"login": owner, "after": after}
+            home = self.graphql(graphql.REPOSITORIES, variables, doing, METADATA).maybe("repositoryOwner")
             if home is None:
                 raise NotFound(
-                    f"cannot {purpose.doing}: there is no such person or organisation",
+                    f"cannot {doing}: there is no such person or organisation",
                     likely="the owner is misspelt or was renamed",
                 )
-            page = home.at("repositories")
-            found += [
-                RepositoryInfo(
-                    name=node.text("nameWithOwner"),
-                    visibility=node.text("visibility").lower(),
-                    is_fork=node.flag("isFork"),
-                    has_issues=node.flag("hasIssuesEnabled"),
-                )
-                for node in page.items("nodes")
-            ]
-            after = next_cursor(page)
-        return found
+            return home.at("repositories")
+
+        return [graphql.read_repository_info(node) for node in _all_pages(page)]
 
 
-class Remote(Connection):
-    """`repo` is OWNER/NAME as given; `repository` says what GitHub calls it now. Raises UsageError for what is
-    no name, and whatever `Connection` does.
+class Tracker(Connection):
+    """The issues, pull requests and labels of one repository.
+
+    `repo` is OWNER/NAME as given; `repository` has its present name. Raises UsageError for an invalid name, and
+    what `Connection` raises.
     """
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
@@ -132,40 +161,258 @@ class Remote(Connection):
         super().__init__(token, **settings)
         self.repo = repo
 
-    @cached_property
-    def repository(self) -> Repository:
-        """Asked once. Raises NotFound where there is none or the token cannot see it."""
-        purpose = Purpose(f"find {self.repo}", "`metadata: read`")
-        found = self._http.graphql(queries.REPOSITORY, self._names, purpose).at("repository")
-        branch = found.maybe("defaultBranchRef")
-        return Repository(
-            name=found.text("nameWithOwner"),
-            node_id=found.text("id"),
-            visibility=found.text("visibility").lower(),
-            default_branch=branch.text("name") if branch else "",
-        )
-
     def url(self, number: int) -> str:
-        """The page of an issue."""
+        """The web page of an issue."""
         return self.url_of(self.repo, number)
 
     def url_of(self, repo: str, number: int) -> str:
-        """The page of an issue of any repository on the same GitHub."""
+        """The web page of an issue in any repository of the same GitHub."""
         return f"{self._server_url}/{repo}/issues/{number}"
 
-    def _ask(self, document: str, doing: str, needs: str, **variables: object) -> TypedJson:
-        """The `repository` of a query's answer."""
-        purpose = self._purpose(doing, needs)
-        return self._http.graphql(document, {**self._names, **variables}, purpose).at("repository")
+    def rest(
+        self,
+        verb: str,
+        path: str,
+        doing: str,
+        needs: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> object:
+        """The decoded JSON of a REST request below `/repos/OWNER/NAME`; `path` is percent-encoded.
+
+        It may be sent twice when its response is lost.
+        """
+        # A redirect from a former name would lose the query, so the present name is used.
+        path = f"/repos/{self.repository.name}{path}"
+        return self._http.rest(verb, path, Purpose(f"{doing} in {self.repo}", needs), query=query, body=body)
+
+    @cached_property
+    def repository(self) -> Repository:
+        """Requested once. Raises NotFound if it does not exist or the token cannot see it."""
+        doing = f"find {self.repo}"
+        data = self.graphql(graphql.REPOSITORY, self._names, doing, METADATA)
+        return graphql.read_repository(data.at("repository"))
+
+    def read_file(self, path: str) -> str | None:
+        """A text file of the default branch, or None if there is none."""
+        # Outside `try`, since a missing repository is an error.
+        where = f"{path} of {self.repository.name}"
+        try:
+            found = self.rest("GET", f"/contents/{quote(path)}", f"read {path}", "`contents: read`")
+        except NotFound:
+            return None
+        if not isinstance(found, dict) or found.get("encoding") != "base64":
+            raise DataError(f"{where} is not a file below 1 MB")
+        try:
+            return TypedJson(found).base64("content").decode()
+        except UnicodeDecodeError:
+            raise DataError(f"{where} is not UTF-8 text") from None
+
+    def labels(self) -> dict[str, Label]:
+        """Every label of the repository by its name."""
+        pages = _all_pages(
+            lambda after: self._ask(graphql.LABELS, "list the labels", after=after).at("labels")
+        )
+        return {label.name: label for label in map(graphql.read_label, pages)}
+
+    def issue(self, number: int) -> LiveIssue:
+        """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
+        doing = f"read issue {number}"
+        try:
+            found = self._ask(graphql.ISSUE, doing, number=number)
+        except NotFound as missing:
+            self._raise_reason(number, missing)
+        return self._with_events(found.at("issueOrPullRequest"))
+
+    def issues(self, numbers: Iterable[int]) -> Iterator[LiveIssue | NotFound]:
+        """Issues one by one, in the given order; the failure in place of one that does not exist."""
+        for number in numbers:
+            try:
+                yield self.issue(number)
+            except NotFound as missing:
+                yield missing
+
+    def counts(self, since: datetime | None = None) -> IssueCounts:
+        """How much there is to read, in all and of what changed `since`."""
+        changed = {"since": since.isoformat()} if since else {}
+        return graphql.read_counts(self._ask(graphql.COUNTS, "count the issues", changed=changed))
+
+    def numbers(self, kind: Kind = "issue") -> dict[int, str]:
+        """The node ids of all items of a kind by number; without texts, so that it is cheap."""
+        document, doing = graphql.NUMBERS[kind], "list the issues' numbers"
+        nodes = _all_pages(lambda after: self._ask(document, doing, after=after).at("page"))
+        return {node.number("number"): node.text("id") for node in nodes}
+
+    def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
+        """The wanted items, `size` a page, from the cursor `after` on.
+
+        The newest come first, by when they were opened: this order never changes, so that no item is skipped or
+        repeated between pages. A page that is too much work for GitHub is requested again in smaller ones. Raises
+        Rejected for a cursor that GitHub does not know.
+        """
+        while True:
+            try:
+                page = self._page(wanted, after, size)
+            except Overloaded:
+                if size <= SMALLEST_PAGE:
+                    raise
+                size = max(SMALLEST_PAGE, size // 4)
+                continue
+            lives = [self._with_events(node) for node in page.items("nodes")]
+            more = next_cursor(page) is not None and not any(map(wanted.is_past, lives))
+            after = page.at("pageInfo").text_or_empty("endCursor") or after
+            items = tuple(live for live in lives if wanted.within_dates(live))
+            yield Page(items, cursor=after or "", more=more, total=page.number("totalCount"))
+            if not more:
+                return
+
+    def add_labels(self, node_id: str, label_ids: Sequence[str]) -> None:
+        """Add labels to those of the issue. Raises IssueGone, LabelGone; ValueError for an empty list."""
+        if not label_ids:
+            raise ValueError("a request to add no labels must not be sent")
+        self._change_labels(graphql.ADD_LABELS, "add labels", node_id, label_ids)
+
+    def remove_label(self, node_id: str, label_id: str) -> None:
+        """Remove one label from the issue. Raises IssueGone, LabelGone."""
+        self._change_labels(graphql.REMOVE_LABELS, "remove a label", node_id, [label_id])
+
+    def create_label(self, name: str, color: str, description: str) -> Label:
+        """A new label, `color` as six hexadecimal digits; an existing label of that name is returned unchanged."""
+        body = {"name": name, "color": color, "description": description}
+        try:
+            label = TypedJson(self.rest("POST", "/labels", "create a label", WRITE, body=body))
+        except Rejected:
+            existing = {key.casefold(): label for key, label in self.labels().items()}
+            if name.casefold() not in existing:
+                raise
+            return existing[name.casefold()]
+        return Label(label.text("node_id"), label.text("name"), label.text_or_empty("description"))
+
+    def put_comment(self, node_id: str, marker: str, body: str) -> None:
+        """Write the token's one comment with this `marker` on an issue, or update it in place.
+
+        `marker` is hidden in the comment; it must not contain `--` or `>`.
+        """
+        text = f"<!-- {marker} -->\n{body}"
+        try:
+            self._put_comment(node_id, text)
+        except Overloaded:
+            # It may have been written: the second attempt looks for it first.
+            self._put_comment(node_id, text)
+
+    def permissions(self) -> Permissions:
+        """The token's permissions, found out without writing."""
+        granted = TypedJson(self.rest("GET", "", "read the repository", METADATA)).maybe("permissions")
+        read_issues, write_labels = self._issue_permissions()
+        return Permissions(
+            read_issues=read_issues,
+            write_labels=write_labels,
+            read_contents=self._may_read_contents(),
+            write_contents=granted.flag("push") if granted else None,
+        )
 
     @property
     def _names(self) -> dict[str, str]:
         owner, _, name = self.repo.partition("/")
         return {"owner": owner, "name": name}
 
-    def _path(self, rest: str) -> str:
-        # A redirect from a former name would lose the query, so that the present name is asked for first.
-        return f"/repos/{self.repository.name}{rest}"
+    def _ask(self, document: str, doing: str, **variables: object) -> TypedJson:
+        """The `repository` of a query's answer."""
+        data = self.graphql(document, {**self._names, **variables}, f"{doing} in {self.repo}", READ)
+        return data.at("repository")
 
-    def _purpose(self, doing: str, needs: str, *, repeatable: bool = True) -> Purpose:
-        return Purpose(f"{doing} in {self.repo}", needs, repeatable)
+    def _page(self, wanted: IssueFilter, after: str | None, size: int) -> TypedJson:
+        states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
+        labels, since = list(wanted.labels) or None, wanted.updated_since
+        if wanted.kind == "pull request":
+            merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
+            terms: dict[str, object] = {"states": merged, "labels": labels}
+        else:
+            bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
+            terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
+        document = graphql.PAGES[wanted.kind]
+        return self._ask(document, "list issues", first=size, after=after, **terms).at("page")
+
+    def _with_events(self, node: TypedJson) -> LiveIssue:
+        events = graphql.read_events(node.at("timelineItems"))
+        while events.cursor is not None:
+            variables = {"id": node.text("id"), "after": events.cursor}
+            doing = f"read the events of issue {node.number('number')} in {self.repo}"
+            more = self.graphql(graphql.MORE_EVENTS, variables, doing, READ).at("node").at("timelineItems")
+            events = events.followed_by(graphql.read_events(more))
+        return graphql.read_issue(node, events)
+
+    def _raise_reason(self, number: int, missing: NotFound) -> NoReturn:
+        """Raise why GraphQL does not find an issue: REST says whether it was deleted or transferred."""
+        found = TypedJson(self.rest("GET", f"/issues/{number}", f"read issue {number}", READ))
+        moved_to = found.text("html_url")
+        if found.text("repository_url").casefold().endswith(f"/{self.repository.name}".casefold()):
+            raise missing
+        raise IssueGone(
+            f"cannot read issue {number} in {self.repo}",
+            likely=f"it was transferred to {moved_to}",
+            moved_to=moved_to,
+        )
+
+    def _issue_permissions(self) -> tuple[bool, bool | None]:
+        """Whether issues can be read and labelled."""
+        try:
+            newest = self._ask(graphql.CAN_LABEL, "list issues").at("issues").items("nodes")
+        except AccessError:
+            return False, False
+        # GitHub answers this for an issue only, so it is unknown while there is none.
+        return True, next((issue.flag("viewerCanLabel") for issue in newest), None)
+
+    def _may_read_contents(self) -> bool:
+        branch = quote(self.repository.default_branch or "main")
+        try:
+            self.rest("GET", f"/git/ref/heads/{branch}", "read the default branch", "`contents: read`")
+        except (NotFound, Rejected):
+            # An empty repository.
+            return True
+        except AccessError:
+            return False
+        return True
+
+    def _change_labels(self, document: str, doing: str, node_id: str, label_ids: Sequence[str]) -> None:
+        """Both changes have no effect the second time, so the request may be repeated."""
+        variables = {"issue": node_id, "labels": list(label_ids)}
+        try:
+            self.graphql(document, variables, f"{doing} in {self.repo}", WRITE)
+        except NotFound as missing:
+            if any(f"'{label}'" in missing.what for label in label_ids):
+                raise LabelGone(missing.what, likely="a label was deleted") from None
+            raise IssueGone(missing.what, likely="the issue was deleted or transferred") from None
+
+    def _put_comment(self, node_id: str, text: str) -> None:
+        marker, _, _ = text.partition("\n")
+        own = next((c for c in self._own_comments(node_id) if c.text("body").startswith(marker)), None)
+        if own is None:
+            document, variables = graphql.ADD_COMMENT, {"issue": node_id, "body": text}
+        elif own.text("body") != text:
+            document, variables = graphql.EDIT_COMMENT, {"comment": own.text("id"), "body": text}
+        else:
+            return
+        self.graphql(document, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
+
+    def _own_comments(self, node_id: str) -> Iterator[TypedJson]:
+        """The comments on an issue that the token's owner wrote."""
+
+        def page(after: str | None) -> TypedJson:
+            variables = {"id": node_id, "after": after}
+            data = self.graphql(graphql.COMMENTS, variables, f"read comments in {self.repo}", READ)
+            return data.at("node").at("comments")
+
+        return (comment for comment in _all_pages(page) if comment.flag("viewerDidAuthor"))
+
+
+def _all_pages(page: Callable[[str | None], TypedJson]) -> Iterator[TypedJson]:
+    """The nodes of all pages of a list; `page` requests the one after a cursor, None for the first."""
+    after: str | None = None
+    while True:
+        connection = page(after)
+        yield from connection.items("nodes")
+        after = next_cursor(connection)
+        if after is None:
+            return

@@ -1,12 +1,11 @@
-"""A repository's git objects and refs through GitHub's REST API: no clone, no git.
+"""A repository's git objects and refs through GitHub's REST API, without a clone or git itself.
 
-The files of a bundle as blobs of git: large ones in parts, of which some can be fetched without the others.
+Files are stored as blobs, large ones in parts that can be fetched separately.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +16,10 @@ from urllib.parse import quote
 from triage.arrays import HEAD, Data, shape_of, view
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, OFFSETS, ROWS
 from triage.bundle.repository_slice import RepositorySlice
-from triage.errors import AccessError, BundleError, DataError, LostRace
-from triage.github.client import Remote
-from triage.github.errors import NotFound, Rejected
-from triage.github.typed_json import TypedJson
+from triage.errors import BundleError, DataError, LostRace
+from triage.github.client import Tracker
+from triage.github.errors import NotFound, RefRefused, Rejected
+from triage.github.response import TypedJson
 
 READ, WRITE = "`contents: read`", "`contents: write`"
 FILE_MODE = "100644"
@@ -28,9 +27,9 @@ FILE_MODE = "100644"
 
 @dataclass(frozen=True)
 class Commit:
-    """`author` and `committer` are GitHub logins, empty where no account has the address.
+    """`author` and `committer` are GitHub logins, empty if no account has the address.
 
-    `verified` says that GitHub vouches for the signature.
+    `verified`: GitHub has verified the signature.
     """
 
     sha: str
@@ -43,158 +42,132 @@ class Commit:
     at: datetime
 
 
-class RefRefused(AccessError):
-    """The host does not allow a ref of this name."""
+class GitObjects:
+    """The git objects and refs of a tracker's repository.
 
-    likely = "the host keeps refs outside branches and tags to itself, or a rule protects this one"
-    next_step = "name a branch for the store instead"
+    Refs are full names such as `refs/triage/active`, hashes 40 hexadecimal digits. Objects are named by their content
+    and refs are set to a value, so that every request may be sent twice.
+    """
 
-
-class GitData(Remote):
-    """Refs are whole names such as `refs/triage/active`; hashes are 40 hexadecimal digits."""
-
-    def read_file(self, path: str) -> str | None:
-        """A text file of the default branch, or None where there is none."""
-        purpose = self._purpose(f"read {path}", READ)
-        # Where the repository itself is missing, that is the failure.
-        address = self._path(f"/contents/{quote(path)}")
-        try:
-            found = self._http.get(address, purpose)
-        except NotFound:
-            return None
-        if not isinstance(found, dict) or found.get("encoding") != "base64":
-            raise DataError(f"{path} of {self.repo} is not a file below 1 MB")
-        try:
-            return _bytes(TypedJson(found)).decode()
-        except UnicodeDecodeError:
-            raise DataError(f"{path} of {self.repo} is not UTF-8 text") from None
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self.repo = tracker.repo
 
     def read_ref(self, ref: str) -> str | None:
-        """The commit that a ref points at, or None where there is no such ref."""
+        """The commit that a ref points to, or None if there is no such ref."""
         try:
-            found = self._http.get(self._ref(ref), self._purpose(f"read {ref}", READ))
+            found = self._tracker.rest("GET", _path(ref, "ref"), f"read {ref}", READ)
         except NotFound:
             return None
         except Rejected as rejected:
-            # How GitHub says that there is no commit at all yet.
+            # GitHub's answer for a repository without commits.
             if "empty" not in rejected.said:
                 raise
             return None
         return TypedJson(found).at("object").text("sha")
 
     def create_ref(self, ref: str, sha: str) -> None:
-        """A new ref. Raises LostRace where it is there with another commit, RefRefused where not allowed."""
+        """Create a ref. Raises LostRace if it exists with another commit, RefRefused if it is not allowed."""
         try:
-            self._write("POST", self._path("/git/refs"), {"ref": ref, "sha": sha}, f"create {ref}")
+            self._write("POST", "/git/refs", {"ref": ref, "sha": sha}, f"create {ref}")
         except Rejected as rejected:
-            # It may be this very request, sent a second time after its answer was lost.
-            if (there := self.read_ref(ref)) is None:
+            # The first attempt may have created it, with its response lost.
+            if (existing := self.read_ref(ref)) is None:
                 raise RefRefused(rejected.what) from None
-            if there != sha:
-                raise LostRace(f"{ref} was created by somebody else") from None
+            if existing != sha:
+                raise LostRace(f"{ref} was created in the meantime") from None
 
     def update_ref(self, ref: str, sha: str, *, force: bool = False) -> None:
-        """Move a ref to a commit that descends from where it points now (`force`: to any).
+        """Move a ref to a descendant of the commit it points to (`force`: to any commit).
 
-        Raises LostRace where it points elsewhere by now or is gone, RefRefused where not allowed.
+        Raises LostRace if it was moved or deleted in the meantime, RefRefused if it is not allowed.
         """
         try:
-            self._write("PATCH", self._ref(ref, "refs"), {"sha": sha, "force": force}, f"update {ref}")
+            self._write("PATCH", _path(ref, "refs"), {"sha": sha, "force": force}, f"update {ref}")
         except Rejected as rejected:
             if "fast forward" in rejected.said.lower() or self.read_ref(ref) is None:
-                raise LostRace(f"{ref} was moved by somebody else") from None
+                raise LostRace(f"{ref} was moved in the meantime") from None
             raise RefRefused(rejected.what) from None
 
     def delete_ref(self, ref: str) -> None:
-        """Take a ref away; one that is not there is no failure."""
+        """Delete a ref if it exists."""
         try:
-            self._write("DELETE", self._ref(ref, "refs"), None, f"delete {ref}")
+            self._write("DELETE", _path(ref, "refs"), None, f"delete {ref}")
         except (NotFound, Rejected) as failure:
             if self.read_ref(ref) is not None:
                 raise failure from None
 
     def create_blob(self, data: bytes) -> str:
-        """Keep bytes; returns their hash."""
-        body = {"content": base64.b64encode(data).decode(), "encoding": "base64"}
-        return self._created("blobs", body)
+        """Store bytes; returns their hash."""
+        return self._create("blobs", {"content": base64.b64encode(data).decode(), "encoding": "base64"})
 
     def get_blob(self, sha: str) -> bytes:
         """Raises NotFound."""
-        purpose = self._purpose(f"read blob {sha}", READ)
-        return _bytes(TypedJson(self._http.get(self._path(f"/git/blobs/{quote(sha, safe='')}"), purpose)))
+        return TypedJson(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}")).base64("content")
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
-        """A tree of (path, hash of a blob), at least one; returns its hash."""
+        """A tree of at least one (path, hash of a blob); returns its hash."""
         lines = [{"path": path, "mode": FILE_MODE, "type": "blob", "sha": sha} for path, sha in files]
         if not lines:
-            raise ValueError("GitHub keeps no empty tree")
-        return self._created("trees", {"tree": lines})
+            raise ValueError("GitHub does not store empty trees")
+        return self._create("trees", {"tree": lines})
 
     def get_tree(self, sha: str) -> list[tuple[str, str]]:
-        """(path, hash) of every file under a tree. Raises NotFound, DataError where it is too large."""
-        purpose = self._purpose(f"read tree {sha}", READ)
-        found = TypedJson(
-            self._http.get(self._path(f"/git/trees/{quote(sha, safe='')}"), purpose, {"recursive": "1"})
-        )
-        if found.flag("truncated"):
+        """(path, hash) of every file in a tree. Raises NotFound, DataError if the tree is too large."""
+        path = f"/git/trees/{quote(sha, safe='')}"
+        tree = TypedJson(self._read(path, f"tree {sha}", {"recursive": "1"}))
+        if tree.flag("truncated"):
             raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
-        files = (line for line in found.items("tree") if line.text("type") == "blob")
+        files = (line for line in tree.items("tree") if line.text("type") == "blob")
         return [(line.text("path"), line.text("sha")) for line in files]
 
     def create_commit(self, message: str, tree: str, parents: Sequence[str]) -> str:
-        """A commit in the name of the token's owner, signed by GitHub for Apps; returns its hash."""
-        return self._created("commits", {"message": message, "tree": tree, "parents": list(parents)})
+        """A commit by the token's owner, signed by GitHub for Apps; returns its hash."""
+        return self._create("commits", {"message": message, "tree": tree, "parents": list(parents)})
 
     def get_commit(self, sha: str) -> Commit:
         """Raises NotFound."""
         return self.history(sha, 1)[0]
 
     def history(self, sha: str, limit: int) -> list[Commit]:
-        """A commit and what led to it, newest first, at most `limit` (1 to 100). Raises NotFound."""
-        query = {"sha": sha, "per_page": str(limit)}
-        purpose = self._purpose(f"read commit {sha}", READ)
-        found = self._http.get(self._path("/commits"), purpose, query)
-        commits = [_commit(node) for node in TypedJson({"commits": found}).items("commits")]
+        """A commit and its ancestors, newest first, at most `limit` (1 to 100). Raises NotFound."""
+        answer = self._read("/commits", f"commit {sha}", {"sha": sha, "per_page": str(limit)})
+        commits = [_commit(node) for node in TypedJson({"commits": answer}).items("commits")]
         if not commits or commits[0].sha != sha:
             raise DataError(f"GitHub answered with another commit than {sha}")
         return commits
 
-    def _created(self, kind: str, body: Mapping[str, object]) -> str:
-        found = self._write("POST", self._path(f"/git/{kind}"), body, f"write {kind}")
-        return TypedJson(found).text("sha")
+    def _read(self, path: str, what: str, query: Mapping[str, str] | None = None) -> object:
+        return self._tracker.rest("GET", path, f"read {what}", READ, query=query)
+
+    def _create(self, kind: str, body: Mapping[str, object]) -> str:
+        return TypedJson(self._write("POST", f"/git/{kind}", body, f"write {kind}")).text("sha")
 
     def _write(self, verb: str, path: str, body: Mapping[str, object] | None, doing: str) -> object:
-        """Objects are named by what they hold and refs are set to a value: all may be sent twice."""
-        return self._http.send(verb, path, body, self._purpose(doing, WRITE))
-
-    def _ref(self, ref: str, kind: str = "ref") -> str:
-        return self._path(f"/git/{kind}/{quote(ref.removeprefix('refs/'))}")
+        return self._tracker.rest(verb, path, doing, WRITE, body=body)
 
 
-def _bytes(found: TypedJson) -> bytes:
-    try:
-        return base64.b64decode(found.text("content"))
-    except binascii.Error:
-        raise DataError("GitHub answered with content that is not base64") from None
+def _path(ref: str, kind: str) -> str:
+    return f"/git/{kind}/{quote(ref.removeprefix('refs/'))}"
 
 
 def _commit(node: TypedJson) -> Commit:
-    inner = node.at("commit")
+    commit = node.at("commit")
     author, committer = node.maybe("author"), node.maybe("committer")
     return Commit(
         sha=node.text("sha"),
-        message=inner.text("message"),
-        tree=inner.at("tree").text("sha"),
+        message=commit.text("message"),
+        tree=commit.at("tree").text("sha"),
         parents=tuple(parent.text("sha") for parent in node.items("parents")),
-        author=author.words("login") if author else "",
-        committer=committer.words("login") if committer else "",
-        verified=inner.at("verification").flag("verified"),
-        at=inner.at("committer").time("date"),
+        author=author.text_or_empty("login") if author else "",
+        committer=committer.text_or_empty("login") if committer else "",
+        verified=commit.at("verification").flag("verified"),
+        at=commit.at("committer").time("date"),
     )
 
 
-# GitHub refuses requests of some tens of megabytes and many new blobs an hour; what was dropped on the way is sent
-# again. A large file is its first HEAD bytes, which tell how long it is, and parts of at most so many.
+# GitHub refuses requests of some tens of megabytes and limits the number of new blobs an hour; a dropped request is
+# sent again. A large file is its first HEAD bytes, which contain its length, and parts of at most PART bytes.
 PART = 4 * 2**20
 
 
@@ -207,9 +180,9 @@ def parts(path: str, data: bytes) -> list[tuple[str, bytes]]:
 
 
 class Pieces:
-    """The files of a tree, each one blob or some."""
+    """The files of a tree, each of one or more blobs."""
 
-    def __init__(self, git: GitData, tree: str) -> None:
+    def __init__(self, git: GitObjects, tree: str) -> None:
         self._git = git
         self._blobs: dict[str, list[str]] = {}
         for place, sha in sorted(git.get_tree(tree)):
@@ -221,7 +194,7 @@ class Pieces:
         return self._blobs.keys()
 
     def whole(self, name: str) -> bytes:
-        """A file that is there."""
+        """The content of a file in `names`."""
         return b"".join(map(self._git.get_blob, self._blobs[name]))
 
     def within(self, span: RepositorySlice, files: Mapping[str, Data], where: str) -> dict[str, Data]:

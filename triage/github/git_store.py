@@ -24,8 +24,10 @@ from triage.bundle.repository_slice import cut, span_of
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
 from triage.errors import BundleError, LostRace
-from triage.github.git_objects import Commit, GitData, Pieces, RefRefused, parts
-from triage.github.values import BOT
+from triage.github.client import Tracker
+from triage.github.errors import RefRefused
+from triage.github.git_objects import Commit, GitObjects, Pieces, parts
+from triage.github.graphql import BOT
 
 SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
@@ -34,13 +36,13 @@ SUBJECT = "triage bundle "
 class GitStore:
     """The bundles of one repository. `publishers` are patterns of the logins whose bundles are believed."""
 
-    def __init__(self, git: GitData, publishers: Sequence[str] = ("*",)) -> None:
-        self._git, self._publishers = git, publishers
-        self.name = StoreName(repo=git.repo)
+    def __init__(self, tracker: Tracker, publishers: Sequence[str] = ("*",)) -> None:
+        self._tracker, self._git, self._publishers = tracker, GitObjects(tracker), publishers
+        self.name = StoreName(repo=tracker.repo)
         self._made: dict[str, Commit] = {}
 
     def visibility(self) -> str:
-        return self._git.repository.visibility
+        return self._tracker.repository.visibility
 
     def names(self) -> list[str]:
         return sorted(self._commits(), reverse=True)
@@ -98,7 +100,7 @@ class GitStore:
         sha = commit.sha
         if current is not None and current not in commit.parents:
             if name in self._made:
-                raise LostRace(f"{ref} was moved by somebody else")
+                raise LostRace(f"{ref} was moved in the meantime")
             # An older bundle, or one that was staged: it goes on top, so that history only grows.
             sha = self._git.create_commit(commit.message, commit.tree, [current])
         self._point(ref, current, sha, force=False)

@@ -1,7 +1,7 @@
-"""Requests to GitHub through PyGithub's requester: patience, redirects, and words for what goes wrong.
+"""Sends requests to GitHub through PyGithub's requester: retries, rate limits, redirects.
 
-PyGithub's own retries are off: they wait for a rate limit as long as GitHub says, up to an hour, repeat
-writes that may have been carried out, and do not know GraphQL's limits.
+PyGithub's own retries are off: they wait for a rate limit for up to an hour, repeat writes that may have taken
+effect, and do not know GraphQL's limits.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from triage.errors import AccessError, UsageError
 from triage.github.errors import failure, rate_limited
 from triage.github.rate_limit import RateLimiter
 from triage.github.response import Purpose, Response, read_response
-from triage.github.typed_json import TypedJson
 
 TRIES = 5
 HOPS = 3
 TIMEOUT = 30
 REDIRECTS = {301, 302, 307, 308}
-# GitHub asks for at least a minute after a secondary limit that names no time.
+# GitHub asks for at least a minute after a secondary limit that gives no time.
 SECONDARY_WAIT = 60.0
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
-Variables = Mapping[str, object]
 log = logging.getLogger(__name__)
 
 
 class Http:
-    """Sends requests with one token to one GitHub; PyGithub's objects do not leave it."""
+    """Sends requests with one token to one GitHub; PyGithub's objects do not leave this class.
+
+    `max_wait` is the most seconds that one request may wait for limits and outages; it may be changed at any time.
+    """
 
     def __init__(
         self,
@@ -50,13 +51,14 @@ class Http:
         max_wait: float,
         sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
-        pace: RateLimiter | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
-        self._max_wait, self._sleep, self._jitter, self._pace = max_wait, sleep, jitter, pace
-        self._ahead = timedelta(0)
-        self._api_url, self._graphql_url = _address(api_url), _address(graphql_url)
-        auth = Auth.Token(_credential(token))
-        # PyGithub sends to the host of `base_url` alone, whatever host an address names.
+        self.max_wait, self._sleep, self._jitter, self._limiter = max_wait, sleep, jitter, limiter
+        self._clock_offset = timedelta(0)
+        self._api_url = _checked_url(api_url)
+        self._graphql_url = _checked_url(graphql_url or graphql_url_of(api_url))
+        auth = Auth.Token(_checked_token(token))
+        # PyGithub sends every request to the host of `base_url`, whatever host the address names.
         self._requesters = {
             _origin(url): Github(
                 auth=auth,
@@ -71,115 +73,119 @@ class Http:
         }
 
     def close(self) -> None:
-        """Close what is open; the next request opens it again."""
+        """Close the connections; the next request opens them again."""
         for requester in self._requesters.values():
             requester.close()
 
     def now(self) -> datetime:
-        """The time by the server's clock, as its last answer showed it; by this machine's before any."""
-        return datetime.now(UTC) + self._ahead
+        """The time by GitHub's clock as of its last response; by this machine's before the first."""
+        return datetime.now(UTC) + self._clock_offset
 
-    def get(self, path: str, purpose: Purpose, query: Mapping[str, str] | None = None) -> object:
-        """The JSON at a REST path, which is already percent-encoded."""
-        return self._send("GET", self._api_url + path, purpose, query=query).body
+    def rest(
+        self,
+        verb: str,
+        path: str,
+        purpose: Purpose,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> object:
+        """The decoded JSON of a REST request; `path` is percent-encoded."""
+        return self._send(verb, self._api_url + path, purpose, query, body)
 
-    def send(self, verb: str, path: str, body: Variables | None, purpose: Purpose) -> object:
-        """The JSON answered to a REST write."""
-        return self._send(verb, self._api_url + path, purpose, body=body).body
-
-    def graphql(self, document: str, variables: Variables, purpose: Purpose) -> TypedJson:
-        """The `data` of a GraphQL answer; an answer with any error raises, even where part of it is there."""
+    def graphql(self, document: str, variables: Mapping[str, object], purpose: Purpose) -> object:
+        """The decoded JSON of a GraphQL request; a response with any error raises, even if it has data too."""
         body = {"query": document, "variables": variables}
-        reply = self._send("POST", self._graphql_url, purpose, body=body)
-        return TypedJson(reply.body).at("data")
+        return self._send("POST", self._graphql_url, purpose, None, body)
 
     def _send(
         self,
         verb: str,
         url: str,
         purpose: Purpose,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Variables | None = None,
-    ) -> Response:
-        """The first good reply; waits `max_wait` seconds in all, then raises what the last one means."""
+        query: Mapping[str, str] | None,
+        body: Mapping[str, object] | None,
+    ) -> object:
+        """The body of the first success; waits at most `max_wait` seconds in all, then raises the last failure."""
         waited = 0.0
         for attempt in itertools.count(1):
-            with self._pace.turn(purpose, self._max_wait) if self._pace else nullcontext():
-                reply = self._follow(verb, url, query, body)
-            wait = self._pause(reply, attempt, purpose)
+            with self._limiter.turn(purpose, self.max_wait) if self._limiter else nullcontext():
+                response = self._follow(verb, url, query, body)
+            if response.succeeded:
+                self._clock_offset = response.now - datetime.now(UTC)
+                if self._limiter:
+                    self._limiter.record(response)
+                return response.body
+            wait = self._pause(response, attempt, purpose)
             if wait is None:
                 break
-            if waited + wait > self._max_wait:
-                if reply.limited:
-                    raise rate_limited(reply, purpose, wait=wait, allowed=self._max_wait - waited)
+            if waited + wait > self.max_wait:
+                if response.limited:
+                    raise rate_limited(response, purpose, wait=wait, allowed=self.max_wait - waited)
                 break
             log.info("waiting %.1f s before trying again to %s", wait, purpose.doing)
-            if self._pace and reply.limited:
-                # What GitHub refuses one connection it refuses all; this one waits for its next turn with them.
-                self._pace.stop(wait, spent=reply.spent)
+            if self._limiter and response.limited:
+                # GitHub refuses all connections of the token; this one waits for its next turn with the others.
+                self._limiter.stop(wait, exhausted=response.exhausted)
             else:
                 self._sleep(wait)
             waited += wait
-        if reply.good:
-            self._ahead = reply.now - datetime.now(UTC)
-            if self._pace:
-                self._pace.heard(reply)
-            return reply
-        raise failure(reply, purpose)
+        raise failure(response, purpose)
 
-    def _pause(self, reply: Response, attempt: int, purpose: Purpose) -> float | None:
-        """Seconds to wait before the next attempt, or None where there should be none."""
+    def _pause(self, response: Response, attempt: int, purpose: Purpose) -> float | None:
+        """Seconds to wait before the next attempt, or None for no further attempt."""
         backoff = 2.0 ** min(attempt - 1, 6)
-        if reply.limited:
-            asked = reply.asked_wait()
-            wait = max(SECONDARY_WAIT * attempt if asked is None else asked, backoff)
-            # Never sooner than asked; spread, so that jobs that wait for one reset do not come at once.
+        if response.limited:
+            requested = response.requested_wait()
+            wait = max(SECONDARY_WAIT * attempt if requested is None else requested, backoff)
+            # Never earlier than requested; jitter spreads jobs that wait for the same reset.
             return wait * (1 + self._jitter() / 10)
-        if reply.transient and purpose.repeatable and attempt < TRIES:
+        if response.transient and purpose.repeatable and attempt < TRIES:
             return backoff * (0.5 + self._jitter())
         return None
 
     def _follow(
-        self, verb: str, url: str, query: Mapping[str, str] | None, body: Variables | None
+        self, verb: str, url: str, query: Mapping[str, str] | None, body: Mapping[str, object] | None
     ) -> Response:
-        """A reply that is no redirect; redirects away from the host are refused."""
+        """The response after redirects; a redirect to another host is an error."""
         for _ in range(HOPS + 1):
-            reply = self._once(verb, url, query, body)
-            target = reply.headers.get("location")
-            if reply.status not in REDIRECTS or target is None:
-                return reply
-            target = urljoin(url, target)
+            response = self._request(verb, url, query, body)
+            location = response.headers.get("location")
+            if response.status not in REDIRECTS or location is None:
+                return response
+            target = urljoin(url, location)
             if _origin(target) != _origin(url):
-                raise _astray(f"from {urlsplit(url).netloc} to {urlsplit(target).netloc}")
+                raise _redirected(f"from {urlsplit(url).netloc} to {urlsplit(target).netloc}")
             url, query = target, None
-        raise _astray("again and again")
+        raise _redirected("again and again")
 
-    def _once(self, verb: str, url: str, query: Mapping[str, str] | None, body: Variables | None) -> Response:
+    def _request(
+        self, verb: str, url: str, query: Mapping[str, str] | None, body: Mapping[str, object] | None
+    ) -> Response:
         requester = self._requesters[_origin(url)]
         try:
             status, headers, text = requester.requestJson(
                 verb, url, parameters=dict(query or {}), headers=dict(HEADERS), input=body
             )
         except RequestException as error:
-            return Response(0, said=f"{type(error).__name__}: {error}")
+            return Response(0, message=f"{type(error).__name__}: {error}")
         except RuntimeError as error:
-            # What PyGithub raises for a 301 that leads to another host or scheme, or in circles.
-            raise _astray(f"({error})") from None
+            # PyGithub raises it for a 301 to another host or scheme, and for a redirect loop.
+            raise _redirected(f"({error})") from None
         return read_response(status, {name.lower(): str(value) for name, value in headers.items()}, text)
 
 
 def graphql_url_of(api_url: str) -> str:
-    """Where GraphQL is, by the address of REST: `…/api/v3` has it at `…/api/graphql`."""
+    """GraphQL's address for a REST address: `…/api/v3` has it at `…/api/graphql`."""
     return api_url.rstrip("/").removesuffix("/v3") + "/graphql"
 
 
-def _address(url: str) -> str:
+def _checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise UsageError(
-            f"{url!r} is no address of GitHub's API",
-            next_step="set GITHUB_API_URL and GITHUB_GRAPHQL_URL as https://HOST/PATH, or unset them",
+            f"{url!r} is not an address of GitHub's API",
+            next_step="set GITHUB_API_URL and GITHUB_GRAPHQL_URL to https://HOST/PATH, or unset them",
         )
     return url.rstrip("/")
 
@@ -189,21 +195,21 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _credential(token: str) -> str:
-    """The token without surrounding space; what no header can carry would be quoted in an error."""
+def _checked_token(token: str) -> str:
+    """The token without surrounding space. A library's error about an invalid header would print the token."""
     token = token.strip()
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise AccessError(
-            "the token holds characters that no token has" if token else "there is no token for GitHub",
-            likely="the `token` input or GITHUB_TOKEN is empty or was pasted with something else",
+            "the token contains characters that no token has" if token else "there is no token for GitHub",
+            likely="the `token` input or GITHUB_TOKEN is empty, or other text was pasted with it",
             next_step="pass `token: ${{ github.token }}` in the workflow, or set GITHUB_TOKEN",
         )
     return token
 
 
-def _astray(where: str) -> AccessError:
+def _redirected(where: str) -> AccessError:
     return AccessError(
         f"GitHub redirects {where}; the token was not sent there",
-        likely="GITHUB_API_URL names a former address, or a proxy answers in GitHub's place",
+        likely="GITHUB_API_URL is a former address, or a proxy answers in GitHub's place",
         next_step="set GITHUB_API_URL to the address of the API itself",
     )

@@ -16,9 +16,8 @@ from triage.issue import parse_time
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
-    from triage.github.client import Connection, ConnectionSettings
+    from triage.github.client import Connection, ConnectionSettings, Tracker
     from triage.github.rate_limit import RateLimiter
-    from triage.github.tracker import Tracker
 
 CONFIG_PATH = ".github/triage.yml"
 TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of the variable
@@ -34,11 +33,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_tracker(repo: str, max_wait: float = 600.0, pace: RateLimiter | None = None) -> Tracker:
+def open_tracker(repo: str, max_wait: float = 600.0, limiter: RateLimiter | None = None) -> Tracker:
     """The tracker of OWNER/NAME with the token in GITHUB_TOKEN. Raises AccessError where it is not set."""
-    from triage.github.tracker import Tracker
+    from triage.github.client import Tracker
 
-    return Tracker(repo, _token(repo), **_settings(max_wait, pace))
+    return Tracker(repo, _token(repo), **_settings(max_wait, limiter))
 
 
 def open_connection(purpose: str, max_wait: float = 600.0) -> Connection:
@@ -59,13 +58,13 @@ def _token(purpose: str) -> str:
     return token
 
 
-def _settings(max_wait: float, pace: RateLimiter | None) -> ConnectionSettings:
+def _settings(max_wait: float, limiter: RateLimiter | None) -> ConnectionSettings:
     return {
         "api_url": os.environ.get("GITHUB_API_URL", "https://api.github.com"),
         "graphql_url": os.environ.get("GITHUB_GRAPHQL_URL", ""),
         "server_url": os.environ.get("GITHUB_SERVER_URL", "https://github.com"),
         "max_wait": max_wait,
-        "pace": pace,
+        "limiter": limiter,
     }
 
 

@@ -1,9 +1,10 @@
-"""What connections that share one token's allowance have to know of each other, so that together they stay polite.
+"""Shares one token's rate limit between connections that run at the same time.
 
-GitHub's rules (docs.github.com, rate limits of the GraphQL API): so many points an hour, told with every answer;
-and secondary limits on requests at the same time and on computing time, told only when they are broken. So few
-requests run at once, a refusal stops all of them, and after a secondary one half as many go on. The last part of
-the hour's points is left to others with the same token: a bot that labels new issues must not wait for learning.
+GitHub's rules (docs.github.com, rate limits of the GraphQL API): a number of points an hour, reported with every
+response, and secondary limits on concurrent requests and computing time, reported only when they are exceeded.
+Therefore few requests run at once, a refusal pauses all of them, and after a secondary limit half as many continue.
+The last tenth of an hour's points is left to other jobs with the same token, so that learning never delays the
+labelling of new issues.
 """
 
 from __future__ import annotations
@@ -20,41 +21,42 @@ from triage.github.response import Purpose, Response
 from triage.progress import duration
 
 WIDTH = 4
-# Of the points of an hour; left to others.
+# The share of an hour's points that is left to other jobs.
 RESERVE = 0.1
 HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """Points of GraphQL as GitHub told them at `told`: `remaining` of `limit` until `reset`, all by its clock."""
+    """GraphQL points as reported at `reported`: `remaining` of `limit` until `reset`. Times are GitHub's."""
 
     limit: int
     remaining: int
     reset: datetime
-    told: datetime
+    reported: datetime
 
     @property
     def reserve(self) -> int:
-        """The points that are left to others."""
+        """The points that are left to other jobs."""
         return int(self.limit * RESERVE)
 
     @property
     def ours(self) -> int:
-        """What can be spent before the reset."""
+        """The points that can be spent before the reset."""
         return max(0, self.remaining - self.reserve)
 
     def waiting(self, points: int) -> timedelta:
-        """How long so many points have to be waited for, when every hour brings the same again."""
+        """How long the rate limit delays the spending of `points`, if every hour brings the same number."""
         missing = points - self.ours
         hours = -(-missing // max(1, self.limit - self.reserve))
-        return self.reset - self.told + (hours - 1) * HOUR if missing > 0 else timedelta(0)
+        return self.reset - self.reported + (hours - 1) * HOUR if missing > 0 else timedelta(0)
 
 
 class RateLimiter:
-    """Lets at most `width` requests run at once, and none while GitHub wants rest; safe to use from any thread.
+    """Runs at most `width` requests at once, and none during a pause. Thread-safe.
 
-    `wait` is told how many seconds to rest and may return sooner; `clock` gives seconds; `say` hears of long rests.
+    `wait` gets the seconds to pause and may return early; `clock` returns seconds; `say` receives a message when a
+    pause begins.
     """
 
     def __init__(
@@ -72,18 +74,18 @@ class RateLimiter:
         self.allowance: Quota | None = None
 
     @contextmanager
-    def turn(self, purpose: Purpose, allowed: float) -> Iterator[None]:
-        """Hold a request until it may be sent. Raises RateLimited where that is more than `allowed` seconds away,
-        KeyboardInterrupt once `close` was called.
+    def turn(self, purpose: Purpose, max_wait: float) -> Iterator[None]:
+        """Delay a request until it may be sent. Raises RateLimited if that is more than `max_wait` seconds away,
+        KeyboardInterrupt after `close`.
         """
         with self._changed:
             while self._closed or self._running >= self.width or self._opens > self._clock():
                 if self._closed:
                     raise KeyboardInterrupt
                 left = self._opens - self._clock()
-                if left > allowed:
-                    raise _too_long(purpose, left, allowed)
-                # Those under way tell when they are through.
+                if left > max_wait:
+                    raise _too_long(purpose, left, max_wait)
+                # A request that ends wakes those that wait for a free place.
                 self._wait(left) if left > 0 else self._changed.wait()
             self._running += 1
         try:
@@ -93,52 +95,53 @@ class RateLimiter:
                 self._running -= 1
                 self._changed.notify_all()
 
-    def heard(self, reply: Response) -> None:
-        """Take note of what is left; at the reserve, all rest until the reset."""
-        allowance = _allowance(reply)
+    def record(self, response: Response) -> None:
+        """Note the points left; when only the reserve is left, pause all requests until the reset."""
+        allowance = _allowance(response)
         if allowance is None:
             return
         with self._changed:
             self.allowance = allowance
             if allowance.ours == 0:
-                seconds = (allowance.reset - allowance.told).total_seconds()
-                words = f"{allowance.remaining} of {allowance.limit} points are left, which are kept for labelling"
-                # It is not told when within that second.
-                self._rest(seconds + 1, words)
+                seconds = (allowance.reset - allowance.reported).total_seconds()
+                reason = f"{allowance.remaining} of {allowance.limit} points are left, which are kept for labelling"
+                # The reset is a whole second, and may come at its end.
+                self._pause(seconds + 1, reason)
 
-    def stop(self, seconds: float, *, spent: bool) -> None:
-        """Let all rest; where it was no matter of the hour's points, half as many go on afterwards."""
+    def stop(self, seconds: float, *, exhausted: bool) -> None:
+        """Pause all requests. If it was not the hour's points that were exhausted, continue with half as many."""
         with self._changed:
-            if not spent and self._opens <= self._clock():
+            if not exhausted and self._opens <= self._clock():
                 self.width = max(1, self.width // 2)
-            self._rest(seconds, "GitHub asks for a pause")
+            self._pause(seconds, "GitHub asks for a pause")
 
     def close(self) -> None:
-        """Send no further request: whoever waits is woken."""
+        """Send no further request, and wake those that wait."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _rest(self, seconds: float, why: str) -> None:
+    def _pause(self, seconds: float, reason: str) -> None:
         opens = self._clock() + seconds
-        # Several are refused for the same reason at nearly the same time.
+        # Concurrent requests are refused for the same reason at nearly the same time: report it once.
         if opens > self._opens + 1:
-            self._say(f"{why}: waiting {duration(seconds)}")
+            self._say(f"{reason}: waiting {duration(seconds)}")
         self._opens = max(self._opens, opens)
 
 
-def _allowance(reply: Response) -> Quota | None:
-    """None where GitHub says nothing of it, as a server without limits, or speaks of another one (REST)."""
-    told = [reply.headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
-    if reply.headers.get("x-ratelimit-resource", "graphql") != "graphql" or not all(map(str.isdecimal, told)):
+def _allowance(response: Response) -> Quota | None:
+    """None where GitHub reports no limit, as a server without limits does, or that of another API (REST)."""
+    values = [response.headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    resource = response.headers.get("x-ratelimit-resource", "graphql")
+    if resource != "graphql" or not all(map(str.isdecimal, values)):
         return None
-    limit, remaining, reset = map(int, told)
-    return Quota(limit, remaining, datetime.fromtimestamp(reset, UTC), reply.now)
+    limit, remaining, reset = map(int, values)
+    return Quota(limit, remaining, datetime.fromtimestamp(reset, UTC), response.now)
 
 
-def _too_long(purpose: Purpose, left: float, allowed: float) -> RateLimited:
+def _too_long(purpose: Purpose, left: float, max_wait: float) -> RateLimited:
     return RateLimited(
-        f"cannot {purpose.doing}: GitHub has to be left alone for {left:.0f} s, and a wait may take {allowed:.0f} s",
-        likely="the hourly allowance is used up, but for what is kept for labelling",
+        f"cannot {purpose.doing}: no request may be sent for {left:.0f} s, longer than the {max_wait:.0f} s allowed",
+        likely="this hour's points are used up, except for those kept for labelling",
         retry_at=datetime.now(UTC) + timedelta(seconds=left),
     )

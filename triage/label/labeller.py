@@ -14,7 +14,7 @@ from triage.label.writer import LabelWriter
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
-    from triage.github.values import LiveIssue
+    from triage.github.graphql import LiveIssue
 
 # Issues that are read and decided together.
 BATCH = 50

@@ -11,8 +11,8 @@ from triage.decide.case import removed_by_people, set_by
 from triage.github.errors import LabelGone
 
 if TYPE_CHECKING:
-    from triage.github.tracker import Tracker
-    from triage.github.values import Label, LiveIssue
+    from triage.github.client import Tracker
+    from triage.github.graphql import Label, LiveIssue
 
 NEW_COLOUR = "ededed"
 # GitHub refuses longer descriptions.

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from triage.github.client import Tracker
 from triage.github.errors import NotFound, Rejected
-from triage.github.tracker import Tracker
-from triage.github.values import IssueFilter, Label, LiveIssue, Page
+from triage.github.graphql import IssueFilter, Label, LiveIssue, Page
 from triage.issue import KINDS, Issue, Kind, format_time, parse_time
 from triage.sources.cache import Cache, Reading, Row, opened
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from triage.github.issues import PAGE
-from triage.github.queries import PAGE_POINTS
+from triage.github.client import PAGE, Tracker
+from triage.github.graphql import PAGE_POINTS
 from triage.github.rate_limit import Quota
-from triage.github.tracker import Tracker
 from triage.issue import Kind
 from triage.progress import duration
 from triage.sources.cache import Reading, peek

@@ -26,8 +26,8 @@ from triage.progress import Shared
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
+    from triage.github.client import Tracker
     from triage.github.rate_limit import Quota
-    from triage.github.tracker import Tracker
     from triage.learn.provenance import Attribution
     from triage.sources.collect import Collected
     from triage.sources.estimate import ReadEstimate
@@ -142,8 +142,8 @@ def read(names: Sequence[str], work: Path, config: Config, recorded: Sequence[st
     from triage.sources.collect import collect
     from triage.sources.estimate import estimate_of
 
-    pace = RateLimiter(say=status)
-    trackers = [open_tracker(name, config.learn.max_rate_limit_wait, pace) for name in names]
+    limiter = RateLimiter(say=status)
+    trackers = [open_tracker(name, config.learn.max_rate_limit_wait, limiter) for name in names]
     viewer = trackers[0].viewer()
     who = identity(viewer.login, viewer.is_bot, recorded)
     if who.warning:
@@ -154,8 +154,8 @@ def read(names: Sequence[str], work: Path, config: Config, recorded: Sequence[st
         with tracker:
             return estimate_of(tracker, work, at, kinds)
 
-    ahead = _once(trackers, map_concurrently(trackers, count, pace.width, pace.close))
-    bar = _announce(ahead, pace.allowance)
+    ahead = _once(trackers, map_concurrently(trackers, count, limiter.width, limiter.close))
+    bar = _announce(ahead, limiter.allowance)
 
     def bring(one: tuple[Tracker, ReadEstimate | TriageError]) -> Collected:
         tracker, load = one
@@ -164,7 +164,7 @@ def read(names: Sequence[str], work: Path, config: Config, recorded: Sequence[st
         with tracker:
             return collect(tracker, work, now=at, kinds=kinds, progress=bar.part)
 
-    outcomes = map_concurrently(ahead, bring, pace.width, pace.close)
+    outcomes = map_concurrently(ahead, bring, limiter.width, limiter.close)
     collected = whole([tracker.repo for tracker, _ in ahead], outcomes)
     bar.finish()
     return RepositoriesRead(collected, at, tuple(sorted(who.me)))

@@ -15,7 +15,8 @@ from triage.github.open import connect, open_connection
 from triage.patterns import NOT, chosen, fault, is_pattern, owners
 
 if TYPE_CHECKING:
-    from triage.github.client import Connection, RepositoryInfo
+    from triage.github.client import Connection
+    from triage.github.graphql import RepositoryInfo
 
 
 @dataclass(frozen=True)
