@@ -52,8 +52,8 @@ class Triage:
     """A bundle in a local store, searched as labelling does, with the labels of what was found."""
 
     def __init__(self, folder: Path) -> None:
+        from triage.bundle.local_store import LocalStore
         from triage.bundle.model import Neighbourhood
-        from triage.bundle.store import LocalStore
 
         store = LocalStore(folder)
         bundle = self._bundle = store.load(store.role("active") or "")
@@ -63,9 +63,6 @@ class Triage:
     @staticmethod
     def libraries() -> None:
         import faiss  # noqa: F401  # what it costs to import is not what is measured
-
-        import triage.bundle.model
-        import triage.bundle.store  # noqa: F401  # the same
 
     @staticmethod
     def build(vectors: Floats, folder: Path) -> str:
@@ -107,7 +104,7 @@ class Own(Triage):
 def _built(vectors: Floats, folder: Path, each: int) -> str:
     """A bundle of repositories with so many issues each, whose labels are shared where it is but one."""
     from triage.bundle.bundle import Bundle, BundleManifest, Rows
-    from triage.bundle.store import LocalStore
+    from triage.bundle.local_store import LocalStore
     from triage.decide.rules import Rules
     from triage.learn.retrain import indexed
 

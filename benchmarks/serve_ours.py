@@ -37,7 +37,7 @@ def prepare(folder: str, issues: str, texts: str, number: str) -> None:
     """A store with a bundle of so many rows, made of the sample's by noise, and what the peer reads instead."""
     import numpy as np
 
-    from triage.bundle.store import LocalStore
+    from triage.bundle.local_store import LocalStore
     from triage.sources.issue_file import read_issues
 
     home = Path(folder)

@@ -12,9 +12,9 @@ import pytest
 
 from triage import config as configuration
 from triage.bundle.bundle import Bundle
+from triage.bundle.local_store import LocalStore
 from triage.bundle.model import ServingModel
 from triage.bundle.open import open_serving
-from triage.bundle.store import LocalStore
 from triage.cli import main
 from triage.config import Config
 from triage.issue import Issue

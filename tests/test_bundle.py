@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from tests.sample import Trained
-from triage.bundle.bundle import Bundle
-from triage.bundle.files import MANIFEST, from_files, to_files
+from triage.bundle.bundle import MANIFEST, Bundle, from_files, to_files
 from triage.errors import BundleError
 
 Files = dict[str, bytes]

@@ -13,7 +13,8 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.storing import ACTIVE, activate, git_store, tiny
-from triage.bundle.store import LocalStore, Store
+from triage.bundle.local_store import LocalStore
+from triage.bundle.store import Store
 from triage.cli import main
 from triage.learn.vectors import NAME
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests.sample import Trained
 from triage.bundle.bundle import Bundle
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 from triage.errors import BundleError
 
 # Saves the active bundle once more under another date and is killed, at the call that `argv[2]` names.
 KILLED = """
 import dataclasses, os, pathlib, signal, sys
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 store, when = LocalStore(pathlib.Path(sys.argv[1])), sys.argv[2]
 bundle = store.load(store.role("active"))
 later = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, created_at="2099-01-01T00:00:00Z"))

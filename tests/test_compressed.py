@@ -17,12 +17,10 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, git_store, tiny
 from triage.arrays import Floats
-from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, Rows
-from triage.bundle.files import MANIFEST, to_files
-from triage.bundle.ivf_files import CODES
-from triage.bundle.lazy_rows import table
+from triage.bundle.bundle import FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.ivf_files import CODES, table
+from triage.bundle.local_store import LocalStore
 from triage.bundle.model import Neighbourhood
-from triage.bundle.store import LocalStore
 from triage.decide import Neighbour
 from triage.decide.rules import Rules
 from triage.decide.vote import K_MAX

@@ -13,8 +13,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.live import STORAGE, Step
 from tests.tracking import tracker_of
-from triage.bundle.bundle import Bundle
-from triage.bundle.files import to_files
+from triage.bundle.bundle import Bundle, to_files
 from triage.bundle.store import KEPT
 from triage.errors import BundleError, LostRace
 from triage.github.git_store import GitStore

@@ -23,7 +23,8 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.storing import ACTIVE, STAGED, activate, git_store, promote, publish, tiny
 from tests.tracking import Sleeps, once_each, tracker_of
-from triage.bundle.store import LocalStore, Store, activate_or_stage
+from triage.bundle.local_store import LocalStore
+from triage.bundle.store import Store, activate_or_stage
 from triage.errors import AccessError, LostRace, TriageError
 from triage.github.errors import Overloaded, RateLimited
 from triage.github.git_store import GitStore

@@ -13,7 +13,7 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.storing import ACTIVE, activate, git_store, publish, tiny
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 from triage.cli import main
 from triage.errors import BundleError
 from triage.github.git_store import KEPT

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.bundle.bundle import Bundle
+from triage.bundle.local_store import LocalStore
 from triage.bundle.model import ServingModel
 from triage.bundle.open import open_serving
-from triage.bundle.store import LocalStore
 from triage.config import Config
 from triage.decide import Case, Decision, Evidence, Neighbour, Policy, Recorded, Rules, case_of, decide
 from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote, gather

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.storing import activate, tiny
-from triage.bundle.store import KEPT, LocalStore, activate_or_stage
+from triage.bundle.local_store import LocalStore
+from triage.bundle.store import KEPT, activate_or_stage
 from triage.cli import main
 from triage.errors import BundleError, LostRace
 from triage.learn.vectors import NAME
@@ -19,7 +20,7 @@ from triage.learn.vectors import NAME
 # ends in argv[4], or meets a limit on the size of files.
 PROGRAM = """
 import os, pathlib, resource, signal, sys
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 folder, name, when, where = sys.argv[1:]
 def die(event, args):
     if event == when and str(args[1 if event == "os.rename" else 0]).rstrip("0123456789-").endswith(where):

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.storing import activate, promote, publish, tiny
-from triage.bundle.store import KEPT, LocalStore, Store
+from triage.bundle.local_store import LocalStore
+from triage.bundle.store import KEPT, Store
 
 # Children come from a process that has everything imported, so that each is there at once.
 CONTEXT = multiprocessing.get_context("forkserver")

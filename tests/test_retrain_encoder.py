@@ -17,7 +17,7 @@ pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not inst
 from tests.learning import NOW, Material  # noqa: E402 - after the check for the extra
 from tests.toy_encoder import save_bert, toy_issues  # noqa: E402
 from triage.arrays import Ints  # noqa: E402
-from triage.bundle.store import LocalStore  # noqa: E402
+from triage.bundle.local_store import LocalStore  # noqa: E402
 from triage.cli import main  # noqa: E402
 from triage.config import Config  # noqa: E402
 from triage.engine.model_folder import BUILTIN_ENCODER, shipped  # noqa: E402

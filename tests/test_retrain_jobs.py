@@ -12,7 +12,7 @@ from tests.learning import RETRAIN, active
 from tests.live import FERRY, Step
 from tests.test_git_store import spoil
 from tests.tracking import tracker_of
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 from triage.github.git_store import GitStore
 
 

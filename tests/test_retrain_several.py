@@ -11,7 +11,7 @@ from tests.fake_github.repository import Repository
 from tests.learning import HOME, RETRAIN, active, histories, populate
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 from triage.issue import Issue
 
 QUAY, ATTIC = "lanternfish-io/quay", "lanternfish-io/old-attic"

@@ -16,7 +16,7 @@ import pytest
 from tests.learning import Material
 from tests.sample import LEARNT_FROM
 from triage.arrays import Floats
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn import vectors
@@ -231,7 +231,7 @@ def test_saving_takes_a_small_share_of_the_time(
 # Embeds in pieces of four, and is killed while the third of them is under way.
 KILLED = """
 import os, pathlib, signal, sys
-from triage.bundle.store import LocalStore
+from triage.bundle.local_store import LocalStore
 from triage.engine.encoder import Encoder
 from triage.learn import vectors
 from triage.sources.issue_file import read_issues

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from triage.errors import DataError
-from triage.files import append, hold
+from triage.files import append, lock
 from triage.schema import SchemaError, build, option
 
 KIND, FORMAT = "triage-journal", 1
@@ -107,7 +107,7 @@ def journal(path: Path, task: JournalTask) -> Iterator[Journal]:
     except OSError as error:
         raise _unusable(path, error) from None
     try:
-        hold(file, f"{path}: another run is writing this journal")
+        lock(file, f"{path}: another run is writing this journal")
         records = _taken_up(file, task, path)
         yield Journal(task, records, file)
     finally:

@@ -19,7 +19,7 @@ from typing import IO
 
 from triage.backfill.plan import ANEW, END, Entry, Header, line, read_entry, read_header
 from triage.errors import DataError
-from triage.files import append, hold
+from triage.files import append, lock, replacing
 
 # An entry holds names of labels and a short title.
 MAX_LINE = 1_000_000
@@ -134,7 +134,7 @@ def drafting(path: Path, header: Header) -> Iterator[Draft]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_name(path.name + ".partial").open("a+b") as file:
-            hold(file, f"{path}: another run is making this plan")
+            lock(file, f"{path}: another run is making this plan")
             yield Draft(path, header, file)
     except OSError as error:
         raise DataError(
@@ -169,12 +169,10 @@ def _shard(plan: Plan) -> int:
 
 def _stand(path: Path, lines: Iterable[bytes]) -> Plan:
     """The plan of these lines and an end under that name: checked first, then put there at one stroke."""
-    draft = path.with_name(f".{path.name}")
-    with draft.open("wb") as whole:
+    with replacing(path) as whole:
         whole.writelines(lines)
         append(whole, END)
-    plan = open_plan(draft)
-    draft.replace(path)
+        plan = open_plan(Path(whole.name))
     return dataclasses.replace(plan, path=path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from triage.arrays import AnyArray, Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
-from triage.bundle.lazy_rows import LazyKeys
+from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches

@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -207,6 +208,7 @@ def design(
 
 
 def _material(args: argparse.Namespace, gathered: LoadedIssues, engines: Engines) -> StudyData:
+    from triage.files import write
     from triage.learn.vectors import NAME, embed
     from triage.progress import bar
     from triage.study import data as material
@@ -216,7 +218,7 @@ def _material(args: argparse.Namespace, gathered: LoadedIssues, engines: Engines
     def vectors(issues: Sequence[Issue]) -> Floats:
         kept = file.read_bytes() if file.is_file() else None
         return embed(
-            issues, engines.encoder, kept, file.write_bytes, lambda total: bar("embedding", total)
+            issues, engines.encoder, kept, partial(write, file), lambda total: bar("embedding", total)
         ).vectors
 
     limits = material.DataLimits(args.least, args.issues, args.unlabelled)
@@ -258,12 +260,12 @@ def measure(
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep other runs out of the folder. Raises UsageError, and DataError where it cannot be written to."""
-    from triage.files import hold
+    from triage.files import lock
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("wb") as file:
-            hold(file, f"{folder}: another run is writing into it")
+            lock(file, f"{folder}: another run is writing into it")
             yield
     except OSError as error:
         raise DataError(

@@ -26,11 +26,11 @@ from triage.engine.model_folder import (
     Pins,
     check_files,
     pulled_folder,
-    pulled_root,
     sha256_of,
     write_manifest,
 )
 from triage.errors import ModelError, UnavailableError
+from triage.files import new_folder
 
 ONNX_PATHS = ("onnx/model.onnx", MODEL_FILE)
 POOLING_FILE = "1_Pooling/config.json"
@@ -58,9 +58,11 @@ def pull(model: str, revision: str = "main") -> Pins:
     if POOLING_FILE in there:
         _check_pooling(model, _json(f"{model}/resolve/{commit}/{POOLING_FILE}", model))
     wanted = [onnx, TOKENIZER_FILE, CONFIG_FILE, *({LIMIT_FILE} & there)]
-    with _staging() as staged:
-        pins = Pins(commit, {path: _download(model, commit, path, Path(staged)) for path in wanted})
-        _keep(Path(staged), model, pins)
+    folder = pulled_folder(model, commit)
+    with new_folder(folder) as draft:
+        pins = Pins(commit, {path: _download(model, commit, path, draft) for path in wanted})
+        write_manifest(draft, describe(draft, model, commit))
+        shutil.rmtree(folder, ignore_errors=True)
     return pins
 
 
@@ -80,11 +82,11 @@ def fetch(model: str, pins: Pins) -> Path:
         )
     folder = pulled_folder(model, revision)
     if not folder.is_dir():
-        with _staging() as staged:
+        with new_folder(folder) as draft:
             for path in pins.sha256:
-                _download(model, revision, path, Path(staged))
-            check_files(Path(staged), local)
-            _keep(Path(staged), model, pins)
+                _download(model, revision, path, draft)
+            check_files(draft, local)
+            write_manifest(draft, describe(draft, model, revision))
     check_files(folder, local)
     return folder
 
@@ -98,23 +100,8 @@ def _check_pooling(model: str, pooling: Mapping[str, object]) -> None:
         )
 
 
-def _keep(staged: Path, model: str, pins: Pins) -> None:
-    """Describe what was downloaded and move it to its place, in one step."""
-    write_manifest(staged, describe(staged, model, pins.revision or ""))
-    folder = pulled_folder(model, pins.revision or "")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    staged.replace(folder)
-
-
 def _local(path: str) -> str:
     return MODEL_FILE if path.endswith(".onnx") else Path(path).name
-
-
-def _staging() -> tempfile.TemporaryDirectory[str]:
-    # Beside its destination, so that moving it there is one rename; gone when cleaned up, which is fine.
-    pulled_root().mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=pulled_root(), prefix=".pull-", ignore_cleanup_errors=True)
 
 
 def _json(path: str, model: str) -> Mapping[str, object]:

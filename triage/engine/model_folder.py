@@ -13,12 +13,12 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import ModelError
+from triage.files import new_folder
 from triage.schema import SchemaError, build
 
 BUILTIN = "builtin"
@@ -178,7 +178,7 @@ def pulled_folder(model: str, revision: str) -> Path:
 def folders() -> list[Path]:
     """Every model folder on this machine: the shipped ones, then the pulled ones, each by name."""
     shipped = shipped_root().glob(f"*/{MANIFEST_FILE}")
-    pulled = pulled_root().glob(f"*/*/{MANIFEST_FILE}")
+    pulled = pulled_root().glob(f"*/[!.]*/{MANIFEST_FILE}")
     return [path.parent for path in (*sorted(shipped), *sorted(pulled))]
 
 
@@ -241,15 +241,9 @@ def unpacked(files: Mapping[str, bytes]) -> Path:
     if folder.is_dir():
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            whole = Path(scratch) / "model"
-            whole.mkdir()
+        with new_folder(folder) as draft:
             for name, data in files.items():
-                (whole / Path(name).name).write_bytes(data)
-            whole.rename(folder)
+                (draft / Path(name).name).write_bytes(data)
     except OSError as error:
-        # Another process may have been quicker.
-        if not folder.is_dir():
-            raise ModelError(f"cannot write {folder}: {error.strerror}") from error
+        raise ModelError(f"cannot write {folder}: {error.strerror}") from error
     return folder

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -49,6 +47,7 @@ from triage.engine.model_folder import (
     verify,
 )
 from triage.errors import ModelError
+from triage.files import new_folder
 
 # Configuration, weights and what the tokenizers of encoders, causal and translating models consist of.
 HUB_FILES = [
@@ -184,13 +183,9 @@ def restored(folder: Path) -> Path:
     tokenizer = BertTokenizerFast(
         tokenizer_file=str(folder / TOKENIZER_FILE), model_max_length=settings["max_position_embeddings"]
     )
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
-        whole = Path(scratch, "weights")
-        model.save_pretrained(whole)
-        tokenizer.save_pretrained(whole)
-        with suppress(OSError):  # another process was quicker
-            whole.rename(home)
+    with new_folder(home) as draft:
+        model.save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
     return home
 
 

@@ -14,8 +14,7 @@ from mmap import mmap
 from urllib.parse import quote
 
 from triage.arrays import HEAD, Data, shape_of, view
-from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, OFFSETS, ROWS
-from triage.bundle.repository_slice import RepositorySlice
+from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, OFFSETS, ROWS, RepositorySlice
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected

@@ -17,10 +17,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from triage.arrays import Data
-from triage.bundle.bundle import Bundle
-from triage.bundle.files import MANIFEST, from_files, name_of, to_files
-from triage.bundle.ivf_files import MAPPED
-from triage.bundle.repository_slice import cut, span_of
+from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.ivf_files import MAPPED, span_of
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
 from triage.errors import BundleError, LostRace
@@ -66,7 +64,7 @@ class GitStore:
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{where}: its manifest is that of another bundle")
         if span:
-            bundle = cut(bundle, span)
+            bundle = bundle.within(span)
             bundle.verify()
         return bundle
 

@@ -84,7 +84,7 @@ def connect(repo: str, args: argparse.Namespace) -> tuple[Tracker, Config]:
 
 def open_store(name: StoreName, config: Config, tracker: Tracker | None = None) -> Store:
     """The store of that name; over the connection of `tracker` where that is of the same repository."""
-    from triage.bundle.store import LocalStore
+    from triage.bundle.local_store import LocalStore
 
     if not name.repo:
         return LocalStore(name.folder)

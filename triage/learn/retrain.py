@@ -13,7 +13,7 @@ import numpy as np
 from triage import __version__
 from triage.arrays import Floats, Ints
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, BundleManifest, Compression, Rows
-from triage.bundle.lazy_rows import LazyKeys
+from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.issue import Issue

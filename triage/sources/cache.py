@@ -11,15 +11,14 @@ lies there before. This folder is the only place where issue text rests; it is n
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from triage.errors import DataError, UsageError
+from triage.errors import DataError
+from triage.files import lock, write
 from triage.issue import Issue, Kind, from_row, to_row
 from triage.schema import SchemaError, build
 
@@ -105,11 +104,11 @@ class Cache:
             return ()
         last = int(self.state.parts[-1][7:13]) if self.state.parts else 0
         name = f"issues-{last + 1:06d}.jsonl"
-        _replace(self.folder / name, text)
+        write(self.folder / name, text.encode())
         return (name,)
 
     def _turn(self, state: State) -> None:
-        _replace(self.folder / STATE, json.dumps(dataclasses.asdict(state), indent=1) + "\n")
+        write(self.folder / STATE, (json.dumps(dataclasses.asdict(state), indent=1) + "\n").encode())
         self.state = state
         for path in self.folder.glob("issues-*.jsonl"):
             if path.name not in state.parts:
@@ -125,8 +124,8 @@ def opened(folder: Path, repository: str) -> Iterator[Cache]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            _hold(lock.fileno(), folder)
+        with (folder / "lock").open("wb") as file:
+            lock(file, f"{folder}: another run is reading into it")
             yield Cache(folder, peek(folder, repository))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
@@ -140,15 +139,6 @@ def peek(folder: Path, repository: str) -> State:
     """How far reading got, whoever holds the folder. Raises DataError where that cannot be told."""
     state = _state(folder / STATE)
     return state if state and state.repository == repository else State(repository)
-
-
-def _hold(lock: int, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(
-            f"{folder}: another run is reading into it", next_step="wait for it, or choose another folder"
-        ) from None
 
 
 def _state(path: Path) -> State | None:
@@ -173,18 +163,3 @@ def _row(line: str, where: str) -> Row:
 def _line(row: Row) -> str:
     data = to_row(row.issue) | {"node_id": row.node_id, "label_ids": dict(row.label_ids)}
     return json.dumps(data) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write the file whole or not at all, also when the power fails."""
-    draft = path.with_name(f".{path.name}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import AnyArray, Array, Mask
+from triage.files import replacing, write
 from triage.schema import SchemaError, build
 
 
@@ -76,20 +77,15 @@ class Results:
 
     def put(self, key: str, run: StudyRun, answers: Answers | None) -> None:
         """Keep a run; whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         if answers:
             arrays: Mapping[str, AnyArray] = {
                 "validation": answers.validation,
                 "test": answers.test,
                 **({} if answers.own is None else {"own": answers.own}),
             }
-            scratch = self._path(key, "npz.part")
-            with scratch.open("wb") as file:
+            with replacing(self._path(key, "npz")) as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # its stubs want booleans
-            scratch.replace(self._path(key, "npz"))
-        scratch = self._path(key, "json.part")
-        scratch.write_text(json.dumps(asdict(run)), "utf-8")
-        scratch.replace(self._path(key, "json"))
+        write(self._path(key, "json"), json.dumps(asdict(run)).encode())
 
     def _path(self, key: str, ending: str) -> Path:
         return self.folder / f"{key}.{ending}"

@@ -1,0 +1,148 @@
+"""A store in a local folder.
+
+    DIR/bundles/NAME/…   one folder a bundle, complete or not there
+    DIR/active           the name of the bundle in use
+    DIR/staged           the name of a candidate that did not become active
+    DIR/embeddings       vectors of texts embedded before, for retraining alone
+    DIR/.lock            held while roles are compared and changed
+
+Every change is one rename, so a killed process leaves the store as it was or as it was meant to be.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from triage.arrays import Data
+from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.ivf_files import MAPPED
+from triage.bundle.store import KEPT, NAME, ROLES, VISIBILITY, StoreName
+from triage.errors import BundleError
+from triage.files import lock, new_folder, write
+
+# A bundle is written within seconds; one that is still incomplete after this many was left by a killed run.
+LEFT_BEHIND = 86_400.0
+
+
+class LocalStore:
+    """A store in a local directory, made when first saved to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.name = folder, StoreName(folder)
+
+    def visibility(self) -> str:
+        return VISIBILITY[-1]
+
+    def names(self) -> list[str]:
+        found = (self.folder / "bundles").glob(f"*/{MANIFEST}")
+        return sorted((path.parent.name for path in found if NAME.fullmatch(path.parent.name)), reverse=True)
+
+    def role(self, role: str) -> str | None:
+        try:
+            name = (self.folder / role).read_text("utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"{self.folder / role}: cannot be read ({error})") from None
+        if not NAME.fullmatch(name):
+            raise BundleError(f"{self.folder / role}: holds no bundle name")
+        return name
+
+    def load(self, name: str, repo: str = "") -> Bundle:  # noqa: ARG002 - no more is read than is searched
+        folder = self.folder / "bundles" / name
+        if not NAME.fullmatch(name) or not folder.is_dir():
+            raise BundleError(f"{self.folder}: there is no bundle {name!r}")
+        try:
+            files = {path.name: _read(path) for path in folder.iterdir() if path.is_file()}
+        except OSError as error:
+            raise BundleError(f"{folder}: cannot be read ({error})") from None
+        bundle = from_files(files, where=str(folder))
+        if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
+            raise BundleError(f"{folder}: {MANIFEST} was changed: its hash is not the one in the name")
+        return bundle
+
+    def save(self, bundle: Bundle) -> str:
+        files = to_files(bundle)
+        name = name_of(files[MANIFEST], bundle.manifest.created_at)
+        home = self.folder / "bundles"
+        if (home / name).is_dir():
+            return name
+        try:
+            with new_folder(home / name) as folder:
+                for file, data in files.items():
+                    (folder / file).write_bytes(data)
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder}: the bundle cannot be saved ({error.strerror})",
+                likely="the disk is full or the folder is not writable",
+                next_step="make room or choose another --store; the bundles there are as they were",
+            ) from None
+        return name
+
+    def set_role(self, role: str, name: str | None) -> None:
+        if role not in ROLES:
+            raise ValueError(role)
+        if name is None:
+            (self.folder / role).unlink(missing_ok=True)
+            return
+        if not (self.folder / "bundles" / name).is_dir():
+            raise BundleError(f"{self.folder}: there is no bundle {name!r}")
+        self.put(role, f"{name}\n".encode())
+        if role == "active":
+            self._prune()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        try:
+            file = (self.folder / ".lock").open("wb")
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder}: roles cannot be changed ({error.strerror})",
+                likely="the folder is not writable",
+                next_step="choose another --store; the store is as it was",
+            ) from None
+        with file:
+            lock(file)
+            yield
+
+    def put(self, title: str, data: bytes) -> None:
+        path = self.folder / title
+        try:
+            write(path, data)
+        except OSError as error:
+            raise BundleError(
+                f"{path}: cannot be written ({error.strerror})",
+                likely="the disk is full or the folder is not writable",
+                next_step="make room or choose another --store; the store is as it was",
+            ) from None
+
+    def get(self, title: str) -> bytes | None:
+        try:
+            return (self.folder / title).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BundleError(f"{self.folder / title}: cannot be read ({error.strerror})") from None
+
+    def _prune(self) -> None:
+        """Delete the oldest bundles beyond KEPT, never one with a role; and what killed runs left."""
+        home, spared = self.folder / "bundles", {self.role(role) for role in ROLES}
+        for name in self.names()[KEPT:]:
+            if name not in spared:
+                shutil.rmtree(home / name, ignore_errors=True)
+        for folder in home.iterdir():
+            if not (folder / MANIFEST).exists() and time.time() - folder.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(path: Path) -> Data:
+    """The file; most of a large index is mapped, so that no more of it is read than is searched."""
+    if path.name not in MAPPED or not path.stat().st_size:
+        return path.read_bytes()
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
