@@ -33,7 +33,7 @@ from triage.issue import Issue
 from triage.learn.dataset import prepare
 from triage.learn.recipe import Engines
 from triage.learn.retrain import RetrainContext, learn
-from triage.reports.plan_report import expected, promise, totals
+from triage.reports.plan_report import totals
 from triage.sources.issue_file import read_issues
 from triage.text import digest
 
@@ -87,8 +87,8 @@ def row(name: str, target: float | None, truth: Sequence[Issue], planner: Planne
     measured = promises(bundle.rules, planner.names)
     header = Header(truth[0].repo, "", "", fingerprint(planner.config), promises=measured)
     found = totals(header, entries)
-    right, of = expected(header, found)
-    known = {label for label in measured if promise(header, label) is not None}
+    right, of = found.expected
+    known = {label for label, promise in measured.items() if promise.reliable is not None}
     hits = [
         (label in issue.labels, label in known)
         for entry, issue in zip(entries, truth, strict=True)

@@ -48,6 +48,7 @@ HOMES = {
     "sklearn": ("learn/", "study/", "training/"),
     "scipy": ("learn/", "study/", "training/"),
     "ray": ("engine/ray_backend.py",),
+    "jinja2": ("reports/pages.py",),
     "matplotlib": ("metrics.py", "finetune/", "study/", "reports/"),
 }
 

@@ -13,8 +13,7 @@ import pytest
 
 from tests.backfilling import entry, header
 from triage.backfill.plan import Entry, Header, Promise
-from triage.reports.plan_page import page
-from triage.reports.plan_report import totals
+from triage.reports.plan_report import page, totals
 
 SERVER = "https://github.example"
 HOSTILE = (
@@ -137,14 +136,21 @@ def test_no_word_of_a_stranger_becomes_an_element(words: str) -> None:
     data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
     assert data == {
         "base": f"{SERVER}/octo/demo/issues/",
-        "rows": [[1, words, [[words, 0.5]], [["x" + words, 1]]]],
+        "rows": [
+            {
+                "number": 1,
+                "title": words,
+                "planned": [{"label": words, "score": 0.5}],
+                "existing": [{"label": "x" + words, "disputed": True}],
+            }
+        ],
     }
 
 
 def test_the_picture_shows_how_many_and_how_precise() -> None:
     """Bars as long as the counts; the dark part is the share that should be right; unmeasured ones are hatched."""
     text = written(ENTRIES)
-    bars = re.findall(r'<g class="bar" data-label="(\w+)".*?</g>', text)
+    bars = re.findall(r'(?s)<g class="bar" data-label="(\w+)".*?</g>', text)
     assert bars == ["bug", "docs"]
     widths = [
         float(width) for width in re.findall(r'<rect class="(?:wrong|right)"[^>]* width="([\d.]+)"', text)

@@ -27,6 +27,8 @@ from triage.schema import SchemaError, build, is_utf8, option
 KIND, FORMAT = "triage-plan", 1
 END = json.dumps({"complete": True}) + "\n"
 MAX_TITLE = 120
+# A share of fewer issues says nothing.
+ENOUGH = 10
 ANEW = "make the plan again with `triage backfill --from`"
 
 T = TypeVar("T")
@@ -38,6 +40,18 @@ class Promise:
 
     precision: float | None = None
     predicted: int = 0
+
+    @property
+    def reliable(self) -> float | None:
+        """The precision, or None where it was measured on fewer than ENOUGH issues."""
+        return self.precision if self.predicted >= ENOUGH else None
+
+    def describe(self) -> str:
+        """The precision in words, with the number of issues it was measured on."""
+        if self.precision is None:
+            return "never measured"
+        few = ", too few to tell" if self.reliable is None else ""
+        return f"{self.precision:.0%} right of {self.predicted}{few}"
 
 
 @dataclass(frozen=True)

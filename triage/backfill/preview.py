@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from triage.backfill.plan import promises
+from triage.backfill.plan import Promise, promises
 from triage.backfill.planner import Planner
 from triage.backfill.selection import Selection, of_repository
 from triage.bundle.open import need, open_engines, open_serving
@@ -20,7 +20,6 @@ from triage.github.graphql import IssueFilter
 from triage.github.open import open_store
 from triage.issue import format_time
 from triage.progress import bar
-from triage.reports.plan_report import measured
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
@@ -77,7 +76,7 @@ def preview(
     yield f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}, {basis}."
     known = promises(model.rules, planner.names)
     for name, count in Counter(name for entry in entries for name in entry.labels).most_common():
-        yield f"  {count:4}  {name} ({measured(known.get(name))})"
+        yield f"  {count:4}  {name} ({known.get(name, Promise()).describe()})"
     voted = model.rules.voted
     if short := sum(rule.votes is None for rule in voted):
         yield f"{short} of {len(voted)} labels do not reach vote.precision_target yet: they are suggested, not set."

@@ -107,8 +107,7 @@ def _merged(args: argparse.Namespace) -> Plan:
 def _report(plan: Plan) -> int:
     """Write the report and the page beside the plan, and say where they are."""
     from triage.actions.runner import Runner
-    from triage.reports.plan_page import page
-    from triage.reports.plan_report import markdown, totals
+    from triage.reports.plan_report import markdown, page, totals
 
     found = totals(plan.header, plan.entries())
     report, html = plan.path.with_suffix(".md"), plan.path.with_suffix(".html")

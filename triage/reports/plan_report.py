@@ -1,4 +1,4 @@
-"""What a plan amounts to: counts, and a report in Markdown. Holds numbers and label names, no text of an issue."""
+"""The report of a plan: its totals, a Markdown summary without any text of an issue, and a page to sort and filter."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from dataclasses import dataclass
 
 from triage.backfill.plan import Entry, Header, Promise
 from triage.markdown import code, escape, table
+from triage.reports.pages import render
 
-# On fewer issues than this a share says nothing.
-ENOUGH = 10
+# More bars would make the picture longer than a screen.
+BARS = 24
 MEASURED = (
-    "Precision: how often the bundle's rule for the label was right on issues newer than all it had learnt from by "
-    "then. Issues that the rules were learnt from count for "
-    "nothing here. It was measured on issues that people labelled: where people left issues without a label "
-    "because none fits, fewer will be right."
+    "Precision is how often the rule for a label was right on issues newer than those it had been learnt from. It was "
+    "measured on issues that people labelled: among issues left unlabelled because no label fits, fewer will be right."
 )
-UNSEEN = "On the newest issues of all, which no setting was chosen by, the bundle reached"
 
 
 @dataclass(frozen=True)
 class PlanLine:
-    """One label: the issues that would get it, and those that carry it, found by the rules alike or not."""
+    """One label: how many issues would get it, and how many carry it already, proposed by the rules or not."""
 
     name: str
+    promise: Promise
     planned: int
     agreed: int
     missed: int
@@ -32,8 +31,8 @@ class PlanLine:
 
 @dataclass(frozen=True)
 class Totals:
-    """A plan in numbers: `issues` planned for, `labelled` that get a label, `disputed` with a label not found,
-    `left` alone by reason, and `held` back labels by reason.
+    """A plan in numbers: `issues` planned for, `labelled` that get a label, `disputed` that carry a label which the
+    rules would not set, `left` alone by reason, and labels `held` back by reason.
     """
 
     issues: int
@@ -48,9 +47,16 @@ class Totals:
         """How many labels would be set."""
         return sum(one.planned for one in self.lines)
 
+    @property
+    def expected(self) -> tuple[float, int]:
+        """(right labels to expect, out of how many), over the labels whose precision was measured."""
+        measured = [(one.planned, one.promise.reliable) for one in self.lines]
+        known = [(count, precision) for count, precision in measured if precision is not None]
+        return sum(count * precision for count, precision in known), sum(count for count, _ in known)
+
 
 def totals(header: Header, entries: Iterable[Entry]) -> Totals:
-    """Count a plan in one pass; the lines come with the most planned label first."""
+    """Count a plan in one pass; `lines` begin with the label that is planned most."""
     issues = labelled = disputed = 0
     left, held, planned, agreed, missed = (Counter[str]() for _ in range(5))
     for entry in entries:
@@ -64,7 +70,10 @@ def totals(header: Header, entries: Iterable[Entry]) -> Totals:
         if not entry.note:
             agreed.update(name for name in entry.existing if name not in entry.missed)
     names = {*header.promises, *planned, *missed}
-    lines = (PlanLine(name, planned[name], agreed[name], missed[name]) for name in names)
+    lines = (
+        PlanLine(name, header.promises.get(name, Promise()), planned[name], agreed[name], missed[name])
+        for name in names
+    )
     used = (one for one in lines if one.planned or one.agreed or one.missed)
     ranked = sorted(used, key=lambda one: (-one.planned, one.name))
     return Totals(
@@ -72,98 +81,111 @@ def totals(header: Header, entries: Iterable[Entry]) -> Totals:
     )
 
 
-def promise(header: Header, name: str) -> float | None:
-    """The measured precision of a label; None where it was measured on too few issues to promise anything."""
-    found = header.promises.get(name)
-    return found.precision if found and found.predicted >= ENOUGH else None
-
-
-def told(header: Header, name: str) -> str:
-    """What was measured of a label, in words."""
-    return measured(header.promises.get(name))
-
-
-def measured(found: Promise | None) -> str:
-    """A measured precision in words, with what it was measured on."""
-    if found is None or found.precision is None:
-        return "never measured"
-    few = ", too few to tell" if found.predicted < ENOUGH else ""
-    return f"{found.precision:.0%} right of {found.predicted}{few}"
-
-
-def expected(header: Header, found: Totals) -> tuple[float, int]:
-    """(right labels to expect, out of how many): of the labels whose precision was measured."""
-    known = [(one.planned, promise(header, one.name)) for one in found.lines]
-    measured = [(count, share) for count, share in known if share is not None]
-    return sum(count * share for count, share in measured), sum(count for count, _ in measured)
-
-
-def markdown(header: Header, found: Totals) -> str:
-    """The report."""
-    parts = [
-        f"### A backfill would label {found.labelled} of {found.issues} issues of {escape(header.repo)}",
+def markdown(header: Header, counted: Totals) -> str:
+    """The report for the job summary."""
+    lines = [
+        f"### A backfill would label {counted.labelled} of {counted.issues} issues of {escape(header.repo)}",
         "",
-        *_basis(header, found),
+        *_basis(header, counted),
         "",
-        *_table(header, found),
+        *_table(counted),
         MEASURED,
+        "",
     ]
     if header.figures:
-        parts += ["", f"{UNSEEN} {unseen(header)}."]
-    if found.left:
-        parts += ["", "Left alone:", "", *(f"- {count}: {escape(why)}" for why, count in found.left.items())]
-    if found.held:
-        parts += [
-            "",
-            "Held back:",
-            "",
-            *(f"- {n} label{'s' * (n > 1)}: {escape(why)}" for why, n in found.held.items()),
-        ]
-    return "\n".join([*parts, ""])
+        lines += [_held_out(header), ""]
+    if counted.left:
+        lines += ["Left alone:", ""]
+        lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.left.items()), ""]
+    if counted.held:
+        lines += ["Held back:", ""]
+        lines += [f"- {n} label{'s' * (n > 1)}: {escape(reason)}" for reason, n in counted.held.items()]
+        lines += [""]
+    return "\n".join(lines)
 
 
-def unseen(header: Header) -> str:
-    """The bundle's own figures, in words."""
-    figures = header.figures
-    return (
-        f"a precision of {figures.get('precision', 0):.0%}, with a label for "
-        f"{figures.get('coverage', 0):.0%} of {figures.get('issues', 0):.0f} issues"
+def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: str) -> Iterator[str]:
+    """The page in pieces, so that memory does not grow with the number of issues."""
+    right, measured = counted.expected
+    planned = [one for one in counted.lines if one.planned]
+    captions = [MEASURED, _held_out(header) if header.figures else ""]
+    if len(planned) > BARS:
+        captions.append(f"The picture leaves out {len(planned) - BARS} rarer labels.")
+    tiles = {
+        f"of {counted.issues:,} issues get a label": f"{counted.labelled:,}",
+        "labels would be set": f"{counted.planned:,}",
+        "of them should be right, by the precision measured when tuning": f"{right / measured:.0%}"
+        if measured
+        else "?",
+        "issues carry a label that the rules would not set": f"{counted.disputed:,}",
+    }
+    return render(
+        "plan",
+        header=header,
+        filters=_filters(header),
+        tiles=[{"caption": caption, "value": value} for caption, value in tiles.items()],
+        bars=planned[:BARS],
+        caption=" ".join(filter(None, captions)),
+        labels=sorted((one.name for one in counted.lines if one.planned or one.missed), key=str.casefold),
+        base=f"{server_url.rstrip('/')}/{header.repo}/issues/",
+        rows=(_row(entry) for entry in entries if entry.labels or entry.missed),
     )
 
 
-def chosen(header: Header) -> str:
-    """The options that chose the issues, in words; empty for all."""
+def _row(entry: Entry) -> dict[str, object]:
+    """An issue as the page's script reads it."""
+    return {
+        "number": entry.number,
+        "title": entry.title,
+        "planned": [{"label": name, "score": entry.scores[name]} for name in entry.labels],
+        "existing": [{"label": name, "disputed": name in entry.missed} for name in entry.existing],
+    }
+
+
+def _held_out(header: Header) -> str:
+    """The bundle's own figures, in a sentence."""
+    figures = header.figures
+    return (
+        f"On the newest issues, which were used to choose no setting, the bundle reached a precision of "
+        f"{figures.get('precision', 0):.0%}, with a label for {figures.get('coverage', 0):.0%} of "
+        f"{figures.get('issues', 0):.0f} issues."
+    )
+
+
+def _filters(header: Header) -> str:
+    """The options that chose the issues; empty for all issues."""
     return ", ".join(name if value == "True" else f"{name} {value}" for name, value in header.filters.items())
 
 
-def _basis(header: Header, found: Totals) -> Iterator[str]:
-    right, of = expected(header, found)
-    made = (
-        f"Nothing was written to GitHub. Made {escape(header.created_at)} with bundle {escape(header.bundle)}"
-    )
-    only = chosen(header)
-    yield f"{made}{f'; only {escape(only)}' if only else ''}."
-    if of:
-        yield f"Of {of} labels whose precision was measured, about {right:.0f} should be right."
-    if found.planned > of:
-        yield f"{found.planned - of} more are of labels that were never measured or on too few: look at these first."
-    if found.disputed:
-        yield f"{found.disputed} issues carry a label that the same rules would not have set."
+def _basis(header: Header, counted: Totals) -> Iterator[str]:
+    right, measured = counted.expected
+    made = f"Made {escape(header.created_at)} with bundle {escape(header.bundle)}"
+    only = f"; only {escape(_filters(header))}" if header.filters else ""
+    yield f"Nothing was written to GitHub. {made}{only}."
+    if measured:
+        yield f"Of {measured} labels whose precision was measured, about {right:.0f} should be right."
+    if counted.planned > measured:
+        yield (
+            f"The precision of {counted.planned - measured} more was never measured, or on too few issues: "
+            "check these first."
+        )
+    if counted.disputed:
+        yield f"{counted.disputed} issues carry a label that the same rules would not have set."
 
 
-def _table(header: Header, found: Totals) -> Iterator[str]:
-    if not found.lines:
+def _table(counted: Totals) -> Iterator[str]:
+    if not counted.lines:
         yield from ("No label would be set.", "")
         return
     heads = (
         "label",
         "issues that get it",
         "precision",
-        "already there, proposed too",
-        "already there, not proposed",
+        "carried already, rules agree",
+        "carried already, rules disagree",
     )
     rows = (
-        (code(one.name), str(one.planned), told(header, one.name), str(one.agreed), str(one.missed))
-        for one in found.lines
+        (code(one.name), str(one.planned), one.promise.describe(), str(one.agreed), str(one.missed))
+        for one in counted.lines
     )
     yield from table(heads, rows, "<>>>>")

@@ -1,0 +1,44 @@
+"""HTML pages from the files in `templates/`.
+
+A page loads nothing. Its policy forbids everything but its own style and script, and every value is escaped where a
+template puts it: titles and names of labels come from strangers.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(name: str, **values: object) -> Iterator[str]:
+    """`NAME.html` with `base.css`, NAME.css and NAME.js, where it exists, as `style` and `script`.
+
+    The page comes in pieces as `values` are consumed. Raises UndefinedError where a template misses a value.
+    """
+    # Neither autoescape nor StrictUndefined is the default of Jinja.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["digest"] = _digest
+    style, script = (Markup(_read(*names)) for names in (("base.css", f"{name}.css"), (f"{name}.js",)))  # noqa: S704
+    yield from environment.get_template(f"{name}.html").generate(style=style, script=script, **values)
+
+
+def _read(*names: str) -> str:
+    return "".join(path.read_text("utf-8") for name in names if (path := TEMPLATES / name).exists())
+
+
+def _digest(text: str) -> str:
+    """The source expression of a content security policy for this very text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
