@@ -1,4 +1,4 @@
-"""One recipe on embedded issues: fitted on the past, tuned on the tuning window, judged on the newest one."""
+"""One recipe on embedded issues: fitted on the past, tuned on the tuning window, measured on the newest one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from triage.metrics import summary
 
 @dataclass(frozen=True)
 class Engines:
-    """The opened models that learning uses; `progress` makes a listener for so many texts to embed."""
+    """The opened models that learning uses; `progress` maps a number of texts to a callback for those embedded."""
 
     encoder: Encoder
     zero_shot: ZeroShotModel
@@ -36,7 +36,7 @@ class Engines:
 
 @dataclass(frozen=True)
 class HeldOutResult:
-    """Decisions on the newest window beside the truth: all [n, L] over the labels that may be set."""
+    """Decisions on the newest window, and its labels (`truth`), all [n, L], for the labels that may be set."""
 
     names: Sequence[str]
     truth: Mask
@@ -50,9 +50,9 @@ class HeldOutResult:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Embedded issues, their windows and one recipe; `vectors` [n, d] are the encoder's, in the order of `data`.
+    """A recipe, the issues with their encoder vectors [n, d], and the windows to tune and measure on.
 
-    `unlabelled` are some newer issues without labels: how many would get one is counted.
+    `unlabelled` are newer issues without labels, of which the share that would get one is measured.
     """
 
     data: Dataset
@@ -65,7 +65,7 @@ class Recipe:
 
     @cached_property
     def enough(self) -> bool:
-        """Whether there is something to tune on."""
+        """Whether there are enough issues to tune on."""
         return sum(len(fold.query) for fold in self.split.tune) >= MIN_QUERIES
 
     @cached_property
@@ -74,17 +74,17 @@ class Recipe:
 
     @cached_property
     def settable(self) -> Mask:
-        """[L]: which labels the policy lets be set."""
+        """[L]: the labels that the policy allows."""
         return np.array([self.policy.may_set(name) is None for name in self.data.names])
 
     def adapted(self, rows: Ints) -> tuple[Projection | None, Floats]:
-        """The projection learnt from these rows, and their own points."""
+        """The projection learnt from these rows, and their points in its space."""
         texts = [self.data.issues[i].text for i in rows]
         return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows])
 
     @cached_property
     def window(self) -> Window:
-        """The tuning window: every fold's queries searched once among what was known before them."""
+        """The tuning window: each fold's queries, with their neighbours among the rows known before them."""
         voted = self._voted
         similarities, rows = zip(*map(self._search, self.split.tune), strict=True)
         queries = self._queries
@@ -100,24 +100,19 @@ class Recipe:
 
     @cached_property
     def rules(self) -> Rules:
-        """Tuned on the tuning window, with the examples that everything before the newest window holds."""
+        """The rules tuned on the tuning window, with the examples of all rows before the newest window."""
         start = untaught_rule(self.config.zero_shot, self.engines.zero_shot)
+        window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
-        if not self.enough:
-            empty = Window(
-                [], *_nothing(), self.data.targets[:, :0], self.data.targets[:0, :0], np.zeros(0, bool)
-            )
-            untuned = tune(empty, self.config.vote, self.examples(known), len(known), start)
-            return replace(untuned, shared=self.config.learn.shared)
-        rules = tune(self.window, self.config.vote, self.examples(known), len(known), start)
-        rules = replace(rules, shared=self.config.learn.shared)
-        if not self.window.names:
+        tuned = tune(window, self.config.vote, self.examples(known), len(known), start)
+        rules = replace(tuned, shared=self.config.learn.shared)
+        if not window.names:
             return rules
         target = self.config.vote.precision_target
         return tune_zero_shot(rules, self._trial(rules), self.config.zero_shot, target)
 
     def rules_for(self, rows: Ints) -> Rules:
-        """The tuned rules with the examples that `rows` hold; a label new in them gets the common m."""
+        """The tuned rules with the examples in `rows`; a label that is new there gets the common m."""
         tuned = self.rules.by_name
         fresh = LabelRule("", 0, 0.0, self.rules.votes)
         labels = (
@@ -127,24 +122,21 @@ class Recipe:
         return replace(self.rules, labels=tuple(labels))
 
     def examples(self, rows: Ints) -> dict[str, int]:
-        """How many of these rows carry each label, for labels with any."""
+        """The number of these rows with each label, for labels with any."""
         counts = self.data.targets[rows].sum(axis=0)
         return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
 
     @cached_property
     def verdict(self) -> HeldOutResult:
-        """The real decisions on the newest window."""
-        fold, names = (
-            self.split.test,
-            [n for n, may in zip(self.data.names, self.settable, strict=True) if may],
-        )
+        """The decisions on the newest window, as arrays."""
+        names = [name for name, may in zip(self.data.names, self.settable, strict=True) if may]
         decisions = self.newest
         predicted = [[name in d.labels for name in names] for d in decisions]
         scores = [[d.scores.get(name, 0.0) for name in names] for d in decisions]
         shape = len(decisions), len(names)
         return HeldOutResult(
             names=names,
-            truth=self.data.targets[fold.query][:, self.settable],
+            truth=self.data.targets[self.split.test.query][:, self.settable],
             predicted=np.array(predicted, dtype=bool).reshape(shape),
             scores=np.array(scores, dtype=float).reshape(shape),
         )
@@ -175,7 +167,7 @@ class Recipe:
         return list(decide(map(case_of, issues), model, self.policy))
 
     def model(self, rows: Ints, rules: Rules) -> ServingModel:
-        """The serving model whose index holds these rows."""
+        """The serving model with an index of these rows."""
         projection, points = self.adapted(rows)
         return ServingModel(
             encoder=self.engines.encoder,
@@ -197,7 +189,7 @@ class Recipe:
         return [j for j, name in enumerate(self.data.names) if examples.get(name, 0) >= least]
 
     def _search(self, fold: Fold) -> tuple[Floats, Ints]:
-        """Neighbours of a fold's queries among its known rows, as rows of the data set."""
+        """(similarities, rows of the data set) of the neighbours of a fold's queries among its known rows."""
         projection, points = self.adapted(fold.known)
         queries = self.vectors[fold.query]
         if projection:
@@ -210,7 +202,7 @@ class Recipe:
         return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.shared)
 
     def _speaks(self, queries: Ints, rows: Ints, names: Sequence[str]) -> Mask | None:
-        """Which labels of which neighbours count, as `Neighbourhood` says it; None where all do."""
+        """Which labels of which neighbours count, see `Neighbourhood`; None: all."""
         shared = self.config.learn.shared
         if "*" in shared:
             return None
@@ -220,16 +212,21 @@ class Recipe:
         speaks: Mask = same[..., None] | everywhere
         return speaks
 
+    def _empty_window(self) -> Window:
+        targets, nowhere = self.data.targets, np.zeros((0, 1), np.int64)
+        nothing = np.zeros((0, 1), np.float32)
+        return Window([], nothing, nowhere, targets[:, :0], targets[:0, :0], np.zeros(0, bool))
+
     def _trial(self, rules: Rules) -> Trial:
-        """Zero-shot scores of the newest queries of the tuning window."""
+        """Zero-shot scores of the newest queries of the tuning window, as many as are affordable."""
         columns, window = np.flatnonzero(self.settable).tolist(), self.window
         names = [self.data.names[j] for j in columns]
         queries, zero_shot = self._queries, self.engines.zero_shot
         newest = slice(len(queries) - affordable(len(queries), len(names), costly=zero_shot.costly), None)
         asked = queries[newest]
         texts = [self.data.issues[i].text for i in asked]
-        described = self.config.labels.descriptions
-        labels = [LabelText(name, described.get(name, "")) for name in names]
+        descriptions = self.config.labels.descriptions
+        labels = [LabelText(name, descriptions.get(name, "")) for name in names]
         needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
         weights = kernel(window.similarities[newest], rules.weighting)
         elected = tally(weights, window.carries()[newest], rules.k) >= needed
@@ -241,7 +238,3 @@ class Recipe:
             elected=elected[:, window.settable],
             voted_truth=window.truth[newest][:, window.settable],
         )
-
-
-def _nothing() -> tuple[Floats, Ints]:
-    return np.zeros((0, 1), np.float32), np.zeros((0, 1), np.int64)

@@ -1,8 +1,6 @@
-"""The product itself: `triage retrain` learns a bundle from the labelled issues, and `decide` scores with it.
+"""The product as a method of the study: the bundle that `triage retrain` learns, scored by `decide`.
 
-Nothing is rebuilt here: the bundle comes from `triage.learn.retrain.learn` and is opened as labelling opens it.
-
-The product with `--adapt encoder`: its encoder is fine-tuned on the labelled issues, then all goes as usual.
+`Product` uses the shipped encoder, `ProductFinetuned` fine-tunes it on the labelled issues first (`--adapt encoder`).
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Rendered(Issue):
-    """An issue of which the rendered text alone is known; it stands in `body`."""
+    """An issue given by its rendered text, which is in `body`."""
 
     @property
     def text(self) -> str:
@@ -64,11 +62,11 @@ class Product:
         self.identity = f"product 1 {self._settings}"
 
     def unavailable(self) -> str:
-        """Never: the engines are open."""
+        """Never unavailable: the engines are open."""
         return ""
 
     def fit(self, task: LabellingTask) -> FittedProduct:
-        """The bundle that a retraining on these issues would make. Raises DataError without any label."""
+        """Learn the bundle that a retraining on these issues makes. Raises DataError without any label."""
         issues = [
             Rendered(
                 repo=REPO,
@@ -94,7 +92,7 @@ class Product:
 
 @dataclass(frozen=True)
 class FittedProduct:
-    """An opened bundle and the policy; `known` issues are in its index, `tuned` tells of an encoder of its own."""
+    """A bundle with `known` issues, opened, and the policy; `tuned`: it has an encoder of its own."""
 
     model: ServingModel
     policy: Policy
@@ -103,7 +101,7 @@ class FittedProduct:
     tuned: bool = False
 
     def decisions(self, queries: Texts, progress: Told | None = None) -> Iterator[Decision]:
-        """What labelling would decide on each, as if it had just come in."""
+        """The decision on each, as if it had just been opened."""
         for start in range(0, len(queries), BATCH):
             texts = queries.texts[start : start + BATCH]
             issues = [Rendered(REPO, self.known + start + i + 1, "", text) for i, text in enumerate(texts)]
@@ -114,7 +112,7 @@ class FittedProduct:
                 progress(start + len(texts))
 
     def scores(self, queries: Texts, progress: Told | None = None) -> Array:
-        """See `triage.study.protocol.Fitted`; 0 for a label of which nothing is known."""
+        """See `triage.study.protocol.Fitted`; 0 for unknown labels."""
         rows = [
             [decision.scores.get(name, 0.0) for name in self.names]
             for decision in self.decisions(queries, progress)
@@ -132,7 +130,7 @@ def make_product(means: MethodContext) -> Product:
     return Product(means)
 
 
-# Two encoders are tuned in each fit, one to choose with and one to keep.
+# Each fit tunes two encoders, one to choose the settings and one to keep.
 SECONDS = 1_200.0
 
 
@@ -150,7 +148,7 @@ class ProductFinetuned(Product):
 
     @cached_property
     def weights(self) -> Weights:
-        """What training starts from. Raises ModelError, MissingExtra."""
+        """The weights that training starts from. Raises ModelError, MissingExtra."""
         try:
             from triage.finetune.weights import named_weights
         except ModuleNotFoundError as error:
@@ -158,7 +156,7 @@ class ProductFinetuned(Product):
         return named_weights(self._named)
 
     @cached_property
-    def identity(self) -> str:  # type: ignore[override] # a plain attribute where nothing has to be looked for
+    def identity(self) -> str:  # type: ignore[override] # a plain attribute of the base class
         """See `triage.study.protocol.Method`; raises as `weights` does."""
         return f"tuned {self._settings} {self.weights.digest()} {self._seconds}"
 
@@ -182,12 +180,12 @@ class ProductFinetuned(Product):
 
             shipped = Untuned(vectors, engines)
             learnt, _ = learn_tuned(data, shipped, config, RetrainContext(START.isoformat()), tune)
-            # What the bundle holds, opened before the folder goes.
+            # Opened before the folder is deleted.
             encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.budget)
             zero_shot = open_zero_shot(config.zero_shot, encoder)
         return open_model(learnt.bundle, "study", encoder, zero_shot, config.labels.descriptions)
 
 
 def make_product_finetuned(means: MethodContext) -> ProductFinetuned:
-    """The method, from the weights that were named, or the shipped encoder's."""
+    """The method, from the named weights or the shipped encoder's."""
     return ProductFinetuned(means)
