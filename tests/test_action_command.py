@@ -10,7 +10,7 @@ import yaml
 
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
-from triage.backfill.plan_file import open_plan
+from triage.backfill.plan import open_plan
 from triage.cli.action import COMMANDS, Inputs, command_line
 from triage.errors import UsageError
 

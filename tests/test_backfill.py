@@ -16,8 +16,7 @@ from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
 from tests.tracking import once_each, tracker_of
 from triage.backfill import selection as past
-from triage.backfill.plan import Entry
-from triage.backfill.plan_file import open_plan
+from triage.backfill.plan import Entry, open_plan
 from triage.backfill.planner import Planner
 from triage.backfill.selection import Batch, PastIssue, Selection, of_file, of_repository
 from triage.bundle.model import ServingModel

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.live import FERRY, Step
 from tests.sample import CONFIG
 from tests.workflows import ROOT, Workflow
-from triage.backfill.plan_file import open_plan
+from triage.backfill.plan import open_plan
 
 EXAMPLES = ROOT / "examples" / "workflows"
 INPUTS = {"issues": "", "since": ""}

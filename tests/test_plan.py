@@ -13,8 +13,20 @@ from hypothesis import strategies as st
 
 from tests.backfilling import entry, header, write_plan
 from triage.backfill.journal import JournalRecord, JournalTask, journal, read_journal
-from triage.backfill.plan import END, Entry, Promise, entry_of, fingerprint, line, read_entry, read_header
-from triage.backfill.plan_file import Plan, drafting, merge, open_plan
+from triage.backfill.plan import (
+    END,
+    Entry,
+    Plan,
+    Promise,
+    drafting,
+    entry_of,
+    fingerprint,
+    line,
+    merge,
+    open_plan,
+    read_entry,
+    read_header,
+)
 from triage.config import Config, from_dict
 from triage.decide.decision import Decision, Evidence
 from triage.errors import DataError, UsageError

@@ -24,7 +24,7 @@ from triage.issue import LabelEvent, format_time, parse_time
 from triage.label.writer import LabelWriter
 
 if TYPE_CHECKING:
-    from triage.backfill.plan_file import Plan
+    from triage.backfill.plan import Plan
 
 BY_PERSON = "a person has set or removed labels on it since the plan"
 # Clocks that are set right differ by less.
@@ -111,7 +111,7 @@ def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: s
 
 def apply_plan(args: argparse.Namespace) -> int:
     """`triage backfill --apply`; raises TriageError, and AccessError at the end where GitHub refused some issues."""
-    from triage.backfill.plan_file import open_plan
+    from triage.backfill.plan import open_plan
 
     plan = open_plan(args.apply)
     repo = plan.header.repo

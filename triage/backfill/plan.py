@@ -1,10 +1,11 @@
-"""What a backfill would do, issue by issue, as lines of JSON: a header, an entry for each issue, an end.
+"""The plan of a backfill: a file of JSON lines with a header, an entry for each issue, and an end.
 
-    {"kind": "triage-plan", "format": 1, "repo": …}   under what the plan was made, and what it promises
-    {"number": 7, "labels": ["bug"], …}               one issue; nothing is set where `labels` is empty
-    {"complete": true}                                the last line: the file was not cut short
+    {"kind": "triage-plan", "format": 1, "repo": …}   what the plan was made with, and the precision to expect
+    {"number": 7, "labels": ["bug"], …}               one issue; without `labels` nothing is set
+    {"complete": true}                                the end: the file was not cut short
 
-Lines of entries may be deleted by hand: what is not there is not done.
+Lines of entries may be deleted by hand. `plan.jsonl` is complete; `plan.jsonl.partial` is being written, with a mark
+`{"place": …}` after each batch, at which an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from itertools import chain
+from pathlib import Path
+from typing import IO, TypeVar
 
 from triage.config import Config
-from triage.decide.decision import Decision
-from triage.decide.policy import Policy
-from triage.decide.rules import Rules
+from triage.decide import Decision, Policy, Rules
 from triage.errors import DataError
+from triage.files import append, lock, replacing
 from triage.issue import MAX_NUMBER, Issue
 from triage.schema import SchemaError, build, is_utf8, option
 
@@ -29,21 +33,26 @@ END = json.dumps({"complete": True}) + "\n"
 MAX_TITLE = 120
 # A share of fewer issues says nothing.
 ENOUGH = 10
-ANEW = "make the plan again with `triage backfill --from`"
+# Names of labels and a short title fit easily.
+MAX_LINE = 1_000_000
+MARK = b'{"place"'
+# Settings that change neither which issues are labelled nor which labels they get.
+WITHOUT_EFFECT = ("comment", "max_rate_limit_wait")
+REMAKE = "make the plan again with `triage backfill --from`"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What was measured of a label on issues newer than those learnt from; None: never measured."""
+    """The precision of a label on issues newer than those learnt from, over `predicted` issues; None: not measured."""
 
     precision: float | None = None
     predicted: int = 0
 
     @property
     def reliable(self) -> float | None:
-        """The precision, or None where it was measured on fewer than ENOUGH issues."""
+        """The precision, or None if it was measured on fewer than ENOUGH issues."""
         return self.precision if self.predicted >= ENOUGH else None
 
     def describe(self) -> str:
@@ -56,11 +65,11 @@ class Promise:
 
 @dataclass(frozen=True)
 class Header:
-    """Under what a plan was made: equal headers but for `created_at`, equal plans.
+    """The conditions of a plan: headers that differ only in `created_at` give equal plans.
 
-    `policy` is the fingerprint of what the configuration says of labels, `source` of the file read (empty: GitHub),
-    `filters` are the options that chose the issues, `shard` is "i/n" or empty. `figures` are the bundle's, measured
-    on its newest window.
+    `policy` is the configuration's `fingerprint`, `source` the digest of the file read (empty: GitHub), `filters` are
+    the options that chose the issues, `shard` is "i/n" or empty. `figures` are the bundle's, measured on its newest
+    window.
     """
 
     repo: str
@@ -80,9 +89,9 @@ class Header:
 class Entry:
     """The plan for one issue.
 
-    `labels` would be set, best first, with their `scores`; `existing` are there. Of those, `missed` are the ones
-    that the same rules would not have set. `held_back` tells why an elected label is not set; what is there already
-    is not told again. `locked` is None where a file does not say; `note` tells why the issue is left alone.
+    `labels` would be set, best first, with their `scores`; `existing` are there, and of these the rules would not
+    have set `missed`. `held_back` maps elected labels that are not set and not there to the reason. `locked` is None
+    if the source does not say; `note` is the reason why the issue is left alone.
     """
 
     number: int = option(1, "", low=1, high=MAX_NUMBER)
@@ -97,7 +106,7 @@ class Entry:
 
 
 def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: bool | None) -> Entry:
-    """The entry of a decision that knew the labels there; `known` are those that the bot could set."""
+    """The entry of a decision; `known` are the labels that the bot can set."""
     if decision.left_alone:
         return Entry(issue.number, title_of(issue), existing=issue.labels, note=decision.left_alone)
     held_back = {name: why for name, why in decision.held_back.items() if name not in issue.labels}
@@ -115,37 +124,38 @@ def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: b
 
 
 def title_of(issue: Issue) -> str:
-    """The title on one line, cut short, as JSON and UTF-8 can carry it."""
-    flat = " ".join(issue.title.split())
-    cut = flat if len(flat) <= MAX_TITLE else flat[: MAX_TITLE - 1] + "…"
-    return cut if is_utf8(cut) else cut.encode(errors="replace").decode()
+    """The title on one line, shortened, without what UTF-8 cannot carry."""
+    title = " ".join(issue.title.split())
+    if len(title) > MAX_TITLE:
+        title = title[: MAX_TITLE - 1] + "…"
+    return title if is_utf8(title) else title.encode(errors="replace").decode()
 
 
 def fingerprint(config: Config) -> str:
-    """Of all that the configuration says about which labels may be set, and where."""
-    act = config.act
-    issues = act.pull_requests, act.skip_authors, act.skip_bots
-    said = [dataclasses.asdict(Policy.of(config)), config.labels.create, issues]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    """A hash of the settings that affect which labels are set on which issues."""
+    act = dataclasses.asdict(config.act)
+    issues = [value for name, value in act.items() if name not in WITHOUT_EFFECT]
+    settings = [dataclasses.asdict(Policy.of(config)), config.labels.create, issues]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def settable(rules: Rules, described: Collection[str], policy: Policy) -> frozenset[str]:
-    """The labels that deciding can come up with and the policy lets be set."""
+    """The labels that can be elected and that the policy allows."""
     names = {rule.name for rule in rules.labels if rule.votes is not None or rule.name in rules.rare}
     return frozenset(name for name in names | set(described) if policy.may_set(name) is None)
 
 
 def promises(rules: Rules, names: Collection[str]) -> dict[str, Promise]:
-    """What tuning measured of each of these labels on the window that was held out of the index then."""
-    known = rules.by_name
+    """The precision of each of these labels, measured in tuning on issues that were not in the index."""
+    learnt = rules.by_name
     return {
-        name: Promise(known[name].precision, known[name].predicted) if name in known else Promise()
+        name: Promise(learnt[name].precision, learnt[name].predicted) if name in learnt else Promise()
         for name in sorted(names)
     }
 
 
 def line(value: Header | Entry) -> str:
-    """The value as a line; what an entry leaves at its default is left out."""
+    """The value as a line; fields of an entry with default values are left out."""
     data = dataclasses.asdict(value)
     if isinstance(value, Entry):
         blank = dataclasses.asdict(Entry())
@@ -154,27 +164,27 @@ def line(value: Header | Entry) -> str:
 
 
 def read_header(text: str, where: str) -> Header:
-    """The header in a plan's first line. Raises DataError that names `where`."""
+    """The header in a plan's first line. Raises DataError with `where`."""
     data = _decoded(text, where)
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise DataError(f"{where}: not the first line of a plan", likely="another file", next_step=ANEW)
+        raise DataError(f"{where}: not the first line of a plan", likely="another file", next_step=REMAKE)
     if data.get("format") != FORMAT:
         raise DataError(
             f"{where}: the plan's format is {data.get('format')!r:.20}, this version of triage reads {FORMAT}",
             likely="another version of triage made it",
-            next_step=ANEW,
+            next_step=REMAKE,
         )
     return _built(Header, data, where)
 
 
 def read_entry(text: str, where: str) -> Entry:
-    """The entry in a line. Raises DataError that names `where` and the field."""
+    """The entry in a line. Raises DataError with `where` and the field."""
     data = _decoded(text, where)
     if isinstance(data, dict) and "number" not in data:
-        raise DataError(f"{where}: in 'number': missing", next_step=ANEW)
+        raise DataError(f"{where}: in 'number': missing", next_step=REMAKE)
     entry = _built(Entry, data, where)
     if bare := [name for name in entry.labels if name not in entry.scores]:
-        raise DataError(f"{where}: in 'scores': the label {bare[0]!r:.60} has none", next_step=ANEW)
+        raise DataError(f"{where}: in 'scores': the label {bare[0]!r:.60} has none", next_step=REMAKE)
     return entry
 
 
@@ -182,11 +192,166 @@ def _built(cls: type[T], data: object, where: str) -> T:
     try:
         return build(cls, data)
     except SchemaError as error:
-        raise DataError(f"{where}: {error}", next_step=ANEW) from None
+        raise DataError(f"{where}: {error}", next_step=REMAKE) from None
 
 
 def _decoded(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise DataError(f"{where}: not valid JSON", next_step=ANEW) from None
+        raise DataError(f"{where}: not valid JSON", next_step=REMAKE) from None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A complete plan on disk; `digest` is of the whole file, `total` counts its entries."""
+
+    path: Path
+    header: Header
+    digest: str
+    total: int
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries, one at a time."""
+        for where, text in _lines(self.path):
+            if where > 1 and text != END:
+                yield read_entry(text, f"{self.path}, line {where}")
+
+
+def open_plan(path: Path) -> Plan:
+    """The plan at `path`, with every line checked. Raises DataError for the first broken line."""
+    header, seen, ended, digest = None, set[int](), False, hashlib.sha256()
+    for where, text in _lines(path):
+        place = f"{path}, line {where}"
+        digest.update(text.encode())
+        if ended:
+            raise DataError(f"{place}: follows the end of the plan", next_step=REMAKE)
+        if header is None:
+            header = read_header(text, place)
+        elif text == END:
+            ended = True
+        else:
+            number = read_entry(text, place).number
+            if number in seen:
+                raise DataError(f"{place}: issue {number} is planned twice", next_step=REMAKE)
+            seen.add(number)
+    if header is None or not ended:
+        raise DataError(
+            f"{path}: the plan does not go to its end", likely="the file was cut short", next_step=REMAKE
+        )
+    return Plan(path, header, digest.hexdigest(), len(seen))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from enumerate(iter(lambda: file.readline(MAX_LINE), ""), start=1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step=REMAKE
+        ) from None
+
+
+class Draft:
+    """A plan that is being written; `drafting` opens it.
+
+    `place` is where to continue reading issues ("": at the beginning), `planned` the number of entries written.
+    """
+
+    def __init__(self, path: Path, header: Header, file: IO[bytes]) -> None:
+        self.path, self.header, self._file = path, header, file
+        self.place, self.planned = "", 0
+        keep = self._continued()
+        file.truncate(keep)
+        file.seek(0, os.SEEK_END)
+        if not keep:
+            append(file, line(header))
+
+    def add(self, entries: Sequence[Entry], place: str) -> None:
+        """Write a batch together with the place after it: after a power cut, both are there or neither."""
+        self.planned += len(entries)
+        mark = json.dumps({"place": place, "planned": self.planned}) + "\n"
+        append(self._file, "".join([*map(line, entries), mark]))
+        self.place = place
+
+    def finish(self) -> Plan:
+        """Put the complete plan in the place of an earlier one."""
+        self._file.seek(0)
+        plan = _write(self.path, (text for text in self._file if not text.startswith(MARK)))
+        Path(self._file.name).unlink()
+        return plan
+
+    def _continued(self) -> int:
+        """Continue an interrupted run, under its date: returns the size in bytes up to its last mark."""
+        self._file.seek(0)
+        first = self._file.readline(MAX_LINE)
+        try:
+            earlier = read_header(first.decode("utf-8", "replace"), str(self.path))
+        except DataError:
+            return 0
+        if dataclasses.replace(earlier, created_at=self.header.created_at) != self.header:
+            return 0
+        self.header = earlier
+        keep = end = len(first)
+        for text in self._file:
+            end += len(text)
+            if text.startswith(MARK) and text.endswith(b"\n"):
+                mark = json.loads(text)
+                self.place, self.planned, keep = mark["place"], mark["planned"], end
+        return keep
+
+
+@contextmanager
+def drafting(path: Path, header: Header) -> Iterator[Draft]:
+    """The draft of the plan at `path`: that of an interrupted run with the same header, or a new one.
+
+    Raises UsageError if another run is writing it, DataError if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(path.name + ".partial").open("a+b") as file:
+            lock(file, f"{path}: another run is making this plan")
+            yield Draft(path, header, file)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error})",
+            likely="the disk is full, or the folder may not be written to",
+            next_step="make room or choose another --out, and run the same command again",
+        ) from None
+
+
+def merge(plans: Sequence[Plan], out: Path) -> Plan:
+    """Merge the plans of all shards into one at `out`. Raises DataError if they do not belong together."""
+    first = plans[0].header
+    merged = dataclasses.replace(first, shard="", created_at=min(p.header.created_at for p in plans))
+    for plan in plans:
+        if dataclasses.replace(plan.header, shard="", created_at=merged.created_at) != merged:
+            raise _mismatch(f"{plan.path}: made under other conditions than {plans[0].path}")
+    count = int(first.shard.partition("/")[2] or 1)
+    shards = [plan.header.shard for plan in plans]
+    wanted = [f"{i}/{count}" for i in range(1, count + 1)] if first.shard else [""]
+    if missing := [shard for shard in wanted if shard not in shards]:
+        raise _mismatch(f"the plan of shard {missing[0]} is missing")
+    if len(shards) != len(wanted):
+        raise _mismatch("the plan of a shard is given twice")
+    entries = (entry for plan in sorted(plans, key=_shard) for entry in plan.entries())
+    return _write(out, (text.encode() for text in chain([line(merged)], map(line, entries))))
+
+
+def _shard(plan: Plan) -> int:
+    return int(plan.header.shard.partition("/")[0] or 1)
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> Plan:
+    """Replace the plan at `path` by these lines and an end, after checking them."""
+    with replacing(path) as draft:
+        draft.writelines(lines)
+        append(draft, END)
+        plan = open_plan(Path(draft.name))
+    return dataclasses.replace(plan, path=path)
+
+
+def _mismatch(what: str) -> DataError:
+    return DataError(
+        what, likely="plans of different runs", next_step="make all shards' plans with the same options"
+    )

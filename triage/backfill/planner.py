@@ -25,7 +25,7 @@ from triage.patterns import NAME
 from triage.progress import bar
 
 if TYPE_CHECKING:
-    from triage.backfill.plan_file import Draft, Plan
+    from triage.backfill.plan import Draft, Plan
     from triage.bundle.model import ServingModel
     from triage.bundle.store import Store
     from triage.engine.ray_backend import Cluster, RemoteJob
@@ -77,7 +77,7 @@ class RemoteModel:
 
 def make_plan(args: argparse.Namespace, path: Path) -> Plan:
     """The plan that the options mean, at `path`; goes on where an interrupted run was. Raises TriageError."""
-    from triage.backfill.plan_file import drafting
+    from triage.backfill.plan import drafting
 
     given = args.source
     if not Path(given).is_file() and not NAME.fullmatch(given):

@@ -14,7 +14,7 @@ from triage.errors import DataError, UsageError
 from triage.github.open import add_config_options
 
 if TYPE_CHECKING:
-    from triage.backfill.plan_file import Plan
+    from triage.backfill.plan import Plan
 
 OUT, PLAN = "backfill", "plan.jsonl"
 SERVER_URL = "https://github.com"
@@ -99,7 +99,7 @@ def _refuse_choices(args: argparse.Namespace) -> None:
 
 
 def _merged(args: argparse.Namespace) -> Plan:
-    from triage.backfill.plan_file import merge, open_plan
+    from triage.backfill.plan import merge, open_plan
 
     return merge([open_plan(path) for path in args.merge], args.out / PLAN)
 
