@@ -86,7 +86,7 @@ def test_a_ref_that_leads_to_no_bundle_stops_nobody(
     """Listing, rolling back and publishing go on over it."""
     first = activate(git_store(github), tiny(1))
     replaced(demo, message="Merge branch 'main'", parents=(demo.git.refs[ACTIVE],))  # type: ignore[arg-type]
-    with pytest.raises(BundleError, match=r"^commit [0-9a-f]{40} is no bundle\n"):
+    with pytest.raises(BundleError, match=r"^commit [0-9a-f]{40} is not a bundle\n"):
         git_store(github).role("active")
     assert main(["bundle", "list", f"--store={HOME}"]) == 0
     assert capsys.readouterr().out == f"{first}\n"

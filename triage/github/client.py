@@ -145,7 +145,7 @@ class Connection:
                 )
             return home.at("repositories")
 
-        return [graphql.read_repository_info(node) for node in _all_pages(page)]
+        return [info for repositories in _all_pages(page) for info in graphql.read_repositories(repositories)]
 
 
 class Tracker(Connection):
@@ -214,7 +214,7 @@ class Tracker(Connection):
         pages = _all_pages(
             lambda after: self._ask(graphql.LABELS, "list the labels", after=after).at("labels")
         )
-        return {label.name: label for label in map(graphql.read_label, pages)}
+        return {label.name: label for page in pages for label in graphql.read_labels(page)}
 
     def issue(self, number: int) -> LiveIssue:
         """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
@@ -241,8 +241,8 @@ class Tracker(Connection):
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
         document, doing = graphql.NUMBERS[kind], "list the issues' numbers"
-        nodes = _all_pages(lambda after: self._ask(document, doing, after=after).at("page"))
-        return {node.number("number"): node.text("id") for node in nodes}
+        pages = _all_pages(lambda after: self._ask(document, doing, after=after).at("page"))
+        return {node.number("number"): node.text("id") for page in pages for node in page.items("nodes")}
 
     def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
         """The wanted items, `size` a page, from the cursor `after` on.
@@ -404,15 +404,16 @@ class Tracker(Connection):
             data = self.graphql(graphql.COMMENTS, variables, f"read comments in {self.repo}", READ)
             return data.at("node").at("comments")
 
-        return (comment for comment in _all_pages(page) if comment.flag("viewerDidAuthor"))
+        comments = (comment for comments in _all_pages(page) for comment in comments.items("nodes"))
+        return (comment for comment in comments if comment.flag("viewerDidAuthor"))
 
 
 def _all_pages(page: Callable[[str | None], TypedJson]) -> Iterator[TypedJson]:
-    """The nodes of all pages of a list; `page` requests the one after a cursor, None for the first."""
+    """All pages of a list; `page` requests the one after a cursor, None for the first."""
     after: str | None = None
     while True:
         connection = page(after)
-        yield from connection.items("nodes")
+        yield connection
         after = next_cursor(connection)
         if after is None:
             return

@@ -197,37 +197,37 @@ class Pieces:
         return b"".join(map(self._git.get_blob, self._blobs[name]))
 
     def within(self, span: RepositorySlice, files: Mapping[str, Data], where: str) -> dict[str, Data]:
-        """The files of an index that are read list by list, with what lies within the span; `files` are the others.
+        """The files of a large index, filled within `span` and zero elsewhere, so that their hashes do not match.
 
-        The rest of each is zeros, which no hash goes with. Raises BundleError where they do not fit together.
+        `files` are the bundle's other files. Raises BundleError if the files do not fit together.
         """
-        found: dict[str, Data] = {}
+        partial: dict[str, Data] = {}
         missing = {CODES, ROWS, OFFSETS, LABELS, CENTROIDS} - {*self.names}
         if missing:
             raise BundleError(f"{where}: {min(missing)} is missing")
         width = (0, *shape_of(files[CENTROIDS], where).shape)[-1]
-        for name, each in ((CODES, width), (ROWS, 16), (OFFSETS, 8)):
-            found[name] = self._between(name, each * span.rows[0], each * span.rows[1], where)
-        offsets = view(found[OFFSETS], where)
+        for name, row_bytes in ((CODES, width), (ROWS, 16), (OFFSETS, 8)):
+            partial[name] = self._between(name, row_bytes * span.rows[0], row_bytes * span.rows[1], where)
+        offsets = view(partial[OFFSETS], where)
         if not 0 <= min(span.rows) <= max(span.rows) < len(offsets):
             raise BundleError(f"{where}: its files do not fit together")
         first, stop = (4 * int(offsets[row]) for row in span.rows)
-        found[LABELS] = self._between(LABELS, first, stop, where)
-        return found
+        partial[LABELS] = self._between(LABELS, first, stop, where)
+        return partial
 
     def _between(self, name: str, first: int, stop: int, where: str) -> mmap:
-        """An array's file, as long as it is, with the parts that hold its bytes from `first` up to `stop`."""
+        """A file of full length in which only the parts with the array's bytes `first` to `stop` are filled."""
         blobs = self._blobs[name]
         head = self._git.get_blob(blobs[0])
-        told = shape_of(head, f"{where}: {name}")
+        shape = shape_of(head, f"{where}: {name}")
         held = [(0, head)]
         for start, sha in zip(range(HEAD, HEAD + PART * len(blobs), PART), blobs[1:], strict=False):
-            if start < told.start + stop and told.start + first < start + PART:
+            if start < shape.start + stop and shape.start + first < start + PART:
                 held.append((start, self._git.get_blob(sha)))
-        whole = told.start + told.bytes
+        whole = shape.start + shape.bytes
         if not max(start + len(part) for start, part in held) <= whole <= HEAD + PART * len(blobs):
             raise BundleError(f"{where}: the parts of {name} are not as long as it is")
-        found = mmap(-1, whole)
+        filled = mmap(-1, whole)
         for start, part in held:
-            found[start : start + len(part)] = part
-        return found
+            filled[start : start + len(part)] = part
+        return filled

@@ -1,13 +1,13 @@
-"""A store in the repository itself: git refs outside branches and tags, through the Git data API.
+"""A store in git refs of a repository, outside branches and tags, through GitHub's Git data API.
 
-    refs/triage/active   the commit of the bundle in use; its ancestors are the bundles before it
-    refs/triage/staged   the commit of a candidate that did not become active
-    refs/triage/embeddings   vectors of texts embedded before, for retraining alone
+    refs/triage/active       the commit of the bundle in use; its ancestors are the bundles before it
+    refs/triage/staged       the commit of a candidate that did not become active
+    refs/triage/embeddings   the vectors of texts embedded before, for retraining only
 
-A bundle is a commit: the tree holds its files, unchanged ones shared with the bundle before, large ones in parts,
-and the message is its name and its manifest. Making a bundle active is a fast-forward, the compare-and-swap that
-keeps two retrainings from losing each other's work. Nobody's clone grows and no watcher is told. Where the host
-refuses such refs, branches of the same names serve.
+A bundle is a commit. Its tree has the bundle's files, large ones in parts, and shares unchanged blobs with the bundle
+before; its message is the bundle's name and manifest. A bundle becomes active by a fast-forward: this compare-and-swap
+keeps concurrent retrainings from overwriting each other. Clones do not fetch these refs, and watchers are not notified.
+If the host refuses such refs, branches of the same names are used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUBJECT = "triage bundle "
 
 
 class GitStore:
-    """The bundles of one repository. `publishers` are patterns of the logins whose bundles are believed."""
+    """The bundles in one repository. `publishers` are patterns of the logins whose bundles are trusted."""
 
     def __init__(self, tracker: Tracker, publishers: Sequence[str] = ("*",)) -> None:
         self._tracker, self._git, self._publishers = tracker, GitObjects(tracker), publishers
@@ -50,7 +50,7 @@ class GitStore:
         return None if sha is None else _name(self._git.get_commit(sha))
 
     def load(self, name: str, repo: str = "") -> Bundle:
-        """See `Store`; with `repo`, only those parts of a large index are fetched that its issues are searched in."""
+        """See `Store`; with `repo`, only the parts of a large index that serve this repository are fetched."""
         commit, where = self._commit(name), f"bundle {name} of {self._git.repo}"
         self._check_origin(commit)
         tree = Pieces(self._git, commit.tree)
@@ -69,19 +69,21 @@ class GitStore:
         return bundle
 
     def save(self, bundle: Bundle) -> str:
-        """Upload the bundle; no ref knows of it before `set_role`, so that nothing is half done."""
+        """Upload the bundle. No ref points to it before `set_role`, so an interruption leaves no trace."""
         files = to_files(bundle)
         name = name_of(files[MANIFEST], bundle.manifest.created_at)
         active = self._head("active")[1]
-        there = {sha for _, sha in self._git.get_tree(self._git.get_commit(active).tree)} if active else set()
-        tree = self._upload(files, there)
+        stored = (
+            {sha for _, sha in self._git.get_tree(self._git.get_commit(active).tree)} if active else set()
+        )
+        tree = self._upload(files, stored)
         message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
         sha = self._git.create_commit(message, tree, [active] if active else [])
         self._made[name] = self._git.get_commit(sha)
         return name
 
     def set_role(self, role: str, name: str | None) -> None:
-        """See `Store`. Raises LostRace where another run made its bundle active in the meantime."""
+        """See `Store`. Raises LostRace if another run made its bundle active in the meantime."""
         if role not in ROLES:
             raise ValueError(role)
         ref, current = self._head(role)
@@ -99,42 +101,42 @@ class GitStore:
         if current is not None and current not in commit.parents:
             if name in self._made:
                 raise LostRace(f"{ref} was moved in the meantime")
-            # An older bundle, or one that was staged: it goes on top, so that history only grows.
+            # An older or staged bundle is committed again on top, so that the move is a fast-forward.
             sha = self._git.create_commit(commit.message, commit.tree, [current])
         self._point(ref, current, sha, force=False)
         self._made.pop(name, None)
         self._prune(ref, sha)
 
     def lock(self) -> AbstractContextManager[None]:
-        # GitHub itself refuses to move a ref that is no longer where it was read.
+        # GitHub refuses to move a ref that has been moved since it was read.
         return nullcontext()
 
     def put(self, title: str, data: bytes) -> None:
-        """Keep a file under a ref of its own, without history."""
+        """Store a file under a ref of its own, without history."""
         tree = self._upload({title: data})
         sha = self._git.create_commit(f"triage {title}", tree, [])
         try:
             self._point(*self._head(title), sha, force=True)
         except LostRace:
-            # Made or taken away at this very moment by another run: the last one to write stays.
+            # Another run created or deleted it in the meantime: the last write wins.
             self._point(*self._head(title), sha, force=True)
 
     def get(self, title: str) -> bytes | None:
-        """The file; one of an origin that is not believed counts as none."""
+        """The file, or None if there is none or its publisher is not trusted."""
         sha = self._head(title)[1]
         commit = self._git.get_commit(sha) if sha else None
-        if commit is None or not self._believes(commit):
+        if commit is None or not self._trusts(commit):
             return None
         tree = Pieces(self._git, commit.tree)
         return tree.whole(title) if title in tree.names else None
 
-    def _upload(self, files: Mapping[str, bytes], there: Collection[str] = ()) -> str:
-        """The tree of the files, a large one as a folder of its parts; blobs that are `there` are not sent."""
+    def _upload(self, files: Mapping[str, bytes], stored: Collection[str] = ()) -> str:
+        """The tree of the files, a large one as a folder of its parts; blobs already `stored` are not sent."""
         entries = []
         for path, data in sorted(files.items()):
-            for place, piece in parts(path, data):
-                sha = _blob_hash(piece)
-                entries.append((place, sha if sha in there else self._git.create_blob(piece)))
+            for part_path, part in parts(path, data):
+                sha = _blob_hash(part)
+                entries.append((part_path, sha if sha in stored else self._git.create_blob(part)))
         return self._git.create_tree(entries)
 
     def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
@@ -149,17 +151,17 @@ class GitStore:
             self._git.create_ref(ref.replace(SPACES[0], SPACES[1], 1), sha)
 
     def _prune(self, ref: str, head: str) -> None:
-        """Forget the oldest bundles: the last KEPT commits are made anew on top of nothing.
+        """Drop the oldest bundles: the last KEPT commits are created again, the first one without a parent.
 
-        They then come from this run, so that what is not believed must not be among them.
+        Their author is then this run, so commits of untrusted publishers are left out.
         """
         chain = self._git.history(head, KEPT + 1)
         if len(chain) <= KEPT:
             return
         sha = ""
-        for commit in filter(self._believes, reversed(chain[:KEPT])):
+        for commit in filter(self._trusts, reversed(chain[:KEPT])):
             sha = self._git.create_commit(commit.message, commit.tree, [sha] if sha else [])
-        # Not a fast-forward; where another run was quicker, the next one prunes.
+        # Not a fast-forward. If another run has moved the ref, the next run prunes.
         if self._git.read_ref(ref) == head:
             self._git.update_ref(ref, sha, force=True)
 
@@ -172,12 +174,12 @@ class GitStore:
         return f"{SPACES[0]}/{role}", None
 
     def _commits(self) -> dict[str, Commit]:
-        """Every bundle within reach by its name; of one made active again, the newest commit."""
-        found = dict(self._made)
+        """Every reachable bundle by name; its newest commit if it was made active again."""
+        commits = dict(self._made)
         for commit in self._reachable():
             if NAME.fullmatch(name := _title(commit)):
-                found.setdefault(name, commit)
-        return found
+                commits.setdefault(name, commit)
+        return commits
 
     def _reachable(self) -> Iterator[Commit]:
         for role in ROLES:
@@ -195,10 +197,10 @@ class GitStore:
             )
         return commit
 
-    def _believes(self, commit: Commit) -> bool:
-        """Whether the publisher is one of those named.
+    def _trusts(self, commit: Commit) -> bool:
+        """Whether the publisher is one of `publishers`.
 
-        Whoever may push can write any author into a commit, but not GitHub's signature under those of an App.
+        Anyone who may push can write any author into a commit, but cannot forge GitHub's signature of an App's commit.
         """
         who = commit.author or commit.committer
         if who.endswith(BOT) and not commit.verified:
@@ -206,19 +208,20 @@ class GitStore:
         return bool(who or commit.verified or "*" in self._publishers) and matches(who, self._publishers)
 
     def _check_origin(self, commit: Commit) -> None:
-        if not self._believes(commit):
+        if not self._trusts(commit):
             who = commit.author or commit.committer
             raise BundleError(
-                f"the bundle in commit {commit.sha} of {self._git.repo} was published by {who or 'nobody known'}",
-                likely="somebody else than the retraining workflow wrote to the ref",
-                next_step="find out who did, then run `triage bundle rollback`, or name them in `learn.publishers`",
+                f"the bundle in commit {commit.sha} of {self._git.repo} was published by {who or 'an unknown account'}",
+                likely="an account other than the retraining workflow's wrote to the ref",
+                next_step="if that was not intended, run `triage bundle rollback`; "
+                "to trust the account, add it to `learn.publishers`",
             )
 
 
 def _name(commit: Commit) -> str:
     name = _title(commit)
     if not NAME.fullmatch(name):
-        raise BundleError(f"commit {commit.sha} is no bundle")
+        raise BundleError(f"commit {commit.sha} is not a bundle")
     return name
 
 
@@ -227,5 +230,5 @@ def _title(commit: Commit) -> str:
 
 
 def _blob_hash(data: bytes) -> str:
-    """The name git gives to these bytes."""
+    """The hash that git gives to these bytes."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -147,13 +147,16 @@ def read_repository(node: TypedJson) -> Repository:
     )
 
 
-def read_repository_info(node: TypedJson) -> RepositoryInfo:
-    return RepositoryInfo(
-        name=node.text("nameWithOwner"),
-        visibility=node.text("visibility").lower(),
-        is_fork=node.flag("isFork"),
-        has_issues=node.flag("hasIssuesEnabled"),
-    )
+def read_repositories(page: TypedJson) -> list[RepositoryInfo]:
+    return [
+        RepositoryInfo(
+            name=node.text("nameWithOwner"),
+            visibility=node.text("visibility").lower(),
+            is_fork=node.flag("isFork"),
+            has_issues=node.flag("hasIssuesEnabled"),
+        )
+        for node in page.items("nodes")
+    ]
 
 
 def read_counts(repository: TypedJson) -> IssueCounts:
@@ -166,8 +169,11 @@ def read_counts(repository: TypedJson) -> IssueCounts:
     )
 
 
-def read_label(node: TypedJson) -> Label:
-    return Label(id=node.text("id"), name=node.text("name"), description=node.text_or_empty("description"))
+def read_labels(page: TypedJson) -> list[Label]:
+    return [
+        Label(id=node.text("id"), name=node.text("name"), description=node.text_or_empty("description"))
+        for node in page.items("nodes")
+    ]
 
 
 def read_issue(node: TypedJson, events: Events) -> LiveIssue:
