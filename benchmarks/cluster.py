@@ -24,7 +24,6 @@ import numpy as np
 from triage.arrays import Floats
 from triage.bundle.workers import EncodeTask, check_engine
 from triage.engine.encoder import Encoder, usable_cores
-from triage.engine.model_folder import packed
 from triage.engine.ray_backend import Cluster, RemoteJob, connected
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
@@ -56,7 +55,7 @@ def measure(path: Path, count: int, repeat: int, cluster: Cluster, clock: Clock)
     texts = clock.of("cleaning", lambda: [issue.text for issue in issues if issue.digest])
     encoder.encode(texts[:1])
     work: RemoteJob[str, Floats] = clock.of(
-        "sending the encoder", lambda: cluster.hire(EncodeTask(packed(encoder.folder), encoder.max_tokens))
+        "sending the encoder", lambda: cluster.hire(EncodeTask(encoder.packed()))
     )
     clock.of("first texts", lambda: work(texts[: cluster.workers]))
     for _ in range(repeat):

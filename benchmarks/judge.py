@@ -29,13 +29,13 @@ from triage.arrays import Array, Mask
 from triage.config import ZeroShotModel as Settings
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText
 from triage.engine.model_folder import BUILTIN, shipped
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue
 from triage.metrics import macro_f1, micro_f1, precision_recall
 from triage.sources.issue_file import iter_issues
+from triage.text import LabelText
 from triage.training.calibrate import SEED, sampled
 from triage.training.held_out import EVALUATED, kept_aside
 

@@ -135,8 +135,8 @@ def alone(work: Path) -> Figures:
     """The compressed index of the real vectors alone, and what it finds for real queries held out of it."""
     import faiss
 
+    from triage.engine.index import IvfIndex
     from triage.engine.ivf_build import compress
-    from triage.engine.ivf_index import IvfIndex
 
     done = json.loads(next(work.glob("vectors-*.json")).read_text())
     known = np.array(_rows(work, done["real"]))

@@ -106,7 +106,7 @@ def widened(arrays: Arrays, rng: Generator) -> Arrays:
     """The head with as many features as learning ever keeps: those added weigh nothing."""
     import numpy as np
 
-    from triage.engine.text_features import BUCKETS
+    from triage.engine.head import BUCKETS
     from triage.learn.head import MAX_FEATURES
 
     old = arrays["buckets"]

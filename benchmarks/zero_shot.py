@@ -28,12 +28,12 @@ from triage.arrays import Array, Floats
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText
 from triage.engine.model_folder import BUILTIN
 from triage.engine.zero_shot import calibrated
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
+from triage.text import LabelText
 from triage.training.background import SEED, by_repository, choose
 from triage.training.held_out import kept_aside
 

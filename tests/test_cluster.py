@@ -19,7 +19,7 @@ from tests.test_benchmarks import bench
 from triage import __version__
 from triage.bundle.workers import EncodeTask
 from triage.engine import ray_backend as on_ray
-from triage.engine.encoder import Encoder, usable_cores
+from triage.engine.encoder import Encoder, PackedEncoder, usable_cores
 from triage.engine.model_folder import MODEL_FILE, packed
 from triage.engine.ray_backend import PART, RETRIES, connected
 from triage.errors import ClusterError, ModelError
@@ -172,7 +172,7 @@ def test_a_model_that_changed_on_its_way_is_not_used(
     """A worker checks what it was given against the manifest."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     data = model_files[MODEL_FILE]
-    job = EncodeTask(model_files | {MODEL_FILE: data[:-1] + bytes([data[-1] ^ 1])}, 64)
+    job = EncodeTask(PackedEncoder(model_files | {MODEL_FILE: data[:-1] + bytes([data[-1] ^ 1])}, 64))
     with pytest.raises(ModelError, match=rf"{re.escape(MODEL_FILE)} was changed: expected sha256"):
         job.open()
 
@@ -190,7 +190,7 @@ def test_an_encoder_that_travelled_gives_the_same_vectors(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     texts = ["It crashes when a file is renamed. " * 20, "A question"]
     here = Encoder.load(budget=32)
-    there = EncodeTask(packed(here.folder), here.max_tokens).open()(texts)
+    there = EncodeTask(here.packed()).open()(texts)
     assert [vector.tobytes() for vector in there] == [vector.tobytes() for vector in here.encode(texts)]
 
 

@@ -26,9 +26,8 @@ from triage.decide.rules import Rules
 from triage.decide.vote import K_MAX
 from triage.engine import ivf_build as judging
 from triage.engine import ivf_build as making
-from triage.engine.index import Index
+from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.ivf_build import Built, compress, exact, updated
-from triage.engine.ivf_index import IvfCodes, IvfIndex
 from triage.errors import BundleError
 from triage.github import git_objects as git_parts
 from triage.learn.retrain import indexed

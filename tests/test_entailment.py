@@ -17,7 +17,6 @@ from triage.config import Config  # noqa: E402 - after the check for the extra
 from triage.config import ZeroShotConfig as Settings  # noqa: E402
 from triage.engine import model_folder as models  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.label_text import LabelText  # noqa: E402
 from triage.engine.zero_shot import calibrated, open_zero_shot  # noqa: E402
 from triage.engine.zero_shot.entailment import EntailmentZeroShot, contradiction  # noqa: E402
 from triage.errors import ConfigError, ModelError  # noqa: E402
@@ -25,6 +24,7 @@ from triage.finetune.export import Recipe, export  # noqa: E402
 from triage.learn.recipe import Engines  # noqa: E402
 from triage.study.methods.zero_shot import make_nli  # noqa: E402
 from triage.study.protocol import LabellingTask, MethodContext, Texts  # noqa: E402
+from triage.text import LabelText  # noqa: E402
 
 TOPICS = ("crash", "docs", "speed", "theme")
 LABELS = tuple(LabelText(name) for name in TOPICS)

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triage.engine.head import FORMAT, VIEW_SHARES, Head
-from triage.engine.text_features import STARTS, KeptFeatures, count
+from triage.engine.head import FORMAT, STARTS, VIEW_SHARES, Head, KeptFeatures, count
 from triage.errors import BundleError
 from triage.learn import head as learning
 from triage.learn.head import fit

@@ -38,7 +38,7 @@ RINGS = (
 HOMES = {
     "onnxruntime": ("engine/onnx.py", "finetune/", "training/", "study/"),
     "tokenizers": ("engine/onnx.py",),
-    "faiss": ("engine/index.py", "engine/ivf_build.py", "engine/ivf_index.py"),
+    "faiss": ("engine/index.py", "engine/ivf_build.py"),
     "github": ("github/http.py",),
     "requests": ("github/http.py",),
     "torch": ("finetune/", "training/", "study/"),

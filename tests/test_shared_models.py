@@ -20,7 +20,6 @@ from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402
 from triage.cli import main  # noqa: E402
 from triage.config import ZeroShotConfig as Settings  # noqa: E402
 from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.label_text import LabelText  # noqa: E402
 from triage.engine.zero_shot import open_zero_shot  # noqa: E402
 from triage.engine.zero_shot.cross_encoder import CrossEncoder as Served  # noqa: E402
 from triage.engine.zero_shot.similarity import SimilarityZeroShot  # noqa: E402
@@ -28,6 +27,7 @@ from triage.errors import DataError, ModelError  # noqa: E402
 from triage.finetune.weights import Weights  # noqa: E402
 from triage.issue import Issue, to_row  # noqa: E402
 from triage.metrics import macro_f1  # noqa: E402
+from triage.text import LabelText  # noqa: E402
 from triage.training import train  # noqa: E402
 from triage.training.corpus import Group, corpus, halves, renamed, varied  # noqa: E402
 from triage.training.held_out import EVALUATED, kept_aside  # noqa: E402

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText, readable
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, calibrated, open_zero_shot
 from triage.engine.zero_shot.cross_encoder import FEW, HOPELESS, UNASKED, CrossEncoder
 from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
 from triage.errors import ModelError
+from triage.text import LabelText, readable
 
 BUG = LabelText("bug", "something does not work as expected")
 DOCS = LabelText("documentation", "the guides or the reference are wrong or lack something")

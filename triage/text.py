@@ -1,4 +1,4 @@
-"""The one rendering of an issue to text, used for training and serving alike.
+"""The one rendering of an issue to text, and of a label, used for training and serving alike.
 
 Every step reads its input once from left to right: the regular expressions have bounded or
 non-overlapping repetitions, so the time is linear in the length of the text whatever it holds.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 # Part of every bundle and every cache key. Raise it with any change to what `render` returns.
 TEXT_VERSION = 1
@@ -53,6 +55,13 @@ _BOILERPLATE = re.compile(
     r"|is there an existing issue\b|code of conduct\b)",
     re.I,
 )
+
+_SHORTCODE = re.compile(r"(?<!\w):([a-z0-9_+-]{1,40}):(?!\w)")
+# `C-bug`, `a:sdk` and `m: Provider` sort labels by a letter that says nothing to a reader.
+_LETTER = re.compile(r"\b(?:[A-Z]-(?=[a-z])|[^\W\d_]:)")
+_JOINT = re.compile(r"[\s/:_-]+")
+_PICTURES = {"So", "Sk", "Cf", "Me"}
+_VARIATION = "\ufe0f"
 
 
 def render(title: str, body: str | None) -> str:
@@ -179,3 +188,42 @@ def _without_empty_sections(lines: Iterable[str]) -> Iterator[str]:
                 yield heading
                 heading = ""
             yield line
+
+
+@dataclass(frozen=True)
+class LabelText:
+    """A label's name as the repository spells it, and what it means, where that is known."""
+
+    name: str
+    description: str = ""
+
+    @property
+    def phrase(self) -> str:
+        """`kind/bug` described as "It broke" reads "kind bug: It broke"; never empty."""
+        meaning = " ".join(self.description.split())
+        return f"{readable(self.name)}: {meaning}" if meaning else readable(self.name)
+
+
+def readable(name: str) -> str:
+    """A label's name without emoji, shortcodes, sorting letters and punctuation that joins words.
+
+    Where nothing else is left, an emoji or a shortcode is read out: `:bug:` and `🐛` are both "bug".
+    """
+    words = _words(_LETTER.sub("", _plain(_SHORTCODE.sub(" ", name)), count=1))
+    return words or _words(_SHORTCODE.sub(r" \1 ", name), pictures=True) or name
+
+
+def _plain(name: str) -> str:
+    return "".join(" " if _is_picture(c) else c for c in name).strip()
+
+
+def _words(name: str, *, pictures: bool = False) -> str:
+    if pictures:
+        name = (
+            " ".join(unicodedata.name(c, "").lower() for c in name if unicodedata.category(c) == "So") or name
+        )
+    return _JOINT.sub(" ", name).strip()
+
+
+def _is_picture(character: str) -> bool:
+    return character == _VARIATION or unicodedata.category(character) in _PICTURES

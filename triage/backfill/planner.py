@@ -139,7 +139,7 @@ def _planner(
     found, descriptions = knowledge(config, store, described)
     model = serving(config, found, descriptions)
     figures = found[1].manifest.figures if found else {}
-    job = deciding(cluster, config, found, descriptions)
+    job = deciding(cluster, model, found, config.zero_shot)
     return Planner(model, config, there, RemoteModel(model.rules, model.name, job) if job else None, figures)
 
 

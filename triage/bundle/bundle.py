@@ -11,7 +11,7 @@
     encoder-*       a model folder, where an encoder was fine-tuned (`--adapt encoder`)
 
 A bundle of too many issues to compare one by one (`triage.engine.ivf_build`) has FORMAT_COMPRESSED. Its rows are in
-the order of the lists, and instead of vectors, rows, labels and offsets it holds `triage.engine.ivf_index.Codes` and
+the order of the lists, and instead of vectors, rows, labels and offsets it holds `triage.engine.index.Codes` and
 `triage.bundle.ivf_files.Table`:
 
     index-codes.npy uint8 [n, p]; mapped into memory, and each list checked against its own hash when it is read
@@ -48,7 +48,7 @@ from triage.bundle.ivf_files import (
     table,
 )
 from triage.decide.rules import Rules
-from triage.engine.ivf_index import IvfCodes
+from triage.engine.index import IvfCodes
 from triage.errors import BundleError
 from triage.issue import Key
 from triage.schema import SchemaError, build

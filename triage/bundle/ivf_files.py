@@ -19,8 +19,8 @@ from typing import Any, overload
 import numpy as np
 
 from triage.arrays import AnyArray, Bytes, Data, Ints, Ints32, npy, view
+from triage.engine.index import IvfCodes
 from triage.engine.ivf_build import refuse_below_floor
-from triage.engine.ivf_index import IvfCodes
 from triage.errors import BundleError
 from triage.issue import Key
 

@@ -18,8 +18,7 @@ from triage.decide.policy import matches
 from triage.decide.rules import Rules, ZeroShotRule, gather
 from triage.decide.vote import K_MAX
 from triage.engine.encoder import Encoder
-from triage.engine.index import Index
-from triage.engine.ivf_index import IvfCodes, IvfIndex
+from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key

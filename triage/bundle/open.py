@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from triage.bundle.store import Store, role_name
-from triage.config import Config
+from triage.config import Config, ZeroShotConfig
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, NothingToLabelWith
 from triage.issue import format_time, parse_time
@@ -121,14 +121,25 @@ def serving(
     descriptions: Mapping[str, str],
 ) -> ServingModel:
     """The model of a bundle, or of described labels alone. Raises BundleError and ModelError."""
+    engines = open_engines(config, found[1] if found else None)
+    return serving_with(engines, config.zero_shot, found, descriptions)
+
+
+def serving_with(
+    engines: tuple[Encoder, ZeroShotModel],
+    settings: ZeroShotConfig,
+    found: tuple[str, Bundle] | None,
+    descriptions: Mapping[str, str],
+) -> ServingModel:
+    """As `serving`, with engines that are open already."""
     from triage.bundle.model import ServingModel, open_model, untaught_rule
     from triage.decide.rules import Rules
 
-    encoder, zero_shot = open_engines(config, found[1] if found else None)
+    encoder, zero_shot = engines
     if found is not None:
         name, bundle = found
         return open_model(bundle, name, encoder, zero_shot, descriptions)
-    rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot))
+    rules = Rules(zero_shot=untaught_rule(settings, zero_shot))
     return ServingModel(encoder, zero_shot, descriptions, rules)
 
 

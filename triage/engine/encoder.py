@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from triage.arrays import Floats
-from triage.engine.model_folder import BUILTIN, BUILTIN_ENCODER, shipped
+from triage.engine.model_folder import BUILTIN, BUILTIN_ENCODER, packed, shipped, unpacked
 from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError
 
@@ -46,6 +47,10 @@ class Encoder:
         model = OnnxModel(shipped(BUILTIN_ENCODER) if spec == BUILTIN else Path(spec))
         limit = model.manifest.max_tokens
         return cls(model, limit if budget is None else min(limit, budget))
+
+    def packed(self) -> PackedEncoder:
+        """The same encoder by content, to be opened in another process; raises ModelError."""
+        return PackedEncoder(packed(self.folder), self.max_tokens)
 
     @property
     def digest(self) -> str:
@@ -89,6 +94,18 @@ class Encoder:
         if not (np.isfinite(length) and length > 0):
             raise ModelError(f"{self.name} gave a vector of length {length} for text {at}")
         return mean / length
+
+
+@dataclass(frozen=True)
+class PackedEncoder:
+    """The files of an encoder, and how many tokens it reads of a text."""
+
+    files: Mapping[str, bytes]
+    max_tokens: int
+
+    def open(self) -> Encoder:
+        """Check the files against their hashes and load them; raises ModelError."""
+        return Encoder.load(unpacked(self.files), budget=self.max_tokens)
 
 
 def usable_cores() -> int:

@@ -1,12 +1,22 @@
-"""Exact inner-product search by faiss, in an order of our own. With `compressed` and `compress` its only home."""
+"""Search for the nearest vectors by inner product with faiss: exact, or compressed where there are many.
+
+The exact index compares a query with every vector. The compressed one holds inverted lists of 8-bit codes: a vector is
+a number of the list whose centroid is nearest and, in a byte for each dimension, where it lies around that centroid.
+A search reads the lists nearest to the query and no others, each checked against its hash before faiss sees a byte of
+it; no file of faiss's own format is ever read. Sources: Jégou, Douze and Schmid, Product Quantization for Nearest
+Neighbor Search (2011), for lists of residuals; faiss's `IndexIVFScalarQuantizer` for the codes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from triage.arrays import Array, Floats, Ints, Mask
+from triage.arrays import Array, Bytes, Floats, Ints, Mask
 from triage.decide.vote import K_MAX
 from triage.errors import BundleError
 
@@ -15,6 +25,8 @@ from triage.errors import BundleError
 SLACK = 14
 # Cosines closer than this are one cosine.
 DIGITS = 6
+# Steps of a byte.
+STEPS = 255
 
 
 class Index:
@@ -98,3 +110,164 @@ def checked_queries(queries: Floats, dimension: int) -> None:
         raise BundleError(f"queries of shape {queries.shape} cannot go with vectors of {dimension} numbers")
     if not np.isfinite(queries).all():
         raise BundleError("a query vector is not finite")
+
+
+@dataclass(frozen=True)
+class IvfCodes:
+    """n vectors of d dimensions in l lists; row i is of the list j with `bounds[j] <= i < bounds[j + 1]`.
+
+    `centroids` float32 [l, d]; `owners` int64 [l], the number of the repository whose issues alone are in the list, -1
+    where it takes those of all; `ranges` float32 [2, d], the lowest value of a residual and the width of its range;
+    `codes` uint8 [n, d], which may be a view of a file; `bounds` int64 [l + 1]; `hashes` uint8 [l, 32], the sha256 of
+    the codes of each list; `probes` is how many lists a search reads. Raises BundleError where these do not fit.
+    """
+
+    centroids: Floats
+    ranges: Floats
+    codes: Bytes
+    bounds: Ints
+    hashes: Bytes
+    owners: Ints
+    probes: int
+
+    def __post_init__(self) -> None:
+        lists, d = self.centroids.shape if self.centroids.ndim == 2 else (0, 0)
+        n = len(self.codes)
+        fits = (
+            self.ranges.shape == (2, d)
+            and self.codes.shape == (n, d)
+            and self.codes.dtype == np.uint8
+            and self.hashes.shape == (lists, 32)
+            and self.owners.shape == (lists,)
+            and self.bounds.shape == (lists + 1,)
+            and 1 <= self.probes <= lists
+        )
+        if not fits or self.bounds[0] != 0 or self.bounds[-1] != n or (np.diff(self.bounds) < 0).any():
+            raise BundleError("the parts of the compressed index do not fit together")
+        if not (np.isfinite(self.centroids).all() and np.isfinite(self.ranges).all()):
+            raise BundleError("the compressed index holds a number that is not finite")
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def read(self, at: int) -> Bytes:
+        """A copy of the codes of list `at`, [m, d]. Raises BundleError where they are not those that were saved."""
+        held = np.array(self.codes[self.bounds[at] : self.bounds[at + 1]])
+        if hash_of(held) != self.hashes[at].tobytes():
+            raise BundleError(f"list {at} of the compressed index was changed: its hash is another")
+        return held
+
+    def verify(self) -> None:
+        """Read every list. Raises BundleError for the first that was changed."""
+        for at in range(len(self.centroids)):
+            self.read(at)
+
+    def vectors(self, rows: Ints) -> Array:
+        """The vectors [len(rows), d] as their codes tell them."""
+        lists = np.searchsorted(self.bounds, rows, side="right") - 1
+        shares = (self.codes[rows] + 0.5) / STEPS
+        decoded: Array = self.centroids[lists] + self.ranges[0] + shares * self.ranges[1].astype(np.float64)
+        return decoded
+
+
+def library() -> Any:
+    """faiss, imported when it is needed; its type annotations leave out what Python adds to its classes."""
+    import faiss
+
+    return faiss
+
+
+def hash_of(codes: Bytes) -> bytes:
+    """The sha256 of the codes of a list."""
+    return hashlib.sha256(codes.tobytes()).digest()
+
+
+class IvfIndex:
+    """`IvfCodes` opened for search; lists stay in memory once read.
+
+    `order` is a tie-breaker for each row: of equally similar rows the one with the smaller value comes first.
+    """
+
+    def __init__(self, codes: IvfCodes, order: Sequence[Any]) -> None:
+        if len(codes) != len(order):
+            raise BundleError(f"{len(order)} rows cannot go with {len(codes)} codes")
+        faiss = library()
+        self.codes, self._order = codes, order
+        lists, d = codes.centroids.shape
+        # Which lists are near is told from the centroids here, so that faiss needs none.
+        self._coarse = faiss.IndexFlatIP(d)
+        kind, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+        self._lists = faiss.IndexIVFScalarQuantizer(self._coarse, d, lists, kind, metric, True)
+        faiss.copy_array_to_vector(codes.ranges.astype(np.float32).ravel(), self._lists.sq.trained)
+        self._lists.is_trained = True
+        self._lists.ntotal = len(codes)
+        self._read = np.zeros(lists, dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def search(
+        self, queries: Floats, *, without: Sequence[Any] = (), owner: int | None = None
+    ) -> tuple[Floats, Ints]:
+        """See `Index.search`; each query is searched alone, so that its neighbours never depend on others.
+
+        `without[i]` is the tie-breaker of the row that query i must not find; with `owner`, only lists of that
+        repository are looked into.
+        """
+        q = len(queries)
+        similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
+        rows = np.full((q, K_MAX), -1, dtype=np.int64)
+        checked_queries(queries, self.codes.centroids.shape[1])
+        owners = self.codes.owners
+        lists = np.arange(len(owners)) if owner is None else np.flatnonzero(owners == owner)
+        for i in range(q if len(self) and len(lists) else 0):
+            itself = without[i] if i < len(without) else None
+            exact, found = self._nearest(np.ascontiguousarray(queries[i], np.float32), itself, lists)
+            similarities[i, : len(found)] = exact
+            rows[i, : len(found)] = found
+        return similarities, rows
+
+    def _nearest(self, query: Floats, itself: Any, lists: Ints) -> tuple[Array, Ints]:
+        """(cosines, rows) of the K_MAX nearest; more is read where lists hold too few, or more may tie."""
+        scores = self.codes.centroids @ query
+        near = lists[np.argsort(-scores[lists], kind="stable")]
+        probes, wide = self.codes.probes, K_MAX + SLACK
+        while True:
+            candidates = self._scan(query, near[:probes], scores, wide)
+            order = {row: self._order[row] for row in candidates[candidates >= 0].tolist()}
+            found = np.array([row for row, who in order.items() if who != itself], dtype=np.int64)
+            exact = np.round((self.codes.vectors(found) * query).sum(axis=1), DIGITS)
+            best = sorted(range(len(found)), key=lambda j: (-exact[j], order[int(found[j])]))[:K_MAX]
+            all_seen = bool(candidates[-1] < 0)
+            if all_seen and len(found) < K_MAX and probes < len(near):
+                probes *= 2
+            elif all_seen or exact.min() < exact[best[-1]] - 4 * 10**-DIGITS:
+                return exact[best], found[best]
+            else:
+                wide *= 2
+
+    def _scan(self, query: Floats, lists: Ints, scores: Floats, wide: int) -> Ints:
+        """The `wide` rows of these lists with the greatest inner products, -1 where there are no more."""
+        faiss = library()
+        for at in lists[~self._read[lists]]:
+            self._load(int(at))
+        near, nearness = lists.astype(np.int64), scores[lists].astype(np.float32)
+        products, rows = np.empty(wide, dtype=np.float32), np.empty(wide, dtype=np.int64)
+        # The method of Python's wrapper takes no parameters.
+        self._lists.search_preassigned_c(
+            1,
+            faiss.swig_ptr(query),
+            wide,
+            *map(faiss.swig_ptr, (near, nearness, products, rows)),
+            False,
+            faiss.SearchParametersIVF(nprobe=len(lists)),
+        )
+        return rows
+
+    def _load(self, at: int) -> None:
+        faiss = library()
+        held = self.codes.read(at)
+        rows = np.arange(self.codes.bounds[at], self.codes.bounds[at + 1], dtype=np.int64)
+        if len(rows):
+            self._lists.invlists.add_entries(at, len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(held))
+        self._read[at] = True

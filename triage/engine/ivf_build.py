@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from triage.arrays import Bytes, Floats, Ints
-from triage.engine.ivf_index import STEPS, IvfCodes, IvfIndex, hash_of, library
+from triage.engine.index import STEPS, IvfCodes, IvfIndex, hash_of, library
 from triage.errors import BundleError
 
 # Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold

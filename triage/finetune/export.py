@@ -37,7 +37,7 @@ from transformers import (
 from transformers.utils import logging
 
 from triage.arrays import Floats
-from triage.engine.hub_manifest import CONFIG_FILE, entailment_of, labels_of
+from triage.engine.hub import CONFIG_FILE, entailment_of, labels_of
 from triage.engine.model_folder import (
     MANIFEST_FILE,
     MODEL_FILE,

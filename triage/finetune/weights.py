@@ -31,7 +31,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from triage.engine.hub_manifest import CONFIG_FILE
+from triage.engine.hub import CONFIG_FILE
 from triage.engine.model_folder import (
     BUILTIN_ENCODER,
     HUB_ID,

@@ -24,8 +24,7 @@ from scipy.sparse import csr_matrix
 
 from triage.arrays import Array, Floats, Indices, Mask
 from triage.bundle.model import Projection
-from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, sigmoid
-from triage.engine.text_features import KeptFeatures, count
+from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, count, sigmoid
 
 # Fewer examples draw a direction out of chance.
 MIN_EXAMPLES = 5

@@ -14,13 +14,13 @@ from triage.arrays import Array, Mask
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.tune import logistic
 from triage.metrics import Cuts, micro_f1, precision_recall
+from triage.text import LabelText
 from triage.training.held_out import EVALUATED, kept_aside
 
 LEAST_USES, SAMPLE, SEED = 10, 75, 20

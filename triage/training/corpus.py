@@ -15,8 +15,8 @@ import numpy as np
 
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
-from triage.engine.label_text import readable
 from triage.issue import Issue
+from triage.text import readable
 from triage.training.held_out import kept_aside
 
 # A label with fewer uses in its repository teaches its wording more than its meaning.

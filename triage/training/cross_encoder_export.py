@@ -24,7 +24,6 @@ from transformers import PreTrainedTokenizerFast
 
 from triage.arrays import Floats
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText
 from triage.engine.model_folder import (
     MODEL_FILE,
     TOKENIZER_FILE,
@@ -37,6 +36,7 @@ from triage.engine.zero_shot import cross_encoder as serving
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 from triage.finetune.export import CARD_FILE, TEXTS, libraries
+from triage.text import LabelText
 from triage.training.cross_encoder import CrossEncoderNetwork, stacked
 
 NAMES = (

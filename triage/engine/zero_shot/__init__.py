@@ -10,11 +10,11 @@ import numpy as np
 from triage.arrays import Floats
 from triage.config import ZeroShotConfig as Settings
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText
 from triage.engine.model_folder import Pins, read_manifest, resolve
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.entailment import EntailmentZeroShot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.text import LabelText
 
 __all__ = ["BUILTIN_ZERO_SHOT", "LabelText", "ZeroShot", "calibrated", "open_zero_shot"]
 
@@ -38,6 +38,10 @@ class ZeroShotModel(Protocol):
     slope: float
     intercept: float
 
+    def packed(self) -> PackedZeroShot:
+        """The same model by content, to be opened in another process; raises ModelError."""
+        ...
+
     def raw(
         self,
         texts: Sequence[str],
@@ -53,6 +57,14 @@ class ZeroShotModel(Protocol):
         the repository's own where it has an index; `progress` gets the number of texts done.
         Raises ModelError.
         """
+        ...
+
+
+class PackedZeroShot(Protocol):
+    """A zero-shot model as a value that can be sent to another process."""
+
+    def open(self, encoder: Encoder, /) -> ZeroShotModel:
+        """Open it beside the encoder; raises ModelError."""
         ...
 
 

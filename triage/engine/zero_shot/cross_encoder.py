@@ -8,7 +8,7 @@ issue is worked through once, not once for each of them. How it is trained stand
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
-from triage.engine.encoder import usable_cores
-from triage.engine.label_text import LabelText
-from triage.engine.model_folder import read_manifest
+from triage.engine.encoder import Encoder, usable_cores
+from triage.engine.model_folder import packed, read_manifest, unpacked
 from triage.engine.onnx import OnnxModel
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
+from triage.text import LabelText
 
 # A label with its description is cut there, and so many labels share one run.
 LABEL_TOKENS = 24
@@ -85,6 +85,10 @@ class CrossEncoder:
     def _model(self) -> OnnxModel:
         return OnnxModel(self._folder)
 
+    def packed(self) -> PackedCrossEncoder:
+        """See `ZeroShotModel`."""
+        return PackedCrossEncoder(packed(self._folder))
+
     def raw(
         self,
         texts: Sequence[str],
@@ -140,6 +144,16 @@ class CrossEncoder:
         if found.shape != (labels,) or not np.isfinite(found).all():
             raise ModelError(f"{self.name} gave {found!r:.200}, not one finite logit for each label")
         return found
+
+
+@dataclass(frozen=True)
+class PackedCrossEncoder:
+    """See `PackedZeroShot`."""
+
+    files: Mapping[str, bytes]
+
+    def open(self, encoder: Encoder) -> CrossEncoder:
+        return CrossEncoder(unpacked(self.files), SimilarityZeroShot.load(encoder))
 
 
 def feeds(sheet: Sheet, labels: int) -> dict[str, Ints]:

@@ -33,9 +33,9 @@ import numpy as np
 
 from triage.arrays import Floats
 from triage.engine.encoder import Encoder
-from triage.engine.label_text import LabelText
 from triage.engine.model_folder import read_manifest
 from triage.errors import ModelError
+from triage.text import LabelText
 
 BACKGROUND_FILE = "background.npy"
 
@@ -62,6 +62,10 @@ class SimilarityZeroShot:
     def load(cls, encoder: Encoder) -> SimilarityZeroShot:
         """With the background vectors in the encoder's folder, where there are any; raises ModelError."""
         return cls(encoder, _background(encoder))
+
+    def packed(self) -> PackedSimilarity:
+        """See `ZeroShotModel`; the encoder is all it needs."""
+        return PackedSimilarity()
 
     def raw(
         self,
@@ -90,6 +94,13 @@ class SimilarityZeroShot:
         if progress:
             progress(len(vectors))
         return scores.reshape(len(vectors), len(labels))
+
+
+class PackedSimilarity:
+    """See `PackedZeroShot`."""
+
+    def open(self, encoder: Encoder) -> SimilarityZeroShot:
+        return SimilarityZeroShot.load(encoder)
 
 
 def _background(encoder: Encoder) -> Floats | None:

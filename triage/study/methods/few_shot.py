@@ -21,12 +21,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from triage.arrays import Array, Floats
-from triage.engine.label_text import readable
 from triage.errors import ModelError
 from triage.finetune.tokenization import encodable, positions
 from triage.finetune.weights import Weights
 from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import UserModels, needed, why_not
+from triage.text import readable
 
 if TYPE_CHECKING:
     from triage.finetune.weights import Weights

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from triage.arrays import Array
-from triage.engine.label_text import readable
 from triage.errors import ConfigError
 from triage.finetune.tokenization import encodable, positions
 from triage.finetune.weights import Weights
@@ -28,6 +27,7 @@ from triage.study.masked_lm import logits_at, open_masked
 from triage.study.methods.fine_tuned import adapted
 from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import ADAPTED, UserModels, home, needed, why_not
+from triage.text import readable
 
 if TYPE_CHECKING:
     from triage.finetune.weights import Weights

@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 
 from triage.arrays import Array, Floats
-from triage.engine.label_text import LabelText
 from triage.engine.model_folder import (
     BUILTIN,
     HUB_ID,
@@ -30,6 +29,7 @@ from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 from triage.study.user_models import UserModels, why_not
+from triage.text import LabelText
 
 # A mean over fewer issues says less than the shipped vectors.
 ENOUGH = 50
