@@ -11,8 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from triage.arrays import Array, Ints, Mask
+from triage.arrays import AnyFloats, Array, Ints, Mask
 from triage.errors import MissingExtra
+
+
+def sigmoid(odds: AnyFloats) -> Array:
+    """1 / (1 + exp(-odds)) of any shape, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * odds)), dtype=np.float64)
 
 
 def f1_per_label(truth: Mask, predicted: Mask) -> Array:

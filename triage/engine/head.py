@@ -20,8 +20,9 @@ from zlib import crc32
 
 import numpy as np
 
-from triage.arrays import AnyArray, AnyFloats, Array, Floats, Halves, Ints, Ints32
+from triage.arrays import AnyArray, AnyFloats, Floats, Halves, Ints, Ints32
 from triage.errors import BundleError
+from triage.metrics import sigmoid
 
 # Part of every head's settings: raise it with any change to what `count` returns.
 LEXICAL_VERSION = 1
@@ -128,11 +129,6 @@ class Head:
             intercept=arrays["intercept"].astype(np.float32),
             balance=arrays["balance"].astype(np.float32),
         )
-
-
-def sigmoid(logits: AnyFloats) -> Array:
-    """Logits to probabilities, without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float64)
 
 
 def _product(features: FeatureCounts, words: Halves) -> Floats:

@@ -24,7 +24,8 @@ from scipy.sparse import csr_matrix
 
 from triage.arrays import Array, Floats, Indices, Mask
 from triage.bundle.model import Projection
-from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, count, sigmoid
+from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, count
+from triage.metrics import sigmoid
 
 # Fewer examples draw a direction out of chance.
 MIN_EXAMPLES = 5

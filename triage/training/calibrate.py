@@ -19,7 +19,7 @@ from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.tune import logistic
-from triage.metrics import Cuts, micro_f1, precision_recall
+from triage.metrics import Cuts, micro_f1, precision_recall, sigmoid
 from triage.text import LabelText
 from triage.training.held_out import EVALUATED, kept_aside
 
@@ -64,7 +64,7 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
     truth = np.concatenate([carried for _, carried in told])
     weights = np.concatenate([np.full(len(raw), 1 / len(raw)) for raw, _ in told])
     (slope, likeness), intercept = logistic(evidence, truth, weights)
-    scores = 1 / (1 + np.exp(-(evidence @ np.array([slope, likeness]) + intercept)))
+    scores = sigmoid(evidence @ np.array([slope, likeness]) + intercept)
     cut = max(LEAST_THRESHOLD, _best_threshold(scores, truth))
     chosen = (scores >= cut)[:, None]
     precision, recall = precision_recall(truth[:, None], chosen)

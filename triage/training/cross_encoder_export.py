@@ -36,6 +36,7 @@ from triage.engine.zero_shot import cross_encoder as serving
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 from triage.finetune.export import CARD_FILE, TEXTS, libraries
+from triage.metrics import sigmoid
 from triage.text import LabelText
 from triage.training.cross_encoder import CrossEncoderNetwork, stacked
 
@@ -165,8 +166,7 @@ def difference(model: CrossEncoderNetwork, tokenizer: PreTrainedTokenizerFast, f
 
 
 def _score(logits: Floats) -> Floats:
-    scores: Floats = 0.5 + 0.5 * np.tanh(0.5 * logits)
-    return scores
+    return sigmoid(logits).astype(np.float32)
 
 
 def _card(manifest: ModelManifest, making: Making, off: float) -> str:

@@ -14,6 +14,7 @@ from triage.engine.model_folder import Pins, read_manifest, resolve
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.entailment import EntailmentZeroShot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.metrics import sigmoid
 from triage.text import LabelText
 
 __all__ = ["BUILTIN_ZERO_SHOT", "LabelText", "ZeroShot", "calibrated", "open_zero_shot"]
@@ -70,11 +71,7 @@ class PackedZeroShot(Protocol):
 
 def calibrated(raw: Floats, slope: float, intercept: float) -> Floats:
     """sigmoid(slope * raw + intercept): scores 0 to 1 of any shape, in the same order for a slope above 0."""
-    # By tanh it neither overflows nor loses the small end.
-    scores: Floats = (0.5 + 0.5 * np.tanh(0.5 * (slope * raw.astype(np.float64) + intercept))).astype(
-        np.float32
-    )
-    return scores
+    return sigmoid(slope * raw.astype(np.float64) + intercept).astype(np.float32)
 
 
 def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:

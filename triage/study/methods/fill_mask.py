@@ -23,6 +23,7 @@ from triage.arrays import Array
 from triage.errors import ConfigError
 from triage.finetune.tokenization import encodable, positions
 from triage.finetune.weights import Weights
+from triage.metrics import sigmoid
 from triage.study.masked_lm import logits_at, open_masked
 from triage.study.methods.fine_tuned import adapted
 from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
@@ -200,8 +201,7 @@ class FittedGap:
 
     def scores(self, queries: Texts, progress: Told | None = None) -> Array:
         """See `triage.study.protocol.Fitted`; 0.5 where a text makes a label's words neither likelier nor less."""
-        found: Array = 1 / (1 + np.exp(-self._cloze.scores(queries.texts, self._usual, progress)))
-        return found
+        return sigmoid(self._cloze.scores(queries.texts, self._usual, progress))
 
 
 def spread(texts: Sequence[str], most: int) -> list[str]:
