@@ -10,10 +10,11 @@ import numpy as np
 from tests.learning import Material
 from triage.config import Config
 from triage.decide import Decision, Evidence
+from triage.figures import save_calibration
 from triage.issue import Issue
 from triage.learn.live_accuracy import RetrainAdvice, advise, unsure
 from triage.learn.provenance import Attribution
-from triage.metrics import Bin, plot, reliability
+from triage.metrics import Bin, reliability
 
 
 def decision(number: int, **scores: float) -> Decision:
@@ -50,7 +51,7 @@ def test_reliability_is_drawn(tmp_path: Path) -> None:
     """As a picture of some hundred pixels."""
     from matplotlib.image import imread
 
-    plot([Bin(0.1, 0.2, 5), Bin(0.8, 0.75, 9)], tmp_path / "plot.png")
+    save_calibration([Bin(0.1, 0.2, 5), Bin(0.8, 0.75, 9)], tmp_path / "plot.png")
     height, width, _ = imread(tmp_path / "plot.png").shape
     assert (height, width) == (675, 675)
 

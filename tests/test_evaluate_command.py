@@ -40,15 +40,15 @@ def out(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_report_has_every_part(out: Path) -> None:
     """A page that loads nothing, a summary, all numbers, and each figure in three forms."""
     page = (out / "report.html").read_text("utf-8")
-    for part in ("Take ", "Learning curves", "Sweeps: ", "k and m", "Precision and coverage", "Calibration"):
+    for part in ("Use ", "Learning curves", "Sweeps: ", "k and m", "Precision and coverage", "Calibration"):
         assert part in page
     for part in (
         "A map of the issues",
-        "Label by label",
-        "What they cost",
+        "Labels, by ",
+        "Cost",
         "The data",
-        "The same again",
-        "Votes: ",
+        "To repeat",
+        "Votes:",
     ):
         assert part in page
     assert not re.search(r'(?:src|href)="(?!data:)', page)
@@ -94,7 +94,7 @@ def test_a_second_run_measures_nothing_again(
     assert (out / "results.json").read_text("utf-8") == before
     assert {path: path.stat().st_mtime_ns for path in (out / "kept" / "runs").iterdir()} == written
     assert (tmp_path / "summary.md").read_text("utf-8") == (out / "report.md").read_text("utf-8")
-    assert capsys.readouterr().out.startswith("Take ")
+    assert capsys.readouterr().out.startswith("Use ")
 
 
 def hostile(folder: Path) -> Path:
@@ -115,7 +115,7 @@ def test_hostile_titles_and_labels_do_nothing(tmp_path: Path) -> None:
     for text in (page, summary):
         assert "<script>alert" not in text
         assert "<img src=x" not in text
-    assert "&lt;script&gt;alert(&quot;title&quot;)&lt;/script&gt;" in page
+    assert "&lt;script&gt;alert(&#34;title&#34;)&lt;/script&gt;" in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert all("<script" not in path.read_text("utf-8") for path in (tmp_path / "figures").glob("*.svg"))
 
@@ -153,7 +153,7 @@ def test_the_issues_of_a_repository_are_downloaded_once(past: Step, trained: Tra
     (tmp_path / "kept" / f"{NAME}.npz").write_bytes(kept)
     command = ("evaluate", f"--from={FERRY}", f"--out={tmp_path}", *CHEAP, "--methods=naive-bayes")
     assert past.run(*command) == 0
-    assert past.summary.startswith("## Methods side by side on lanternfish&#45;io&#47;ferry")
+    assert past.summary.startswith("## Methods compared on lanternfish&#45;io&#47;ferry")
     first = len(past.github.requests)
     assert not any(request.method in {"PUT", "PATCH", "DELETE"} for request in past.github.requests)
     past.github.requests.clear()

@@ -49,7 +49,7 @@ HOMES = {
     "scipy": ("learn/", "study/", "training/"),
     "ray": ("engine/ray_backend.py",),
     "jinja2": ("reports/pages.py",),
-    "matplotlib": ("metrics.py", "finetune/", "study/", "reports/"),
+    "matplotlib": ("figures.py", "study/plots.py"),
 }
 
 

@@ -123,8 +123,7 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace, study: Study, outcome: StudyOutcome) -> int:
     from triage.actions.runner import Runner
     from triage.study.analysis import find
-    from triage.study.report import write
-    from triage.study.report_markdown import plain
+    from triage.study.report import plain, write
 
     found = find(study, outcome)
     written = write(args.out, study, outcome, found, _command(args))

@@ -88,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
     from triage.bundle.store import StoreName, refuse_exposure
     from triage.github.open import open_store, visibility_of
     from triage.learn.dataset import prepare
-    from triage.reports.retrain_report import count_new
 
     tune = ready(args)
     sources = sources_of(args.sources)
@@ -102,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     gathered = load_issues(args, sources.files, found.names, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
     if before.bundle and before.whole and not args.always:
-        new, least = count_new(before.bundle, data), gathered.config.learn.min_new
+        new, least = data.count_new(before.bundle), gathered.config.learn.min_new
         if new < least:
             words = f"{new} labelled issues are new since {before.name}; learn.min_new is {least}"
             print(f"nothing to do: {words}")
@@ -180,8 +179,9 @@ def _tell(
 ) -> None:
     """The log, the job summary and, where asked for, the plots."""
     from triage.actions.runner import Runner
+    from triage.figures import save_calibration
     from triage.github.client import SERVER_URL
-    from triage.metrics import plot, reliability
+    from triage.metrics import reliability
     from triage.reports import retrain_report
 
     verdict = learnt.study.verdict if learnt.study.enough else None
@@ -195,4 +195,4 @@ def _tell(
     )
     if args.plots and bins:
         args.plots.mkdir(parents=True, exist_ok=True)
-        plot(bins, args.plots / f"{made}-reliability.png")
+        save_calibration(bins, args.plots / f"{made}-reliability.png")

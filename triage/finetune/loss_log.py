@@ -11,6 +11,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from triage.figures import blank
+
 LOSSES_FILE, PICTURE_FILE = "losses.jsonl", "losses.png"
 # A point of the picture is the mean over so many steps of one objective.
 SMOOTHED = 25
@@ -47,16 +49,15 @@ def logged(folder: Path, progress: Callable[[S], None] | None) -> Callable[[S], 
 
 
 def plot(folder: Path) -> Path:
-    """Draw `losses.jsonl` of a run of `Rounds`, a line for each objective, and return the picture's path."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Draw `losses.jsonl` of a run of `Rounds`, a line for each objective, and return the picture's path.
 
+    Raises MissingExtra without matplotlib.
+    """
     by_objective: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for line in (folder / LOSSES_FILE).read_text(encoding="utf-8").splitlines():
         step = json.loads(line)
         by_objective[step["objective"]].append((step["number"], step["loss"]))
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(7, 4)
     axes = figure.subplots()
     for objective, points in sorted(by_objective.items()):
         pieces = np.array_split(np.array(points), -(-len(points) // SMOOTHED))

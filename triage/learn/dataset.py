@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key
 from triage.learn.provenance import Attribution, process_by_evidence, provenance_of, with_present_names
+
+if TYPE_CHECKING:
+    from triage.bundle.bundle import Bundle
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,6 +50,11 @@ class Dataset:
     def labels(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
         """The label names of each of these rows."""
         return [self.issues[i].labels for i in rows]
+
+    def count_new(self, active: Bundle) -> int:
+        """How many issues the active bundle does not hold with these labels."""
+        held = dict(zip(active.rows.keys, active.rows.labels, strict=True))
+        return sum(held.get(issue.key) != issue.labels for issue in self.issues)
 
 
 def prepare(issues: Iterable[Issue], config: Config, voices: Attribution | None = None) -> Dataset:

@@ -8,7 +8,6 @@ from operator import add
 
 from triage.bundle.bundle import Bundle
 from triage.decide.rules import LabelRule, Rules
-from triage.learn.dataset import Dataset
 from triage.learn.gate import GateResult
 from triage.learn.live_accuracy import Drift, RetrainAdvice
 from triage.learn.retrain import TrainedBundle
@@ -17,12 +16,6 @@ from triage.metrics import Bin
 from triage.reports.terminal import meter
 
 Url = Callable[[str, int], str]
-
-
-def count_new(active: Bundle, data: Dataset) -> int:
-    """How many issues the active bundle does not hold with these labels."""
-    held = dict(zip(active.rows.keys, active.rows.labels, strict=True))
-    return sum(held.get(issue.key) != issue.labels for issue in data.issues)
 
 
 def plain(

@@ -1,8 +1,6 @@
-"""A figure with the numbers it is drawn from, saved as PNG, SVG and JSON.
+"""The figures of the report, each with the numbers it is drawn from, as PNG, SVG and JSON.
 
-Label names come from strangers: nothing in them is taken for a formula.
-
-The figures of the report.
+Names of labels come from strangers: `style` keeps matplotlib from reading them as formulas.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triage.errors import MissingExtra
+from triage.figures import blank, draw_bins, draw_diagonal
 from triage.study.analysis import COVERAGES, Findings
 from triage.study.data import StudyData
 from triage.study.sweeps import SweepLine
@@ -26,6 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 28
+# Okabe and Ito: told apart by those who see fewer colours too.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31", "#7f7f7f")
+DASHES = ("-", "--", "-.", ":")
+MAP_LABELS = 8
+BARS = 30
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,6 @@ class Plot:
             self.figure.savefig(folder / f"{self.name}.svg", metadata={"Date": None})
         text = json.dumps(self.data, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / f"{self.name}.json").write_text(text + "\n", "utf-8")
-
-
-def blank(width: float, height: float) -> Figure:
-    """An empty figure, in inches. Raises MissingExtra without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise MissingExtra("plots need matplotlib", "learn") from None
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 @contextmanager
@@ -90,13 +81,6 @@ def numbers(values: Any) -> list[Any]:
     flat[~np.isfinite(np.asarray(values, dtype=float))] = None
     found: list[Any] = flat.tolist()
     return found
-
-
-# Okabe and Ito: told apart by those who see fewer colours too.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31", "#7f7f7f")
-DASHES = ("-", "--", "-.", ":")
-MAP_LABELS = 8
-BARS = 30
 
 
 def _colours(found: Findings) -> dict[str, str]:
@@ -234,15 +218,9 @@ def calibration(found: Findings, titles: dict[str, str]) -> Plot:
     """Of what a score promises, how much came true."""
     figure = blank(5.5, 4.6)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="as promised")
+    draw_diagonal(axes)
     for name, bins in found.calibration.items():
-        x, y = [b.promised for b in bins], [b.reached for b in bins]
-        axes.plot(x, y, marker="o", color=_colours(found)[name], label=titles[name])
-        for b in bins:
-            axes.annotate(
-                str(b.pairs), (b.promised, b.reached), xytext=(5, -10), textcoords="offset points", fontsize=7
-            )
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="score", ylabel="share of labels that were right")
+        draw_bins(axes, bins, titles[name], _colours(found)[name])
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return Plot(
         "calibration",

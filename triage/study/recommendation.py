@@ -1,89 +1,82 @@
-"""The recommendation in words: which method, with how many labels, at what cost, and how sure that is."""
+"""The recommendation in sentences: which method, with how many labels, at what cost, and how certain that is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from triage.study.analysis import Findings
 from triage.study.compare import CLOSE, Rival
 from triage.study.results import StudyRun
 from triage.study.study import StudyOutcome
 
-# Under so much, a doubling of the labels brought nothing to speak of.
+# A doubling of the labels that brings less has brought nothing.
 LITTLE = 0.01
 FEW = 100
 
 
-def recommendation(found: Findings, outcome: StudyOutcome) -> list[str]:
-    """Sentences, the most important first; they hold names of methods and numbers alone."""
-    return list(_sentences(found, outcome))
+def recommendation(findings: Findings, outcome: StudyOutcome) -> list[str]:
+    """Sentences, the most important first; they hold numbers and our own titles of methods only."""
+    return list(_sentences(findings, outcome))
 
 
-def _sentences(found: Findings, outcome: StudyOutcome) -> Iterator[str]:
-    advice, titles = found.advice, outcome.titles
+def _sentences(findings: Findings, outcome: StudyOutcome) -> Iterator[str]:
+    advice, titles = findings.advice, outcome.titles
     best = advice.best
     figures = best.one
-    known = (
+    data = (
         f"with {best.size} labelled issues" if outcome.learns[best.method] else "without any labelled issue"
     )
     yield (
-        f"Take {titles[best.method]}: {known} micro-F1 {figures['micro_f1']:.3f} and macro-F1 "
-        f"{best.each['macro_f1']:.3f} on {figures['issues']:.0f} issues it had not seen."
+        f"Use {titles[best.method]}: {data} it reaches micro-F1 {figures['micro_f1']:.3f} and macro-F1 "
+        f"{best.each['macro_f1']:.3f} on {figures['issues']:.0f} held-out issues."
     )
     if figures["issues"] < FEW:
-        yield f"{figures['issues']:.0f} issues to judge on are few: differences of several points are chance."
-    yield from sureness(advice.rivals, titles)
+        yield f"{figures['issues']:.0f} issues are a small test: differences of several points may be chance."
+    yield from certainty(advice.rivals, titles)
     if best.own:
         yield (
-            f"With its own rules, as it labels: micro-F1 {best.own['micro_f1']:.3f}, precision "
-            f"{best.own['precision']:.3f}, a label on {best.own['coverage']:.0%} of the issues."
+            f"By its own rules for setting labels it reaches micro-F1 {best.own['micro_f1']:.3f} and precision "
+            f"{best.own['precision']:.3f}, with a label on {best.own['coverage']:.0%} of the issues."
         )
-    yield from _labels(found)
-    if advice.cold:
+    yield from _labels(findings)
+    if advice.cold and advice.until != min(point.size for curve in findings.curves for point in curve.micro):
         until = (
-            f"as long as there are fewer than {advice.until} labelled issues"
-            if advice.until
-            else "throughout"
+            f"with fewer than {advice.until} labelled issues" if advice.until else "at every size measured"
         )
-        if advice.until != min(point.size for curve in found.curves for point in curve.micro):
-            yield f"{titles[advice.cold]}, which needs no labels, is better {until}."
+        yield f"{titles[advice.cold]}, which needs no labels, is better {until}."
     yield _cost(best, outcome.needs[best.method])
     quick = [run for run in advice.as_good if _seconds(run) < 0.5 * _seconds(best)]
     if quick:
-        yield (
-            f"If that is too much: {titles[quick[0].method]} is not surely worse, at "
-            f"{_share(quick[0], best)} of the time."
-        )
+        share = _seconds(quick[0]) / max(1e-9, _seconds(best))
+        yield f"Cheaper: {titles[quick[0].method]} is not significantly worse, at {share:.0%} of the time."
 
 
-def sureness(rivals: tuple[Rival, ...], titles: dict[str, str]) -> Iterator[str]:
-    """How sure it is that the recommended method is the best."""
+def certainty(rivals: Sequence[Rival], titles: Mapping[str, str]) -> Iterator[str]:
+    """Whether the recommended method is better than each of the others, by the interval of the difference on test."""
     if not rivals:
-        yield "Nothing else was measured on as many issues."
+        yield "No other method was measured on as many issues."
         return
     ahead = [rival for rival in rivals if rival.difference.against]
     if ahead:
-        yield (
-            f"Mind: it was chosen on validation, and on test it is surely behind: "
-            f"{'; '.join(difference(rival, titles) for rival in ahead)}."
-        )
-    unsure = [rival for rival in rivals if not rival.difference.sure and rival not in ahead]
-    if not unsure and not ahead:
+        differences = "; ".join(difference(rival, titles) for rival in ahead)
+        yield f"Caution: it was chosen on validation, but on test it is significantly worse: {differences}."
+    close = [rival for rival in rivals if not rival.difference.sure and rival not in ahead]
+    if close:
+        differences = "; ".join(difference(rival, titles) for rival in close)
+        yield f"It is not significantly better than some others: {differences}."
+    elif not ahead:
         closest = min(rivals, key=lambda rival: rival.difference.gain)
-        yield f"That it is better than every other method measured is sure: {difference(closest, titles)}."
-        return
-    if unsure:
-        yield f"Not sure to be better than others: {'; '.join(difference(rival, titles) for rival in unsure)}."
+        yield f"It is significantly better than every other method measured: {difference(closest, titles)}."
 
 
-def difference(rival: Rival, titles: dict[str, str]) -> str:
-    """How far the recommended method is ahead of another."""
+def difference(rival: Rival, titles: Mapping[str, str]) -> str:
+    """By how much the recommended method is ahead of another."""
     d = rival.difference
     return f"{d.gain:+.3f} micro-F1 against {titles[rival.run.method]} (95 % interval {d.low:+.3f} to {d.high:+.3f})"
 
 
-def _labels(found: Findings) -> Iterator[str]:
-    advice = found.advice
+def _labels(findings: Findings) -> Iterator[str]:
+    advice = findings.advice
     if advice.enough:
         yield (
             f"{advice.enough} labelled issues are enough to come within {CLOSE:.2f} of what it reaches with all "
@@ -91,17 +84,15 @@ def _labels(found: Findings) -> Iterator[str]:
         )
     if advice.growth is None:
         return
-    if advice.growth < LITTLE:
-        yield f"The last doubling of labelled issues changed micro-F1 by {advice.growth:+.3f}: more would hardly help."
-    else:
-        yield f"The last doubling of labelled issues brought {advice.growth:+.3f}: more would still help."
+    change = f"The last doubling of labelled issues changed micro-F1 by {advice.growth:+.3f}"
+    yield f"{change}: more would {'hardly' if advice.growth < LITTLE else 'still'} help."
 
 
-def _cost(run: StudyRun, needs: str) -> str:
-    memory = f", {run.memory:.0f} MB of memory above the start" if run.memory is not None else ""
+def _cost(run: StudyRun, extra: str) -> str:
+    memory = f" and takes {run.memory:.0f} MB of additional memory" if run.memory is not None else ""
     return (
-        f"It learns in {run.fit_seconds:.1f} s and scores 100 issues in {per_hundred(run):.2f} s once they are "
-        f"embedded{memory}; it needs the extra `{needs}`."
+        f"It trains in {run.fit_seconds:.1f} s, scores 100 embedded issues in {per_hundred(run):.2f} s{memory}; "
+        f"it needs the extra `{extra}`."
     )
 
 
@@ -112,7 +103,3 @@ def per_hundred(run: StudyRun) -> float:
 
 def _seconds(run: StudyRun) -> float:
     return run.fit_seconds + run.score_seconds
-
-
-def _share(run: StudyRun, best: StudyRun) -> str:
-    return f"{_seconds(run) / max(1e-9, _seconds(best)):.0%}"

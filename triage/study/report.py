@@ -1,24 +1,37 @@
-"""Writes the report of a study: a page, a summary, the figures, and all numbers as JSON."""
+"""The report of a study: a page, a summary in Markdown, the figures, and all numbers as JSON.
+
+Names of labels and repositories come from strangers, as do titles: they are escaped, and so are reasons, which may
+name a path. The page holds the titles of a few issues; the summary holds numbers and names only.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from triage import __version__
 from triage.errors import DataError
+from triage.markdown import code, escape, table
+from triage.reports.pages import render
 from triage.study.analysis import Findings
 from triage.study.plots import plots
-from triage.study.recommendation import recommendation
-from triage.study.report_markdown import markdown
-from triage.study.report_page import Figure, page
+from triage.study.recommendation import per_hundred, recommendation
+from triage.study.results import StudyRun
 from triage.study.study import Study, StudyOutcome
+
+LABELS_SHOWN = 40
+# All of the nearest vote; the page lists the first ones.
+NEIGHBOURS_SHOWN = 8
+
+Row = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Written:
-    """Where things lie; `markdown` is what stands in `summary`."""
+    """The files of a report; `markdown` is the text of `summary`."""
 
     page: Path
     summary: Path
@@ -26,46 +39,221 @@ class Written:
     markdown: str
 
 
-def write(folder: Path, study: Study, outcome: StudyOutcome, found: Findings, command: str) -> Written:
-    """report.html, report.md, results.json and figures/ in the folder. Raises DataError, MissingExtra."""
-    written = Written(
-        folder / "report.html",
-        folder / "report.md",
-        folder / "figures",
-        markdown(study, outcome, found, command),
-    )
+def write(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings, command: str) -> Written:
+    """Write report.html, report.md, results.json and figures/ into the folder. Raises DataError, MissingExtra."""
+    text = markdown(study, outcome, findings, command)
+    written = Written(folder / "report.html", folder / "report.md", folder / "figures", text)
     try:
-        written.figures.mkdir(parents=True, exist_ok=True)
-        for old in written.figures.iterdir():
-            if old.suffix in {".png", ".svg", ".json"}:
-                old.unlink()
-        drawn = []
-        for plot in plots(study.material, found, outcome.titles):
-            plot.save(written.figures)
-            svg = (written.figures / f"{plot.name}.svg").read_bytes()
-            drawn.append(Figure(plot.name, plot.title, plot.caption, svg))
-        results = json.dumps(_results(study, outcome, found, command), ensure_ascii=False, indent=1)
+        figures = _draw(written.figures, study, outcome, findings)
+        results = json.dumps(_results(study, outcome, findings, command), ensure_ascii=False, indent=1)
         (folder / "results.json").write_text(results + "\n", "utf-8")
-        written.summary.write_text(written.markdown, "utf-8")
+        written.summary.write_text(text, "utf-8")
         with written.page.open("w", encoding="utf-8") as file:
-            file.writelines(page(study, outcome, found, drawn, command))
+            file.writelines(_page(study, outcome, findings, figures, command))
     except OSError as error:
         raise DataError(
             f"{folder}: the report cannot be written ({error})",
-            likely="the disk is full, or the folder may not be written to",
-            next_step="make room, or choose another folder with --out; what was measured is kept",
+            likely="the disk is full, or the folder is not writable",
+            next_step="make room, or choose another folder with --out; finished runs are kept",
         ) from None
     return written
 
 
-def _results(study: Study, outcome: StudyOutcome, found: Findings, command: str) -> dict[str, object]:
+def plain(study: Study, outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
+    """Lines for a terminal: the recommendation and a table."""
+    yield from recommendation(findings, outcome)
+    yield ""
+    width = max(len(outcome.titles[run.method]) for run in findings.table)
+    yield f"{'':{width}}  micro-F1  macro-F1  training"
+    for run in findings.table:
+        title = outcome.titles[run.method]
+        yield (
+            f"{title:{width}}  {run.one['micro_f1']:8.3f}  {run.each['macro_f1']:8.3f}  {run.fit_seconds:6.1f} s"
+        )
+    yield _split(study)
+
+
+def markdown(study: Study, outcome: StudyOutcome, findings: Findings, command: str) -> str:
+    """The summary, also for the job page of a workflow."""
+    lines = [f"## Methods compared on {escape(_source(study))}", ""]
+    lines += [f"- {sentence}" for sentence in recommendation(findings, outcome)]
+    lines += ["", _split(study), ""]
+    lines += [*_methods(outcome, findings), *_curves(outcome, findings), *_sweeps(outcome, findings)]
+    lines += _labels(findings)
+    if outcome.left_out:
+        lines += ["Not measured:", ""]
+        lines += [*(f"- {name}: {escape(reason)}" for name, reason in outcome.left_out.items()), ""]
+    lines.append(f"To repeat: `{command.replace('`', '')}`")
+    return "\n".join(lines) + "\n"
+
+
+def _source(study: Study) -> str:
+    repositories = {issue.repo for issue in study.material.data.issues}
+    return min(repositories) if len(repositories) == 1 else f"{len(repositories)} repositories"
+
+
+def _split(study: Study) -> str:
+    """How the data was split, in two sentences."""
+    parts, about = study.parts, study.material.describe()
+    how = "by time" if parts.kind == "time" else "by iterative stratification (seed 0)"
+    return (
+        f"{about['labelled']} labelled issues with {len(study.material.data.names)} labels "
+        f"({about['cardinality']:.2f} per issue), split {how}: {len(parts.train)} for training, "
+        f"{len(parts.validation)} for validation, {len(parts.test)} for testing; {len(study.unlabelled)} unlabelled "
+        f"ones. Training slices are drawn with {len(study.design.seeds)} seeds."
+    )
+
+
+def _memory(run: StudyRun) -> str:
+    return "" if run.memory is None else f"{run.memory:.0f} MB"
+
+
+def _methods(outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
+    heads = (
+        "method",
+        "micro-F1",
+        "macro-F1",
+        "precision at 50 % coverage",
+        "validation",
+        "training",
+        "scoring 100 issues",
+        "memory",
+    )
+    rows = (
+        (
+            outcome.titles[run.method],
+            f"{run.one['micro_f1']:.3f}",
+            f"{run.each['macro_f1']:.3f}",
+            f"{run.one['precision_at_50%_coverage']:.3f}",
+            f"{run.validation:.3f}",
+            f"{run.fit_seconds:.1f} s",
+            f"{per_hundred(run):.2f} s",
+            _memory(run),
+        )
+        for run in findings.table
+    )
+    yield from table(heads, rows)
+
+
+def _curves(outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
+    """Micro- and macro-F1 for every size of training slice."""
+    sizes = sorted({point.size for curve in findings.curves if curve.learns for point in curve.micro})
+    if not sizes:
+        return
+    yield from ("Micro-F1 / macro-F1 by the number of labelled issues:", "")
+    rows = []
+    for curve in findings.curves:
+        macro = {point.size: point.mean for point in curve.macro}
+        cells = {point.size: f"{point.mean:.3f} / {macro[point.size]:.3f}" for point in curve.micro}
+        rows.append([outcome.titles[curve.method], *(cells.get(size, "") for size in sizes)])
+    yield from table(("method", *map(str, sizes)), rows)
+
+
+def _sweeps(outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
+    for sweep in findings.sweeps:
+        (threshold, _), (top, _) = sweep.threshold.best(), sweep.top_k.best()
+        third = "" if sweep.test_top_3 is None else f", {sweep.test_top_3:.3f} with the best three"
+        yield (
+            f"{outcome.titles[sweep.method]}: micro-F1 {sweep.test_threshold:.3f} with threshold {threshold:g}, "
+            f"{sweep.test_top_k:.3f} with the best {top:g} labels{third}."
+        )
+        yield ""
+    k, m, floor = findings.voted.micro_at
+    near = f" and similarity at least {floor:g}" if floor > -1 else ""
+    yield (
+        f"Nearest neighbours: best with k = {k}, m = {m}{near}; micro-F1 {findings.voted.micro_on_test:.3f} on test."
+    )
+    yield ""
+
+
+def _labels(findings: Findings) -> Iterator[str]:
+    rows = (
+        (
+            code(line.name),
+            str(line.support),
+            *(f"{value:.3f}" for value in (line.precision, line.recall, line.f1)),
+            f"{code(line.confused)} ({line.times})" if line.confused else "",
+        )
+        for line in findings.labels[:LABELS_SHOWN]
+    )
+    yield from table(("label", "issues", "precision", "recall", "F1", "confused with"), rows)
+
+
+def _page(
+    study: Study,
+    outcome: StudyOutcome,
+    findings: Findings,
+    figures: Sequence[dict[str, str]],
+    command: str,
+) -> Iterator[str]:
+    best = outcome.titles[findings.advice.best.method]
+    return render(
+        "evaluation",
+        source=_source(study),
+        split=_split(study),
+        recommendation=recommendation(findings, outcome),
+        quality=list(_quality_rows(outcome, findings)),
+        costs=[_cost_row(outcome, run) for run in findings.table],
+        remarks=[(outcome.titles[run.method], run.remarks) for run in findings.table if run.remarks],
+        left_out=[(outcome.titles.get(name, name), reason) for name, reason in outcome.left_out.items()],
+        figures=figures,
+        best=best,
+        labels=findings.labels,
+        k=findings.k,
+        queries=findings.queries,
+        issues=study.material.data.issues,
+        shown=NEIGHBOURS_SHOWN,
+        about=study.material.describe(),
+        command=command,
+    )
+
+
+def _quality_rows(outcome: StudyOutcome, findings: Findings) -> Iterator[Row]:
+    """Each method with the thresholds of the study and, if it has its own rules, once more with these."""
+    averages = ("precision", "recall", "coverage")
+    for run in findings.table:
+        values = [run.one["micro_f1"], run.each["macro_f1"], run.each["micro_f1"]]
+        values += [run.one[key] for key in (*averages, "precision_at_50%_coverage")] + [run.validation]
+        yield outcome.titles[run.method], [f"{value:.3f}" for value in values]
+        if run.own:
+            own = {key: f"{run.own[key]:.3f}" for key in ("micro_f1", "macro_f1", *averages)}
+            cells = [own["micro_f1"], own["macro_f1"], "", *(own[key] for key in averages), "", ""]
+            yield f"{outcome.titles[run.method]}, own rules", cells
+
+
+def _cost_row(outcome: StudyOutcome, run: StudyRun) -> Row:
+    return outcome.titles[run.method], [
+        f"{run.fit_seconds:.1f} s",
+        f"{run.fit_cpu:.1f} s",
+        f"{per_hundred(run):.2f} s",
+        f"{100 * run.score_cpu / max(1, run.queries):.2f} s",
+        _memory(run),
+        outcome.needs[run.method],
+        run.setting or f"threshold {run.common:.3f}",
+    ]
+
+
+def _draw(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings) -> list[dict[str, str]]:
+    """Save all figures, remove those of an earlier run, and return the new ones for the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.suffix in {".png", ".svg", ".json"}:
+            old.unlink()
+    figures = []
+    for plot in plots(study.material, findings, outcome.titles):
+        plot.save(folder)
+        data = base64.b64encode((folder / f"{plot.name}.svg").read_bytes()).decode()
+        figures.append({"name": plot.name, "title": plot.title, "caption": plot.caption, "data": data})
+    return figures
+
+
+def _results(study: Study, outcome: StudyOutcome, findings: Findings, command: str) -> dict[str, object]:
     about = study.material.describe()
     del about["words"]
-    advice = asdict(found.advice)
     return {
         "triage": __version__,
         "command": command,
-        "recommendation": recommendation(found, outcome),
+        "recommendation": recommendation(findings, outcome),
         "data": about,
         "split": {
             "kind": study.parts.kind,
@@ -76,10 +264,10 @@ def _results(study: Study, outcome: StudyOutcome, found: Findings, command: str)
         },
         "sizes": list(study.design.sizes),
         "seeds": list(study.design.seeds),
-        "advice": advice,
+        "advice": asdict(findings.advice),
         "runs": [asdict(run) for run in outcome.runs],
-        "labels": [asdict(line) for line in found.labels],
-        "sweeps": [asdict(sweep) for sweep in found.sweeps],
+        "labels": [asdict(line) for line in findings.labels],
+        "sweeps": [asdict(sweep) for sweep in findings.sweeps],
         "left_out": outcome.left_out,
         "titles": outcome.titles,
     }

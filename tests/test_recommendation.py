@@ -7,7 +7,7 @@ import pytest
 
 from triage.arrays import Mask
 from triage.study.compare import Curve, PairedDifference, Point, Recommendation, Rival, advise
-from triage.study.recommendation import difference, sureness
+from triage.study.recommendation import certainty, difference
 from triage.study.results import StudyRun
 
 TITLES = {"a": "method A", "b": "method B", "z": "zero-shot"}
@@ -45,8 +45,8 @@ def test_the_best_on_validation_is_recommended_and_compared_on_test(truth: Mask)
     )
     assert (found.best.method, [rival.run.method for rival in found.rivals]) == ("a", ["b"])
     assert found.rivals[0].difference.sure
-    assert list(sureness(found.rivals, TITLES)) == [
-        f"That it is better than every other method measured is sure: {difference(found.rivals[0], TITLES)}."
+    assert list(certainty(found.rivals, TITLES)) == [
+        f"It is significantly better than every other method measured: {difference(found.rivals[0], TITLES)}."
     ]
 
 
@@ -56,10 +56,11 @@ def test_a_rival_that_test_puts_ahead_is_named() -> None:
         Rival(run("b", 0.5), PairedDifference(-0.04, -0.06, -0.02, 0.0)),
         Rival(run("z", 0.4), PairedDifference(0.01, -0.02, 0.04, 0.7)),
     )
-    assert list(sureness(rivals, TITLES)) == [
-        "Mind: it was chosen on validation, and on test it is surely behind: -0.040 micro-F1 against method B "
+    assert list(certainty(rivals, TITLES)) == [
+        "Caution: it was chosen on validation, but on test it is significantly worse: -0.040 micro-F1 against method B "
         "(95 % interval -0.060 to -0.020).",
-        "Not sure to be better than others: +0.010 micro-F1 against zero-shot (95 % interval -0.020 to +0.040).",
+        "It is not significantly better than some others: +0.010 micro-F1 against zero-shot "
+        "(95 % interval -0.020 to +0.040).",
     ]
 
 
