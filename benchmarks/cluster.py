@@ -23,6 +23,7 @@ import numpy as np
 
 from triage.arrays import Floats
 from triage.bundle.workers import EncodeTask, check_engine
+from triage.cli import arguments
 from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.ray_backend import Cluster, RemoteJob, connected
 from triage.issue import Issue
@@ -81,7 +82,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What Ray costs beside the local engine.")
     parser.add_argument("file", type=Path, metavar="FILE", help="issues")
     parser.add_argument("--issues", type=int, default=500, metavar="N", help="so many (default: 500)")
-    parser.add_argument("--engine", default="ray", help="as of `triage retrain` (default: ray)")
+    parser.add_argument(
+        "--engine", type=arguments.engine, default="ray", help="as of `triage retrain` (default: ray)"
+    )
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="so often (default: 3)")
     given = parser.parse_args()
     check_engine(given.engine)

@@ -23,7 +23,7 @@ from tests.fake_github.validate import OpenApi
 from tests.fetch_specs import GRAPHQL, OPENAPI, ensure
 from triage.config import Config
 from triage.github.client import Connection
-from triage.sources.load import read
+from triage.sources.load import read_repositories
 from triage.sources.spec import find
 
 TOKEN = "token"
@@ -55,7 +55,7 @@ def measured(github: FakeGitHub, folder: Path) -> tuple[int, int, int, Counter[s
     github.requests.clear()
     before = github.points.spent
     names = find(["org/*"], Connection(TOKEN, api_url=github.url)).names
-    issues = sum(len(one.issues) for one in read(names, folder, Config()).collected)
+    issues = sum(len(one.issues) for one in read_repositories(names, folder, Config()).collected)
     kinds = Counter(_kind(request.body) for request in github.requests)
     return issues, len(github.requests), github.points.spent - before, kinds
 

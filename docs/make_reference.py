@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triage import errors
 from triage.cli import COMMANDS, parser
-from triage.cli.reference import inline, sections
+from triage.cli.init import inline, sections
 
 DOCS = Path(__file__).parent
 

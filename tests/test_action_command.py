@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import yaml
 
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
-from triage.backfill.plan import open_plan
-from triage.cli.action import COMMANDS, Inputs, command_line
+from triage.actions.runner import Inputs
+from triage.backfill.plan_file import open_plan
+from triage.cli import parser
+from triage.cli.action import COMMANDS, command_of
 from triage.errors import UsageError
 
 ACTION = yaml.load((Path(__file__).parents[1] / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
@@ -131,14 +134,25 @@ def test_every_command_that_the_action_offers_is_described_and_the_reverse() -> 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_line_of_each_command_is_one_that_the_program_takes(command: str) -> None:
+def test_the_inputs_build_the_options_that_the_command_line_builds(command: str) -> None:
     """With every input given."""
-    from triage.cli import parser
-
     given = {name.upper(): entry.get("default", "") for name, entry in ACTION["inputs"].items()}
     given |= {"COMMAND": command, "REPOSITORY": FERRY, "ISSUES": "7", "SINCE": "36 hours", "APPLY": "false"}
-    found = command_line(Inputs({f"INPUT_{name}": value for name, value in given.items()}))
-    assert parser().parse_args(found).command in {command, "bundle"}
+    inputs = Inputs({f"INPUT_{name}": value for name, value in given.items()} | {"GITHUB_REPOSITORY": FERRY})
+    store = f"--store=github:{FERRY}"
+    argv = {
+        "label": ["label", store, f"--repo={FERRY}", "--issue=7", "--since=36 hours"],
+        "retrain": ["retrain", f"--from={FERRY}", "--store=triage", f"--against=github:{FERRY}"],
+        "publish": ["bundle", "publish", "--of=triage", store],
+        "backfill": [
+            *("backfill", f"--from={FERRY}", store, "--out=triage", "--issue=7", "--since=36 hours")
+        ],
+        "check": ["check", f"--repo={FERRY}", store],
+    }[command]
+    args = parser().parse_args(argv)
+    module, options = command_of(inputs)
+    assert module == args.command
+    assert options == importlib.import_module(f"triage.cli.{module}").parse(args)
 
 
 def test_an_input_that_is_no_truth_value_is_refused() -> None:

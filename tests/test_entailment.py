@@ -20,8 +20,9 @@ from triage.engine.encoder import Encoder  # noqa: E402
 from triage.engine.zero_shot import calibrated, open_zero_shot  # noqa: E402
 from triage.engine.zero_shot.entailment import EntailmentZeroShot, contradiction  # noqa: E402
 from triage.errors import ConfigError, ModelError  # noqa: E402
-from triage.finetune.export import Recipe, export  # noqa: E402
+from triage.finetune.export import export  # noqa: E402
 from triage.learn.recipe import Engines  # noqa: E402
+from triage.options import ExportOptions  # noqa: E402
 from triage.study.methods.zero_shot import make_nli  # noqa: E402
 from triage.study.protocol import LabellingTask, MethodContext, Texts  # noqa: E402
 from triage.text import LabelText  # noqa: E402
@@ -102,7 +103,7 @@ def learn(model: transformers.BertForSequenceClassification, folder: Path) -> No
 
 def exported(weights: Path, out: Path) -> EntailmentZeroShot:
     """The weights as an fp32 model folder of the project, opened."""
-    export(Recipe(str(weights), "tiny", kind="zero-shot", int8=False), out)
+    export(ExportOptions(str(weights), "tiny", kind="zero-shot", int8=False), out)
     return EntailmentZeroShot.load(out, TEMPLATE)
 
 

@@ -16,7 +16,8 @@ from triage.engine.encoder import Encoder  # noqa: E402
 from triage.engine.onnx import OnnxModel  # noqa: E402
 from triage.errors import ModelError, UsageError  # noqa: E402
 from triage.finetune import export as module  # noqa: E402
-from triage.finetune.export import Recipe, export  # noqa: E402
+from triage.finetune.export import export  # noqa: E402
+from triage.options import ExportOptions  # noqa: E402
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "crash", "file", "empty", "theme", "dark", "the", "is"]
 LABELS = {0: "contradiction", 1: "entailment"}
@@ -47,7 +48,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_exported_encoder_is_true_to_its_weights(weights: Path, tmp_path: Path) -> None:
     """The int8 model's vectors point where PyTorch's do, and its folder describes and proves it."""
     manifest, parity = export(
-        Recipe(str(weights), "tiny", licence="MIT", note="For tests."), tmp_path / "tiny"
+        ExportOptions(str(weights), "tiny", licence="MIT", note="For tests."), tmp_path / "tiny"
     )
     assert parity.least > 0.98
     assert manifest == models.verify(tmp_path / "tiny")
@@ -70,14 +71,14 @@ def test_an_exported_encoder_is_true_to_its_weights(weights: Path, tmp_path: Pat
 
 def test_the_same_weights_give_the_same_bytes(weights: Path, tmp_path: Path) -> None:
     """Exporting twice gives the same hashes."""
-    first, _ = export(Recipe(str(weights), "tiny"), tmp_path / "first")
-    second, _ = export(Recipe(str(weights), "tiny"), tmp_path / "second")
+    first, _ = export(ExportOptions(str(weights), "tiny"), tmp_path / "first")
+    second, _ = export(ExportOptions(str(weights), "tiny"), tmp_path / "second")
     assert first == second
 
 
 def test_an_exported_judge_agrees_with_the_pipeline_of_transformers(weights: Path, tmp_path: Path) -> None:
     """In fp32, the probability of entailment is the one that zero-shot-classification computes."""
-    recipe = Recipe(str(weights), "judge", kind="zero-shot", int8=False)
+    recipe = ExportOptions(str(weights), "judge", kind="zero-shot", int8=False)
     manifest, parity = export(recipe, tmp_path / "judge")
     assert (manifest.labels, manifest.entailment, manifest.dimension) == (tuple(LABELS.values()), 1, 2)
     assert parity.least > 0.9999
@@ -96,7 +97,7 @@ def test_an_untrue_export_leaves_nothing(
     """Where the cosine is lower than is allowed, the export is refused and no folder appears."""
     monkeypatch.setattr(module, "LEAST_COSINE", 1.1)
     with pytest.raises(ModelError) as caught:
-        export(Recipe(str(weights), "tiny"), tmp_path / "tiny")
+        export(ExportOptions(str(weights), "tiny"), tmp_path / "tiny")
     assert caught.value.what.startswith(f"the export of {weights} is not true to it: cosine 0.9")
     assert not (tmp_path / "tiny").exists()
 
@@ -105,6 +106,6 @@ def test_a_folder_of_something_else_is_not_overwritten(weights: Path, tmp_path: 
     """Exporting into a folder that holds other files is refused."""
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError) as caught:
-        export(Recipe(str(weights), "tiny"), tmp_path)
+        export(ExportOptions(str(weights), "tiny"), tmp_path)
     assert caught.value.what == f"{tmp_path} is there and holds no model"
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -56,7 +56,9 @@ def test_the_folder_serves_the_tuned_encoder(weights: Weights, tmp_path: Path) -
     assert (manifest.name, manifest.source) == (f"{weights.name}-tuned", weights.name)
     card = (tmp_path / "tuned" / "MODEL_CARD.md").read_text()
     assert "Fine-tuned on 70 labelled issues with 3 labels, in 6 steps of at most 32 issues, seed 7" in card
-    start, _ = export.export(export.Recipe(str(weights.folder), "toy", max_tokens=16), tmp_path / "start")
+    start, _ = export.export(
+        export.ExportOptions(str(weights.folder), "toy", max_tokens=16), tmp_path / "start"
+    )
     assert manifest.files[models.MODEL_FILE] != start.files[models.MODEL_FILE]
     assert manifest.files[models.TOKENIZER_FILE] == start.files[models.TOKENIZER_FILE]
     vectors = Encoder.load(tmp_path / "tuned").encode(ISSUES.texts)

@@ -10,8 +10,7 @@ import yaml
 from tests.live import FERRY, Step
 from tests.tracking import HOSTILE
 from triage.cli import main
-from triage.cli.init import WORKFLOWS, chosen, exclusive
-from triage.cli.reference import sections, template
+from triage.cli.init import WORKFLOWS, chosen, exclusive, sections, template
 from triage.config import Config, LabelsConfig, VoteConfig, from_text, load
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -124,7 +124,7 @@ def test_no_token_is_a_clear_failure(step: Step) -> None:
         (["--since=soon"], 2, "'soon' is no time"),
         (["--repo=nobody", "--issue=1"], 2, "'nobody' is not of the form OWNER/NAME"),
         (["--repo=octo/none", "--issue=1"], 8, "cannot "),
-        (["--event=/nowhere.json"], 5, "/nowhere.json: no event can be read"),
+        (["--event=/nowhere.json"], 5, "/nowhere.json: cannot be read as an event"),
     ],
 )
 def test_a_command_that_cannot_be_carried_out_says_so(

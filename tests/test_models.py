@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from triage.cli import models as command
-from triage.cli.pins import write
+from triage.cli.models import pin
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import ModelManifest, Pins
@@ -43,7 +43,7 @@ GOOD: dict[str, object] = {
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
     command.configure(parser)
-    return command.run(parser.parse_args(words))
+    return command.run(command.parse(parser.parse_args(words)))
 
 
 @pytest.fixture
@@ -337,9 +337,9 @@ def test_pinning_keeps_the_rest_of_the_configuration(tmp_path: Path, before: str
     """Only the pinning keys change: other keys, comments and order stay."""
     config = tmp_path / "triage.yml"
     config.write_text(before, encoding="utf-8")
-    write(config, "encoder", "org/small", PINS)
+    pin(config, "encoder", "org/small", PINS)
     assert config.read_text(encoding="utf-8") == after
-    write(config, "encoder", "org/small", PINS)
+    pin(config, "encoder", "org/small", PINS)
     assert config.read_text(encoding="utf-8") == after
 
 
@@ -348,7 +348,7 @@ def test_a_section_in_braces_is_left_alone(tmp_path: Path) -> None:
     config = tmp_path / "triage.yml"
     config.write_text("encoder: {budget: 64}\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        write(config, "encoder", "org/small", PINS)
+        pin(config, "encoder", "org/small", PINS)
     assert caught.value.what.startswith(f"cannot pin org/small in {config}: its section `encoder` is not")
     assert caught.value.next_step == f"write there yourself:\nencoder:\n{PINNED}".rstrip()
     assert config.read_text(encoding="utf-8") == "encoder: {budget: 64}\n"

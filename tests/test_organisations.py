@@ -25,8 +25,8 @@ from triage.errors import UsageError
 from triage.github.client import Connection
 from triage.github.errors import NoneMatch, NotFound, PartlyRead, RateLimited
 from triage.progress import Shared
-from triage.sources.load import RepositoriesRead, read
-from triage.sources.spec import Found, find, repositories, sources_of
+from triage.sources.load import RepositoriesRead, read_repositories
+from triage.sources.spec import SelectedRepositories, parse_sources, repositories, select
 
 NAMES = [f"org/{name}" for name in "abcdef"]
 
@@ -80,7 +80,7 @@ def test_a_pattern_finds_what_lies_beyond_the_first_page(github: FakeGitHub) -> 
     github.world.repositories["org/r003"].archived = True
     github.world.repositories["org/r005"].fork = True
     github.world.repositories["org/r125"].has_issues = False
-    found = find(["org/*", "!org/r1?9", "org/r125"], connected(github))
+    found = select(["org/*", "!org/r1?9", "org/r125"], connected(github))
     gone = {"Org/r005", "Org/r109", "Org/r119", "Org/r129", "Org/r125"}
     expected = [f"Org/r{n:03d}" for n in range(130) if f"Org/r{n:03d}" not in gone]
     assert (found.names, found.left_out) == ([*expected, "org/r125"], 2)
@@ -89,14 +89,16 @@ def test_a_pattern_finds_what_lies_beyond_the_first_page(github: FakeGitHub) -> 
 
 def test_names_alone_ask_nothing(github: FakeGitHub) -> None:
     """As before there were patterns."""
-    assert repositories(sources_of(["org/a", "Org/A"]), ["org/b"]) == Found(["org/a", "org/b"])
-    assert repositories(sources_of([]), ["org/b"]) == Found([])
+    assert repositories(parse_sources(["org/a", "Org/A"]), ["org/b"]) == SelectedRepositories(
+        ["org/a", "org/b"]
+    )
+    assert repositories(parse_sources([]), ["org/b"]) == SelectedRepositories([])
     assert github.requests == []
 
 
 def test_what_is_named_for_the_run_is_not_taken_away(org: list[Repository]) -> None:
     """The configuration's `!` concerns its own entries."""
-    found = repositories(sources_of(["org/b"]), ["org/?", "!org/b", "!org/c"])
+    found = repositories(parse_sources(["org/b"]), ["org/?", "!org/b", "!org/c"])
     assert found.names == ["org/b", "org/a", "org/d", "org/e", "org/f"]
     assert found.visibility["org/a"] == "public"
 
@@ -105,37 +107,37 @@ def test_a_pattern_that_finds_nothing_is_refused(org: list[Repository], github: 
     """With how many there are to be seen, since the token may be why."""
     org[0].fork = True
     with pytest.raises(NoneMatch) as refused:
-        find(["org/*", "org/tool-*"], connected(github))
+        select(["org/*", "org/tool-*"], connected(github))
     assert str(refused.value) == (
         "no repository matches org/tool-*: the token sees 6 of org, of which 5 are no forks and have issues\n"
         "  likely cause: a typing mistake, or a token that sees public repositories only, such as a workflow's own\n"
         "  next step: correct the pattern, or use a token that can read the owner's repositories"
     )
     with pytest.raises(NotFound, match="cannot list the repositories of orgg: there is no such person"):
-        find(["orgg/*"], connected(github))
+        select(["orgg/*"], connected(github))
 
 
 def test_a_run_that_is_left_without_a_repository_is_refused(org: list[Repository]) -> None:
     """Rather than learning from nothing."""
     with pytest.raises(UsageError, match=r"^org/\* !org/\? leaves no repository\n"):
-        repositories(sources_of(["org/*", "!org/?"]))
+        repositories(parse_sources(["org/*", "!org/?"]))
 
 
 @pytest.mark.parametrize("given", [["*/x"], ["!org/x"], ["!org/x", "org/*"]])
 def test_sources_that_cannot_be_meant_are_refused(given: list[str]) -> None:
     """Before anything is asked."""
     with pytest.raises(UsageError):
-        sources_of(given)
+        parse_sources(given)
 
 
 def test_repositories_come_in_the_order_of_their_names(
     org: list[Repository], github: FakeGitHub, tmp_path: Path
 ) -> None:
     """Whichever is answered last: here the first ones."""
-    whole = keys(read(NAMES, tmp_path / "one", Config()))
+    whole = keys(read_repositories(NAMES, tmp_path / "one", Config()))
     for name in NAMES[:2]:
         github.faults.add(Slow(0.1), when=of(name), times=None)
-    again = read(NAMES, tmp_path / "two", Config())
+    again = read_repositories(NAMES, tmp_path / "two", Config())
     assert keys(again) == whole
     assert [repo for repo, _ in whole] == sorted(repo for repo, _ in whole)
     assert len(whole) == 135
@@ -146,7 +148,7 @@ def test_what_it_costs_is_said_before_and_holds(
     org: list[Repository], github: FakeGitHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The points told are those that GitHub's own reckoning takes then; a later run costs less."""
-    read(NAMES, tmp_path, Config())
+    read_repositories(NAMES, tmp_path, Config())
     # Seven pages of two points, and the labels of six repositories; finding and counting came before.
     said = (
         r"reading 6 repositories: 135 issues on about 7 pages, 20 points; 4,987 of 5,000 points are left until "
@@ -157,7 +159,7 @@ def test_what_it_costs_is_said_before_and_holds(
     github.world.clock.set(github.world.clock.now + DAY)
     org[5].add_issue("New")
     before = github.points.spent
-    read(NAMES, tmp_path, Config())
+    read_repositories(NAMES, tmp_path, Config())
     assert ": 7 issues on about 6 pages, 18 points; " in capsys.readouterr().err
     assert github.points.spent - before == 1 + 2 * 6 + 18
 
@@ -168,19 +170,19 @@ def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
     """And where no wait is allowed it ends as GitHub's limits do; what was read stays, and a later run goes on."""
     github.points = Allowance(github.world.clock, limit=100, remaining=31)
     with pytest.raises(RateLimited):
-        read(NAMES, tmp_path, Config(learn=LearnConfig(max_rate_limit_wait=60)))
+        read_repositories(NAMES, tmp_path, Config(learn=LearnConfig(max_rate_limit_wait=60)))
     said = capsys.readouterr().err
     assert "20 points; 18 of 100 points are left until " in said
     # On a slow machine a minute or two of the hour are gone by then.
     hour = r"(5[0-9]|60) minutes"
-    assert re.search(rf", 10 an hour are kept for labelling; about {hour} have to be waited for more\n", said)
+    assert re.search(rf", 10 an hour are kept for labelling; waiting for more takes about {hour}\n", said)
     assert re.search(
         rf"\n(10|[3-9]) of 100 points are left, which are kept for labelling: waiting {hour}\n", said
     )
     spent = asked(github, "Issues")
     github.world.clock.set(github.world.clock.now + DAY)
     github.requests.clear()
-    assert len(keys(read(NAMES, tmp_path, Config()))) == 135
+    assert len(keys(read_repositories(NAMES, tmp_path, Config()))) == 135
     # The pages that are kept are not read again, but for one that asks what is new.
     assert 0 < spent < 7
     assert asked(github, "Issues") <= 7
@@ -191,7 +193,7 @@ def test_a_limit_that_one_meets_costs_no_issue(
 ) -> None:
     """A secondary limit in the middle of one of several: all rest, then all is there."""
     github.faults.add(secondary_limit(1), when=of("org/c"))
-    assert len(keys(read(NAMES, tmp_path, Config()))) == 135
+    assert len(keys(read_repositories(NAMES, tmp_path, Config()))) == 135
     assert "GitHub asks for a pause: waiting 1 s\n" in capsys.readouterr().err
 
 
@@ -202,7 +204,7 @@ def test_one_that_cannot_be_read_keeps_nothing_from_the_others(
     del github.world.repositories["org/b"]
     github.faults.add(forbidden(), when=of("org/d"), times=None)
     with pytest.raises(PartlyRead) as refused:
-        read(NAMES, tmp_path, Config())
+        read_repositories(NAMES, tmp_path, Config())
     first, b, d = refused.value.what.splitlines()
     assert first == "2 of 6 repositories cannot be read, so nothing is learnt"
     assert b.startswith("  org/b: cannot find org/b: Could not resolve to a Repository")
@@ -211,7 +213,7 @@ def test_one_that_cannot_be_read_keeps_nothing_from_the_others(
     github.faults.clear()
     github.requests.clear()
     rest = [name for name in NAMES if name != "org/b"]
-    assert len(keys(read(rest, tmp_path, Config()))) == 133
+    assert len(keys(read_repositories(rest, tmp_path, Config()))) == 133
     assert sum(asked_of(github, name) for name in NAMES if name not in ("org/b", "org/d")) == 4
 
 
@@ -227,14 +229,14 @@ def test_a_repository_that_goes_while_it_is_read_is_named(
     hook = Hook(lambda _: github.world.repositories.pop("org/f", None))
     github.faults.add(hook, when=of("org/f"), skip=1)
     with pytest.raises(PartlyRead, match="1 of 6 repositories cannot be read") as refused:
-        read(NAMES, tmp_path, Config())
+        read_repositories(NAMES, tmp_path, Config())
     assert "org/f: cannot list issues in org/f" in refused.value.what
 
 
 def test_one_alone_that_cannot_be_read_is_its_own_failure(github: FakeGitHub, tmp_path: Path) -> None:
     """As it always was."""
     with pytest.raises(NotFound, match="cannot find org/none"):
-        read(["org/none"], tmp_path, Config())
+        read_repositories(["org/none"], tmp_path, Config())
 
 
 def test_a_repository_under_two_names_is_read_once(
@@ -242,7 +244,7 @@ def test_a_repository_under_two_names_is_read_once(
 ) -> None:
     """Its former name leads to it as well."""
     github.world.rename_repository(org[0], "org/z")
-    found = read(["org/a", "org/z", "org/b"], tmp_path, Config())
+    found = read_repositories(["org/a", "org/z", "org/b"], tmp_path, Config())
     assert keys(found) == [("org/z", 1), ("org/b", 2), ("org/b", 1)]
 
 
@@ -250,8 +252,8 @@ def test_a_run_that_is_killed_goes_on(org: list[Repository], github: FakeGitHub,
     """`kill -9` while the second page of the last repository is on its way: nothing that is kept is read again."""
     code = (
         "import sys; from pathlib import Path; from triage.config import Config\n"
-        "from triage.sources.load import read\n"
-        "read(sys.argv[2:], Path(sys.argv[1]), Config())"
+        "from triage.sources.load import read_repositories\n"
+        "read_repositories(sys.argv[2:], Path(sys.argv[1]), Config())"
     )
     child: list[subprocess.Popen[bytes]] = []
 
@@ -263,7 +265,7 @@ def test_a_run_that_is_killed_goes_on(org: list[Repository], github: FakeGitHub,
     child.append(subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *NAMES]))
     assert child[0].wait(timeout=60) == -signal.SIGKILL
     github.requests.clear()
-    assert len(keys(read(NAMES, tmp_path, Config()))) == 135
+    assert len(keys(read_repositories(NAMES, tmp_path, Config()))) == 135
     # One page that was left and one with what changed since; of the others one each at most.
     assert asked_of(github, "org/f") == 2
     assert sum(asked_of(github, name) for name in NAMES[:5]) == 5
@@ -278,8 +280,8 @@ def test_an_interruption_is_not_held_up_by_a_rest(
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from triage.config import Config\n"
-        "from triage.sources.load import read\n"
-        "try: read(sys.argv[2:], Path(sys.argv[1]), Config())\n"
+        "from triage.sources.load import read_repositories\n"
+        "try: read_repositories(sys.argv[2:], Path(sys.argv[1]), Config())\n"
         "except KeyboardInterrupt: sys.exit(130)"
     )
     argv = [sys.executable, "-c", code, str(tmp_path), *NAMES]

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.actions.runner import MAX_SUMMARY, Event, Runner, read_event
+from triage.actions.runner import MAX_SUMMARY, Runner, read_event
 from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError
+from triage.options import Event
 
 REPO = {"repository": {"full_name": "octo/demo"}}
 

@@ -11,8 +11,7 @@ import pytest
 from tests.sample import CONFIG, NEW, Trained
 from tests.test_imports import loaded_after
 from triage.backfill.selection import Batch, PastIssue, grouped
-from triage.bundle.workers import check_engine
-from triage.cli import main
+from triage.cli import arguments, main
 from triage.engine.ray_backend import refused, said_by_ray
 from triage.errors import UsageError
 from triage.issue import Issue
@@ -24,7 +23,7 @@ from triage.issue import Issue
 def test_what_is_no_engine_is_refused(engine: str) -> None:
     """Before anything is read."""
     with pytest.raises(UsageError, match="is no engine"):
-        check_engine(engine)
+        arguments.engine(engine)
 
 
 @pytest.mark.parametrize("command", ["retrain", "backfill"])

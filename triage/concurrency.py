@@ -1,13 +1,17 @@
-"""The next of a series is made while one is worked at: what waits for a network, beside what takes the processor."""
+"""Threads: the next item of a series is prefetched while one is processed, and several are processed at once."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Queue
 from typing import Generic, TypeVar
 
+from triage.errors import TriageError
+
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -39,3 +43,26 @@ def prefetch(series: Iterable[T]) -> Iterator[T]:
         yield each
     if each.error:
         raise each.error
+
+
+def map_concurrently(
+    items: Iterable[S], work: Callable[[S], T], width: int, stop: Callable[[], None]
+) -> list[T | TriageError]:
+    """The result of `work` for each item, in order, or the TriageError that it raised, on `width` threads.
+
+    Any other exception, such as an interruption, ends everything: `stop` is called to make running work give up,
+    and the exception is raised again.
+    """
+
+    def attempt(item: S) -> T | TriageError:
+        try:
+            return work(item)
+        except TriageError as error:
+            return error
+
+    with ThreadPoolExecutor(width) as pool:
+        try:
+            return list(pool.map(attempt, items))
+        except BaseException:
+            stop()
+            raise

@@ -1,32 +1,48 @@
-"""What each command was asked to do: frozen, built once at the door, by the command line or by the action's inputs.
+"""The options of each command as frozen values, built by the command line or from the action's inputs.
 
-Values only: the parsers stand in `triage/cli/`, and nothing here reads a file or reaches GitHub.
+The parsers are in `triage/cli/`; nothing here reads a file or reaches GitHub.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from triage.actions.runner import Event
-from triage.bundle.store import StoreName
+if TYPE_CHECKING:
+    from triage.bundle.store import StoreName
+    from triage.decide.case import TextBeforeEdit
 
 CONFIG_PATH = ".github/triage.yml"
 PER_MINUTE = 30.0
 
 
+LOCAL = "local"
+ADAPTATIONS = ("none", "head", "encoder", "auto")
+
+
+@dataclass(frozen=True)
+class Event:
+    """What started the workflow: an issue or pull request of `repo`, and what was done to it."""
+
+    repo: str
+    number: int
+    action: str
+    before: TextBeforeEdit
+
+
 @dataclass(frozen=True)
 class When:
-    """A moment as it was written: a date, or a span of time before now."""
+    """A moment as the user wrote it in `text`: a date, or a time span before now."""
 
     text: str
     moment: datetime | None = None
     ago: timedelta | None = None
 
     def at(self, now: datetime) -> datetime:
-        """The moment, seen from `now`."""
+        """The moment, relative to `now`."""
         if self.moment is not None:
             return self.moment
         return now - (self.ago or timedelta())
@@ -34,7 +50,7 @@ class When:
 
 @dataclass(frozen=True)
 class ConfigSource:
-    """Where the configuration is read: a local file, or else a path in the repository on GitHub."""
+    """Where the configuration is: a local file, or else a path in the repository on GitHub."""
 
     file: Path | None = None
     path: str = CONFIG_PATH
@@ -42,7 +58,10 @@ class ConfigSource:
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """`triage label`: issues of a file, of an event, by number, or open ones without a label since a moment."""
+    """`triage label`: issues of a file, by number, open ones without a label since a moment, or that of an event.
+
+    `unattended`: nobody waits for the result, since an event or a schedule started the run.
+    """
 
     config: ConfigSource = ConfigSource()
     store: StoreName | None = None
@@ -54,11 +73,12 @@ class LabelOptions:
     json: bool = False
     dry_run: bool = False
     skip_bad: bool = False
+    unattended: bool = False
 
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """`triage retrain`. `budget` is in seconds; `against` is the store whose active bundle is compared with."""
+    """`triage retrain`. `budget` is in seconds; the gate compares with the active bundle of `against`."""
 
     sources: tuple[str, ...]
     store: StoreName
@@ -71,14 +91,14 @@ class RetrainOptions:
     split: str | None = None
     cache: Path | None = None
     plots: Path | None = None
-    engine: str = "local"
+    engine: str = LOCAL
     always: bool = False
     skip_bad: bool = False
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """`triage backfill --from`: which past issues, out of a file or a repository. `shard` is (i, n), 1 <= i <= n."""
+    """`triage backfill --from`: the past issues to plan for, and the folder of the plan. `shard` is (i, n)."""
 
     source: str
     out: Path
@@ -87,18 +107,18 @@ class PlanOptions:
     repo: str = ""
     since: When | None = None
     until: When | None = None
-    state: str = "all"
+    state: Literal["open", "closed", "all"] = "all"
     labels: tuple[str, ...] = ()
     unlabelled: bool = False
     issues: tuple[int, ...] = ()
     limit: int | None = None
     shard: tuple[int, int] | None = None
-    engine: str = "local"
+    engine: str = LOCAL
 
 
 @dataclass(frozen=True)
 class ApplyOptions:
-    """`triage backfill --apply`: the plan, and how many issues a minute are written to."""
+    """`triage backfill --apply`: the plan, and the highest number of issues changed per minute."""
 
     plan: Path
     config: ConfigSource = ConfigSource()
@@ -110,7 +130,7 @@ class ApplyOptions:
 
 @dataclass(frozen=True)
 class MergeOptions:
-    """`triage backfill --merge`: plans of all shards, and the folder of the one made out of them."""
+    """`triage backfill --merge`: the plans of all shards, and the folder of the merged plan."""
 
     plans: tuple[Path, ...]
     out: Path
@@ -118,7 +138,7 @@ class MergeOptions:
 
 @dataclass(frozen=True)
 class UndoOptions:
-    """`triage undo`: the journal of what is taken back, and where the undoing is journalled."""
+    """`triage undo`: the journal of the backfill to undo, and the journal to write."""
 
     undone: Path
     journal: Path | None = None
@@ -128,7 +148,7 @@ class UndoOptions:
 
 @dataclass(frozen=True)
 class BundleOptions:
-    """`triage bundle ACTION`: the store, a bundle's name, and for `publish` the store to copy from."""
+    """`triage bundle ACTION`: the store, the name of a bundle, and for `publish` the store to copy from."""
 
     action: str
     store: StoreName
@@ -148,7 +168,7 @@ class CheckOptions:
 
 @dataclass(frozen=True)
 class InitOptions:
-    """`triage init`: the folder that is written into, and the repository whose labels are read."""
+    """`triage init`: the folder to write to, and the repository whose labels are read."""
 
     folder: Path = Path()
     repo: str = ""
@@ -157,7 +177,10 @@ class InitOptions:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """`triage evaluate`. `budget` is in seconds; `slices` are numbers of labelled issues (None: by rule)."""
+    """`triage evaluate`. `budget` is in seconds; `slices` are numbers of labelled issues (None: 8, 16, 32, …).
+
+    `models` are the models that methods need, by name; `command` is the command line, for the report.
+    """
 
     sources: tuple[str, ...]
     out: Path
@@ -175,3 +198,51 @@ class EvaluateOptions:
     cache: Path | None = None
     skip_bad: bool = False
     command: str = ""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """`triage models export`: `source` is a folder of weights or a hub model, the latter at `revision`.
+
+    `origin` and `licence` say where the weights come from; `note` goes to the model card. `int8` False keeps fp32.
+    """
+
+    source: str
+    name: str
+    kind: str = "encoder"
+    revision: str = "main"
+    origin: str = ""
+    licence: str = "unknown"
+    note: str = ""
+    max_tokens: int = 256
+    int8: bool = True
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """`triage models train`: the files to train on, and where model, checkpoints and losses go.
+
+    `weights` are a folder or org/name@COMMIT; `origin` and `licence` describe a folder. `steps` None: the schedule
+    of the shipped models.
+    """
+
+    kind: str
+    files: tuple[Path, ...]
+    out: Path
+    work: Path
+    weights: str | None = None
+    origin: str | None = None
+    licence: str | None = None
+    steps: int | None = None
+    seed: int = 0
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Issue numbers as on the command line: "7,9-12"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

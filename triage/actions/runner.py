@@ -1,56 +1,72 @@
-"""The files of the GitHub Actions runner: the event, the outputs and the job summary."""
+"""What the GitHub Actions runner passes in and takes back: inputs, the event, outputs and the job summary."""
 
 from __future__ import annotations
 
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from triage.decide.case import TextBeforeEdit
-from triage.errors import DataError
+from triage.errors import DataError, UsageError
+from triage.options import Event
 
 # GitHub drops a step's summary when it is longer.
 MAX_SUMMARY = 1_000_000
+TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
 
 
-@dataclass(frozen=True)
-class Event:
-    """What started the workflow: an issue or pull request of `repo`, and what was done to it."""
+class Inputs:
+    """The inputs of action.yml. The runner passes them to a Docker action as INPUT_NAME, upper case, dashes kept."""
 
-    repo: str
-    number: int
-    action: str
-    before: TextBeforeEdit
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.environment.get(f"INPUT_{name.upper()}", "").strip() or default
+
+    def flag(self, name: str) -> bool:
+        """Raises UsageError where the input is neither true nor false."""
+        value = self.text(name).lower()
+        if value not in (*TRUE, *FALSE):
+            raise UsageError(f"the input `{name}` is {value!r:.40}", next_step="write true or false")
+        return value in TRUE
+
+
+def event_of(environment: Mapping[str, str]) -> Event | None:
+    """The event that started the workflow; None where it is about no issue, or outside a workflow."""
+    path = environment.get("GITHUB_EVENT_PATH", "")
+    return read_event(Path(path)) if path else None
 
 
 def read_event(path: Path) -> Event | None:
     """The event in the runner's file; None where it is about no issue (a schedule, a dispatch).
 
-    Raises DataError where the file is no event at all.
+    Raises DataError where the file does not hold an event.
     """
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: no event can be read ({error})",
+            f"{path}: cannot be read as an event ({error})",
             likely="the file is not the one that GITHUB_EVENT_PATH names",
-            next_step="leave --event out inside a workflow, or use --repo and --issue",
+            next_step="omit --event inside a workflow, or use --repo and --issue",
         ) from None
     if not isinstance(data, dict):
-        raise DataError(f"{path}: an event is a JSON object", likely="another file was given", next_step="")
+        raise DataError(
+            f"{path}: not a JSON object, so not an event", likely="the path is wrong", next_step=""
+        )
     thing = data.get("issue") or data.get("pull_request")
     if not isinstance(thing, dict):
         return None
     number, repo = thing.get("number"), _at(data, "repository", "full_name")
     if not isinstance(number, int) or isinstance(number, bool) or not isinstance(repo, str):
         raise DataError(
-            f"{path}: the event names no issue number and repository",
-            likely="the file was made by hand",
-            next_step="compare it with the events that GitHub documents",
+            f"{path}: the event has no issue number or no repository",
+            likely="the file was written by hand",
+            next_step="compare it with the webhook events that GitHub documents",
         )
-    # An edited comment changes nothing of its issue.
+    # For an edited comment, `changes` describes the comment and not the issue.
     changes = None if "comment" in data else data.get("changes")
     return Event(repo, number, str(data.get("action", "")), _before(changes))
 
@@ -69,7 +85,7 @@ def _at(data: object, *keys: str) -> object:
 
 
 class Runner:
-    """Where a step's results go, from the runner's environment variables; without them, nowhere."""
+    """Writes a step's results to the files that the environment names; without them, nothing."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._output = environment.get("GITHUB_OUTPUT", "")
@@ -78,13 +94,13 @@ class Runner:
     def output(self, name: str, value: str) -> None:
         """Set an output of the step; `value` may hold anything."""
         if self._output:
-            # A delimiter that nobody can guess, so that no value can end itself and begin another output.
+            # A random delimiter, so that a value cannot end itself and begin another output.
             fence = f"triage-{secrets.token_hex(16)}"
             with Path(self._output).open("a", encoding="utf-8") as file:
                 file.write(f"{name}<<{fence}\n{value}\n{fence}\n")
 
     def summary(self, markdown: str) -> None:
-        """Append to the job summary, cut at a line where GitHub would refuse the whole."""
+        """Append to the job summary, cut at a line end where it is longer than GitHub accepts."""
         if self._summary:
             data = markdown.encode()[:MAX_SUMMARY].decode("utf-8", "ignore")
             whole = markdown if len(data) == len(markdown) else data.rpartition("\n")[0] + "\n\n…\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from triage.backfill.journal import Journal, JournalRecord, JournalTask
 from triage.backfill.plan import Entry, fingerprint
-from triage.backfill.planner import PATIENCE
 from triage.backfill.run import Job, Throttle, run_job, writing
 from triage.config import Config
 from triage.decide import Policy, case_of
@@ -19,9 +17,10 @@ from triage.decide.case import NO_LABEL
 from triage.errors import DataError, TriageError
 from triage.github.errors import IssueGone, NotFound, Rejected
 from triage.github.graphql import LiveIssue
-from triage.github.open import connect, open_tracker
+from triage.github.open import AN_HOUR, open_repository
 from triage.issue import LabelEvent, format_time, parse_time
 from triage.label.writer import LabelWriter
+from triage.options import ApplyOptions
 
 if TYPE_CHECKING:
     from triage.backfill.plan import Plan
@@ -109,31 +108,30 @@ def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: s
     return JournalRecord(entry.number, "done" if labels else "skipped", labels, seen, reasons)
 
 
-def apply_plan(args: argparse.Namespace) -> int:
+def apply_plan(options: ApplyOptions) -> int:
     """`triage backfill --apply`; raises TriageError, and AccessError at the end where GitHub refused some issues."""
     from triage.backfill.plan import open_plan
 
-    plan = open_plan(args.apply)
+    plan = open_plan(options.plan)
     repo = plan.header.repo
-    if args.repo and args.repo.casefold() != repo.casefold():
+    if options.repo and options.repo.casefold() != repo.casefold():
         raise DataError(
-            f"{plan.path}: a plan for {repo}, not for {args.repo}",
+            f"{plan.path}: a plan for {repo}, not for {options.repo}",
             likely="it was made elsewhere",
             next_step="give the plan of this repository",
         )
-    tracker, config = connect(repo, args)
+    tracker, config = open_repository(repo, options.config, patience=AN_HOUR)
     _refuse_another_policy(plan, config)
-    tracker = open_tracker(repo, max(PATIENCE, config.act.max_rate_limit_wait))
     me = tracker.viewer().login
     _refuse_the_future(plan, tracker.now())
-    path = args.journal or plan.path.with_suffix(".journal.jsonl")
-    with writing(path, JournalTask("backfill", repo, plan.digest, me), dry_run=args.dry_run) as log:
+    path = options.journal or plan.path.with_suffix(".journal.jsonl")
+    with writing(path, JournalTask("backfill", repo, plan.digest, me), dry_run=options.dry_run) as log:
         writer = LabelWriter(tracker, me, config.labels, tracker.labels())
         planned_at = parse_time(plan.header.created_at)
-        applier = Applier(writer, config, log, Throttle(args.per_minute), planned_at, args.dry_run)
+        applier = Applier(writer, config, log, Throttle(options.per_minute), planned_at, options.dry_run)
         steps = ((e.number, partial(applier.apply, e)) for e in plan.entries() if e.labels)
         total = sum(bool(entry.labels) for entry in plan.entries())
-        return run_job(Job("labelling", "labelled", repo, total, path, args.dry_run), log, steps)
+        return run_job(Job("labelling", "labelled", repo, total, path, options.dry_run), log, steps)
 
 
 def _refuse_the_future(plan: Plan, now: datetime) -> None:

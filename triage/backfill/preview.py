@@ -12,7 +12,6 @@ from triage.backfill.plan import Promise, promises
 from triage.backfill.planner import Planner
 from triage.backfill.selection import Selection, of_repository
 from triage.bundle.open import need, open_engines, open_serving
-from triage.bundle.store import StoreName
 from triage.config import Config
 from triage.decide import Policy
 from triage.errors import DataError, MissingExtra, NothingToLabelWith
@@ -23,7 +22,7 @@ from triage.progress import bar
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
-    from triage.bundle.store import Store
+    from triage.bundle.store import Store, StoreName
     from triage.github.client import Tracker
 
 # Pages of a hundred issues: to learn from where there is no bundle, and to look for unlabelled ones.
@@ -31,7 +30,7 @@ PAGES = 5, 10
 SHOWN = 50
 
 
-def first_look(tracker: Tracker, config: Config, home: str) -> str:
+def first_look(tracker: Tracker, config: Config, home: StoreName) -> str:
     """What a backfill with the bundle in `home` would do.
 
     Where there is none yet, one is learnt for this look alone from the newest issues; where these cannot be learnt
@@ -42,7 +41,7 @@ def first_look(tracker: Tracker, config: Config, home: str) -> str:
     described = {name: text for name, text in names.items() if text and may_set(name) is None}
     labels = replace(config.labels, descriptions=described | config.labels.descriptions)
     config = replace(config, labels=labels)
-    store = open_store(StoreName.parse(home), config, tracker)
+    store = open_store(home, config, tracker)
     basis = f"by the bundle in {home}"
     try:
         if store.role("active"):

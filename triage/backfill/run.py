@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections import Counter
@@ -18,7 +17,6 @@ from triage.errors import AccessError
 from triage.markdown import escape, table
 from triage.progress import bar
 
-PER_MINUTE = 30.0
 # GitHub drops a summary that is too long; the journal holds them all.
 SHOWN = 500
 
@@ -90,17 +88,6 @@ def run_job(work: Job, log: Journal, steps: Iterable[tuple[int, Callable[[], Jou
             next_step=f"see {work.path}; the same command tries these again and no other",
         )
     return 0
-
-
-def rate(text: str) -> float:
-    """A number of issues in a minute, from the command line. Raises ArgumentTypeError."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 0 < found <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r:.20} is no number of issues in a minute")
-    return found
 
 
 def counts(work: Job, found: Iterable[JournalRecord]) -> str:

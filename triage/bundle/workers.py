@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.open import need, serving_with
 from triage.config import ZeroShotConfig
-from triage.errors import UsageError
 from triage.issue import Issue
 
 if TYPE_CHECKING:
@@ -24,27 +21,10 @@ if TYPE_CHECKING:
     from triage.engine.zero_shot import PackedZeroShot
 
 LOCAL = "local"
-ENGINE = re.compile(r"local|ray(://(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}))?")
-
-
-def add_engine_option(parser: argparse._ActionsContainer) -> None:
-    """Add `--engine`."""
-    parser.add_argument(
-        "--engine",
-        default=LOCAL,
-        metavar="local|ray[://ADDRESS]",
-        help="what encodes: this process (default: local), or the workers of a Ray on this machine (ray), of the "
-        "cluster this machine is part of (ray://auto), or of that at ray://HOST:PORT; needs the extra `ray`",
-    )
 
 
 def check_engine(engine: str) -> None:
-    """Raise UsageError for what is no engine, MissingExtra where it is not installed: before work begins."""
-    if not ENGINE.fullmatch(engine):
-        raise UsageError(
-            f"--engine {engine!r:.60} is no engine",
-            next_step="write local, ray, ray://auto or ray://HOST:6379",
-        )
+    """Raise MissingExtra where the packages for `engine` are not installed: before work begins."""
     if engine != LOCAL:
         need("ray", "ray", "pyarrow", "pandas", to="--engine ray")
 

@@ -1,4 +1,4 @@
-"""`triage`: reads the command line, builds the real things, catches what users can meet, exits."""
+"""`triage`: parses the command line into options, runs the command, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from triage import __version__
 from triage.console import status
 from triage.errors import TriageError
 
-# Command → (module under triage.commands, one line of help). The modules import engines only when they run.
+# Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
+# parser, `parse` turns the parsed arguments into frozen options, `run` carries them out. Engines are imported by `run`.
 COMMANDS = {
-    "label": ("label", "decide labels for issues, and show why"),
+    "label": ("label", "label issues, and show why"),
     "retrain": ("retrain", "learn a bundle from labelled issues"),
     "init": ("init", "write a commented configuration and the workflows"),
-    "check": ("check", "say what is wrong with a configuration, a token or a bundle"),
+    "check": ("check", "check a configuration, a token and a bundle for errors"),
     "bundle": ("bundle", "list, show, verify, promote, roll back and publish bundles"),
     "backfill": ("backfill", "plan labels for past issues, and apply the plan"),
-    "undo": ("undo", "take back what a backfill set"),
-    "evaluate": ("evaluate", "compare methods side by side on your own issues"),
-    "action": ("action", "run as a GitHub Action, by the inputs of action.yml"),
-    "models": ("models", "list, verify, pull and export models"),
+    "undo": ("undo", "remove the labels that a backfill set"),
+    "evaluate": ("evaluate", "compare methods on your own issues"),
+    "action": ("action", "run as a GitHub Action, with the inputs of action.yml"),
+    "models": ("models", "list, verify, pull, export and train models"),
 }
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The command line, with the options of every command, or of `only` where that is one: the others' modules
-    are then not imported, which is a tenth of labelling one issue.
+    """The command line with the options of every command, or of `only` if that is a command.
+
+    The modules of the others are then not imported, which would take a tenth of the time to label one issue.
     """
     top = argparse.ArgumentParser(
         prog="triage",
-        description="Labels issues from what the repository's own maintainers labelled before.",
+        description="Labels issues as the repository's maintainers labelled similar ones before.",
         epilog="Exit codes: 0 done; 1 a defect of triage; 2 usage; 3 nothing to label with; 4 configuration; "
         "5 data; 6 model; 7 bundle; 8 access to GitHub; 9 GitHub unavailable; 10 gate failed; "
         "11 an extra is not installed; 12 the cluster; 130 interrupted.",
@@ -50,15 +52,15 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main_inner(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; raises TriageError."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    args = parser(given[0] if given else None).parse_args(given)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = parser(argv[0] if argv else None).parse_args(argv, argparse.Namespace(argv=argv))
     command = importlib.import_module(f"triage.cli.{COMMANDS[args.command][0]}")
-    code: int = command.run(args)
+    code: int = command.run(command.parse(args))
     return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The `triage` program: `main_inner`, with failures in words and as exit codes."""
+    """The `triage` program: `main_inner` with errors printed and returned as exit codes."""
     try:
         return main_inner(argv)
     except TriageError as error:
@@ -66,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             status(line)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output has gone; Python would complain once more while closing it.
+        # The reader of our output has gone; without this, Python prints another error while closing it.
         sys.stdout = None
         return 0
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
         return 130
 
 

@@ -1,18 +1,31 @@
-"""`triage action`: what the Docker action runs. Inputs come from the environment only, never from a shell."""
+"""`triage action`: run as the Docker action. The inputs build the same options as the command line, without a shell."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from triage import console
-from triage.actions.runner import read_event
+from triage.actions.runner import Inputs, event_of
+from triage.cli import arguments
 from triage.errors import TriageError, UsageError
+from triage.options import (
+    ADAPTATIONS,
+    CONFIG_PATH,
+    ApplyOptions,
+    BundleOptions,
+    CheckOptions,
+    ConfigSource,
+    LabelOptions,
+    MergeOptions,
+    PlanOptions,
+    RetrainOptions,
+)
 
 FOLDER = "triage"
-TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,130 +33,128 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Reads the inputs of action.yml from INPUT_* variables, as the Actions runner sets them."
 
 
-def run(_args: argparse.Namespace) -> int:
-    """Carry out the `command` input; a failure is also an annotation of the run. Raises TriageError."""
-    from triage.cli import main_inner
+def parse(_args: argparse.Namespace) -> Inputs:
+    """The inputs in the environment."""
+    return Inputs(os.environ)
 
-    inputs = Inputs(os.environ)
+
+def run(inputs: Inputs) -> int:
+    """Run the command that the inputs name; an error also annotates the workflow run. Raises TriageError."""
     try:
-        argv = command_line(inputs)
+        module, options = command_of(inputs)
         if token := inputs.text("token"):
             os.environ["GITHUB_TOKEN"] = token
-        return main_inner(argv)
+        code: int = importlib.import_module(f"triage.cli.{module}").run(options)
+        return code
     except TriageError as error:
         console.error(str(error))
         raise
 
 
-class Inputs:
-    """The action's inputs. Docker actions get them as INPUT_NAME, upper case, dashes kept."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-
-    def text(self, name: str, default: str = "") -> str:
-        return self._environment.get(f"INPUT_{name.upper()}", "").strip() or default
-
-    def flag(self, name: str) -> bool:
-        value = self.text(name).lower()
-        if value not in (*TRUE, *FALSE):
-            raise UsageError(f"the input `{name}` is {value!r:.40}", next_step="write true or false")
-        return value in TRUE
-
-    def options(self, *names: str, **renamed: str) -> list[str]:
-        """`--name=value` for each input that is given; `renamed` maps an option to another input."""
-        pairs = [(name, name) for name in names] + [(o.replace("_", "-"), i) for o, i in renamed.items()]
-        return [f"--{option}={self.text(name)}" for option, name in pairs if self.text(name)]
-
-    @property
-    def dry_run(self) -> list[str]:
-        return ["--dry-run"] if self.flag("dry-run") else []
-
-    @property
-    def about_an_issue(self) -> bool:
-        """Whether the event that started the workflow is about one."""
-        path = self._environment.get("GITHUB_EVENT_PATH", "")
-        return bool(path) and read_event(Path(path)) is not None
-
-    @property
-    def here(self) -> str:
-        return self._environment.get("GITHUB_REPOSITORY", "")
-
-    @property
-    def store(self) -> str:
-        return self.text("store", f"github:{self.here}")
-
-
-def command_line(inputs: Inputs) -> list[str]:
-    """The arguments of `triage` that the inputs mean. Raises UsageError."""
+def command_of(inputs: Inputs) -> tuple[str, object]:
+    """(module of triage.cli, its options) for the inputs. Raises UsageError."""
     command = inputs.text("command", "label")
     if command not in COMMANDS:
         raise UsageError(
             f"the input `command` is {command!r:.40}", next_step=f"choose one of {', '.join(COMMANDS)}"
         )
-    return COMMANDS[command](inputs)
+    module, options = COMMANDS[command]
+    return module, options(inputs)
 
 
-def _label(inputs: Inputs) -> list[str]:
-    # Where an issue started the workflow, it is that one's turn; the sweep is for when none did.
-    which = ["since"] if not inputs.about_an_issue else []
-    return [
-        "label",
-        f"--store={inputs.store}",
-        *inputs.options(*which, config_path="config", repo="repository", issue="issues"),
-        *inputs.dry_run,
-    ]
+def _label(inputs: Inputs) -> LabelOptions:
+    from triage.cli.label import with_environment
+
+    # An event about an issue labels that issue; `since` is for runs that a schedule started.
+    event = event_of(inputs.environment)
+    since = inputs.text("since")
+    issues = inputs.text("issues")
+    options = LabelOptions(
+        config=_config(inputs),
+        store=arguments.store(_store(inputs)),
+        event=None if issues else event,
+        repo=inputs.text("repository"),
+        issues=arguments.issue_numbers(issues) if issues else (),
+        since=arguments.when(since) if since and event is None else None,
+        dry_run=inputs.flag("dry-run"),
+    )
+    return with_environment(options, inputs.environment)
 
 
-def _check(inputs: Inputs) -> list[str]:
-    repo = inputs.text("repository", inputs.here)
-    return ["check", f"--repo={repo}", f"--store={inputs.store}", *inputs.options(config_path="config")]
+def _check(inputs: Inputs) -> CheckOptions:
+    return CheckOptions(_config(inputs), _repository(inputs), arguments.store(_store(inputs)))
 
 
-def _retrain(inputs: Inputs) -> list[str]:
-    sources = inputs.text("repository", inputs.here).split()
-    return [
-        "retrain",
-        *(f"--from={source}" for source in sources),
-        f"--store={inputs.text('folder', FOLDER)}",
-        f"--against={inputs.store}",
-        *inputs.options("adapt", config_path="config"),
-    ]
+def _retrain(inputs: Inputs) -> RetrainOptions:
+    adapt = inputs.text("adapt", RetrainOptions.adapt)
+    if adapt not in ADAPTATIONS:
+        raise UsageError(
+            f"the input `adapt` is {adapt!r:.40}", next_step=f"choose one of {', '.join(ADAPTATIONS)}"
+        )
+    return RetrainOptions(
+        sources=tuple(_repository(inputs).split()),
+        store=arguments.store(str(_folder(inputs))),
+        against=arguments.store(_store(inputs)),
+        config=_config(inputs),
+        adapt=adapt,
+    )
 
 
-def _publish(inputs: Inputs) -> list[str]:
+def _publish(inputs: Inputs) -> BundleOptions:
     if inputs.flag("dry-run"):
         raise UsageError("`publish` has no dry run", next_step="leave the step out, or run `check`")
-    return [
-        "bundle",
-        "publish",
-        f"--of={inputs.text('folder', FOLDER)}",
-        f"--store={inputs.store}",
-        *inputs.options(config_path="config"),
-    ]
+    return BundleOptions(
+        action="publish",
+        store=arguments.store(_store(inputs)),
+        config=_config(inputs),
+        source=arguments.store(str(_folder(inputs))),
+    )
 
 
-def _backfill(inputs: Inputs) -> list[str]:
-    repo, folder = inputs.text("repository", inputs.here), inputs.text("folder", FOLDER)
-    where = [f"--repo={repo}", *inputs.options(config_path="config"), *inputs.dry_run]
+def _backfill(inputs: Inputs) -> PlanOptions | ApplyOptions | MergeOptions:
+    folder, dry_run = _folder(inputs), inputs.flag("dry-run")
     if inputs.flag("apply"):
-        return ["backfill", f"--apply={folder}/plan.jsonl", *where]
+        return ApplyOptions(folder / "plan.jsonl", _config(inputs), _repository(inputs), dry_run=dry_run)
     if inputs.flag("merge"):
-        # Names of our own making: no option can be among them.
-        plans = sorted(Path(folder).glob("plan-*-of-*.jsonl"))
+        plans = sorted(folder.glob("plan-*-of-*.jsonl"))
         if not plans:
             raise UsageError(
                 f"{folder} holds no plan of a shard", next_step="download those that the runners uploaded"
             )
-        return ["backfill", f"--out={folder}", "--merge", *map(str, plans)]
-    chosen = inputs.options("since", "shard", issue="issues")
-    return ["backfill", f"--from={repo}", f"--store={inputs.store}", f"--out={folder}", *chosen, *where]
+        return MergeOptions(tuple(plans), folder)
+    since, issues, shard = inputs.text("since"), inputs.text("issues"), inputs.text("shard")
+    return PlanOptions(
+        source=_repository(inputs),
+        out=folder,
+        config=_config(inputs),
+        store=arguments.store(_store(inputs)),
+        since=arguments.when(since) if since else None,
+        issues=arguments.issue_numbers(issues) if issues else (),
+        shard=arguments.shard(shard) if shard else None,
+    )
 
 
-COMMANDS: Mapping[str, Callable[[Inputs], list[str]]] = {
-    "label": _label,
-    "retrain": _retrain,
-    "publish": _publish,
-    "backfill": _backfill,
-    "check": _check,
+def _config(inputs: Inputs) -> ConfigSource:
+    return ConfigSource(path=inputs.text("config", CONFIG_PATH))
+
+
+def _repository(inputs: Inputs) -> str:
+    return inputs.text("repository", inputs.environment.get("GITHUB_REPOSITORY", ""))
+
+
+def _store(inputs: Inputs) -> str:
+    return inputs.text("store", f"github:{inputs.environment.get('GITHUB_REPOSITORY', '')}")
+
+
+def _folder(inputs: Inputs) -> Path:
+    return Path(inputs.text("folder", FOLDER))
+
+
+# The input `command` → (module of triage.cli, function that builds its options).
+COMMANDS: Mapping[str, tuple[str, Callable[[Inputs], object]]] = {
+    "label": ("label", _label),
+    "retrain": ("retrain", _retrain),
+    "publish": ("bundle", _publish),
+    "backfill": ("backfill", _backfill),
+    "check": ("check", _check),
 }

@@ -4,81 +4,81 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.bundle.open import candidates
-from triage.bundle.store import StoreName, activate_or_stage, refuse_exposure, role_name
+from triage.bundle.store import activate_or_stage, refuse_exposure, role_name
+from triage.cli import arguments
 from triage.errors import BundleError
-from triage.github.open import add_config_options, connect, open_store, visibility_of
+from triage.github.open import open_repository, open_store, visibility_of
+from triage.options import BundleOptions
 
 if TYPE_CHECKING:
-    from triage.bundle.store import Store
+    from triage.bundle.store import Store, StoreName
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, act, help_line in (
-        ("list", _list, "list the bundles, newest first"),
-        ("show", _show, "print a bundle's manifest and rules"),
-        ("verify", _verify, "check every file of every bundle"),
-        ("promote", _promote, "make the staged bundle, or the one named, active"),
-        ("rollback", _rollback, "make the bundle before the active one active again"),
-        ("publish", _publish, "copy what another store holds as active or staged into this one"),
-    ):
-        action = actions.add_parser(name, help=help_line, description=help_line.capitalize() + ".")
-        action.add_argument("--store", required=True, help="a directory, or github:OWNER/NAME")
-        add_config_options(action)
-        action.set_defaults(act=act)
+    for name, (_, help_line) in ACTIONS.items():
+        action = actions.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
+        arguments.add_store(action, required=True)
+        arguments.add_config(action)
         if name in {"show", "promote"}:
-            action.add_argument("name", nargs="?", help="a bundle's name")
+            action.add_argument("name", nargs="?", help="name of a bundle")
         if name == "publish":
-            action.add_argument("--of", required=True, help="the store to copy from")
+            arguments.add_store(action, "the store to copy from", name="--of", required=True)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Carry out the action that was chosen; raises TriageError."""
-    code: int = args.act(args)
-    return code
+def parse(args: argparse.Namespace) -> BundleOptions:
+    """The options of a command line."""
+    return BundleOptions(
+        action=args.action,
+        store=args.store,
+        config=arguments.config_source(args),
+        name=getattr(args, "name", None),
+        source=getattr(args, "of", None),
+    )
 
 
-def _open(args: argparse.Namespace, spec: str) -> Store:
-    """The store, with the publishers that the configuration names."""
-    name = StoreName.parse(spec)
-    if name.repo and not args.config:
-        tracker, config = connect(name.repo, args)
-        return open_store(name, config, tracker)
-    return open_store(name, configuration.load(args.config))
-
-
-def _list(args: argparse.Namespace) -> int:
-    store = _open(args, args.store)
-    roles = {role_name(store, role): role for role in ("staged", "active")}
-    for name in store.names():
-        print(f"{name}  {roles.get(name, '')}".rstrip())
+def run(options: BundleOptions) -> int:
+    """Carry out the action; raises TriageError."""
+    store = _open(options, options.store)
+    ACTIONS[options.action][0](store, options)
     return 0
 
 
-def _show(args: argparse.Namespace) -> int:
-    store = _open(args, args.store)
-    name = args.name or store.role("active")
+def _open(options: BundleOptions, name: StoreName) -> Store:
+    """The store, with the publishers that the configuration trusts."""
+    if name.repo and not options.config.file:
+        tracker, config = open_repository(name.repo, options.config)
+        return open_store(name, config, tracker)
+    return open_store(name, configuration.load(options.config.file))
+
+
+def _list(store: Store, _options: BundleOptions) -> None:
+    roles = {role_name(store, role): role for role in ("staged", "active")}
+    for name in store.names():
+        print(f"{name}  {roles.get(name, '')}".rstrip())
+
+
+def _show(store: Store, options: BundleOptions) -> None:
+    name = options.name or store.role("active")
     if name is None:
         raise BundleError(
-            f"{args.store} has no active bundle",
-            likely="nothing was learnt yet",
+            f"{options.store} has no active bundle",
+            likely="nothing has been learnt yet",
             next_step="run `triage retrain`",
         )
     bundle = store.load(name)
     shown = {"name": name, "manifest": asdict(bundle.manifest), "rules": asdict(bundle.rules)}
     print(json.dumps(shown, ensure_ascii=False, indent=2))
-    return 0
 
 
-def _verify(args: argparse.Namespace) -> int:
-    store = _open(args, args.store)
+def _verify(store: Store, _options: BundleOptions) -> None:
     failures: list[BundleError] = []
     for name in store.names():
         try:
@@ -89,15 +89,13 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"✗ {name}: {error.what}")
     if failures:
         raise BundleError(f"{len(failures)} of {len(store.names())} bundles are damaged")
-    return 0
 
 
-def _promote(args: argparse.Namespace) -> int:
-    store = _open(args, args.store)
-    name = args.name or store.role("staged")
+def _promote(store: Store, options: BundleOptions) -> None:
+    name = options.name or store.role("staged")
     if name is None:
         raise BundleError(
-            f"{args.store} has no staged bundle",
+            f"{options.store} has no staged bundle",
             likely="the last candidate passed the gate",
             next_step="name a bundle; `triage bundle list` shows them",
         )
@@ -106,29 +104,27 @@ def _promote(args: argparse.Namespace) -> int:
     if store.role("staged") == name:
         store.set_role("staged", None)
     print(f"{name} is active")
-    return 0
 
 
-def _rollback(args: argparse.Namespace) -> int:
-    store = _open(args, args.store)
+def _rollback(store: Store, options: BundleOptions) -> None:
     for name in _before_the_active(store):
         try:
             store.load(name).verify()
         except BundleError as error:
-            print(f"passed over {name}: {error.what}")
+            print(f"skipped {name}: {error.what}")
             continue
         store.set_role("active", name)
         print(f"{name} is active")
-        return 0
+        return
     raise BundleError(
-        f"{args.store} has no usable bundle before the active one",
+        f"{options.store} has no usable bundle before the active one",
         likely="it was pruned, or there was none",
         next_step="run `triage retrain`",
     )
 
 
 def _before_the_active(store: Store) -> Sequence[str]:
-    """Newest first; everything that is not staged where what is active is no bundle."""
+    """The bundles before the active one, newest first; all but the staged one where the active one is broken."""
     try:
         active = store.role("active")
     except BundleError:
@@ -136,25 +132,35 @@ def _before_the_active(store: Store) -> Sequence[str]:
     return candidates(store, active)[1:] if active else ()
 
 
-def _publish(args: argparse.Namespace) -> int:
+def _publish(store: Store, options: BundleOptions) -> None:
     from triage.learn.vectors import NAME
 
-    there, here = _open(args, args.of), _open(args, args.store)
-    done = False
+    assert options.source is not None  # noqa: S101 - required by both parsers
+    source = _open(options, options.source)
+    published = False
     for role in ("active", "staged"):
-        name = there.role(role)
-        if name is None or name == role_name(here, role):
+        name = source.role(role)
+        if name is None or name == role_name(store, role):
             continue
-        bundle = there.load(name)
+        bundle = source.load(name)
         bundle.verify()
-        refuse_exposure(here, filter(None, bundle.manifest.sources), visibility_of)
-        made = here.save(bundle)
-        activate_or_stage(here, made, bundle, role)
-        print(f"{made} is {role}")
-        done = True
-    held = there.get(NAME)
-    if held is not None and held != here.get(NAME):
-        here.put(NAME, held)
-    if not done:
+        refuse_exposure(store, filter(None, bundle.manifest.sources), visibility_of)
+        saved = store.save(bundle)
+        activate_or_stage(store, saved, bundle, role)
+        print(f"{saved} is {role}")
+        published = True
+    vectors = source.get(NAME)
+    if vectors is not None and vectors != store.get(NAME):
+        store.put(NAME, vectors)
+    if not published:
         print("nothing new to publish")
-    return 0
+
+
+ACTIONS: Mapping[str, tuple[Callable[[Store, BundleOptions], None], str]] = {
+    "list": (_list, "list the bundles, newest first"),
+    "show": (_show, "print a bundle's manifest and rules"),
+    "verify": (_verify, "check every file of every bundle"),
+    "promote": (_promote, "make the staged bundle, or the named one, active"),
+    "rollback": (_rollback, "make the bundle before the active one active again"),
+    "publish": (_publish, "copy the active and the staged bundle of another store to this one"),
+}

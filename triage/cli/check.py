@@ -1,4 +1,4 @@
-"""`triage check`: what is wrong with a configuration, a token's permissions or a bundle, before it matters."""
+"""`triage check`: find errors in a configuration, a token's permissions or a bundle before they matter."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.bundle.store import StoreName
+from triage.cli import arguments
 from triage.config import Config
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
-from triage.github.open import add_config_options, connect
+from triage.github.open import open_repository, open_store, visibility_of
 from triage.issue import parse_time
+from triage.options import CheckOptions
 from triage.patterns import NOT
 
 if TYPE_CHECKING:
+    from triage.bundle.store import StoreName
     from triage.github.client import Tracker
     from triage.github.graphql import Label
 
 FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
-OLD = 45
+OLD_DAYS = 45
 
 
 @dataclass
@@ -46,23 +48,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repo",
         default="",
-        help="OWNER/NAME on GitHub: its configuration, its labels and the token are checked",
+        metavar="OWNER/NAME",
+        help="check the configuration and labels of this repository, and the token",
     )
-    parser.add_argument("--store", help="where bundles live: a directory, or github:OWNER/NAME")
-    add_config_options(parser)
+    arguments.add_store(parser)
+    arguments.add_config(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print what is fine (✓), wrong (✗) and doubtful (!); the exit code of the first failure, 0 without one."""
+def parse(args: argparse.Namespace) -> CheckOptions:
+    """The options of a command line. Raises UsageError where they name nothing."""
     if not (args.repo or args.config or args.store):
         raise UsageError("nothing is named to check", next_step="give --repo, --config or --store")
+    return CheckOptions(arguments.config_source(args), args.repo, args.store)
+
+
+def run(options: CheckOptions) -> int:
+    """Print what is fine (✓), wrong (✗) and doubtful (!); returns the exit code of the first failure, or 0."""
     report, tracker, config = Report(), None, Config()
     try:
-        if args.repo:
-            tracker, config = connect(args.repo, args)
+        if options.repo:
+            tracker, config = open_repository(options.repo, options.config)
         else:
-            config = configuration.load(args.config)
-        report.add(FINE, f"the configuration is valid ({_source(args, tracker)})")
+            config = configuration.load(options.config.file)
+        report.add(FINE, f"the configuration is valid ({_source(options, tracker)})")
     except (ConfigError, AccessError) as error:
         report.fail(error)
         return report.code
@@ -71,26 +79,26 @@ def run(args: argparse.Namespace) -> int:
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
-    named = StoreName.parse(args.store) if args.store else None
-    spec = named or (StoreName(repo=tracker.repo) if tracker else None)
-    if tracker and spec and config.learn.repositories:
-        _attempt(report, lambda: _check_sources(report, tracker, config, spec))
-    if spec:
-        _attempt(report, lambda: _check_store(report, spec, config, tracker))
+    name = options.store or (arguments.store(f"github:{tracker.repo}") if tracker else None)
+    if name and tracker and config.learn.repositories:
+        _attempt(report, lambda: _check_sources(report, tracker, config, name))
+    if name:
+        _attempt(report, lambda: _check_store(report, name, config, tracker))
     return report.code
 
 
-def _source(args: argparse.Namespace, tracker: Tracker | None) -> str:
-    if args.config:
-        return str(args.config)
+def _source(options: CheckOptions, tracker: Tracker | None) -> str:
+    if options.config.file:
+        return str(options.config.file)
     if tracker is None:
         return "the default one"
-    found = tracker.read_file(args.config_path) is not None
-    return f"{args.config_path} of {tracker.repo}" if found else f"no {args.config_path}, so the default one"
+    path = options.config.path
+    exists = tracker.read_file(path) is not None
+    return f"{path} of {tracker.repo}" if exists else f"no {path}, so the default one"
 
 
 def contradictions(config: Config) -> Iterator[tuple[str, str]]:
-    """What a configuration says against itself."""
+    """The contradictions within a configuration, as (mark, sentence)."""
     policy, labels = Policy.of(config), config.labels
     for name in labels.descriptions:
         if reason := policy.may_set(name):
@@ -108,7 +116,7 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _attempt(report: Report, check: Callable[[], None]) -> None:
-    """One failure does not keep the other checks from being made."""
+    """Make a check; its failure does not prevent the others."""
     try:
         check()
     except TriageError as error:
@@ -121,7 +129,7 @@ def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
 
 
 def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
-    """Labels that the configuration names and the repository does not have, by what becomes of them."""
+    """The labels that the configuration names and the repository lacks, as (mark, sentence)."""
     spelt = {name.casefold(): name for name in known}
     named = dict.fromkeys(config.labels.descriptions, "is described")
     named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
@@ -163,37 +171,38 @@ def _check_token(report: Report, tracker: Tracker) -> None:
     )
 
 
-def _check_sources(report: Report, tracker: Tracker, config: Config, spec: StoreName) -> None:
-    """Raises NoneMatch for a pattern that finds nothing, BundleError where the store would tell too much."""
+def _check_sources(report: Report, tracker: Tracker, config: Config, name: StoreName) -> None:
+    """Raises NoneMatch for a pattern without a match, BundleError where the store is too public."""
     from triage.bundle.store import refuse_exposure
-    from triage.github.open import open_store, visibility_of
-    from triage.sources.spec import find
+    from triage.sources.spec import select
 
-    found = find(config.learn.repositories, tracker)
-    store = open_store(spec, config, tracker)
-    refuse_exposure(store, found.names, lambda repo: found.visibility.get(repo) or visibility_of(repo))
-    left = f"; forks and such without issues are left out: {found.left_out}" if found.left_out else ""
-    many = f"{len(found.names)} repositor{'y' if len(found.names) == 1 else 'ies'}"
-    report.add(FINE, f"learn.repositories names {many}{left}")
+    selected = select(config.learn.repositories, tracker)
+    known = selected.visibility
+    store = open_store(name, config, tracker)
+    refuse_exposure(store, selected.names, lambda repo: known.get(repo) or visibility_of(repo))
+    skipped = f"; skipped as forks or without issues: {selected.left_out}" if selected.left_out else ""
+    number = f"{len(selected.names)} repositor{'y' if len(selected.names) == 1 else 'ies'}"
+    report.add(FINE, f"learn.repositories names {number}{skipped}")
 
 
-def _check_store(report: Report, spec: StoreName, config: Config, tracker: Tracker | None) -> None:
+def _check_store(report: Report, name: StoreName, config: Config, tracker: Tracker | None) -> None:
     """Raises BundleError where the active bundle cannot be used, ModelError where the encoder cannot."""
     from triage.bundle.model import open_model
     from triage.bundle.open import open_engines
-    from triage.github.open import open_store
 
-    store = open_store(spec, config, tracker)
-    name = store.role("active")
-    if name is None:
+    store = open_store(name, config, tracker)
+    active = store.role("active")
+    if active is None:
         report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
         return
-    bundle = store.load(name)
-    open_model(bundle, name, *open_engines(config, bundle), {})
+    bundle = store.load(active)
+    open_model(bundle, active, *open_engines(config, bundle), {})
     days = (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days
-    words = f"bundle {name} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
+    words = (
+        f"bundle {active} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
+    )
     report.add(FINE, f"{words} {days} days ago" if days else f"{words} today")
-    if days > OLD:
+    if days > OLD_DAYS:
         report.add(
             DOUBTFUL,
             f"the bundle is {days} days old: is the workflow `triage-retrain` switched off? "

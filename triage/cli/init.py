@@ -1,23 +1,32 @@
-"""`triage init`: a commented configuration and the workflows, written into a repository's folder; and a first look."""
+"""`triage init`: write a commented configuration and the workflows to a repository's folder, and preview a backfill.
+
+The configuration's keys, with their descriptions and bounds, come from the dataclasses themselves.
+"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.store import StoreName
-from triage.cli.reference import inline, template
+from triage.cli import arguments
 from triage.config import Config, from_text, load
 from triage.decide import Policy
 from triage.errors import TriageError, UsageError
-from triage.github.open import CONFIG_PATH, TOKEN, open_tracker
+from triage.github.open import TOKEN, open_tracker
+from triage.options import CONFIG_PATH, InitOptions
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
 
+HEADER = """\
+# How triage behaves in this repository. All keys are listed; those after a `#` without a space show the default.
+# Check changes with `triage check --config FILE`.
+"""
 PRECISION_TARGET = 0.9
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")
 # What an issue is, of which it is one thing; with or without a common prefix such as `type: `.
@@ -36,40 +45,50 @@ KINDS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--dir", type=Path, default=Path(), help="the repository's folder (default: this one)"
+        "--dir",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the repository's folder (default: the current one)",
     )
     parser.add_argument(
         "--repo",
         default=os.environ.get("GITHUB_REPOSITORY", ""),
-        help=f"OWNER/NAME whose labels and descriptions are read; needs {TOKEN}",
+        metavar="OWNER/NAME",
+        help=f"read labels and their descriptions from this repository; needs {TOKEN}",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the files, and say what comes next; raises TriageError."""
+def parse(args: argparse.Namespace) -> InitOptions:
+    """The options of a command line. Raises UsageError where the folder does not exist."""
     if not args.dir.is_dir():
         raise UsageError(f"{args.dir} is no folder", next_step="give the repository's folder with --dir")
-    tracker = open_tracker(args.repo) if args.repo and os.environ.get(TOKEN) else None
-    labels = {name: x.description for name, x in tracker.labels().items()} if tracker else {}
+    return InitOptions(args.dir, args.repo, args.force)
+
+
+def run(options: InitOptions) -> int:
+    """Write the files, and print the next steps; raises TriageError."""
+    tracker = open_tracker(options.repo) if options.repo and os.environ.get(TOKEN) else None
+    labels = {name: label.description for name, label in tracker.labels().items()} if tracker else {}
     text = template(chosen(labels))
     from_text(text, where=CONFIG_PATH)
     files = {CONFIG_PATH: text}
     files |= {f".github/workflows/{name}": (workflows() / name).read_text("utf-8") for name in WORKFLOWS}
     for path, content in files.items():
-        print(_write(args.dir / path, content, force=args.force))
-    print(_next_steps(args.repo, labels))
+        print(_write(options.folder / path, content, force=options.force))
+    print(_next_steps(options.repo, labels))
     if tracker:
-        print(f"\n{_look(tracker, args.dir / CONFIG_PATH)}")
+        print(f"\n{_preview(tracker, options.folder / CONFIG_PATH)}")
     return 0
 
 
-def _look(tracker: Tracker, config: Path) -> str:
-    """What a backfill would do; the files are written, so that a failure here is only told."""
+def _preview(tracker: Tracker, config: Path) -> str:
+    """What a backfill would do. The files are written by then, so that a failure is only printed."""
     from triage.backfill.preview import first_look
 
     try:
-        return first_look(tracker, load(config), str(StoreName(repo=tracker.repo)))
+        return first_look(tracker, load(config), arguments.store(f"github:{tracker.repo}"))
     except TriageError as error:
         return f"What a backfill would do is not known: {error}"
 
@@ -138,3 +157,74 @@ def _next_steps(repo: str, labels: Mapping[str, str]) -> str:
             f"No labels were read; to have them written into {CONFIG_PATH}, {why} and run again with --force.",
         )
     return "\nNext:\n" + "\n".join(f"  {i}. {step}" for i, step in enumerate(steps, 1))
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the configuration, `section.name`."""
+
+    section: str
+    name: str
+    doc: str
+    default: object
+    choices: tuple[str, ...]
+    low: float | None
+    high: float | None
+
+    @property
+    def bounds(self) -> str:
+        """What values are taken, where that is bounded."""
+        if self.choices:
+            return ", ".join(f"`{choice}`" for choice in self.choices)
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}"
+        return f"at least {self.low:g}" if self.low is not None else ""
+
+
+def sections() -> Iterator[tuple[str, str, list[Key]]]:
+    """(name, one sentence, keys) of each section, in order."""
+    for section in dataclasses.fields(Config):
+        default = getattr(Config(), section.name)
+        keys = [
+            Key(
+                section.name,
+                option.name,
+                option.metadata["doc"],
+                getattr(default, option.name),
+                option.metadata["choices"],
+                option.metadata["low"],
+                option.metadata["high"],
+            )
+            for option in dataclasses.fields(default)
+        ]
+        yield section.name, str(type(default).__doc__), keys
+
+
+def template(chosen: Mapping[str, str]) -> str:
+    """A configuration that explains itself: `chosen` maps `section.name` to its YAML, all else is the default.
+
+    A chosen value may be a block: lines indented by four below the key.
+    """
+    return "\n".join([HEADER, *(line for section in sections() for line in _section(*section, chosen))])
+
+
+def _section(name: str, doc: str, keys: list[Key], chosen: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"# {doc}", f"{name}:")
+    for key in keys:
+        yield f"  # {key.doc}"
+        value = chosen.get(f"{name}.{key.name}")
+        yield f"  #{key.name}: {inline(key.default)}" if value is None else f"  {key.name}:{value}"
+    yield ""
+
+
+def inline(value: object) -> str:
+    """A value as YAML on one line."""
+    import yaml
+
+    plain = _plain(value)
+    text: str = yaml.safe_dump(plain, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _plain(value: object) -> object:
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -1,104 +1,70 @@
-"""`triage models`: what is shipped and pulled, whether it is unchanged, and how to get another."""
+"""`triage models`: list, verify, pull, export and train models; a hub model is pinned in the configuration."""
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import yaml
+
 from triage.engine import model_folder as models
-from triage.errors import MissingExtra, UsageError
+from triage.errors import ConfigError, MissingExtra, UsageError
+from triage.options import ExportOptions
 from triage.training import cli as training
+
+KEYS = ("model", "revision", "sha256")
+Action = Callable[[], int]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="show the models on this machine").set_defaults(act=_list)
+    actions.add_parser("list", help="show the models on this machine").set_defaults(parse=lambda _: _list)
     verify = actions.add_parser("verify", help="compare the files of the models with their manifests")
-    verify.add_argument("name", nargs="?", help="one model (default: all of them)")
-    verify.set_defaults(act=_verify)
+    verify.add_argument("name", nargs="?", help="one model (default: all)")
+    verify.set_defaults(parse=lambda args: partial(_verify, args.name))
     _configure_pull(actions.add_parser("pull", help="download a hub model and pin it"))
     _configure_export(actions.add_parser("export", help="make a model folder from PyTorch weights"))
-    training.configure(actions.add_parser("train", help="train a model that all repositories share"))
+    train = actions.add_parser("train", help="train a model for all repositories, as the shipped ones were")
+    training.configure(train)
+    train.set_defaults(parse=lambda args: partial(training.run, training.parse(args)))
 
 
 def _configure_pull(pull: argparse.ArgumentParser) -> None:
-    pull.add_argument("model", help="a hub model, `org/name`, that holds ONNX")
+    pull.add_argument("model", help="a hub model, `org/name`, with ONNX files")
     pull.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
     pull.add_argument(
-        "--config", type=Path, help="the configuration to write the pins into (default: show them)"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration file to write the pins to (default: print them)",
     )
-    pull.set_defaults(act=_pull)
+    pull.set_defaults(parse=lambda args: partial(_pull, args.model, args.revision, args.config))
 
 
 def _configure_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("source", help="a folder of weights, or a hub model `org/name`")
-    export.add_argument("--out", type=Path, required=True, help="the model folder to make")
-    export.add_argument("--name", help="what to call it (default: the name of the folder to make)")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to make")
+    export.add_argument("--name", help="name of the model (default: the name of the folder)")
     export.add_argument(
-        "--kind", choices=models.KINDS, default="encoder", help="what it does (default: encoder)"
+        "--kind", choices=models.KINDS, default="encoder", help="kind of model (default: encoder)"
     )
-    export.add_argument("--max-tokens", type=int, default=256, help="tokens read of a text (default: 256)")
-    export.add_argument("--revision", default="main", help="of a hub model (default: main)")
+    export.add_argument(
+        "--max-tokens", type=int, default=256, metavar="N", help="tokens read of each text (default: 256)"
+    )
+    export.add_argument("--revision", default="main", help="revision of a hub model (default: main)")
     export.add_argument("--origin", default="", help="the hub model that a folder of weights comes from")
-    export.add_argument("--licence", default="unknown", help="the licence of the weights")
+    export.add_argument("--licence", default="unknown", help="licence of the weights (default: unknown)")
     export.add_argument("--note", default="", help="a sentence for the model card")
-    export.add_argument("--fp32", action="store_true", help="leave the weights in fp32 instead of int8")
-    export.set_defaults(act=_export)
+    export.add_argument("--fp32", action="store_true", help="keep the weights in fp32 instead of int8")
+    export.set_defaults(parse=_parse_export)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Carry out the action that was chosen; raises ModelError and what the action raises."""
-    code: int = args.act(args)
-    return code
-
-
-def _list(_args: argparse.Namespace) -> int:
-    for folder in models.folders():
-        manifest = models.read_manifest(folder)
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        print(
-            f"{manifest.name}  {manifest.kind}  {manifest.dimension} out  {manifest.max_tokens} tokens  "
-            f"{size:.1f} MB  {manifest.licence}  {folder}"
-        )
-    return 0
-
-
-def _verify(args: argparse.Namespace) -> int:
-    found = [(models.read_manifest(folder).name, folder) for folder in models.folders()]
-    chosen = [row for row in found if args.name in (None, row[0])]
-    if not chosen:
-        known = ", ".join(name for name, _ in found) or "none"
-        raise UsageError(f"no model {args.name!r} here; there: {known}", next_step="see `triage models list`")
-    for name, folder in chosen:
-        models.verify(folder)
-        print(f"{name}: unchanged ({folder})")
-    return 0
-
-
-def _pull(args: argparse.Namespace) -> int:
-    from triage.cli.pins import block, write
-    from triage.engine import hub
-
-    if not models.HUB_ID.fullmatch(args.model):
-        raise UsageError(f"{args.model!r} is not a hub model `org/name`")
-    pins = hub.pull(args.model, args.revision)
-    folder = models.pulled_folder(args.model, pins.revision or "")
-    section = "encoder" if models.verify(folder).kind == "encoder" else "zero_shot"
-    if args.config is None:
-        print("\n".join([f"{section}:", *block(args.model, pins)]))
-        return 0
-    write(args.config, section, args.model, pins)
-    print(f"{args.model} at {pins.revision}: pinned in {args.config}, files in {folder}")
-    return 0
-
-
-def _export(args: argparse.Namespace) -> int:
-    try:
-        from triage.finetune.export import Recipe, export
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f"`triage models export` needs {error.name}", "train") from error
-    recipe = Recipe(
+def _parse_export(args: argparse.Namespace) -> Action:
+    options = ExportOptions(
         source=args.source,
         name=args.name or args.out.name,
         kind=args.kind,
@@ -109,6 +75,132 @@ def _export(args: argparse.Namespace) -> int:
         max_tokens=args.max_tokens,
         int8=not args.fp32,
     )
-    manifest, parity = export(recipe, args.out)
-    print(f"{manifest.name}: {args.out}, cosine to PyTorch {parity.mean:.4f} (least {parity.least:.4f})")
+    return partial(_export, options, args.out)
+
+
+def parse(args: argparse.Namespace) -> Action:
+    """The action of a command line with its options."""
+    action: Action = args.parse(args)
+    return action
+
+
+def run(action: Action) -> int:
+    """Carry out the action; raises ModelError and what the action raises."""
+    return action()
+
+
+def _list() -> int:
+    for folder in models.folders():
+        manifest = models.read_manifest(folder)
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        print(
+            f"{manifest.name}  {manifest.kind}  {manifest.dimension} out  {manifest.max_tokens} tokens  "
+            f"{size:.1f} MB  {manifest.licence}  {folder}"
+        )
     return 0
+
+
+def _verify(name: str | None) -> int:
+    present = {models.read_manifest(folder).name: folder for folder in models.folders()}
+    chosen = {title: folder for title, folder in present.items() if name in (None, title)}
+    if not chosen:
+        raise UsageError(
+            f"no model {name!r} here; there: {', '.join(present) or 'none'}",
+            next_step="see `triage models list`",
+        )
+    for title, folder in chosen.items():
+        models.verify(folder)
+        print(f"{title}: unchanged ({folder})")
+    return 0
+
+
+def _pull(model: str, revision: str, config: Path | None) -> int:
+    from triage.engine import hub
+
+    if not models.HUB_ID.fullmatch(model):
+        raise UsageError(f"{model!r} is not a hub model `org/name`")
+    pins = hub.pull(model, revision)
+    folder = models.pulled_folder(model, pins.revision or "")
+    section = "encoder" if models.verify(folder).kind == "encoder" else "zero_shot"
+    if config is None:
+        print("\n".join([f"{section}:", *pinning_lines(model, pins)]))
+        return 0
+    pin(config, section, model, pins)
+    print(f"{model} at {pins.revision}: pinned in {config}, files in {folder}")
+    return 0
+
+
+def _export(options: ExportOptions, out: Path) -> int:
+    try:
+        from triage.finetune.export import export
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"`triage models export` needs {error.name}", "train") from error
+    manifest, parity = export(options, out)
+    print(f"{manifest.name}: {out}, cosine to PyTorch {parity.mean:.4f} (least {parity.least:.4f})")
+    return 0
+
+
+def pinning_lines(model: str, pins: models.Pins) -> list[str]:
+    """The pinning lines of a section, indented by two spaces."""
+    hashes = [f'    "{path}": {sha}' for path, sha in sorted(pins.sha256.items())]
+    return [f"  model: {model}", f'  revision: "{pins.revision}"', "  sha256:", *hashes]
+
+
+def pin(path: Path, section: str, model: str, pins: models.Pins) -> None:
+    """Write the pins to `section` of the YAML file at `path`, which is created if it is missing.
+
+    Other lines and comments stay as they are. Raises ConfigError, and writes nothing, where the way the file is
+    written does not allow that.
+    """
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = pinning_lines(model, pins)
+    changed = _changed(text, section, lines)
+    before, after = _parsed(text, path), _parsed(changed, path)
+    pinned = _parsed("\n".join([f"{section}:", *lines]), path)[section]
+    old = before.get(section) or {}
+    expected = before | {
+        section: (old | pinned) if isinstance(old, dict) and isinstance(pinned, dict) else None
+    }
+    if after != expected:
+        raise ConfigError(
+            f"cannot pin {model} in {path}: its section `{section}` does not have one key per line",
+            likely="it is written in braces",
+            next_step="add these lines yourself:\n" + "\n".join([f"{section}:", *lines]),
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(changed, encoding="utf-8")
+
+
+def _parsed(text: str, path: Path) -> dict[str, object]:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds no mapping")
+    return data
+
+
+def _changed(text: str, section: str, pinned: list[str]) -> str:
+    lines = text.splitlines()
+    head = next((at for at, line in enumerate(lines) if re.match(rf"{section}:\s*(#.*)?$", line)), None)
+    if head is None:
+        return "\n".join([*lines, *([""] if lines else []), f"{section}:", *pinned]) + "\n"
+    end = next((at for at in range(head + 1, len(lines)) if re.match(r"[^\s#]", lines[at])), len(lines))
+    return "\n".join([*lines[: head + 1], *pinned, *_others(lines[head + 1 : end]), *lines[end:]]) + "\n"
+
+
+def _others(body: list[str]) -> list[str]:
+    """The lines of a section that do not belong to a pinning key, indented by two spaces."""
+    first = next((line for line in body if re.match(r"\s+[^\s#]", line)), "")
+    indent = len(first) - len(first.lstrip())
+    kept, dropping = [], False
+    for line in body:
+        depth = len(line) - len(line.lstrip())
+        if line.strip() and depth <= indent:
+            dropping = bool(re.match(rf"\s*({'|'.join(KEYS)})\s*:", line))
+        if not (dropping and line.strip()):
+            kept.append("  " + line[indent:] if line.strip() and depth >= indent else line)
+    return kept

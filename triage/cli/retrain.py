@@ -1,4 +1,4 @@
-"""`triage retrain`: learn a bundle from labelled issues, and make it active where it passes the gate."""
+"""`triage retrain`: learn a bundle from labelled issues, and make it active if it passes the gate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.bundle.open import PreviousBundle, open_engines, previous_bundle
-from triage.bundle.workers import add_engine_option, encoding, workers
+from triage.bundle.workers import encoding, workers
+from triage.cli import arguments
 from triage.console import log
 from triage.errors import GateError
 from triage.finetune.options import ready
-from triage.github.open import add_config_options
+from triage.github.open import open_store, server_url, visibility_of
 from triage.issue import parse_time
+from triage.learn.provenance import Attribution
+from triage.options import ADAPTATIONS, RetrainOptions
 from triage.sources.load import LoadedIssues, load_issues
-from triage.sources.spec import configured, repositories, sources_of
+from triage.sources.spec import configured, parse_sources, repositories
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -26,95 +29,115 @@ if TYPE_CHECKING:
     from triage.learn.live_accuracy import RetrainAdvice
     from triage.learn.retrain import TrainedBundle
 
-# So many of the newest unlabelled issues show how often labels would be added unasked.
+# The newest unlabelled issues show how often labels would be added to issues that need none.
 UNLABELLED = 200
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--from",
-        dest="sources",
-        action="append",
-        required=True,
-        metavar="FILE|OWNER/NAME",
-        help="labelled issues: JSON Lines, plain or gzip, or a repository; OWNER/* are all of an owner's, "
-        "!OWNER/NAME takes away; may be given several times",
+    arguments.add_sources(parser)
+    arguments.add_store(parser, "the store to save the bundle to", required=True)
+    arguments.add_store(
+        parser, "the store whose active bundle the gate compares with (default: --store)", name="--against"
     )
-    parser.add_argument(
-        "--store", required=True, help="where to keep the bundle: a directory, or github:OWNER/NAME"
-    )
-    parser.add_argument(
-        "--against", help="the store whose active bundle the gate compares with (default: --store)"
-    )
-    add_config_options(parser)
-    parser.add_argument("--repo", default="", help="OWNER/NAME of rows that do not name their repository")
+    arguments.add_config(parser)
     parser.add_argument(
         "--adapt",
-        choices=("none", "head", "encoder", "auto"),
-        default="auto",
-        help="how vectors are adapted to the labels; auto: a head where it helps (default); encoder: fine-tuned, "
-        "needs the extra `train`",
+        choices=ADAPTATIONS,
+        default=RetrainOptions.adapt,
+        help="how vectors are adapted to the labels: auto trains a head if it helps (default), encoder fine-tunes the "
+        "encoder, which needs the extra `train`",
     )
     parser.add_argument(
         "--budget",
-        default="30m",
-        help="with --adapt encoder: how long fine-tuning may take, export included, "
-        "such as 30m or 2h; reading and embedding issues come on top",
+        type=arguments.duration,
+        default=RetrainOptions.budget,
+        metavar="TIME",
+        help="with --adapt encoder: time for fine-tuning and export, such as 30m (default) or 2h, not for reading "
+        "and embedding issues",
     )
     parser.add_argument(
-        "--weights", help="with --adapt encoder: PyTorch weights to start from, a folder or org/name@COMMIT"
+        "--weights", help="with --adapt encoder: initial PyTorch weights, a folder or org/name@COMMIT"
     )
+    arguments.add_split(parser, "validation and test issues are split off")
+    arguments.add_cache(parser)
     parser.add_argument(
-        "--split",
-        choices=("time", "stratified"),
-        help="how windows are split off (default: by time where every row has a date)",
+        "--plots", type=Path, metavar="DIR", help="folder for a plot of the scores' calibration"
     )
-    parser.add_argument(
-        "--cache", type=Path, help="a folder for collected issues, so that only news is asked for"
-    )
-    parser.add_argument(
-        "--plots", type=Path, help="a folder for a plot of how far the scores can be believed"
-    )
-    add_engine_option(parser)
-    parser.add_argument("--always", action="store_true", help="learn even where too little is new")
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out broken rows instead of refusing the file"
+    arguments.add_engine(parser)
+    parser.add_argument("--always", action="store_true", help="learn even if there are few new labels")
+
+
+def parse(args: argparse.Namespace) -> RetrainOptions:
+    """The options of a command line."""
+    return RetrainOptions(
+        sources=tuple(args.sources),
+        store=args.store,
+        against=args.against,
+        config=arguments.config_source(args),
+        repo=args.repo,
+        adapt=args.adapt,
+        budget=args.budget,
+        weights=args.weights,
+        split=args.split,
+        cache=args.cache,
+        plots=args.plots,
+        engine=args.engine,
+        always=args.always,
+        skip_bad=args.skip_bad,
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(options: RetrainOptions) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
-    from triage.bundle.store import StoreName, refuse_exposure
-    from triage.github.open import open_store, visibility_of
+    from triage.bundle.store import refuse_exposure
     from triage.learn.dataset import prepare
 
-    tune = ready(args)
-    sources = sources_of(args.sources)
-    config = configured(sources, args)
-    found = repositories(sources, config.learn.repositories)
-    store = open_store(StoreName.parse(args.store), config)
-    against = open_store(StoreName.parse(args.against), config) if args.against else store
+    tune = ready(options)
+    sources = parse_sources(options.sources)
+    config = configured(sources, options.config)
+    selected = repositories(sources, config.learn.repositories)
+    known = selected.visibility
+    store = open_store(options.store, config)
+    against = open_store(options.against, config) if options.against else store
     for home in dict.fromkeys((store, against)):
+<<<<<<< HEAD
         refuse_exposure(home, found.names, lambda repo: found.visibility.get(repo) or visibility_of(repo))
     before = previous_bundle(against)
     gathered = load_issues(args, sources.files, found.names, config, before.bundle)
     data = prepare(gathered.issues, gathered.config, gathered.voices)
     if before.bundle and before.whole and not args.always:
         new, least = data.count_new(before.bundle), gathered.config.learn.min_new
+=======
+        refuse_exposure(home, selected.names, lambda repo: known.get(repo) or visibility_of(repo))
+    previous = previous_bundle(against)
+    loaded = load_issues(
+        sources.files,
+        selected.names,
+        config,
+        repo=options.repo,
+        skip_bad=options.skip_bad,
+        cache=options.cache,
+        bots=previous.bundle.manifest.bots if previous.bundle else (),
+    )
+    data = prepare(loaded.issues, loaded.config, Attribution.of(loaded.config, loaded.bots))
+    if previous.bundle and previous.whole and not options.always:
+        new, least = count_new(previous.bundle, data), loaded.config.learn.min_new
+>>>>>>> c76b32f (Options are parsed once at the door into frozen classes, by the command line and by the action's inputs)
         if new < least:
-            words = f"{new} labelled issues are new since {before.name}; learn.min_new is {least}"
-            print(f"nothing to do: {words}")
+            print(
+                f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
+            )
             return 0
-    return _learn(args, gathered, data, (store, against), before, tune)
+    return _learn(options, loaded, data, (store, against), previous, tune)
 
 
 def _learn(
-    args: argparse.Namespace,
-    gathered: LoadedIssues,
+    options: RetrainOptions,
+    loaded: LoadedIssues,
     data: Dataset,
     stores: tuple[Store, Store],
-    before: PreviousBundle,
+    previous: PreviousBundle,
     tune: Tune | None,
 ) -> int:
     from triage.actions.runner import Runner
@@ -126,73 +149,82 @@ def _learn(
     from triage.progress import bar
 
     store, against = stores
-    engines = Engines(*open_engines(gathered.config))
-    with workers(args.engine) as cluster:
+    engines = Engines(*open_engines(loaded.config))
+    with workers(options.engine) as cluster:
         embedded = embed(
             data.issues,
             engines.encoder,
             against.get(NAME),
-            lambda held: store.put(NAME, held),
+            lambda vectors: store.put(NAME, vectors),
             lambda total: bar("embedding", total),
             encode=encoding(cluster, engines.encoder),
             piece=cluster.round if cluster else 0,
         )
-    occasion = RetrainContext(
-        before.later(gathered.at), args.split, args.adapt, gathered.bots, before.name, before.bundle
+    context = RetrainContext(
+        previous.later(loaded.at), options.split, options.adapt, loaded.bots, previous.name, previous.bundle
     )
-    quiet, untuned = gathered.unlabelled(UNLABELLED), None
+    unlabelled, untuned = loaded.unlabelled(UNLABELLED), None
     if tune:
         from triage.finetune.retrain import Untuned, learn_tuned
 
         shipped = Untuned(embedded.vectors, engines)
-        learnt, untuned = learn_tuned(data, shipped, gathered.config, occasion, tune, quiet)
+        learnt, untuned = learn_tuned(data, shipped, loaded.config, context, tune, unlabelled)
     else:
-        learnt = learn(data, embedded.vectors, gathered.config, engines, occasion, quiet)
-    active = before.bundle
-    ruling = rule(active, learnt.study, exist=gathered.exist, untuned=untuned) if active else GateResult()
-    made = store.save(learnt.bundle)
-    # Also of a candidate that the gate refuses: another job keeps it aside.
-    Runner(os.environ).output("bundle", made)
-    role = "active" if ruling.passed else "staged"
-    activate_or_stage(store, made, learnt.bundle, role, against=against)
-    _tell(args, made, learnt, ruling, before, _advice(gathered, learnt, active), embedded.computed)
-    if not ruling.passed:
-        raise GateError(f"{made} was not made active: {'; '.join(ruling.objections)}")
+        learnt = learn(data, embedded.vectors, loaded.config, engines, context, unlabelled)
+    active = previous.bundle
+    result = rule(active, learnt.study, exist=loaded.exist, untuned=untuned) if active else GateResult()
+    saved = store.save(learnt.bundle)
+    # A candidate that the gate refuses is an output too, so that another job can store it as staged.
+    Runner(os.environ).output("bundle", saved)
+    role = "active" if result.passed else "staged"
+    activate_or_stage(store, saved, learnt.bundle, role, against=against)
+    _report(options, saved, learnt, result, previous, _advice(loaded, learnt, active), embedded.computed)
+    if not result.passed:
+        raise GateError(f"{saved} was not made active: {'; '.join(result.objections)}")
     return 0
 
 
-def _advice(gathered: LoadedIssues, learnt: TrainedBundle, active: Bundle | None) -> RetrainAdvice:
+def _advice(loaded: LoadedIssues, learnt: TrainedBundle, active: Bundle | None) -> RetrainAdvice:
     from triage.learn.live_accuracy import advise
 
     since = parse_time(active.manifest.created_at) if active else None
-    return advise(learnt.study, gathered.issues, gathered.voices, since)
+    return advise(learnt.study, loaded.issues, Attribution.of(loaded.config, loaded.bots), since)
 
 
-def _tell(
-    args: argparse.Namespace,
-    made: str,
+def _report(
+    options: RetrainOptions,
+    name: str,
     learnt: TrainedBundle,
-    ruling: GateResult,
-    before: PreviousBundle,
+    result: GateResult,
+    previous: PreviousBundle,
     advice: RetrainAdvice,
     computed: int,
 ) -> None:
-    """The log, the job summary and, where asked for, the plots."""
+    """Write the log, the job summary and, if asked for, the plot."""
     from triage.actions.runner import Runner
+<<<<<<< HEAD
     from triage.figures import save_calibration
     from triage.github.client import SERVER_URL
     from triage.metrics import reliability
+=======
+    from triage.metrics import plot, reliability
+>>>>>>> c76b32f (Options are parsed once at the door into frozen classes, by the command line and by the action's inputs)
     from triage.reports import retrain_report
 
     verdict = learnt.study.verdict if learnt.study.enough else None
     bins = reliability(verdict.truth, verdict.scores) if verdict else []
-    for line in retrain_report.plain(made, learnt, ruling, advice, computed):
+    for line in retrain_report.plain(name, learnt, result, advice, computed):
         log(line)
-    server = os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
-    url = f"{server}/{{}}/issues/{{}}".format
+    url = f"{server_url()}/{{}}/issues/{{}}".format
     Runner(os.environ).summary(
-        retrain_report.markdown(made, learnt, ruling, before.bundle, advice, bins, url)
+        retrain_report.markdown(name, learnt, result, previous.bundle, advice, bins, url)
     )
+<<<<<<< HEAD
     if args.plots and bins:
         args.plots.mkdir(parents=True, exist_ok=True)
         save_calibration(bins, args.plots / f"{made}-reliability.png")
+=======
+    if options.plots and bins:
+        options.plots.mkdir(parents=True, exist_ok=True)
+        plot(bins, options.plots / f"{name}-reliability.png")
+>>>>>>> c76b32f (Options are parsed once at the door into frozen classes, by the command line and by the action's inputs)

@@ -1,123 +1,29 @@
-"""`triage undo`: take back what a backfill set and nobody has touched since."""
+"""`triage undo`: remove the labels that a backfill set, unless anyone has touched them since."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from triage.backfill.journal import Journal, JournalRecord, JournalTask, read_journal
-from triage.backfill.run import PER_MINUTE, Job, Throttle, rate, run_job, writing
-from triage.errors import DataError, TriageError
-from triage.github.errors import IssueGone, LabelGone, NotFound, Rejected
-from triage.github.graphql import LiveIssue
-from triage.issue import format_time, parse_time
-
-if TYPE_CHECKING:
-    from triage.github.client import Tracker
+from triage.cli import arguments
+from triage.options import UndoOptions
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "undone", type=Path, metavar="JOURNAL", help="the journal of `triage backfill --apply`"
+        "undone", type=Path, metavar="JOURNAL", help="the journal that `triage backfill --apply` wrote"
     )
-    parser.add_argument(
-        "--journal", type=Path, metavar="FILE", help="where to write what is done (default: beside the other)"
-    )
-    parser.add_argument(
-        "--per-minute",
-        type=rate,
-        default=PER_MINUTE,
-        metavar="N",
-        help=f"at most so many issues are written to (default: {PER_MINUTE:.0f})",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be taken back, and change nothing"
-    )
+    arguments.add_writing(parser, "removed")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Take back, newest first; raises TriageError."""
-    from triage.backfill.planner import PATIENCE
-    from triage.github.open import open_tracker
-
-    before = read_journal(args.undone)
-    if before.task.task != "backfill":
-        raise DataError(
-            f"{args.undone}: not the journal of a backfill",
-            likely="it is that of an undo",
-            next_step="give the journal that `triage backfill --apply` wrote",
-        )
-    repo = before.task.repo
-    tracker = open_tracker(repo, PATIENCE)
-    me = tracker.viewer().login
-    path = args.journal or args.undone.with_suffix(".undo.jsonl")
-    with writing(path, JournalTask("undo", repo, before.task.of, me), dry_run=args.dry_run) as log:
-        undoer = Undoer(tracker, before, log, Throttle(args.per_minute), me, args.dry_run)
-        steps = ((number, partial(undoer.undo, number)) for number in reversed(before.written))
-        work = Job("taking back", "set back", repo, len(before.written), path, args.dry_run)
-        return run_job(work, log, steps)
+def parse(args: argparse.Namespace) -> UndoOptions:
+    """The options of a command line."""
+    return UndoOptions(args.undone, args.journal, args.per_minute, args.dry_run)
 
 
-@dataclass(frozen=True)
-class Undoer:
-    """Takes labels away again; `before` is what was done, `me` the login that undoes it."""
+def run(options: UndoOptions) -> int:
+    """Remove the labels, newest first; raises TriageError."""
+    from triage.backfill.undo import undo
 
-    tracker: Tracker
-    before: Journal
-    journal: Journal
-    pace: Throttle
-    me: str
-    dry_run: bool = False
-
-    def undo(self, number: int) -> JournalRecord:
-        """What became of one issue; every failure but the refusal of this one issue is raised."""
-        try:
-            live = self.tracker.issue(number)
-        except NotFound as missing:
-            return JournalRecord(number, "skipped", why=missing.likely)
-        names = tuple(self.before.written[number])
-        kept = {name: reason for name in names if (reason := self._keeps(live, name))}
-        back = tuple(name for name in names if name not in kept and name in live.issue.labels)
-        why = "; ".join(f"{name}: {reason}" for name, reason in kept.items())
-        gone = tuple(name for name in names if name not in kept)
-        if not back or self.dry_run:
-            return JournalRecord(number, "done" if gone else "skipped", gone, why=why)
-        self.pace()
-        self.journal.add(JournalRecord(number, "intent", back, format_time(live.updated_at) or ""))
-        try:
-            self._remove(live, back)
-        except IssueGone as lost:
-            return JournalRecord(number, "skipped", why=lost.likely)
-        except Rejected as refused:
-            return JournalRecord(number, "failed", why=refused.what)
-        except TriageError as error:
-            self.journal.add(JournalRecord(number, "failed", why=error.what))
-            raise
-        return JournalRecord(number, "done", gone, why=why)
-
-    def _keeps(self, live: LiveIssue, name: str) -> str | None:
-        """Why a label stays as it is; None where it is to be taken away, or was by this undo already."""
-        seen = self.before.written[live.issue.number][name]
-        events = [event for event in live.issue.events or () if event.label == name]
-        mine = [event for event in events if event.added and event.actor == self.before.task.me]
-        since = [event for event in mine if not seen or event.at >= parse_time(seen)]
-        if not since:
-            return "the backfill did not set it"
-        last = events[-1]
-        if not last.added:
-            return None if last.actor == self.me and len(since) == 1 else "it was removed already"
-        if last not in since or len(since) > 1:
-            return "it was set again by somebody else, or by another run"
-        return None if name in live.issue.labels else "it is not there any more"
-
-    def _remove(self, live: LiveIssue, names: tuple[str, ...]) -> None:
-        for name in names:
-            try:
-                self.tracker.remove_label(live.node_id, live.label_ids[name])
-            except LabelGone:
-                # Deleted meanwhile, and so from this issue too.
-                continue
+    return undo(options)

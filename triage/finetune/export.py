@@ -48,6 +48,7 @@ from triage.engine.model_folder import (
 )
 from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError, UsageError
+from triage.options import ExportOptions
 
 TASKS = {"encoder": "feature-extraction", "zero-shot": "text-classification"}
 # Of exports to the weights in fp32. One text may suffer from int8 more than others do, tuned encoders above all.
@@ -56,26 +57,7 @@ LIBRARIES = ("optimum-onnx", "onnxruntime", "torch", "transformers")
 CARD_FILE = "MODEL_CARD.md"
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What to export: `source` is a folder of weights or a hub id, at `revision` (hub only).
-
-    `origin` and `licence` say where the weights come from, `note` goes into the card; `int8` False keeps
-    fp32.
-    """
-
-    source: str
-    name: str
-    kind: str = "encoder"
-    revision: str = "main"
-    origin: str = ""
-    licence: str = "unknown"
-    note: str = ""
-    max_tokens: int = 256
-    int8: bool = True
-
-
-def export(recipe: Recipe, out: Path) -> tuple[ModelManifest, Parity]:
+def export(recipe: ExportOptions, out: Path) -> tuple[ModelManifest, Parity]:
     """Write the model folder `out` (new, or an earlier export) and say how true it is to the weights.
 
     Raises ModelError where cosines to PyTorch's fp32 are too small, UsageError where `out` holds
@@ -104,7 +86,7 @@ def export(recipe: Recipe, out: Path) -> tuple[ModelManifest, Parity]:
     return manifest, parity
 
 
-def _convert(recipe: Recipe, raw: Path, ready: Path) -> None:
+def _convert(recipe: ExportOptions, raw: Path, ready: Path) -> None:
     with warnings.catch_warnings():
         # The tracer warns of constants in the attention mask; parity is measured instead.
         warnings.simplefilter("ignore")
@@ -160,7 +142,7 @@ def _int8(graph: onnx.ModelProto) -> QuantizationConfig:
     )
 
 
-def _describe(recipe: Recipe, raw: Path, ready: Path) -> ModelManifest:
+def _describe(recipe: ExportOptions, raw: Path, ready: Path) -> ModelManifest:
     config = AutoConfig.from_pretrained(raw).to_dict()
     graph = onnx.load(ready / MODEL_FILE, load_external_data=False)
     manifest = ModelManifest(
@@ -184,7 +166,7 @@ def _describe(recipe: Recipe, raw: Path, ready: Path) -> ModelManifest:
     return ModelManifest.from_dict(manifest.to_dict())
 
 
-def _revision(recipe: Recipe) -> str:
+def _revision(recipe: ExportOptions) -> str:
     """The commit asked for; for a folder, the hash of its weights."""
     folder = Path(recipe.source)
     if not folder.is_dir():

@@ -17,10 +17,11 @@ from triage.engine.model_folder import ModelManifest, sha256_of
 from triage.errors import DataError
 from triage.finetune import training_loop as checkpoints
 from triage.finetune.contrastive import ContrastiveStep, ContrastiveTraining, Labelled
-from triage.finetune.export import Recipe, export
+from triage.finetune.export import export
 from triage.finetune.loss_log import logged
 from triage.finetune.training_loop import TrainingSchedule
 from triage.finetune.weights import Weights
+from triage.options import ExportOptions
 
 # Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
 EXPORT_SECONDS, EXPORT_SHARE = 60.0, 0.25
@@ -70,7 +71,7 @@ def fine_tune(
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        recipe = Recipe(
+        recipe = ExportOptions(
             source=scratch,
             name=f"{weights.name}-tuned",
             origin=weights.origin,

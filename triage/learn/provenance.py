@@ -57,31 +57,6 @@ class Attribution:
 
 
 @dataclass(frozen=True)
-class Identity:
-    """The logins under which this bot labels, and what the user should be told about that ("": nothing)."""
-
-    me: frozenset[str]
-    warning: str = ""
-
-
-def identity(login: str, is_bot: bool, recorded: Iterable[str] = ()) -> Identity:
-    """Who the bot is: the account of the token, and the logins `recorded` as having labelled for it.
-
-    A person's account is only taken for the bot where that is recorded: else a maintainer who learns with a
-    token of their own would lose all that they ever said.
-    """
-    known = frozenset(name.casefold() for name in recorded)
-    if is_bot:
-        return Identity(known | {login.casefold()})
-    start = (
-        f"the token is a person's ({login}), so that what the bot sets with it looks like that person's word"
-    )
-    if login.casefold() in known:
-        return Identity(known, f"{start}; whatever {login} set or removed is not learnt")
-    return Identity(known, f"{start}; use the workflow's or an App's token for labelling")
-
-
-@dataclass(frozen=True)
 class Provenance:
     """What people said of one issue, by label. `unjudged` are labels that it carries without a person's word.
 

@@ -1,26 +1,29 @@
-"""Issues of a repository with who labelled them and when, read in bulk: resumable and incremental.
+"""Reading a repository's issues with their label history in bulk, resumable and incremental; and its cost.
 
-A pass goes through the issues newest first, by when they were opened: an order that does not change, so that
-nothing is skipped or met twice while issues come and go. What changes behind the pass's back is met by the next
-one, which asks for everything that changed since this one's first page. That moment is the latest change seen on
-that page, so it is told by GitHub's clock and this machine's never matters.
+A pass reads the issues newest first by creation date, an order that does not change: no issue is skipped or read
+twice while others come and go. Issues that change behind a pass are read by the next one, which asks for all
+changes since the first page of this one. That moment is the latest change on that page: GitHub's clock dates it,
+and this machine's clock never matters.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from triage.github.client import Tracker
+from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
-from triage.github.graphql import IssueFilter, Label, LiveIssue, Page
+from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
+from triage.github.rate_limit import Quota
 from triage.issue import KINDS, Issue, Kind, format_time, parse_time
-from triage.sources.cache import Cache, Reading, Row, opened
+from triage.progress import duration
+from triage.sources.cache import Cache, Reading, Row, opened, peek
 
-# GitHub's replicas and search index may show a change later than it carries as its time.
+# GitHub's replicas and search index may show a change later than the time that it is dated with.
 OVERLAP = timedelta(hours=3)
 # With a weekly run, every fourth one.
 BETWEEN_COUNTS = timedelta(days=27)
@@ -30,10 +33,10 @@ Progress = Callable[[int], Callable[[int], None]]
 
 @dataclass(frozen=True)
 class Collected:
-    """All issues with their labels' present names and events, newest first.
+    """All issues with their events and the present names of their labels, newest first.
 
-    `read` counts the issues that were asked for this time, `gone` those found deleted or transferred; `labels`
-    are those of the repository by name.
+    `read` counts the issues read this time, `gone` those that were deleted or transferred; `labels` are the
+    repository's labels by name.
     """
 
     issues: list[Issue]
@@ -43,17 +46,17 @@ class Collected:
 
 
 def folder_of(work: Path, tracker: Tracker) -> Path:
-    """Where in `work` the issues of the tracker's repository lie."""
+    """The folder in `work` with the issues of the tracker's repository."""
     return work / tracker.repository.name.replace("/", "__")
 
 
 def due(counted_at: str | None, now: datetime) -> bool:
-    """Whether it is time to compare numbers; a clock that was set back counts as time gone by."""
+    """Whether it is time to compare numbers; a clock that was set back counts as time passed."""
     return counted_at is not None and abs(now - parse_time(counted_at)) >= BETWEEN_COUNTS
 
 
 def since(reading: Reading) -> datetime | None:
-    """From when on changes are asked for; None where everything is."""
+    """The moment from which changes are read; None: read all issues."""
     return parse_time(reading.watermark) - OVERLAP if reading.watermark else None
 
 
@@ -65,12 +68,12 @@ def collect(
     kinds: Collection[Kind] = frozenset({"issue"}),
     progress: Progress | None = None,
 ) -> Collected:
-    """Bring `work`/OWNER__NAME up to date and return what it holds.
+    """Bring the folder `work`/OWNER__NAME up to date and return its issues.
 
-    A run that was broken off goes on where it was; later ones ask only for what changed. When numbers were last
-    compared 27 days before `now` or earlier, those that are gone or never told of themselves are found too.
-    `progress` makes a listener for so many issues. Raises whatever the tracker does, UsageError where another
-    run uses the folder, and DataError where it is damaged or cannot be written; nothing is half applied then.
+    An interrupted run resumes; later runs read only changes. If issue numbers were last compared 27 days or more
+    before `now`, deleted and transferred issues are found as well. `progress` is called with a number of issues and
+    returns a function to call with the number done. Raises what the tracker raises, UsageError where another run
+    uses the folder, and DataError where it is damaged or cannot be written; the folder stays usable.
     """
     repository = tracker.repository
     with opened(folder_of(work, tracker), repository.node_id) as cache:
@@ -84,13 +87,13 @@ def collect(
 
 
 def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> int:
-    """Finish the pass under way, if there is one; then read what changed since its beginning."""
+    """Finish an interrupted pass, if there is one; then read the changes since it began."""
     read = 0
     if cache.state.reading(kind).cursor is not None:
         try:
             read = _pass(tracker, cache, kind, progress)
         except Rejected:
-            # GitHub does not know the cursor any more: from the top, over the rows that are there.
+            # GitHub no longer accepts the cursor: start again over the rows read so far.
             started = cache.state.reading(kind)
             cache.advance(kind, (), Reading(watermark=started.watermark))
     return read + _pass(tracker, cache, kind, progress)
@@ -112,7 +115,7 @@ def _pass(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None)
 
 
 def _after(reading: Reading, page: Page) -> Reading:
-    """How far reading is with this page."""
+    """The state of reading after this page."""
     reached = reading.reached
     if reading.cursor is None:
         moments = [format_time(live.updated_at) or "" for live in page.items]
@@ -125,9 +128,9 @@ def _after(reading: Reading, page: Page) -> Reading:
 def _settle(
     tracker: Tracker, cache: Cache, now: datetime, kinds: Collection[Kind]
 ) -> tuple[dict[int, Row], int]:
-    """(the rows, how many were gone), in one part; numbers are compared where that is due."""
+    """(the rows, the number of issues gone), with the rows rewritten as one part and numbers compared if due."""
     rows, counted = cache.rows(), cache.state.counted_at
-    # A first pass has just met every number.
+    # A first pass has just read every number.
     late = due(counted, now)
     gone = _compare(tracker, rows, kinds) if late else 0
     if late or counted is None or len(cache.state.parts) > 1:
@@ -136,9 +139,9 @@ def _settle(
 
 
 def _compare(tracker: Tracker, rows: dict[int, Row], kinds: Collection[Kind]) -> int:
-    """Drop from `rows` what the repository no longer holds, and add what it holds besides.
+    """Drop issues from `rows` that the repository no longer has, and add those that `rows` lacks.
 
-    Deleting and transferring leave no trace in `updatedAt`, nor need an issue that came from elsewhere.
+    Deletion and transfer leave no trace in `updatedAt`, and neither does every issue transferred from elsewhere.
     """
     gone = 0
     for kind in kinds:
@@ -159,7 +162,7 @@ def _row(live: LiveIssue) -> Row:
 
 
 def _renamed(row: Row, repo: str, names: Mapping[str, str]) -> Issue:
-    """The issue under its repository's and labels' present `names` by id; deleted labels are left out."""
+    """The issue with the present names of repository and labels (`names` by id), without deleted labels."""
     present = {old: names.get(label_id) for old, label_id in row.label_ids.items()}
     events = [(event, present.get(event.label, event.label)) for event in row.issue.events or ()]
     labels = (present.get(name, name) for name in row.issue.labels)
@@ -169,3 +172,55 @@ def _renamed(row: Row, repo: str, names: Mapping[str, str]) -> Issue:
         labels=tuple(dict.fromkeys(name for name in labels if name)),
         events=tuple(dataclasses.replace(event, label=name) for event, name in events if name),
     )
+
+
+@dataclass(frozen=True)
+class ReadEstimate:
+    """What reading one repository will take: `issues` in all, with those that an interrupted run has read already;
+    the `pages` still to read, and the `points` of GitHub's hourly allowance that these cost.
+    """
+
+    issues: int
+    pages: int
+    points: int
+
+
+def estimate_of(tracker: Tracker, work: Path, now: datetime, kinds: Collection[Kind]) -> ReadEstimate:
+    """The estimate from GitHub's counts and the state of the folder in `work`, with one request."""
+    state = peek(folder_of(work, tracker), tracker.repository.node_id)
+    counts = tracker.counts(since(state.issues))
+    passes = [_ahead(state.reading(kind), counts.items[kind], counts.changed[kind]) for kind in kinds]
+    numbers = sum(_pages(counts.items[kind]) for kind in kinds) if due(state.counted_at, now) else 0
+    pages = sum(pages for _, pages in passes)
+    return ReadEstimate(
+        issues=sum(issues for issues, _ in passes),
+        pages=pages,
+        points=pages * PAGE_POINTS + numbers + _pages(counts.labels),
+    )
+
+
+def describe(estimates: Sequence[ReadEstimate], what: str, allowance: Quota | None) -> str:
+    """The cost of reading `what`, in one line."""
+    issues = sum(estimate.issues for estimate in estimates)
+    pages = sum(estimate.pages for estimate in estimates)
+    points = sum(estimate.points for estimate in estimates)
+    start = f"reading {what}: {issues:,} issues on about {pages:,} pages, {points:,} points"
+    if allowance is None:
+        return f"{start}; this GitHub sets no limit"
+    left = f"{allowance.remaining:,} of {allowance.limit:,} points are left until {allowance.reset:%H:%M} UTC"
+    waits = allowance.waiting(points).total_seconds()
+    tail = f"waiting for more takes about {duration(waits)}" if waits else "no wait is needed"
+    return f"{start}; {left}, {allowance.reserve:,} an hour are kept for labelling; {tail}"
+
+
+def _ahead(reading: Reading, count: int, changed: int) -> tuple[int, int]:
+    """(issues, pages) of the passes still to be made."""
+    if reading.cursor is not None:
+        # Another pass follows, over the changes since the interrupted one began.
+        return count, _pages(count - reading.done) + 1
+    wanted = changed if reading.watermark else count
+    return wanted, _pages(wanted)
+
+
+def _pages(items: int) -> int:
+    return max(1, math.ceil(items / PAGE))

@@ -1,9 +1,8 @@
-"""What `--from` and `learn.repositories` mean: files, and repositories by name or by pattern."""
+"""The sources of issues in `--from` and `learn.repositories`: files, and repositories by name or by pattern."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from triage import config as configuration
 from triage.config import Config
 from triage.errors import UsageError
-from triage.github.open import connect, open_connection
+from triage.github.open import open_connection, open_repository
+from triage.options import ConfigSource
 from triage.patterns import NOT, chosen, fault, is_pattern, owners
 
 if TYPE_CHECKING:
@@ -21,28 +21,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sources:
-    """Files, and repositories by name or pattern, as they were given."""
+    """Files, and repositories by name or pattern, in the order given."""
 
     files: list[Path]
     repositories: list[str]
 
-    @property
-    def home(self) -> str | None:
-        """The repository whose configuration counts: the first that is named."""
-        return next((name for name in self.repositories if not is_pattern(name)), None)
-
 
 @dataclass(frozen=True)
-class Found:
-    """The repositories that are meant, in order, and how visible those are that a pattern found."""
+class SelectedRepositories:
+    """The repositories that names and patterns select, in order.
+
+    `visibility` is known of those that a pattern matched; `left_out` counts forks and repositories without issues.
+    """
 
     names: list[str]
     visibility: Mapping[str, str] = field(default_factory=dict)
     left_out: int = 0
 
 
-def sources_of(given: Sequence[str]) -> Sources:
-    """Raises UsageError for what is neither a file, nor OWNER/NAME, nor a pattern of such names."""
+def parse_sources(given: Sequence[str]) -> Sources:
+    """Raises UsageError for a source that is neither a file, nor OWNER/NAME, nor a pattern of such names."""
     files, repos = [], []
     for source in given:
         if Path(source).is_file():
@@ -50,86 +48,86 @@ def sources_of(given: Sequence[str]) -> Sources:
         elif fault(source) is None and not source.endswith((".jsonl", ".gz", ".json")):
             repos.append(source)
         else:
-            words = fault(source) if source.count("/") == 1 and "*" in source else None
+            problem = fault(source) if source.count("/") == 1 and "*" in source else None
             raise UsageError(
-                words or f"{source!r} is neither a file nor of the form OWNER/NAME", next_step="check --from"
+                problem or f"{source!r} is neither a file nor of the form OWNER/NAME",
+                next_step="check --from",
             )
-    sources = Sources(files, repos)
-    if any(each.startswith(NOT) for each in repos[:1]):
+    if repos and repos[0].startswith(NOT):
         raise UsageError(
-            f"{repos[0]!r} comes first, where there is nothing to take away", next_step="check --from"
+            f"{repos[0]!r} comes first, where there is nothing to exclude", next_step="check --from"
         )
-    return sources
+    return Sources(files, repos)
 
 
-def find(given: Sequence[str], connection: Connection | None) -> Found:
-    """Look patterns up on GitHub; without any, nothing is asked.
+def select(given: Sequence[str], connection: Connection | None) -> SelectedRepositories:
+    """Look patterns up on GitHub, over `connection`; names are not looked up.
 
-    A pattern leaves out forks and repositories whose issues are switched off; naming one reads it all the same.
-    Raises NoneMatch for a pattern that finds nothing, and whatever listing does.
+    A pattern skips forks and repositories whose issues are disabled; a name does not. Raises NoneMatch for a pattern
+    without a match.
     """
     listed: dict[str, list[RepositoryInfo]] = {}
     if connection is not None:
         listed = {owner.casefold(): connection.repositories_of(owner) for owner in owners(given)}
-    usable = {owner: [each for each in found if _usable(each)] for owner, found in listed.items()}
-    names, vain = chosen(given, {owner: [each.name for each in found] for owner, found in usable.items()})
-    if vain:
-        raise _none(vain[0], listed[vain[0].partition("/")[0].casefold()])
-    every = [each for found in listed.values() for each in found]
-    return Found(
+    usable = {owner: [info.name for info in infos if _usable(info)] for owner, infos in listed.items()}
+    names, unmatched = chosen(given, usable)
+    if unmatched:
+        raise _none_match(unmatched[0], listed[unmatched[0].partition("/")[0].casefold()])
+    every = [info for infos in listed.values() for info in infos]
+    return SelectedRepositories(
         names=names,
-        visibility={each.name: each.visibility for each in every},
-        left_out=sum(not _usable(each) for each in every),
+        visibility={info.name: info.visibility for info in every},
+        left_out=sum(not _usable(info) for info in every),
     )
 
 
-def _usable(listed: RepositoryInfo) -> bool:
-    return listed.has_issues and not listed.is_fork
+def _usable(info: RepositoryInfo) -> bool:
+    return info.has_issues and not info.is_fork
 
 
-def _none(pattern: str, listed: Iterable[RepositoryInfo]) -> Exception:
+def _none_match(pattern: str, listed: Sequence[RepositoryInfo]) -> Exception:
     from triage.github.errors import NoneMatch
 
-    there = list(listed)
-    owner, usable = pattern.partition("/")[0], sum(map(_usable, there))
+    owner, usable = pattern.partition("/")[0], sum(map(_usable, listed))
     return NoneMatch(
-        f"no repository matches {pattern}: the token sees {len(there)} of {owner}, of which {usable} are no forks "
+        f"no repository matches {pattern}: the token sees {len(listed)} of {owner}, of which {usable} are no forks "
         "and have issues"
     )
 
 
-def configured(sources: Sources, args: argparse.Namespace) -> Config:
-    """The configuration: the local one given, else that of the first repository that is named, else the default.
+def configured(sources: Sources, source: ConfigSource) -> Config:
+    """The local configuration if there is one, else that of the first repository given by name, else the default.
 
-    Raises UsageError where there are only patterns, of which none is more at home than the others.
+    Raises UsageError where there are only patterns.
     """
-    if args.config or not sources.repositories:
-        return configuration.load(args.config)
-    if sources.home is None:
+    if source.file or not sources.repositories:
+        return configuration.load(source.file)
+    home = next((name for name in sources.repositories if not is_pattern(name)), None)
+    if home is None:
         raise UsageError(
-            f"{sources.repositories[0]} names no repository whose configuration counts",
+            f"{sources.repositories[0]} does not say which repository's configuration applies",
             next_step="give --config, or name the bot's own repository too: --from OWNER/NAME --from 'OWNER/*'",
         )
-    return connect(sources.home, args)[1]
+    return open_repository(home, source)[1]
 
 
-def repositories(sources: Sources, others: Sequence[str] = ()) -> Found:
-    """The repositories to learn from: those of `--from`, then `others`, which only go with them.
+def repositories(sources: Sources, others: Sequence[str] = ()) -> SelectedRepositories:
+    """The repositories to learn from: those of `--from`, then `others`, which are read only together with them.
 
-    What is named in --from is never taken away by `others`. Raises whatever looking them up does.
+    `others` cannot exclude what --from names.
     """
     given, others = sources.repositories, others if sources.repositories else ()
-    asked = any(map(is_pattern, (*given, *others)))
-    connection = open_connection("GitHub") if asked else None
-    own, more = find(given, connection), find(others, connection)
+    connection = open_connection("GitHub") if any(map(is_pattern, (*given, *others))) else None
+    own, more = select(given, connection), select(others, connection)
     names: dict[str, str] = {}
     for name in (*own.names, *more.names):
         names.setdefault(name.casefold(), name)
     if given and not names:
         raise UsageError(
-            f"{' '.join(given)} leaves no repository", next_step="take a `!` away, or name one that is meant"
+            f"{' '.join(given)} leaves no repository",
+            next_step="remove a `!`, or name the repository that you mean",
         )
-    return Found(
+    return SelectedRepositories(
         names=list(names.values()),
         visibility={**own.visibility, **more.visibility},
         left_out=own.left_out + more.left_out,

@@ -1,4 +1,4 @@
-"""`triage models train`: the two models that all repositories share, from public issues of many."""
+"""`triage models train`: train the two models that all repositories share, on public issues of many."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.errors import MissingExtra
+from triage.options import TrainOptions
 
 if TYPE_CHECKING:
     from triage.training.multitask import MultitaskStep
@@ -19,30 +20,48 @@ KINDS = ("encoder", "zero-shot")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("kind", choices=KINDS, help="the encoder, or the zero-shot model")
+    parser.add_argument("kind", choices=KINDS, help="the kind of model to train")
     parser.add_argument(
         "files",
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="issues of many repositories, one JSON object a line",
+        help="issues of many repositories as JSON Lines, plain or gzip",
     )
-    parser.add_argument("--out", type=Path, required=True, help="the model folder to make")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to make")
     parser.add_argument(
         "--work",
         type=Path,
         default=Path("training"),
-        help="a folder for checkpoints, losses and PyTorch weights; a killed run goes on from it (default: training)",
+        metavar="DIR",
+        help="folder for checkpoints, losses and PyTorch weights, from which an interrupted run resumes (default: "
+        "training)",
     )
     parser.add_argument("--weights", help="PyTorch weights to start from, a folder or org/name@COMMIT")
-    parser.add_argument("--origin", help="where a folder of weights comes from, for the model card")
-    parser.add_argument("--licence", help="the licence of a folder of weights, for the model card")
-    parser.add_argument("--steps", type=int, help="how many steps (default: that of the shipped models)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
-    parser.set_defaults(act=run)
+    parser.add_argument("--origin", help="origin of a folder of weights, for the model card")
+    parser.add_argument("--licence", help="licence of a folder of weights, for the model card")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="number of training steps (default: as for the shipped models)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
 
 
-def run(args: argparse.Namespace) -> int:
+def parse(args: argparse.Namespace) -> TrainOptions:
+    """The options of a command line."""
+    return TrainOptions(
+        kind=args.kind,
+        files=tuple(args.files),
+        out=args.out,
+        work=args.work,
+        weights=args.weights,
+        origin=args.origin,
+        licence=args.licence,
+        steps=args.steps,
+        seed=args.seed,
+    )
+
+
+def run(options: TrainOptions) -> int:
     """Train, export, calibrate; raises DataError, ModelError and MissingExtra."""
     try:
         from triage.finetune.weights import find_weights
@@ -51,19 +70,22 @@ def run(args: argparse.Namespace) -> int:
         raise MissingExtra(f"`triage models train` needs {error.name}", "train") from error
     from triage.sources.issue_file import iter_issues
 
-    spec, _, revision = (args.weights or "").partition("@")
+    spec, _, revision = (options.weights or "").partition("@")
     weights = find_weights(spec or None, revision or None)
-    said = {"origin": args.origin, "licence": args.licence}
-    weights = replace(weights, **{name: words for name, words in said.items() if words})
-    plan = train.planned(args.kind, args.steps, args.seed)
-    running = train.TrainingRun(weights, plan, args.work, _say)
-    issues = (issue for path in args.files for issue in iter_issues(path))
-    if args.kind == "encoder":
-        manifest = train.train_encoder(issues, running, args.out)
+    weights = replace(
+        weights,
+        origin=options.origin or weights.origin,
+        licence=options.licence or weights.licence,
+    )
+    plan = train.planned(options.kind, options.steps, options.seed)
+    running = train.TrainingRun(weights, plan, options.work, _say)
+    issues = (issue for path in options.files for issue in iter_issues(path))
+    if options.kind == "encoder":
+        manifest = train.train_encoder(issues, running, options.out)
     else:
-        manifest, found = train.train_zero_shot(issues, running, args.out)
+        manifest, found = train.train_zero_shot(issues, running, options.out)
         print(found.words)
-    print(f"{manifest.name}: {args.out}; losses and weights in {args.work}")
+    print(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
     return 0
 
 

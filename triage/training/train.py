@@ -13,10 +13,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.engine.model_folder import ModelManifest, write_manifest
 from triage.errors import DataError
-from triage.finetune.export import CARD_FILE, Recipe, export
+from triage.finetune.export import CARD_FILE, export
 from triage.finetune.loss_log import logged, plot
 from triage.finetune.weights import Weights
 from triage.issue import Issue
+from triage.options import ExportOptions
 from triage.training.calibrate import Calibration, calibrate
 from triage.training.corpus import Group, corpus
 from triage.training.cross_encoder import CrossEncoderNetwork, CrossEncoderObjective
@@ -80,7 +81,7 @@ def train_encoder(issues: Iterable[Issue], run: TrainingRun, out: Path) -> Model
     blend(model, start)
     folder = run.work / "weights"
     _save(model, tokenizer, folder)
-    recipe = Recipe(
+    recipe = ExportOptions(
         source=str(folder),
         name=ENCODER,
         origin=run.weights.origin,

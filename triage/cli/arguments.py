@@ -1,0 +1,236 @@
+"""What the commands' options have in common: the syntax of their values, and groups of the same options.
+
+Values are parsed by `type=` functions, which the action's inputs pass through as well. They raise UsageError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from triage.errors import UsageError
+from triage.issue import parse_time
+from triage.options import CONFIG_PATH, LOCAL, PER_MINUTE, ConfigSource, When
+
+if TYPE_CHECKING:
+    from triage.bundle.store import StoreName
+
+MOST = 10_000_000
+MOST_IN_RANGE = 10_000
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+ENGINE = re.compile(r"local|ray(://(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}))?")
+SHARDS = "write 1/4, 2/4, 3/4 and 4/4"
+ISSUES = "N, N,N or A-B"
+
+# Argparse, or one of its groups.
+Parser = argparse._ActionsContainer
+
+
+def issue_numbers(text: str) -> tuple[int, ...]:
+    """The numbers in "7", "7,9" and "7-12" in any mixture, each once."""
+    numbers: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 30:
+            raise UsageError(f"{text!r:.60} are no issue numbers", next_step="write 7, or 7,9, or 7-12")
+        low, high = int(first), int(last or first)
+        if not 1 <= low <= high or high - low >= MOST_IN_RANGE:
+            raise UsageError(
+                f"{part!r:.60} is not a range of at most {MOST_IN_RANGE:,} issue numbers",
+                next_step="write 7-12",
+            )
+        numbers += range(low, high + 1)
+    return tuple(dict.fromkeys(numbers))
+
+
+def when(text: str) -> When:
+    """The moment in "2026-01-31", "36 hours" or "90 days"."""
+    text = text.strip()
+    if span := re.fullmatch(r"(\d{1,5})\s*(hour|day|week)s?", text):
+        return When(text, ago=timedelta(**{f"{span[2]}s": int(span[1])}))
+    try:
+        return When(text, moment=parse_time(text))
+    except ValueError:
+        raise UsageError(
+            f"{text!r:.40} is no time", next_step="write a date such as 2026-01-31, or 36 hours, or 90 days"
+        ) from None
+
+
+def duration(text: str) -> float:
+    """The seconds in "90s", "30m" or "2h"."""
+    parts = re.fullmatch(r"(\d{1,5})([smh])", text.strip())
+    if not parts:
+        raise UsageError(f"{text!r:.40} is no time budget", next_step="write 30m, or 2h")
+    return float(int(parts[1]) * SECONDS[parts[2]])
+
+
+def shard(text: str) -> tuple[int, int]:
+    """(i, n) of "i/n"."""
+    first, slash, last = text.partition("/")
+    if not (slash and first.isdecimal() and last.isdecimal() and len(text) < 12):
+        raise UsageError(f"{text!r:.20} is no shard", next_step=SHARDS)
+    i, n = int(first), int(last)
+    if not 1 <= i <= n:
+        raise UsageError(f"there is no shard {i} of {n}", next_step=SHARDS)
+    return i, n
+
+
+def count(text: str) -> int:
+    """A number of things, at least 1."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise UsageError(f"{text!r:.20} is not a number from 1 to {MOST:,}")
+    return int(text)
+
+
+def slice_sizes(text: str) -> tuple[int, ...]:
+    """The sizes in "8,16,all"; all issues are always the last slice."""
+    parts = [part.strip() for part in text.split(",") if part.strip() != "all"]
+    if any(not part.isdecimal() or not 2 <= int(part) <= MOST for part in parts):
+        raise UsageError(f"{text!r:.60} are no sizes of slices", next_step="write 8,16,32, or all")
+    return tuple(map(int, parts))
+
+
+def rate(text: str) -> float:
+    """A number of issues per minute, above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 100_000:
+        raise UsageError(f"{text!r:.20} is no number of issues in a minute")
+    return value
+
+
+def model_location(text: str) -> tuple[str, str]:
+    """(name, location) of "NAME=WHERE"."""
+    name, equals, where = text.partition("=")
+    if not (name and equals and where):
+        raise UsageError(f"--model {text!r:.60} is not of the form NAME=WHERE")
+    return name, where
+
+
+def engine(text: str) -> str:
+    """`local`, or the address of a Ray cluster."""
+    if not ENGINE.fullmatch(text):
+        raise UsageError(
+            f"--engine {text!r:.60} is no engine", next_step="write local, ray, ray://auto or ray://HOST:6379"
+        )
+    return text
+
+
+def store(text: str) -> StoreName:
+    """The store that "FOLDER" or "github:OWNER/NAME" names."""
+    from triage.bundle.store import StoreName
+
+    return StoreName.parse(text)
+
+
+def add_config(parser: Parser) -> None:
+    """`--config` and `--config-path`; see `config_source`."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="a local configuration file, in place of the repository's"
+    )
+    parser.add_argument(
+        "--config-path",
+        default=CONFIG_PATH,
+        metavar="PATH",
+        help=f"path of the configuration on the repository's default branch (default: {CONFIG_PATH})",
+    )
+
+
+def config_source(args: argparse.Namespace) -> ConfigSource:
+    """The value of the options that `add_config` adds."""
+    return ConfigSource(args.config, args.config_path)
+
+
+def add_store(
+    parser: Parser, purpose: str = "the store of bundles", *, name: str = "--store", required: bool = False
+) -> None:
+    """`--store` or another option that names a store."""
+    parser.add_argument(
+        name,
+        type=store,
+        required=required,
+        metavar="STORE",
+        help=f"{purpose}: a folder, or github:OWNER/NAME",
+    )
+
+
+def add_repo_of_rows(parser: Parser) -> None:
+    """`--repo`, for files."""
+    parser.add_argument(
+        "--repo", default="", metavar="OWNER/NAME", help="repository of the rows that do not name theirs"
+    )
+
+
+def add_skip_bad(parser: Parser) -> None:
+    """`--skip-bad`."""
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="skip invalid rows with a warning instead of stopping"
+    )
+
+
+def add_sources(parser: Parser) -> None:
+    """`--from`, `--repo` and `--skip-bad`: where labelled issues come from."""
+    parser.add_argument(
+        "--from",
+        dest="sources",
+        action="append",
+        required=True,
+        metavar="FILE|OWNER/NAME",
+        help="labelled issues: a file of JSON Lines, plain or gzip, or a repository; OWNER/* means all repositories "
+        "of an owner, !OWNER/NAME excludes one; may be repeated",
+    )
+    add_repo_of_rows(parser)
+    add_skip_bad(parser)
+
+
+def add_split(parser: Parser, what: str) -> None:
+    """`--split`."""
+    parser.add_argument(
+        "--split",
+        choices=("time", "stratified"),
+        help=f"how {what} (default: by time if every row has a date)",
+    )
+
+
+def add_cache(parser: Parser, default: str = "") -> None:
+    """`--cache`."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help=f"folder for issues read from GitHub, so that later runs read only changes{default}",
+    )
+
+
+def add_engine(parser: Parser) -> None:
+    """`--engine`."""
+    parser.add_argument(
+        "--engine",
+        type=engine,
+        default=LOCAL,
+        metavar="local|ray[://ADDRESS]",
+        help="where texts are encoded: in this process (default: local), or by Ray workers on this machine (ray), in "
+        "the cluster that this machine belongs to (ray://auto) or at ray://HOST:PORT; needs the extra `ray`",
+    )
+
+
+def add_writing(parser: Parser, would: str) -> None:
+    """`--journal`, `--per-minute` and `--dry-run`, for commands that change many issues."""
+    parser.add_argument(
+        "--journal", type=Path, metavar="FILE", help="the journal to write (default: next to the input file)"
+    )
+    parser.add_argument(
+        "--per-minute",
+        type=rate,
+        default=PER_MINUTE,
+        metavar="N",
+        help=f"change at most N issues per minute (default: {PER_MINUTE:.0f})",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help=f"show what would be {would}, and change nothing on GitHub"
+    )
