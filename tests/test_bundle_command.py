@@ -51,7 +51,7 @@ def test_a_bundle_is_shown_as_json(home: tuple[str, Store], capsys: pytest.Captu
     assert main(["bundle", "show", f"--store={spec}"]) == 7
     assert capsys.readouterr().err == (
         f"error: {spec} has no active bundle\n"
-        "  likely cause: nothing was learnt yet\n"
+        "  likely cause: nothing has been learnt yet\n"
         "  next step: run `triage retrain`\n"
     )
     first, second = activate(store, tiny(1)), activate(store, tiny(2))

@@ -6,10 +6,13 @@ import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError, UsageError
 from triage.options import Event
+
+if TYPE_CHECKING:
+    from triage.decide.case import TextBeforeEdit
 
 # GitHub drops a step's summary when it is longer.
 MAX_SUMMARY = 1_000_000
@@ -72,6 +75,9 @@ def read_event(path: Path) -> Event | None:
 
 
 def _before(changes: object) -> TextBeforeEdit:
+    # numpy comes with it, which parsing a command line can do without.
+    from triage.decide.case import TextBeforeEdit
+
     parts = {name: _at(changes, name, "from") for name in ("title", "body")}
     return TextBeforeEdit(
         **{name: value if isinstance(value, str) else None for name, value in parts.items()}
