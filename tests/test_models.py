@@ -349,6 +349,6 @@ def test_a_section_in_braces_is_left_alone(tmp_path: Path) -> None:
     config.write_text("encoder: {budget: 64}\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         pin(config, "encoder", "org/small", PINS)
-    assert caught.value.what.startswith(f"cannot pin org/small in {config}: its section `encoder` is not")
+    assert caught.value.what.startswith(f"cannot pin org/small in {config}: its section `encoder` does not")
     assert caught.value.next_step == f"add these lines yourself:\nencoder:\n{PINNED}".rstrip()
     assert config.read_text(encoding="utf-8") == "encoder: {budget: 64}\n"
