@@ -28,7 +28,7 @@ from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply, Request
 from tests.tracking import once_each
-from triage.backfill.run import Throttle
+from triage.backfill.journal import Throttle
 
 ADD = "mutation addLabelsToLabelable"
 
@@ -208,7 +208,7 @@ def test_an_issue_that_github_refuses_does_not_hold_up_the_others(desk: Desk) ->
     assert (one.label_events, other.label_events) == ([], set_once("docs"))
     assert desk.err.endswith(
         f"error: GitHub refused 1 issues, such as {DEMO}#1: cannot add labels in {DEMO}: No more labels fit\n"
-        f"  next step: see {desk.journal}; the same command tries these again and no other\n"
+        f"  next step: see {desk.journal}; the same command tries only these again\n"
     )
     assert desk.apply() == 0
     assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
@@ -377,7 +377,7 @@ def test_a_finished_plan_is_not_narrowed_down_in_silence(desk: Desk) -> None:
     [one] = desk.issues(1)
     desk.plan(entry(1, "bug"))
     assert desk.apply("--limit=1") == 2
-    assert desk.err.startswith("error: --limit chooses issues to plan for, and the plan is made\n")
+    assert desk.err.startswith("error: --limit chooses issues to plan for, and the plan is already made\n")
     assert one.label_events == []
 
 
@@ -387,9 +387,7 @@ def test_a_plan_under_another_configuration_is_refused(desk: Desk) -> None:
     path = desk.plan(entry(1, "bug"))
     desk.demo.put_file(".github/triage.yml", "labels:\n  deny: [bug]\n")
     assert desk.apply() == 5
-    assert desk.err.startswith(
-        f"error: {path}: what the configuration says about labels has changed since the plan\n"
-    )
+    assert desk.err.startswith(f"error: {path}: the configuration of labels has changed since the plan\n")
     assert one.label_events == []
 
 

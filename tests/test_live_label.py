@@ -80,7 +80,7 @@ def test_a_range_labels_what_there_is_and_tells_what_there_is_not(step: Step) ->
     assert step.label("--issue=937-938,971") == 0
     assert step.repository.issues[STORAGE].label_names == STORAGE_LABELS
     assert step.out.splitlines() == [
-        f"{FERRY}#937: it does not exist, or the token may not see it",
+        f"{FERRY}#937: it does not exist, or the token cannot see it",
         f"{FERRY}#938: bug, area: storage",
         f"{FERRY}#971: it was deleted",
     ]

@@ -1,4 +1,4 @@
-"""Carrying out a plan on GitHub: each issue read again right before it is written to, each step journalled."""
+"""Applying a plan on GitHub: each issue is read again right before it is changed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
-from triage.backfill.journal import Journal, JournalRecord, JournalTask
-from triage.backfill.plan import Entry, fingerprint
-from triage.backfill.run import Job, Throttle, run_job, writing
+from triage.backfill.journal import Job, Journal, JournalRecord, JournalTask, Steps, Throttle, run_job, write
+from triage.backfill.plan import Entry, Plan, fingerprint, open_plan
 from triage.config import Config
 from triage.decide import Policy, case_of
 from triage.decide.case import NO_LABEL
-from triage.errors import DataError, TriageError
-from triage.github.errors import IssueGone, NotFound, Rejected
+from triage.errors import DataError
+from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_repository
 from triage.issue import LabelEvent, format_time, parse_time
 from triage.label.writer import LabelWriter
 from triage.options import ApplyOptions
 
-if TYPE_CHECKING:
-    from triage.backfill.plan import Plan
-
 BY_PERSON = "a person has set or removed labels on it since the plan"
-# Clocks that are set right differ by less.
+# Clocks that are right differ by less.
 SKEW = timedelta(minutes=5)
 
 
@@ -87,17 +82,13 @@ class Applier:
         seen = format_time(self.planned_at if now.done else live.updated_at) or ""
         if self.dry_run or not now.labels:
             return _record(entry, now, now.labels, seen)
-        self.throttle()
-        self.journal.add(JournalRecord(entry.number, "intent", (*now.done, *now.labels), seen))
-        try:
-            return _record(entry, now, self.writer.add(live, now.labels), seen)
-        except IssueGone as gone:
-            return JournalRecord(entry.number, "skipped", why=gone.likely)
-        except Rejected as refused:
-            return JournalRecord(entry.number, "failed", why=refused.what)
-        except TriageError as error:
-            self.journal.add(JournalRecord(entry.number, "failed", why=error.what))
-            raise
+        intent = JournalRecord(entry.number, "intent", (*now.done, *now.labels), seen)
+        return write(
+            self.journal,
+            intent,
+            self.throttle,
+            lambda: _record(entry, now, self.writer.add(live, now.labels), seen),
+        )
 
 
 def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: str) -> JournalRecord:
@@ -109,45 +100,46 @@ def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: s
 
 
 def apply_plan(options: ApplyOptions) -> int:
-    """`triage backfill --apply`; raises TriageError, and AccessError at the end where GitHub refused some issues."""
-    from triage.backfill.plan import open_plan
-
+    """`triage backfill --apply`; see `run_job`. Raises DataError for a plan that must not be applied."""
     plan = open_plan(options.plan)
     repo = plan.header.repo
     if options.repo and options.repo.casefold() != repo.casefold():
         raise DataError(
             f"{plan.path}: a plan for {repo}, not for {options.repo}",
-            likely="it was made elsewhere",
+            likely="it was made for another repository",
             next_step="give the plan of this repository",
         )
     tracker, config = open_repository(repo, options.config, patience=AN_HOUR)
     _refuse_another_policy(plan, config)
-    me = tracker.viewer().login
     _refuse_the_future(plan, tracker.now())
+    me = tracker.viewer().login
+    writer = LabelWriter(tracker, me, config.labels, tracker.labels())
+    throttle, planned_at = Throttle(options.per_minute), parse_time(plan.header.created_at)
+
+    def steps(journal: Journal) -> Steps:
+        applier = Applier(writer, config, journal, throttle, planned_at, options.dry_run)
+        return ((entry.number, partial(applier.apply, entry)) for entry in plan.entries() if entry.labels)
+
+    total = sum(bool(entry.labels) for entry in plan.entries())
     path = options.journal or plan.path.with_suffix(".journal.jsonl")
-    with writing(path, JournalTask("backfill", repo, plan.digest, me), dry_run=options.dry_run) as log:
-        writer = LabelWriter(tracker, me, config.labels, tracker.labels())
-        planned_at = parse_time(plan.header.created_at)
-        applier = Applier(writer, config, log, Throttle(options.per_minute), planned_at, options.dry_run)
-        steps = ((e.number, partial(applier.apply, e)) for e in plan.entries() if e.labels)
-        total = sum(bool(entry.labels) for entry in plan.entries())
-        return run_job(Job("labelling", "labelled", repo, total, path, options.dry_run), log, steps)
+    job = Job("labelling", "labelled", repo, total, path, options.dry_run)
+    return run_job(job, JournalTask("backfill", repo, plan.digest, me), steps)
 
 
 def _refuse_the_future(plan: Plan, now: datetime) -> None:
-    """What people do after the plan is respected, which a plan dated too late would hide."""
+    """Refuse a plan dated too late, which would hide what people did after it was made."""
     if parse_time(plan.header.created_at) > now + SKEW:
         raise DataError(
             f"{plan.path}: made at {plan.header.created_at}, and by GitHub's clock it is {format_time(now)}",
             likely="the clock of the machine that made the plan is fast",
-            next_step="set it, and make the plan again",
+            next_step="set the clock, and make the plan again",
         )
 
 
 def _refuse_another_policy(plan: Plan, config: Config) -> None:
     if plan.header.policy != fingerprint(config):
         raise DataError(
-            f"{plan.path}: what the configuration says about labels has changed since the plan",
+            f"{plan.path}: the configuration of labels has changed since the plan",
             likely="it was edited, or the plan was made with another --config",
             next_step="make the plan again, or give the same --config",
         )

@@ -1,41 +1,48 @@
-"""What a run did on GitHub, line by line: on the disk before and after each write, never changed again.
+"""Changing many issues on GitHub, one at a time, with a journal: on the disk before and after each write.
 
     {"kind": "triage-journal", "format": 1, "task": "backfill", "repo": …}
     {"number": 7, "step": "intent", "labels": ["bug"], "seen": …}    about to be written
     {"number": 7, "step": "done", "labels": ["bug"], "seen": …}      written
-    {"number": 8, "step": "skipped", "why": "it was deleted"}        there is nothing to write, or it must not be
-    {"number": 9, "step": "failed", "why": …}                        GitHub refused; tried again by the next run
+    {"number": 8, "step": "skipped", "why": "it was deleted"}        nothing to write, or not allowed
+    {"number": 9, "step": "failed", "why": …}                        GitHub refused; the next run tries again
 
-An intent without a later line was cut short: whether it was carried out, GitHub's label events tell.
+After an intent without a later line, GitHub's label events show whether the write took place.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from triage.errors import DataError
+from triage.actions.runner import Runner
+from triage.console import log
+from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock
+from triage.github.errors import IssueGone, Rejected
+from triage.markdown import escape, table
+from triage.progress import bar
 from triage.schema import SchemaError, build, option
 
 KIND, FORMAT = "triage-journal", 1
 STEPS = ("intent", "done", "skipped", "failed")
-ASIDE = "move it away or give another --journal; what GitHub says was set is not set twice"
+MOVE = "move it away or give another --journal; what GitHub says was set is not set twice"
+# GitHub drops a longer summary; the journal has all issues.
+SHOWN = 500
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class JournalTask:
-    """What a journal is of. `task` is "backfill" or "undo", `me` the login that writes.
-
-    `of` is the digest of the plan, or of the journal's first line that is undone.
-    """
+    """The first line: `task` is "backfill" or "undo", `of` the digest of the plan, `me` the login that writes."""
 
     task: str
     repo: str
@@ -47,7 +54,7 @@ class JournalTask:
 
 @dataclass(frozen=True)
 class JournalRecord:
-    """A step; `labels` are those written, `seen` (ISO 8601, GitHub's clock) is a moment before the write."""
+    """A step; `labels` are those written, `seen` (ISO 8601, GitHub's clock) is a time before the write."""
 
     number: int
     step: str = option("intent", "", choices=STEPS)
@@ -57,8 +64,9 @@ class JournalRecord:
 
 
 class Journal:
-    """What was read of a journal: `last` is the newest record of each issue; `written` every label that was ever to
-    be written on it, with a moment before. Without `file` it is only read.
+    """A journal; without `file`, one that is only read.
+
+    `last` is the newest record of each issue, `written` maps each label that was to be written on it to a time before.
     """
 
     def __init__(
@@ -68,38 +76,155 @@ class Journal:
         self.last: dict[int, JournalRecord] = {}
         self.written: dict[int, dict[str, str]] = {}
         for record in records:
-            self._keep(record)
+            self._note(record)
 
     def add(self, record: JournalRecord) -> None:
-        """Have it on the disk before this returns; raises DataError where there is no room.
-
-        Raises ValueError where the journal is only read.
-        """
+        """Write a record to the disk. Raises DataError if there is no room, ValueError if the journal is only read."""
         if self._file is None:
             raise ValueError("this journal was opened to be read")
         try:
             append(self._file, _line(record))
         except OSError as error:
             raise _unusable(Path(self._file.name), error) from None
-        self._keep(record)
+        self._note(record)
 
     def settled(self, number: int) -> bool:
-        """Whether nothing more is to be done for the issue."""
+        """Whether the issue is finished."""
         return number in self.last and self.last[number].step in {"done", "skipped"}
 
-    def _keep(self, record: JournalRecord) -> None:
+    def _note(self, record: JournalRecord) -> None:
         self.last[record.number] = record
         if record.step in {"intent", "done"}:
-            held = self.written.setdefault(record.number, {})
+            times = self.written.setdefault(record.number, {})
             for name in record.labels:
-                held.setdefault(name, record.seen)
+                times.setdefault(name, record.seen)
+
+
+@dataclass
+class Throttle:
+    """At most `per_minute` writes: a call before each waits until the last is long enough ago."""
+
+    per_minute: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    last: float | None = None
+
+    def __call__(self) -> None:
+        if self.last is not None:
+            self.sleep(max(0.0, self.last + 60 / self.per_minute - self.clock()))
+        self.last = self.clock()
+
+
+# (issue number, what to do about it), for each issue.
+Steps = Iterable[tuple[int, Callable[[], JournalRecord]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Changes to `total` issues of `repo`, with the journal at `path`.
+
+    `doing` and `done` are the words for it: "labelling", "labelled".
+    """
+
+    doing: str
+    done: str
+    repo: str
+    total: int
+    path: Path
+    dry_run: bool
+
+
+def write(
+    journal: Journal, intent: JournalRecord, throttle: Throttle, change: Callable[[], JournalRecord]
+) -> JournalRecord:
+    """Change an issue, after recording the intent; returns the result, which is not recorded yet.
+
+    Raises every failure but GitHub's refusal of this issue.
+    """
+    throttle()
+    journal.add(intent)
+    try:
+        return change()
+    except IssueGone as gone:
+        return JournalRecord(intent.number, "skipped", why=gone.likely)
+    except Rejected as rejected:
+        return JournalRecord(intent.number, "failed", why=rejected.what)
+    except TriageError as error:
+        journal.add(JournalRecord(intent.number, "failed", why=error.what))
+        raise
+
+
+def run_job(job: Job, task: JournalTask, steps: Callable[[Journal], Steps]) -> int:
+    """Take the steps of all issues that are not finished, and report; returns the exit code.
+
+    Raises AccessError at the end if GitHub refused some issues, and at once every other failure.
+    """
+    with _opened(job, task) as journal:
+        records = _taken(job, journal, steps(journal))
+    if failed := [record for record in records if record.step == "failed"]:
+        raise AccessError(
+            f"GitHub refused {len(failed)} issues, such as {job.repo}#{failed[0].number}: {failed[0].why}",
+            likely="",
+            next_step=f"see {job.path}; the same command tries only these again",
+        )
+    return 0
+
+
+def _opened(job: Job, task: JournalTask) -> AbstractContextManager[Journal]:
+    """The journal to write; a dry run writes none."""
+    return nullcontext(Journal(task, ())) if job.dry_run else journal(job.path, task)
+
+
+def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
+    """The record of each issue, new or of an earlier run."""
+    progress, records = bar(job.doing, job.total), list[JournalRecord]()
+    try:
+        for count, (number, step) in enumerate(steps, start=1):
+            if journal.settled(number):
+                records.append(journal.last[number])
+            else:
+                records.append(record := step())
+                if not job.dry_run:
+                    journal.add(record)
+                _print(job, record)
+            progress(count)
+    finally:
+        # A failure does not undo the changes before it.
+        counted = _counts(job, records)
+        print(counted, flush=True)
+        Runner(os.environ).summary(_report(job, counted, records))
+    return records
+
+
+def _counts(job: Job, records: Sequence[JournalRecord]) -> str:
+    steps = Counter(record.step for record in records)
+    would = "would be " if job.dry_run else ""
+    refused = f", {steps['failed']} refused" if steps["failed"] else ""
+    return f"{steps['done']} of {job.total} issues {would}{job.done}, {steps['skipped']} left alone{refused}"
+
+
+def _report(job: Job, counted: str, records: Sequence[JournalRecord]) -> str:
+    """The summary in Markdown: the issues that did not go as planned, with the reason."""
+    unexpected = [record for record in records if record.why]
+    rows = [(str(record.number), escape(record.why)) for record in unexpected[:SHOWN]]
+    if len(unexpected) > SHOWN:
+        rows.append(("…", f"{len(unexpected) - SHOWN} more, in the journal"))
+    lines = table(("issue", "reason"), rows) if rows else ()
+    return "\n".join([f"### {escape(job.repo)}: {counted}", "", *lines])
+
+
+def _print(job: Job, record: JournalRecord) -> None:
+    """Log an issue in a dry run, and one that did not go as planned."""
+    if job.dry_run or record.why:
+        what = "; ".join(filter(None, [", ".join(record.labels), record.why]))
+        log(f"{job.repo}#{record.number}: {what}")
 
 
 @contextmanager
 def journal(path: Path, task: JournalTask) -> Iterator[Journal]:
-    """The journal at `path`, made where there is none, for one run at a time.
+    """The journal at `path`, created if there is none, for one run at a time.
 
-    Raises UsageError where another run has it, DataError where it is of another task or damaged.
+    Raises UsageError if another run has it, DataError if it is of another task or damaged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,13 +236,13 @@ def journal(path: Path, task: JournalTask) -> Iterator[Journal]:
         records = _taken_up(file, task, path)
         yield Journal(task, records, file)
     finally:
-        # What did not fit on the disk fails once more; it was told already.
+        # Closing fails again after a write for which there was no room.
         with suppress(OSError):
             file.close()
 
 
 def read_journal(path: Path) -> Journal:
-    """The journal at `path`, to be read only. Raises DataError."""
+    """The journal at `path`, only to read. Raises DataError."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -127,7 +252,7 @@ def read_journal(path: Path) -> Journal:
 
 
 def _taken_up(file: IO[bytes], task: JournalTask, path: Path) -> list[JournalRecord]:
-    """The records of an earlier run; a line that was cut short while it was written is dropped."""
+    """The records of an earlier run, without a last line that was cut short."""
     try:
         file.seek(0)
         whole = _whole(file.read())
@@ -137,10 +262,10 @@ def _taken_up(file: IO[bytes], task: JournalTask, path: Path) -> list[JournalRec
             return []
     except OSError as error:
         raise _unusable(path, error) from None
-    found, records = _parsed(whole, path)
-    if found != task:
-        what = "another plan" if dataclasses.replace(found, of=task.of) == task else "another task"
-        raise DataError(f"{path}: this journal is of {what}", likely="it is an older one", next_step=ASIDE)
+    earlier, records = _parsed(whole, path)
+    if earlier != task:
+        what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
+        raise DataError(f"{path}: this journal is of {what}", likely="it is an older one", next_step=MOVE)
     return records
 
 
@@ -155,7 +280,7 @@ def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
     task = _read(JournalTask, lines[0], f"{path}, line 1")
     if task.format != FORMAT:
         raise DataError(
-            f"{path}: a journal of format {task.format}", likely="another version", next_step=ASIDE
+            f"{path}: a journal of format {task.format}", likely="another version", next_step=MOVE
         )
     rest = enumerate(lines[1:], start=2)
     return task, [_read(JournalRecord, text, f"{path}, line {number}") for number, text in rest]
@@ -165,9 +290,9 @@ def _read(cls: type[T], text: bytes, where: str) -> T:
     try:
         return build(cls, json.loads(text))
     except SchemaError as error:
-        raise DataError(f"{where}: {error}", next_step=ASIDE) from None
+        raise DataError(f"{where}: {error}", next_step=MOVE) from None
     except (ValueError, RecursionError):
-        raise DataError(f"{where}: not valid JSON", next_step=ASIDE) from None
+        raise DataError(f"{where}: not valid JSON", next_step=MOVE) from None
 
 
 def _line(value: JournalTask | JournalRecord) -> str:

@@ -71,7 +71,7 @@ class RemoteModel:
 
 def make_plan(options: PlanOptions, path: Path) -> Plan:
     """The plan for these options, at `path`; continues that of an interrupted run. Raises TriageError."""
-    from triage.backfill.plan_file import drafting
+    from triage.backfill.plan import drafting
 
     given = options.source
     if not Path(given).is_file() and not NAME.fullmatch(given):

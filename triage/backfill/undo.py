@@ -1,26 +1,32 @@
-"""`triage undo`: take back what a backfill set and nobody has touched since."""
+"""Undoing a backfill: removes the labels that it set, unless anyone has touched them since."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
-from triage.backfill.journal import Journal, JournalRecord, JournalTask, read_journal
-from triage.backfill.run import Job, Throttle, run_job, writing
-from triage.errors import DataError, TriageError
-from triage.github.errors import IssueGone, LabelGone, NotFound, Rejected
+from triage.backfill.journal import (
+    Job,
+    Journal,
+    JournalRecord,
+    JournalTask,
+    Steps,
+    Throttle,
+    read_journal,
+    run_job,
+    write,
+)
+from triage.errors import DataError
+from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
 from triage.issue import format_time, parse_time
+from triage.label.writer import LabelWriter
 from triage.options import UndoOptions
-
-if TYPE_CHECKING:
-    from triage.github.client import Tracker
 
 
 def undo(options: UndoOptions) -> int:
-    """Take back, newest first; raises TriageError."""
+    """Remove the labels, newest issue first; see `run_job`. Raises DataError for a journal of another kind."""
     before = read_journal(options.undone)
     if before.task.task != "backfill":
         raise DataError(
@@ -30,54 +36,50 @@ def undo(options: UndoOptions) -> int:
         )
     repo = before.task.repo
     tracker = open_tracker(repo, AN_HOUR)
-    me = tracker.viewer().login
+    writer, throttle = LabelWriter(tracker, tracker.viewer().login), Throttle(options.per_minute)
+
+    def steps(journal: Journal) -> Steps:
+        undoer = Undoer(writer, before, journal, throttle, options.dry_run)
+        return ((number, partial(undoer.undo, number)) for number in reversed(before.written))
+
     path = options.journal or options.undone.with_suffix(".undo.jsonl")
-    with writing(path, JournalTask("undo", repo, before.task.of, me), dry_run=options.dry_run) as log:
-        undoer = Undoer(tracker, before, log, Throttle(options.per_minute), me, options.dry_run)
-        steps = ((number, partial(undoer.undo, number)) for number in reversed(before.written))
-        work = Job("taking back", "set back", repo, len(before.written), path, options.dry_run)
-        return run_job(work, log, steps)
+    job = Job("removing", "set back", repo, len(before.written), path, options.dry_run)
+    return run_job(job, JournalTask("undo", repo, before.task.of, writer.me), steps)
 
 
 @dataclass(frozen=True)
 class Undoer:
-    """Takes labels away again; `before` is what was done, `me` the login that undoes it."""
+    """Removes the labels in the journal `before`."""
 
-    tracker: Tracker
+    writer: LabelWriter
     before: Journal
     journal: Journal
-    pace: Throttle
-    me: str
+    throttle: Throttle
     dry_run: bool = False
 
     def undo(self, number: int) -> JournalRecord:
-        """What became of one issue; every failure but the refusal of this one issue is raised."""
+        """The result for one issue; raises every failure but GitHub's refusal of this issue."""
         try:
-            live = self.tracker.issue(number)
+            live = self.writer.tracker.issue(number)
         except NotFound as missing:
             return JournalRecord(number, "skipped", why=missing.likely)
         names = tuple(self.before.written[number])
-        kept = {name: reason for name in names if (reason := self._keeps(live, name))}
-        back = tuple(name for name in names if name not in kept and name in live.issue.labels)
-        why = "; ".join(f"{name}: {reason}" for name, reason in kept.items())
+        kept = {name: reason for name in names if (reason := self._reason_to_keep(live, name))}
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in kept.items())
         gone = tuple(name for name in names if name not in kept)
+        back = tuple(name for name in gone if name in live.issue.labels)
         if not back or self.dry_run:
-            return JournalRecord(number, "done" if gone else "skipped", gone, why=why)
-        self.pace()
-        self.journal.add(JournalRecord(number, "intent", back, format_time(live.updated_at) or ""))
-        try:
-            self._remove(live, back)
-        except IssueGone as lost:
-            return JournalRecord(number, "skipped", why=lost.likely)
-        except Rejected as refused:
-            return JournalRecord(number, "failed", why=refused.what)
-        except TriageError as error:
-            self.journal.add(JournalRecord(number, "failed", why=error.what))
-            raise
-        return JournalRecord(number, "done", gone, why=why)
+            return JournalRecord(number, "done" if gone else "skipped", gone, why=reasons)
 
-    def _keeps(self, live: LiveIssue, name: str) -> str | None:
-        """Why a label stays as it is; None where it is to be taken away, or was by this undo already."""
+        def remove() -> JournalRecord:
+            self.writer.remove(live, back)
+            return JournalRecord(number, "done", gone, why=reasons)
+
+        intent = JournalRecord(number, "intent", back, format_time(live.updated_at) or "")
+        return write(self.journal, intent, self.throttle, remove)
+
+    def _reason_to_keep(self, live: LiveIssue, name: str) -> str | None:
+        """Why a label stays; None if it is to be removed, or this undo removed it in an earlier run."""
         seen = self.before.written[live.issue.number][name]
         events = [event for event in live.issue.events or () if event.label == name]
         mine = [event for event in events if event.added and event.actor == self.before.task.me]
@@ -86,15 +88,7 @@ class Undoer:
             return "the backfill did not set it"
         last = events[-1]
         if not last.added:
-            return None if last.actor == self.me and len(since) == 1 else "it was removed already"
+            return None if last.actor == self.writer.me and len(since) == 1 else "it was removed already"
         if last not in since or len(since) > 1:
             return "it was set again by somebody else, or by another run"
         return None if name in live.issue.labels else "it is not there any more"
-
-    def _remove(self, live: LiveIssue, names: tuple[str, ...]) -> None:
-        for name in names:
-            try:
-                self.tracker.remove_label(live.node_id, live.label_ids[name])
-            except LabelGone:
-                # Deleted meanwhile, and so from this issue too.
-                continue

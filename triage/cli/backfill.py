@@ -118,7 +118,7 @@ def run(options: BackfillOptions) -> int:
 
         return apply_plan(options)
     if isinstance(options, MergeOptions):
-        from triage.backfill.plan_file import merge, open_plan
+        from triage.backfill.plan import merge, open_plan
 
         return _report(merge([open_plan(path) for path in options.plans], options.out / PLAN))
     from triage.backfill.planner import make_plan

@@ -1,19 +1,35 @@
-"""Labelling issues on GitHub: reads them, decides, and adds the labels that were decided."""
+"""Labelling issues: of a file, to print the decisions, or on GitHub, to add the labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+from triage import config as configuration
+from triage.actions.runner import Runner
+from triage.bundle.open import open_serving
 from triage.config import Config
+from triage.console import log, notice, warning
 from triage.decide import Case, Decision, Policy, TextBeforeEdit, case_of, decide
-from triage.github.errors import IssueGone
+from triage.errors import AccessError, NothingToLabelWith
+from triage.github.errors import IssueGone, NotFound
+from triage.github.graphql import IssueFilter
+from triage.github.open import open_repository, open_store
+from triage.issue import KINDS
 from triage.label.writer import LabelWriter
+from triage.options import LabelOptions, ranges
+from triage.progress import bar
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
+    from triage.github.client import Tracker
     from triage.github.graphql import LiveIssue
 
 # Issues that are read and decided together.
@@ -33,6 +49,78 @@ class LabelOutcome:
     added: tuple[str, ...] = ()
     note: str = ""
     missing: bool = False
+
+
+class Summary(Protocol):
+    """Makes the Markdown of a run; `url` gives the page of an issue, `model` names the model."""
+
+    def __call__(
+        self,
+        outcomes: Sequence[LabelOutcome],
+        *,
+        url: Callable[[str, int], str],
+        dry_run: bool,
+        model: str,
+    ) -> str: ...
+
+
+def label_file(options: LabelOptions, file: Path, table: Callable[[str, Decision], str]) -> int:
+    """Decide the issues of a file, and print each decision as JSON or as a `table` with the title."""
+    from triage.sources.issue_file import read_issues
+
+    config = configuration.load(options.config.file)
+    issues = read_issues(file, repo=options.repo, skip_bad=options.skip_bad, warn=warning)
+    store = open_store(options.store, config) if options.store else None
+    model, done = open_serving(config, store), bar("labelling", len(issues))
+    if store and model.neighbourhood is None:
+        warning(f"{options.store} holds no active bundle: labels are judged by their descriptions alone")
+    decisions = decide(map(case_of, issues), model, Policy.of(config))
+    for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
+        done(count)
+        if options.json:
+            sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
+        else:
+            for line in table(issue.text.split("\n", 1)[0], decision).split("\n"):
+                log(line)
+    return 0
+
+
+def label_live(options: LabelOptions, summary: Summary) -> int:
+    """Label issues on GitHub, print the outcomes, and publish them to the workflow. Raises TriageError."""
+    runner, event = Runner(os.environ), options.event
+    tracker, config = open_repository(options.repo, options.config)
+    available = tracker.labels()
+    described = {name: label.description for name, label in available.items() if label.description}
+    store = open_store(options.store, config, tracker) if options.store else None
+    try:
+        model = open_serving(config, store, described=described, repo=tracker.repo)
+    except NothingToLabelWith as nothing:
+        return _without_a_model(runner, nothing, unattended=options.unattended)
+
+    def markdown(outcomes: Sequence[LabelOutcome]) -> str:
+        return summary(outcomes, url=tracker.url_of, dry_run=options.dry_run, model=_name(model))
+
+    labeller = Labeller(
+        writer=LabelWriter(tracker, tracker.viewer().login, config.labels, available),
+        model=model,
+        config=config,
+        dry_run=options.dry_run,
+        edited={event.number: event.before} if event and event.action == "edited" else {},
+        comment=(lambda outcome: markdown([outcome])) if config.act.comment else None,
+    )
+    outcomes: list[LabelOutcome] = []
+    try:
+        for outcome in labeller.run(_selected(options, tracker, config)):
+            _print(outcome, as_json=options.json)
+            outcomes.append(outcome)
+    finally:
+        # A failure does not undo the labels that were added before.
+        _publish(runner, outcomes)
+        if outcomes:
+            runner.summary(markdown(outcomes))
+    if options.issues and all(outcome.missing for outcome in outcomes):
+        raise AccessError(f"none of the issues {ranges(options.issues):.60} of {options.repo} was found")
+    return 0
 
 
 @dataclass(frozen=True)
@@ -86,3 +174,60 @@ class Labeller:
         except IssueGone as gone:
             return replace(outcome, added=(), note=gone.likely)
         return outcome
+
+
+def _selected(options: LabelOptions, tracker: Tracker, config: Config) -> Iterator[LiveIssue | LabelOutcome]:
+    if options.since and not options.issues:
+        return _unlabelled(tracker, options.since.at(datetime.now(UTC)), config)
+    return _numbered(tracker, options.issues or ([options.event.number] if options.event else []))
+
+
+def _numbered(tracker: Tracker, numbers: Sequence[int]) -> Iterator[LiveIssue | LabelOutcome]:
+    for number, live in zip(numbers, tracker.issues(numbers), strict=True):
+        if isinstance(live, NotFound):
+            yield LabelOutcome(tracker.repo, number, note=live.likely or live.what, missing=True)
+        else:
+            yield live
+
+
+def _unlabelled(tracker: Tracker, since: datetime, config: Config) -> Iterator[LiveIssue]:
+    """Issues that an event may have missed: open, without a label, never labelled."""
+    for kind in (kind for kind in KINDS if kind in config.act.kinds):
+        for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind)):
+            yield from (live for live in page.items if not live.issue.labels and not live.issue.events)
+
+
+def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended: bool) -> int:
+    """Report that there is no model yet: an error only if a person asked for labels."""
+    if not unattended:
+        raise nothing
+    notice(f"nothing was labelled: {nothing}")
+    runner.summary(f"### Nothing was labelled\n\n{nothing.what}. Next step: {nothing.next_step}.\n")
+    return 0
+
+
+def _print(outcome: LabelOutcome, *, as_json: bool) -> None:
+    if as_json and outcome.decision:
+        log(json.dumps(outcome.decision.to_dict(), ensure_ascii=False))
+        return
+    what = "; ".join(filter(None, [", ".join(outcome.added), outcome.note])) or "no label"
+    log(f"{outcome.repo}#{outcome.number}: {what}")
+
+
+def _publish(runner: Runner, outcomes: Sequence[LabelOutcome]) -> None:
+    """Set the step's outputs, by issue number; of the neighbours, those of the same repository."""
+    decided = [(str(o.number), o, o.decision) for o in outcomes if o.decision]
+    outputs: dict[str, object] = {
+        "labels": {number: list(o.added) for number, o, _ in decided},
+        "scores": {number: d.to_dict()["scores"] for number, _, d in decided},
+        "neighbours": {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided},
+        "abstained": [o.number for _, o, d in decided if d.abstained],
+    }
+    for name, value in outputs.items():
+        runner.output(name, json.dumps(value, ensure_ascii=False))
+
+
+def _name(model: ServingModel) -> str:
+    if model.neighbourhood is None:
+        return "zero-shot classification by the labels' descriptions, without a bundle"
+    return f"bundle {model.name}: {model.rules.k} neighbours vote, encoder {model.encoder.name}"
