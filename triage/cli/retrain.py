@@ -101,14 +101,6 @@ def run(options: RetrainOptions) -> int:
     store = open_store(options.store, config)
     against = open_store(options.against, config) if options.against else store
     for home in dict.fromkeys((store, against)):
-<<<<<<< HEAD
-        refuse_exposure(home, found.names, lambda repo: found.visibility.get(repo) or visibility_of(repo))
-    before = previous_bundle(against)
-    gathered = load_issues(args, sources.files, found.names, config, before.bundle)
-    data = prepare(gathered.issues, gathered.config, gathered.voices)
-    if before.bundle and before.whole and not args.always:
-        new, least = data.count_new(before.bundle), gathered.config.learn.min_new
-=======
         refuse_exposure(home, selected.names, lambda repo: known.get(repo) or visibility_of(repo))
     previous = previous_bundle(against)
     loaded = load_issues(
@@ -122,8 +114,7 @@ def run(options: RetrainOptions) -> int:
     )
     data = prepare(loaded.issues, loaded.config, Attribution.of(loaded.config, loaded.bots))
     if previous.bundle and previous.whole and not options.always:
-        new, least = count_new(previous.bundle, data), loaded.config.learn.min_new
->>>>>>> c76b32f (Options are parsed once at the door into frozen classes, by the command line and by the action's inputs)
+        new, least = data.count_new(previous.bundle), loaded.config.learn.min_new
         if new < least:
             print(
                 f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
@@ -202,13 +193,8 @@ def _report(
 ) -> None:
     """Write the log, the job summary and, if asked for, the plot."""
     from triage.actions.runner import Runner
-<<<<<<< HEAD
     from triage.figures import save_calibration
-    from triage.github.client import SERVER_URL
     from triage.metrics import reliability
-=======
-    from triage.metrics import plot, reliability
->>>>>>> c76b32f (Options are parsed once at the door into frozen classes, by the command line and by the action's inputs)
     from triage.reports import retrain_report
 
     verdict = learnt.study.verdict if learnt.study.enough else None
@@ -219,12 +205,6 @@ def _report(
     Runner(os.environ).summary(
         retrain_report.markdown(name, learnt, result, previous.bundle, advice, bins, url)
     )
-<<<<<<< HEAD
-    if args.plots and bins:
-        args.plots.mkdir(parents=True, exist_ok=True)
-        save_calibration(bins, args.plots / f"{made}-reliability.png")
-=======
     if options.plots and bins:
         options.plots.mkdir(parents=True, exist_ok=True)
-        plot(bins, options.plots / f"{name}-reliability.png")
->>>>>>> c76b32f (Options are parsed once at the door into frozen classes, by the command line and by the action's inputs)
+        save_calibration(bins, options.plots / f"{name}-reliability.png")
