@@ -18,7 +18,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, git_store, tiny
 from triage.arrays import Floats
 from triage.bundle.bundle import FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
-from triage.bundle.ivf_files import CODES, table
+from triage.bundle.ivf_files import CODES, LazyRows
 from triage.bundle.local_store import LocalStore
 from triage.bundle.model import Neighbourhood
 from triage.decide import Neighbour
@@ -479,7 +479,7 @@ def test_only_what_is_known_of_neighbours_is_read(
     found = near(whole, elsewhere)
     spoil(tmp_path / "bundles" / name / file, -1)
     assert near(store.load(name), elsewhere) == found
-    words = f"what is known of the issues of list {last} was changed: its hash is another"
+    words = f"the keys and labels of list {last} were changed: their hash is another"
     for asked in (lambda: near(store.load(name), there), store.load(name).verify):
         with pytest.raises(BundleError) as refused:
             asked()
@@ -493,7 +493,7 @@ def test_only_what_is_known_of_neighbours_is_read(
 def test_tables_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
     """Arrays of another kind or length than the index needs are none of its own."""
     bounds = np.array([0, 2, 3])
-    known = table(np.zeros((3, 2), np.int64), np.zeros(3, np.int32), np.arange(4), bounds)
+    known = LazyRows.hashed(np.zeros((3, 2), np.int64), np.zeros(3, np.int32), np.arange(4), bounds)
     assert [known.labels_of(row) for row in range(3)] == [[0], [0], [0]]
     ((name, how),) = change.items()
     array = getattr(known, name)

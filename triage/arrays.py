@@ -1,4 +1,4 @@
-"""Arrays as `.npy` files: written, read, and seen in place, without pickle."""
+"""The types of arrays, and arrays as `.npy` files without pickle."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ import numpy.typing as npt
 
 from triage.errors import BundleError
 
-# No head of ours is longer.
-HEAD = 1024
-Data = bytes | mmap
-
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
 Array = npt.NDArray[np.float64]
@@ -25,11 +21,15 @@ Indices = npt.NDArray[np.intp]
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 AnyArray = npt.NDArray[np.generic]
+Data = bytes | mmap
+
+# Bytes that are read for the header of a file; those of bundles are shorter.
+HEAD = 1024
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the head of a file tells: its array begins at the byte `start` and has `shape` numbers of a `kind`."""
+    """The header of an `.npy` file: an array of `shape` and dtype `kind` begins at the byte `start`."""
 
     start: int
     shape: tuple[int, ...]
@@ -37,12 +37,12 @@ class Shape:
 
     @property
     def bytes(self) -> int:
-        """How long the array is."""
+        """The size of the array."""
         return int(np.prod(self.shape, dtype=object)) * self.kind.itemsize
 
 
 def shape_of(data: Data, where: str) -> Shape:
-    """The shape of the array whose file begins so. Raises BundleError where it is none."""
+    """The header of a file that begins with `data`. Raises BundleError for anything but rows of plain numbers."""
     try:
         head = io.BytesIO(data[:HEAD])
         version = np.lib.format.read_magic(head)
@@ -59,27 +59,18 @@ def shape_of(data: Data, where: str) -> Shape:
 
 
 def view(data: Data, where: str) -> AnyArray:
-    """The array in the data, without a copy. Raises BundleError where there is none."""
-    told = shape_of(data, where)
+    """The array in a file, read-only and without a copy. Raises BundleError."""
+    head = shape_of(data, where)
     try:
-        count = told.bytes // max(1, told.kind.itemsize)
-        array: AnyArray = np.frombuffer(data, dtype=told.kind, offset=told.start, count=count)
-        return array.reshape(told.shape)
+        count = head.bytes // max(1, head.kind.itemsize)
+        array: AnyArray = np.frombuffer(data, dtype=head.kind, offset=head.start, count=count)
+        return array.reshape(head.shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise BundleError(f"{where}: not an array ({error})") from None
 
 
-def read(data: Data, where: str) -> AnyArray:
-    """A copy of the array in the data. Raises BundleError where there is none."""
-    try:
-        array: AnyArray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise BundleError(f"{where}: not an array ({error})") from None
-    return array
-
-
 def npy(array: AnyArray) -> bytes:
-    """The file of an array."""
+    """The array as a file."""
     out = io.BytesIO()
     np.save(out, np.ascontiguousarray(array), allow_pickle=False)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""What learning leaves and serving loads: a folder of JSON and `.npy` files, hashed, without issue text.
+"""A bundle, the result of learning: a folder of hashed JSON and `.npy` files, without issue text.
 
     manifest.json   versions, settings, figures, and the sha256 of every other file
     rules.json      how labels are elected (triage.decide.rules)
@@ -10,16 +10,16 @@
     head-*.npy      the projection, where one was learnt
     encoder-*       a model folder, where an encoder was fine-tuned (`--adapt encoder`)
 
-A bundle of too many issues to compare one by one (`triage.engine.ivf_build`) has FORMAT_COMPRESSED. Its rows are in
-the order of the lists, and instead of vectors, rows, labels and offsets it holds `triage.engine.index.Codes` and
-`triage.bundle.ivf_files.Table`:
+A bundle of more issues than are compared one by one (`triage.engine.ivf_build`) has FORMAT_COMPRESSED. Its rows are in
+the order of the lists, and in place of vectors, rows, labels and offsets it holds `triage.engine.index.IvfCodes` and
+`triage.bundle.ivf_files.LazyRows`:
 
     index-codes.npy uint8 [n, p]; mapped into memory, and each list checked against its own hash when it is read
     index-rows.npy, index-labels.npy, index-offsets.npy   as above; mapped, checked by block, one for each list
     index-*.npy     centroids, owners, ranges, bounds, hashes of lists and blocks: small, and read whole
 
-Nothing here is pickled, and no native parser reads a downloaded file but, where there is one, the fine-tuned
-encoder's, whose hashes are checked first like those of every file.
+Nothing is pickled. The only native parser that reads a downloaded file is the one of a fine-tuned encoder, after its
+hashes were checked.
 """
 
 from __future__ import annotations
@@ -35,17 +35,15 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import AnyArray, Data, Floats, npy, read, view
+from triage.arrays import AnyArray, Data, Floats, npy, view
 from triage.bundle.ivf_files import (
     MAPPED,
     LazyKeys,
     LazyLabels,
+    LazyRows,
     RepositorySlice,
-    codes_of,
-    files_of,
-    rows_of,
-    sliced,
-    table,
+    index_files,
+    index_from,
 )
 from triage.decide.rules import Rules
 from triage.engine.index import IvfCodes
@@ -62,10 +60,10 @@ ENCODER = "encoder-"
 
 @dataclass(frozen=True)
 class Compression:
-    """How the compressed index was made.
+    """The compressed index: how it was made and how well it searches.
 
-    `recall` of the 25 nearest against exact search, with `queries` rows held out; `rows` is how many its lists were
-    drawn from, `changed` how many have come or gone since; a search reads `probes` lists.
+    `recall` of the 25 nearest against exact search, of `queries` held-out rows. The lists were drawn from `rows` rows,
+    of which `changed` have come or gone since. A search reads `probes` lists.
     """
 
     probes: int
@@ -77,10 +75,10 @@ class Compression:
 
 @dataclass(frozen=True)
 class BundleManifest:
-    """What a bundle says of itself.
+    """The origin of a bundle and the hashes of its files.
 
-    `figures` were measured on the newest window, unseen until then; `recipe` is what the gate compares; `bots` are
-    the logins under which the bot has labelled; `after` is the bundle that was active when this one was learnt.
+    `figures` were measured on the newest window, which nothing was tuned on. The gate compares `recipe`. `bots` are
+    logins under which the bot has labelled. `after` is the bundle that was active when this one was learnt.
     """
 
     created_at: str
@@ -113,8 +111,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded or freshly learnt bundle. `head` holds the arrays of the projection, if there is one,
-    `encoder` the files of the fine-tuned encoder. Where there are `codes`, they stand in the place of `vectors`."""
+    """A bundle, loaded or just learnt.
+
+    `head` holds the arrays of the projection and `encoder` the files of a fine-tuned encoder, if there are any. With
+    `codes`, the compressed index, `vectors` is empty. Raises BundleError where the parts do not match.
+    """
 
     manifest: BundleManifest
     rules: Rules
@@ -130,34 +131,37 @@ class Bundle:
         if not n == len(self.rows.labels) == indexed == self.manifest.issues:
             raise BundleError(f"{n} rows do not go with {indexed} vectors")
         if (self.codes is None) != (self.manifest.index is None):
-            raise BundleError("the manifest tells of another kind of index than there is")
+            raise BundleError("the manifest names another kind of index than the bundle has")
         if self.codes is not None and (self.codes.owners < 0).any() == (self.rules.shared == ()):
             raise BundleError("the lists of the index are not those that the rules search")
         if self.vectors.ndim != 2 or not np.isfinite(self.vectors).all():
             raise BundleError("the vectors are not finite rows")
 
     def verify(self) -> None:
-        """Read what is only read when it is searched, too. Raises BundleError where it was changed."""
+        """Also read the parts that loading leaves out. Raises BundleError for the first that was changed."""
         if self.codes is not None:
             self.codes.verify()
         if isinstance(self.rows.keys, LazyKeys):
             self.rows.keys.table.verify()
 
     def within(self, own: RepositorySlice) -> Bundle:
-        """The bundle with the issues of that slice alone: to be searched, not to be saved."""
+        """The bundle with only the issues of that slice: to be searched, not to be saved."""
         keys, labels = self.rows.keys, self.rows.labels
         if self.codes is None or not isinstance(keys, LazyKeys) or not isinstance(labels, LazyLabels):
             return self
-        codes, keys, labels = sliced(self.codes, keys, labels, own)
-        manifest = replace(self.manifest, issues=len(keys))
-        return replace(self, manifest=manifest, rows=Rows(keys, labels), codes=codes)
+        codes, table = own.cut(self.codes, keys.table)
+        rows = Rows(LazyKeys(keys.repos, table), LazyLabels(labels.names, table))
+        return replace(self, manifest=replace(self.manifest, issues=len(table)), rows=rows, codes=codes)
 
 
 def to_files(bundle: Bundle) -> dict[str, bytes]:
-    """The bundle as named files, the manifest with their hashes among them."""
+    """The bundle as named files, with the manifest that holds their hashes."""
     repos, names, indexed = _indexed(bundle)
+    rules = dataclasses.asdict(bundle.rules)
+    if bundle.rules.shared == Rules.shared:
+        del rules["shared"]
     files = {
-        "rules.json": _json({"rules": _stated(bundle.rules), "repositories": repos, "labels": names}),
+        "rules.json": _json({"rules": rules, "repositories": repos, "labels": names}),
         **indexed,
         "prior.npy": npy(bundle.prior.astype(np.float32)),
         **{f"head-{name}.npy": npy(array) for name, array in bundle.head.items()},
@@ -170,28 +174,20 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
     return {MANIFEST: _json(manifest), **files}
 
 
-def _stated(rules: Rules) -> dict[str, Any]:
-    """The rules; of several repositories whose labels are all shared nothing needs to be said."""
-    said = dataclasses.asdict(rules)
-    if rules.shared == Rules.shared:
-        del said["shared"]
-    return said
-
-
 def _indexed(bundle: Bundle) -> tuple[Sequence[str], Sequence[str], dict[str, bytes]]:
     """(repositories, label names, the files that refer to them)."""
     rows, codes = bundle.rows, bundle.codes
     if codes is not None and isinstance(rows.keys, LazyKeys) and isinstance(rows.labels, LazyLabels):
-        return rows.keys.repos, rows.labels.names, files_of(codes, rows.keys.table)
+        return rows.keys.repos, rows.labels.names, index_files(codes, rows.keys.table)
     repos = list(dict.fromkeys(repo for repo, _ in rows.keys))
     names = list(dict.fromkeys(name for labels in rows.labels for name in labels))
-    at = {name: i for i, name in enumerate(names)}
-    place = {repo: i for i, repo in enumerate(repos)}
-    keys = np.array([(place[r], n) for r, n in rows.keys], dtype=np.int64).reshape(-1, 2)
-    flat = np.array([at[x] for labels in rows.labels for x in labels], dtype=np.int32)
+    name_index = {name: i for i, name in enumerate(names)}
+    repo_index = {repo: i for i, repo in enumerate(repos)}
+    keys = np.array([(repo_index[r], n) for r, n in rows.keys], dtype=np.int64).reshape(-1, 2)
+    flat = np.array([name_index[x] for labels in rows.labels for x in labels], dtype=np.int32)
     offsets = np.cumsum([0, *(len(labels) for labels in rows.labels)], dtype=np.int64)
     if codes is not None:
-        return repos, names, files_of(codes, table(keys, flat, offsets, codes.bounds))
+        return repos, names, index_files(codes, LazyRows.hashed(keys, flat, offsets, codes.bounds))
     arrays: dict[str, AnyArray] = {
         "vectors": bundle.vectors.astype(np.float32),
         "rows": keys,
@@ -208,9 +204,9 @@ def name_of(manifest: bytes, created_at: str) -> str:
 
 
 def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
-    """The bundle in `files`, every hash and shape checked first. Raises BundleError that names the file.
+    """The bundle in `files`, after a check of every hash and shape. Raises BundleError that names the file.
 
-    What of a compressed index is mapped is not read here: each part of it is checked when it is.
+    The mapped files of a compressed index are not read here: each part is checked when it is read.
     """
     manifest = read_manifest(bytes(files.get(MANIFEST, b"")), where=where)
     for name, expected in manifest.files.items():
@@ -221,58 +217,56 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
         found = hashlib.sha256(files[name]).hexdigest()
         if found != expected:
             raise BundleError(f"{where}: {name} was changed: expected sha256 {expected}, found {found}")
-    reading = view if manifest.format == FORMAT_COMPRESSED else read
-    arrays = {
-        name: reading(files[name], f"{where}: {name}") for name in manifest.files if name.endswith(".npy")
+    arrays = {name: view(files[name], f"{where}: {name}") for name in manifest.files if name.endswith(".npy")}
+    encoder = {
+        name.removeprefix(ENCODER): bytes(files[name]) for name in manifest.files if name.startswith(ENCODER)
     }
     try:
-        bundle = _assemble(manifest, bytes(files["rules.json"]), arrays)
-        own = {
-            name.removeprefix(ENCODER): bytes(files[name])
-            for name in manifest.files
-            if name.startswith(ENCODER)
-        }
-        return replace(bundle, encoder=own)
+        return _assemble(manifest, json.loads(bytes(files["rules.json"])), arrays, encoder)
     except SchemaError as error:
         raise BundleError(f"{where}: {error}") from None
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise BundleError(f"{where}: its files do not fit together ({error})") from None
+        raise BundleError(f"{where}: its files do not match ({error})") from None
 
 
 def read_manifest(data: bytes, *, where: str) -> BundleManifest:
-    """The manifest alone; refuses one of another format or text version. Raises BundleError."""
+    """The manifest alone. Raises BundleError, also for another format or text version."""
     try:
         manifest = build(BundleManifest, json.loads(data))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: {MANIFEST} cannot be read ({error})") from None
-    for what, found, known in (
+    for what, version, readable in (
         ("format", manifest.format, (FORMAT, FORMAT_COMPRESSED)),
         ("text version", manifest.text_version, (TEXT_VERSION,)),
     ):
-        if found not in known:
+        if version not in readable:
             raise BundleError(
-                f"{where}: its {what} is {found}, this version of triage reads {' and '.join(map(str, known))}",
+                f"{where}: its {what} is {version}, this version of triage reads {' and '.join(map(str, readable))}",
                 likely="the bundle was learnt by another version of triage",
                 next_step="run `triage retrain` with this version",
             )
     return manifest
 
 
-def _assemble(manifest: BundleManifest, rules: bytes, arrays: Mapping[str, AnyArray]) -> Bundle:
-    tables, made = json.loads(rules), manifest.index
-    repos, names = tables["repositories"], tables["labels"]
+def _assemble(
+    manifest: BundleManifest,
+    stated: Mapping[str, Any],
+    arrays: Mapping[str, AnyArray],
+    encoder: Mapping[str, bytes],
+) -> Bundle:
+    repos, names = stated["repositories"], stated["labels"]
     vectors, codes = np.empty((0, 0), np.float32), None
     if manifest.format != FORMAT_COMPRESSED:
         vectors = arrays["vectors.npy"].astype(np.float32, copy=False)
         rows = _listed_rows(repos, names, arrays)
-    elif made is None:
-        raise BundleError("the manifest does not tell how the index was compressed")
+    elif manifest.index is None:
+        raise BundleError("the manifest does not describe the compressed index")
     else:
-        codes = codes_of(made.probes, made.recall, arrays)
-        rows = Rows(*rows_of(repos, names, codes, arrays))
+        codes, table = index_from(arrays, manifest.index.probes, manifest.index.recall)
+        rows = Rows(LazyKeys(repos, table), LazyLabels(names, table))
     return Bundle(
         manifest=manifest,
-        rules=build(Rules, tables["rules"], "rules"),
+        rules=build(Rules, stated["rules"], "rules"),
         vectors=vectors,
         rows=rows,
         prior=arrays["prior.npy"].astype(np.float32, copy=False),
@@ -281,6 +275,7 @@ def _assemble(manifest: BundleManifest, rules: bytes, arrays: Mapping[str, AnyAr
             for name, array in arrays.items()
             if name.startswith("head-")
         },
+        encoder=encoder,
         codes=codes,
     )
 

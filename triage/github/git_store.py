@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from triage.arrays import Data
 from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
-from triage.bundle.ivf_files import MAPPED, span_of
+from triage.bundle.ivf_files import MAPPED, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
 from triage.errors import BundleError, LostRace
@@ -55,7 +55,7 @@ class GitStore:
         self._check_origin(commit)
         tree = Pieces(self._git, commit.tree)
         files: dict[str, Data] = {file: tree.whole(file) for file in tree.names if file not in MAPPED}
-        span = span_of(repo, files, where) if repo else None
+        span = RepositorySlice.of(repo, files, where) if repo else None
         if span:
             files |= tree.within(span, files, where)
         else:
