@@ -101,6 +101,10 @@ class RateLimiter:
         if allowance is None:
             return
         with self._changed:
+            last = self.allowance
+            if last and last.reset == allowance.reset and last.remaining < allowance.remaining:
+                # The response to an earlier request arrived later.
+                return
             self.allowance = allowance
             if allowance.ours == 0:
                 seconds = (allowance.reset - allowance.reported).total_seconds()
