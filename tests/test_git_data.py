@@ -228,5 +228,5 @@ def test_another_commit_than_the_one_asked_for_is_an_error(github: FakeGitHub) -
 def test_a_blob_that_is_not_base64_is_an_error(github: FakeGitHub) -> None:
     """Damage on the way is not taken for data."""
     github.faults.add(Answer(Reply(200, {"content": "a", "encoding": "base64"})), path="blobs")
-    with pytest.raises(DataError, match=r"answer\.content is not base64"):
+    with pytest.raises(DataError, match="answer contains invalid base64"):
         git_of(github).get_blob("0" * 40)

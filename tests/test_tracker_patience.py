@@ -174,13 +174,13 @@ def test_a_limit_is_waited_for_by_this_machines_clock_where_the_server_shows_non
 @pytest.mark.parametrize(
     ("data", "place"),
     [
-        (None, "answer.data is not an object"),
-        ({"repository": {"labels": []}}, "answer.data.repository.labels is not an object"),
+        (None, "': expected a list, found None"),
+        ({"repository": {"labels": []}}, "': expected a list, found None"),
         (
             {"repository": {"labels": {"nodes": [{"id": 7}], "pageInfo": {}}}},
-            "answer.data.repository.labels.nodes[0].id is not a string",
+            "[0].id': expected a string, found 7",
         ),
-        ({"repository": {"labels": {"nodes": None}}}, "answer.data.repository.labels.nodes is not a list"),
+        ({"repository": {"labels": {"nodes": 7}}}, "': expected a list, found 7"),
     ],
 )
 def test_an_answer_of_another_shape_is_named(github: FakeGitHub, data: Json, place: str) -> None:
@@ -189,7 +189,7 @@ def test_an_answer_of_another_shape_is_named(github: FakeGitHub, data: Json, pla
     with pytest.raises(DataError) as raised:
         tracker_of(github).labels()
     assert str(raised.value) == (
-        f"GitHub's {place}\n"
+        f"GitHub's answer is not as expected: in 'data.repository.labels.nodes{place}\n"
         "  likely cause: a proxy between this machine and GitHub, or an "
         "unsupported version of GitHub Enterprise Server\n"
         "  next step: check GITHUB_API_URL, then report the output of `triage check --repo OWNER/NAME`"
@@ -200,17 +200,21 @@ def test_a_date_that_is_none_is_named(github: FakeGitHub, demo: Repository) -> N
     """An issue is never read with a made-up moment."""
     demo.add_issue("Crash")
     issue: Json = {
-        "__typename": "Issue",
-        "repository": {"nameWithOwner": "octo/demo"},
+        "type": "Issue",
+        "id": "I_1",
+        "repository": {"name": "octo/demo"},
         "number": 1,
         "title": "Crash",
         "body": "",
-        "createdAt": "yesterday",
+        "closed": False,
+        "locked": False,
+        "created_at": "yesterday",
+        "updated_at": "2026-01-01T00:00:00Z",
         "labels": {"nodes": []},
-        "timelineItems": {"nodes": [], "pageInfo": {"hasNextPage": False}},
+        "timeline": {"nodes": [], "info": {"more": False}},
     }
     github.faults.add(Answer(Reply(200, {"data": {"repository": {"issueOrPullRequest": issue}}})))
-    with pytest.raises(DataError, match=r"issueOrPullRequest\.createdAt is not a date"):
+    with pytest.raises(DataError, match="answer contains an invalid date: 'yesterday'"):
         tracker_of(github).issue(1)
 
 

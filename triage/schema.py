@@ -1,12 +1,13 @@
 """Frozen dataclasses from decoded YAML or JSON: the types of their fields are the schema.
 
 A field's `metadata` may hold `doc` (one sentence, used by the documentation), `low` and `high` (inclusive
-bounds of a number) and `choices`. Whatever is unknown or of another type is refused with its path.
+bounds of a number) and `choices`. A value of another type is refused with its path.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -35,24 +36,37 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def build(cls: type[T], data: object, path: str = "") -> T:
-    """An instance of the dataclass `cls` from a mapping. Raises SchemaError."""
+def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) -> T:
+    """An instance of the dataclass `cls` from a mapping. Raises SchemaError.
+
+    `strict` refuses unknown keys, and text that UTF-8 cannot encode. Otherwise unknown keys are ignored, as are nulls
+    in lists, and a null counts as missing where the field has a default: for answers of a server.
+    """
     if not isinstance(data, Mapping):
         raise _wrong(path, "a mapping", data)
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a dataclass by contract
-    for key in data:
-        if key not in fields:
-            known = ", ".join(fields)
-            raise SchemaError(f"in '{_join(path, str(key))}': unknown key; known here: {known}")
+    fields = _fields(typing.cast(type, cls))
+    if strict and (unknown := [key for key in data if key not in fields]):
+        known = ", ".join(fields)
+        raise SchemaError(f"in '{_join(path, str(unknown[0]))}': unknown key; known here: {known}")
     values = {}
-    for name, field in fields.items():
-        if name in data:
+    for name, (field, hint, optional) in fields.items():
+        if name in data and (strict or not optional or data[name] is not None):
             where = _join(path, name)
-            values[name] = _checked(_value(hints[name], data[name], where), field.metadata, where)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            values[name] = _checked(_value(hint, data[name], where, strict), field.metadata, where)
+        elif not optional:
             raise SchemaError(f"in '{_join(path, name)}': missing")
     return cls(**values)
+
+
+@functools.cache
+def _fields(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any, bool]]:
+    """By name: the field, its type, and whether it has a default."""
+    hints = typing.get_type_hints(cls)
+    missing = dataclasses.MISSING
+    return {
+        f.name: (f, hints[f.name], f.default is not missing or f.default_factory is not missing)
+        for f in dataclasses.fields(cls)
+    }
 
 
 def is_utf8(text: str) -> bool:
@@ -72,29 +86,33 @@ def _wrong(path: str, expected: str, found: object) -> SchemaError:
     return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {found!r:.60}")
 
 
-def _value(hint: Any, data: object, path: str) -> object:
+def _value(hint: Any, data: object, path: str, strict: bool) -> object:
     if hint is Any:
         return data
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [a for a in typing.get_args(hint) if a is not type(None)]
-        return None if data is None else _value(inner[0], data, path)
+        return None if data is None else _value(inner[0], data, path, strict)
     if origin is tuple:
         if not isinstance(data, list | tuple):
             raise _wrong(path, "a list", data)
         item = typing.get_args(hint)[0]
-        return tuple(_value(item, v, f"{path}[{i}]") for i, v in enumerate(data))
+        kept = [(i, v) for i, v in enumerate(data) if strict or v is not None]
+        return tuple([_value(item, v, f"{path}[{i}]", strict) for i, v in kept])
     if origin is dict:
         if not isinstance(data, Mapping):
             raise _wrong(path, "a mapping", data)
         of_key, of_value = typing.get_args(hint)
-        return {_value(of_key, k, path): _value(of_value, v, _join(path, str(k))) for k, v in data.items()}
+        return {
+            _value(of_key, k, path, strict): _value(of_value, v, _join(path, str(k)), strict)
+            for k, v in data.items()
+        }
     if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type, hint), data, path)
-    return _scalar(hint, data, path)
+        return build(typing.cast(type, hint), data, path, strict=strict)
+    return _scalar(hint, data, path, strict)
 
 
-def _scalar(hint: object, data: object, path: str) -> object:
+def _scalar(hint: object, data: object, path: str, strict: bool) -> object:
     if hint is bool:
         if isinstance(data, bool):
             return data
@@ -106,7 +124,7 @@ def _scalar(hint: object, data: object, path: str) -> object:
     if hint is int and isinstance(data, int) and not isinstance(data, bool):
         return data
     if hint is str and isinstance(data, str):
-        if not is_utf8(data):
+        if strict and not is_utf8(data):
             raise _wrong(path, "text that UTF-8 can carry", data)
         return data
     expected = "a whole number" if hint is int else "a number" if hint is float else "a string"

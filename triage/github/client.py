@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
 from triage.config import ActConfig
@@ -28,9 +28,8 @@ from triage.github.graphql import (
     Page,
     Repository,
     RepositoryInfo,
-    next_cursor,
 )
-from triage.github.response import Purpose, TypedJson
+from triage.github.response import Purpose, decode_base64, part, read, read_list
 from triage.issue import Kind
 from triage.patterns import NAME
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from triage.github.http import Http
     from triage.github.rate_limit import RateLimiter
 
+T = TypeVar("T")
 API_URL = "https://api.github.com"
 SERVER_URL = "https://github.com"
 PAGE = 100
@@ -118,34 +118,33 @@ class Connection:
         needs: str,
         *,
         repeatable: bool = True,
-    ) -> TypedJson:
-        """The `data` of a GraphQL answer; `doing`, `needs` and `repeatable` as in `Purpose`."""
-        return TypedJson(self._http.graphql(document, variables, Purpose(doing, needs, repeatable))).at(
-            "data"
-        )
+    ) -> object:
+        """The decoded answer to a GraphQL request; `doing`, `needs` and `repeatable` as in `Purpose`."""
+        return self._http.graphql(document, variables, Purpose(doing, needs, repeatable))
 
     def viewer(self) -> Actor:
         """The token's owner: a person, or an App such as `github-actions[bot]` for a workflow's own token."""
-        viewer = self.graphql(graphql.VIEWER, {}, "find out whose the token is", "").at("viewer")
+        answer = self.graphql(graphql.VIEWER, {}, "find out whose the token is", "")
         # In GraphQL every viewer is a User; only the login reveals an App.
-        login = viewer.text("login")
+        login = read(graphql.ActorNode, answer, "data.viewer").login
         return Actor(login, is_bot=login.endswith(BOT))
 
     def repositories_of(self, owner: str) -> list[RepositoryInfo]:
         """All repositories of a person or organisation that the token can see, by name. Raises NotFound."""
         doing = f"list the repositories of {owner}"
 
-        def page(after: str | None) -> TypedJson:
+        def page(after: str | None) -> object:
             variables = {"login": owner, "after": after}
-            home = self.graphql(graphql.REPOSITORIES, variables, doing, METADATA).maybe("repositoryOwner")
-            if home is None:
+            answer = self.graphql(graphql.REPOSITORIES, variables, doing, METADATA)
+            if part(answer, "data.owner") is None:
                 raise NotFound(
                     f"cannot {doing}: there is no such person or organisation",
                     likely="the owner is misspelt or was renamed",
                 )
-            return home.at("repositories")
+            return answer
 
-        return [info for repositories in _all_pages(page) for info in graphql.read_repositories(repositories)]
+        infos = _all_nodes(RepositoryInfo, "data.owner.repositories", page)
+        return [replace(info, visibility=info.visibility.lower()) for info in infos]
 
 
 class Tracker(Connection):
@@ -191,8 +190,8 @@ class Tracker(Connection):
     def repository(self) -> Repository:
         """Requested once. Raises NotFound if it does not exist or the token cannot see it."""
         doing = f"find {self.repo}"
-        data = self.graphql(graphql.REPOSITORY, self._names, doing, METADATA)
-        return graphql.read_repository(data.at("repository"))
+        answer = self.graphql(graphql.REPOSITORY, self._names, doing, METADATA)
+        return graphql.repository_of(read(graphql.RepositoryNode, answer, "data.repository"))
 
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None if there is none."""
@@ -205,25 +204,26 @@ class Tracker(Connection):
         if not isinstance(found, dict) or found.get("encoding") != "base64":
             raise DataError(f"{where} is not a file below 1 MB")
         try:
-            return TypedJson(found).base64("content").decode()
+            return decode_base64(str(found.get("content"))).decode()
         except UnicodeDecodeError:
             raise DataError(f"{where} is not UTF-8 text") from None
 
     def labels(self) -> dict[str, Label]:
         """Every label of the repository by its name."""
-        pages = _all_pages(
-            lambda after: self._ask(graphql.LABELS, "list the labels", after=after).at("labels")
-        )
-        return {label.name: label for page in pages for label in graphql.read_labels(page)}
+
+        def page(after: str | None) -> object:
+            return self._ask(graphql.LABELS, "list the labels", after=after)
+
+        return {label.name: label for label in _all_nodes(Label, "data.repository.labels", page)}
 
     def issue(self, number: int) -> LiveIssue:
         """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
         doing = f"read issue {number}"
         try:
-            found = self._ask(graphql.ISSUE, doing, number=number)
+            answer = self._ask(graphql.ISSUE, doing, number=number)
         except NotFound as missing:
             self._raise_reason(number, missing)
-        return self._with_events(found.at("issueOrPullRequest"))
+        return self._with_events(read(graphql.IssueNode, answer, "data.repository.issueOrPullRequest"))
 
     def issues(self, numbers: Iterable[int]) -> Iterator[LiveIssue | NotFound]:
         """Issues one by one, in the given order; the failure in place of one that does not exist."""
@@ -236,13 +236,25 @@ class Tracker(Connection):
     def counts(self, since: datetime | None = None) -> IssueCounts:
         """How much there is to read, in all and of what changed `since`."""
         changed = {"since": since.isoformat()} if since else {}
-        return graphql.read_counts(self._ask(graphql.COUNTS, "count the issues", changed=changed))
+        answer = self._ask(graphql.COUNTS, "count the issues", changed=changed)
+        labels, issues, pulls, new = (
+            read(graphql.Count, answer, f"data.repository.{name}").total
+            for name in ("labels", "issues", "pulls", "changed")
+        )
+        return IssueCounts(
+            labels,
+            items={"issue": issues, "pull request": pulls},
+            changed={"issue": new, "pull request": pulls},
+        )
 
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
-        document, doing = graphql.NUMBERS[kind], "list the issues' numbers"
-        pages = _all_pages(lambda after: self._ask(document, doing, after=after).at("page"))
-        return {node.number("number"): node.text("id") for page in pages for node in page.items("nodes")}
+
+        def page(after: str | None) -> object:
+            return self._ask(graphql.NUMBERS[kind], "list the issues' numbers", after=after)
+
+        nodes = _all_nodes(graphql.NumberNode, "data.repository.page", page)
+        return {node.number: node.id for node in nodes}
 
     def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
         """The wanted items, `size` a page, from the cursor `after` on.
@@ -253,17 +265,20 @@ class Tracker(Connection):
         """
         while True:
             try:
-                page = self._page(wanted, after, size)
+                answer = self._page(wanted, after, size)
             except Overloaded:
                 if size <= SMALLEST_PAGE:
                     raise
                 size = max(SMALLEST_PAGE, size // 4)
                 continue
-            lives = [self._with_events(node) for node in page.items("nodes")]
-            more = next_cursor(page) is not None and not any(map(wanted.is_past, lives))
-            after = page.at("pageInfo").text_or_empty("endCursor") or after
+            nodes = read_list(graphql.IssueNode, answer, "data.repository.page.nodes")
+            lives = [self._with_events(node) for node in nodes]
+            info = read(graphql.PageInfo, answer, "data.repository.page.info")
+            total = read(graphql.Count, answer, "data.repository.page").total
+            more = info.more and not any(map(wanted.is_past, lives))
+            after = info.cursor or after
             items = tuple(live for live in lives if wanted.within_dates(live))
-            yield Page(items, cursor=after or "", more=more, total=page.number("totalCount"))
+            yield Page(items, cursor=after or "", more=more, total=total)
             if not more:
                 return
 
@@ -281,13 +296,13 @@ class Tracker(Connection):
         """A new label, `color` as six hexadecimal digits; an existing label of that name is returned unchanged."""
         body = {"name": name, "color": color, "description": description}
         try:
-            label = TypedJson(self.rest("POST", "/labels", "create a label", WRITE, body=body))
+            label = read(_CreatedLabel, self.rest("POST", "/labels", "create a label", WRITE, body=body))
         except Rejected:
             existing = {key.casefold(): label for key, label in self.labels().items()}
             if name.casefold() not in existing:
                 raise
             return existing[name.casefold()]
-        return Label(label.text("node_id"), label.text("name"), label.text_or_empty("description"))
+        return Label(label.node_id, label.name, label.description)
 
     def put_comment(self, node_id: str, marker: str, body: str) -> None:
         """Write the token's one comment with this `marker` on an issue, or update it in place.
@@ -303,13 +318,13 @@ class Tracker(Connection):
 
     def permissions(self) -> Permissions:
         """The token's permissions, found out without writing."""
-        granted = TypedJson(self.rest("GET", "", "read the repository", METADATA)).maybe("permissions")
+        granted = self.rest("GET", "", "read the repository", METADATA)
         read_issues, write_labels = self._issue_permissions()
         return Permissions(
             read_issues=read_issues,
             write_labels=write_labels,
             read_contents=self._may_read_contents(),
-            write_contents=granted.flag("push") if granted else None,
+            write_contents=read(_Push, granted, "permissions").push if part(granted, "permissions") else None,
         )
 
     @property
@@ -317,12 +332,11 @@ class Tracker(Connection):
         owner, _, name = self.repo.partition("/")
         return {"owner": owner, "name": name}
 
-    def _ask(self, document: str, doing: str, **variables: object) -> TypedJson:
-        """The `repository` of a query's answer."""
-        data = self.graphql(document, {**self._names, **variables}, f"{doing} in {self.repo}", READ)
-        return data.at("repository")
+    def _ask(self, document: str, doing: str, **variables: object) -> object:
+        """The answer to a query about the repository."""
+        return self.graphql(document, {**self._names, **variables}, f"{doing} in {self.repo}", READ)
 
-    def _page(self, wanted: IssueFilter, after: str | None, size: int) -> TypedJson:
+    def _page(self, wanted: IssueFilter, after: str | None, size: int) -> object:
         states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
         labels, since = list(wanted.labels) or None, wanted.updated_since
         if wanted.kind == "pull request":
@@ -332,37 +346,38 @@ class Tracker(Connection):
             bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
         document = graphql.PAGES[wanted.kind]
-        return self._ask(document, "list issues", first=size, after=after, **terms).at("page")
+        return self._ask(document, "list issues", first=size, after=after, **terms)
 
-    def _with_events(self, node: TypedJson) -> LiveIssue:
-        events = graphql.read_events(node.at("timelineItems"))
-        while events.cursor is not None:
-            variables = {"id": node.text("id"), "after": events.cursor}
-            doing = f"read the events of issue {node.number('number')} in {self.repo}"
-            more = self.graphql(graphql.MORE_EVENTS, variables, doing, READ).at("node").at("timelineItems")
-            events = events.followed_by(graphql.read_events(more))
-        return graphql.read_issue(node, events)
+    def _with_events(self, node: graphql.IssueNode) -> LiveIssue:
+        events, timeline = list(node.timeline.nodes), node.timeline
+        while timeline.info.more:
+            variables = {"id": node.id, "after": timeline.info.cursor}
+            doing = f"read the events of issue {node.number} in {self.repo}"
+            answer = self.graphql(graphql.MORE_EVENTS, variables, doing, READ)
+            timeline = read(graphql.Timeline, answer, "data.node.timeline")
+            events += timeline.nodes
+        return graphql.issue_of(node, events)
 
     def _raise_reason(self, number: int, missing: NotFound) -> NoReturn:
         """Raise why GraphQL does not find an issue: REST says whether it was deleted or transferred."""
-        found = TypedJson(self.rest("GET", f"/issues/{number}", f"read issue {number}", READ))
-        moved_to = found.text("html_url")
-        if found.text("repository_url").casefold().endswith(f"/{self.repository.name}".casefold()):
+        place = read(_Place, self.rest("GET", f"/issues/{number}", f"read issue {number}", READ))
+        if place.repository_url.casefold().endswith(f"/{self.repository.name}".casefold()):
             raise missing
         raise IssueGone(
             f"cannot read issue {number} in {self.repo}",
-            likely=f"it was transferred to {moved_to}",
-            moved_to=moved_to,
+            likely=f"it was transferred to {place.html_url}",
+            moved_to=place.html_url,
         )
 
     def _issue_permissions(self) -> tuple[bool, bool | None]:
         """Whether issues can be read and labelled."""
         try:
-            newest = self._ask(graphql.CAN_LABEL, "list issues").at("issues").items("nodes")
+            answer = self._ask(graphql.CAN_LABEL, "list issues")
         except AccessError:
             return False, False
         # GitHub answers this for an issue only, so it is unknown while there is none.
-        return True, next((issue.flag("viewerCanLabel") for issue in newest), None)
+        newest = read_list(graphql.CanLabelNode, answer, "data.repository.issues.nodes")
+        return True, newest[0].allowed if newest else None
 
     def _may_read_contents(self) -> bool:
         branch = quote(self.repository.default_branch or "main")
@@ -387,33 +402,51 @@ class Tracker(Connection):
 
     def _put_comment(self, node_id: str, text: str) -> None:
         marker, _, _ = text.partition("\n")
-        own = next((c for c in self._own_comments(node_id) if c.text("body").startswith(marker)), None)
+        own = next((c for c in self._own_comments(node_id) if c.body.startswith(marker)), None)
         if own is None:
             document, variables = graphql.ADD_COMMENT, {"issue": node_id, "body": text}
-        elif own.text("body") != text:
-            document, variables = graphql.EDIT_COMMENT, {"comment": own.text("id"), "body": text}
+        elif own.body != text:
+            document, variables = graphql.EDIT_COMMENT, {"comment": own.id, "body": text}
         else:
             return
         self.graphql(document, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
 
-    def _own_comments(self, node_id: str) -> Iterator[TypedJson]:
+    def _own_comments(self, node_id: str) -> Iterator[graphql.CommentNode]:
         """The comments on an issue that the token's owner wrote."""
 
-        def page(after: str | None) -> TypedJson:
+        def page(after: str | None) -> object:
             variables = {"id": node_id, "after": after}
-            data = self.graphql(graphql.COMMENTS, variables, f"read comments in {self.repo}", READ)
-            return data.at("node").at("comments")
+            return self.graphql(graphql.COMMENTS, variables, f"read comments in {self.repo}", READ)
 
-        comments = (comment for comments in _all_pages(page) for comment in comments.items("nodes"))
-        return (comment for comment in comments if comment.flag("viewerDidAuthor"))
+        comments = _all_nodes(graphql.CommentNode, "data.node.comments", page)
+        return (comment for comment in comments if comment.own)
 
 
-def _all_pages(page: Callable[[str | None], TypedJson]) -> Iterator[TypedJson]:
-    """All pages of a list; `page` requests the one after a cursor, None for the first."""
+@dataclass(frozen=True)
+class _CreatedLabel:
+    node_id: str
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class _Push:
+    push: bool
+
+
+@dataclass(frozen=True)
+class _Place:
+    html_url: str
+    repository_url: str
+
+
+def _all_nodes(shape: type[T], path: str, page: Callable[[str | None], object]) -> Iterator[T]:
+    """All nodes of the list at `path`; `page` requests the page after a cursor, None for the first one."""
     after: str | None = None
     while True:
-        connection = page(after)
-        yield connection
-        after = next_cursor(connection)
-        if after is None:
+        answer = page(after)
+        yield from read_list(shape, answer, f"{path}.nodes")
+        info = read(graphql.PageInfo, answer, f"{path}.info")
+        if not info.more:
             return
+        after = info.cursor

@@ -18,7 +18,7 @@ from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, OFFSETS, ROWS, Rep
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected
-from triage.github.response import TypedJson
+from triage.github.response import decode_base64, read, read_list, read_time
 
 READ, WRITE = "`contents: read`", "`contents: write`"
 FILE_MODE = "100644"
@@ -63,7 +63,7 @@ class GitObjects:
             if "empty" not in rejected.said:
                 raise
             return None
-        return TypedJson(found).at("object").text("sha")
+        return read(_Sha, found, "object").sha
 
     def create_ref(self, ref: str, sha: str) -> None:
         """Create a ref. Raises LostRace if it exists with another commit, RefRefused if it is not allowed."""
@@ -102,7 +102,9 @@ class GitObjects:
 
     def get_blob(self, sha: str) -> bytes:
         """Raises NotFound."""
-        return TypedJson(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}")).base64("content")
+        return decode_base64(
+            read(_Blob, self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}")).content
+        )
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
         """A tree of at least one (path, hash of a blob); returns its hash."""
@@ -114,11 +116,10 @@ class GitObjects:
     def get_tree(self, sha: str) -> list[tuple[str, str]]:
         """(path, hash) of every file in a tree. Raises NotFound, DataError if the tree is too large."""
         path = f"/git/trees/{quote(sha, safe='')}"
-        tree = TypedJson(self._read(path, f"tree {sha}", {"recursive": "1"}))
-        if tree.flag("truncated"):
+        tree = read(_Tree, self._read(path, f"tree {sha}", {"recursive": "1"}))
+        if tree.truncated:
             raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
-        files = (line for line in tree.items("tree") if line.text("type") == "blob")
-        return [(line.text("path"), line.text("sha")) for line in files]
+        return [(entry.path, entry.sha) for entry in tree.tree if entry.type == "blob"]
 
     def create_commit(self, message: str, tree: str, parents: Sequence[str]) -> str:
         """A commit by the token's owner, signed by GitHub for Apps; returns its hash."""
@@ -131,7 +132,7 @@ class GitObjects:
     def history(self, sha: str, limit: int) -> list[Commit]:
         """A commit and its ancestors, newest first, at most `limit` (1 to 100). Raises NotFound."""
         answer = self._read("/commits", f"commit {sha}", {"sha": sha, "per_page": str(limit)})
-        commits = [_commit(node) for node in TypedJson({"commits": answer}).items("commits")]
+        commits = [_commit(node) for node in read_list(_CommitAnswer, answer)]
         if not commits or commits[0].sha != sha:
             raise DataError(f"GitHub answered with another commit than {sha}")
         return commits
@@ -140,7 +141,7 @@ class GitObjects:
         return self._tracker.rest("GET", path, f"read {what}", READ, query=query)
 
     def _create(self, kind: str, body: Mapping[str, object]) -> str:
-        return TypedJson(self._write("POST", f"/git/{kind}", body, f"write {kind}")).text("sha")
+        return read(_Sha, self._write("POST", f"/git/{kind}", body, f"write {kind}")).sha
 
     def _write(self, verb: str, path: str, body: Mapping[str, object] | None, doing: str) -> object:
         return self._tracker.rest(verb, path, doing, WRITE, body=body)
@@ -150,18 +151,74 @@ def _path(ref: str, kind: str) -> str:
     return f"/git/{kind}/{quote(ref.removeprefix('refs/'))}"
 
 
-def _commit(node: TypedJson) -> Commit:
-    commit = node.at("commit")
-    author, committer = node.maybe("author"), node.maybe("committer")
+# The shapes of answers.
+
+
+@dataclass(frozen=True)
+class _Sha:
+    sha: str
+
+
+@dataclass(frozen=True)
+class _Blob:
+    content: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: str
+    type: str
+    sha: str
+
+
+@dataclass(frozen=True)
+class _Tree:
+    truncated: bool
+    tree: tuple[_Entry, ...]
+
+
+@dataclass(frozen=True)
+class _Account:
+    login: str = ""
+
+
+@dataclass(frozen=True)
+class _Signature:
+    date: str
+
+
+@dataclass(frozen=True)
+class _Verification:
+    verified: bool
+
+
+@dataclass(frozen=True)
+class _GitCommit:
+    message: str
+    tree: _Sha
+    committer: _Signature
+    verification: _Verification
+
+
+@dataclass(frozen=True)
+class _CommitAnswer:
+    sha: str
+    commit: _GitCommit
+    parents: tuple[_Sha, ...]
+    author: _Account | None = None
+    committer: _Account | None = None
+
+
+def _commit(node: _CommitAnswer) -> Commit:
     return Commit(
-        sha=node.text("sha"),
-        message=commit.text("message"),
-        tree=commit.at("tree").text("sha"),
-        parents=tuple(parent.text("sha") for parent in node.items("parents")),
-        author=author.text_or_empty("login") if author else "",
-        committer=committer.text_or_empty("login") if committer else "",
-        verified=commit.at("verification").flag("verified"),
-        at=commit.at("committer").time("date"),
+        sha=node.sha,
+        message=node.commit.message,
+        tree=node.commit.tree.sha,
+        parents=tuple(parent.sha for parent in node.parents),
+        author=node.author.login if node.author else "",
+        committer=node.committer.login if node.committer else "",
+        verified=node.commit.verification.verified,
+        at=read_time(node.commit.committer.date),
     )
 
 

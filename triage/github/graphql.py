@@ -5,12 +5,12 @@ Values reach GitHub only as variables, never as part of a document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
-from triage.github.response import TypedJson
+from triage.github.response import read_time
 from triage.issue import Issue, Kind, LabelEvent
 
 State = Literal["open", "closed"]
@@ -34,7 +34,7 @@ class Label:
 
     id: str
     name: str
-    description: str
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,144 +125,169 @@ class IssueCounts:
     changed: Mapping[Kind, int]
 
 
+# The shapes of answers; the documents below give GitHub's fields these names.
+
+
 @dataclass(frozen=True)
-class Events:
-    """A section of an issue's timeline; `cursor` leads to the next one, None at the end."""
-
-    labels: tuple[LabelEvent, ...]
-    cursor: str | None
-    label_ids: Mapping[str, str]
-
-    def followed_by(self, more: Events) -> Events:
-        return Events(self.labels + more.labels, more.cursor, {**self.label_ids, **more.label_ids})
+class PageInfo:
+    more: bool
+    cursor: str = ""
 
 
-def read_repository(node: TypedJson) -> Repository:
-    branch = node.maybe("defaultBranchRef")
-    return Repository(
-        name=node.text("nameWithOwner"),
-        node_id=node.text("id"),
-        visibility=node.text("visibility").lower(),
-        default_branch=branch.text("name") if branch else "",
-    )
+@dataclass(frozen=True)
+class Node:
+    id: str
 
 
-def read_repositories(page: TypedJson) -> list[RepositoryInfo]:
-    return [
-        RepositoryInfo(
-            name=node.text("nameWithOwner"),
-            visibility=node.text("visibility").lower(),
-            is_fork=node.flag("isFork"),
-            has_issues=node.flag("hasIssuesEnabled"),
-        )
-        for node in page.items("nodes")
-    ]
+@dataclass(frozen=True)
+class NumberNode(Node):
+    number: int
 
 
-def read_counts(repository: TypedJson) -> IssueCounts:
-    names = ("labels", "issues", "pullRequests", "changed")
-    labels, issues, pulls, changed = (repository.at(name).number("totalCount") for name in names)
-    return IssueCounts(
-        labels,
-        items={"issue": issues, "pull request": pulls},
-        changed={"issue": changed, "pull request": pulls},
-    )
+@dataclass(frozen=True)
+class CommentNode(Node):
+    body: str
+    own: bool
 
 
-def read_labels(page: TypedJson) -> list[Label]:
-    return [
-        Label(id=node.text("id"), name=node.text("name"), description=node.text_or_empty("description"))
-        for node in page.items("nodes")
-    ]
+@dataclass(frozen=True)
+class Count:
+    total: int
 
 
-def read_issue(node: TypedJson, events: Events) -> LiveIssue:
-    """An issue from the fields of `ISSUE` and all of its events."""
-    labels = {label.text("name"): label.text("id") for label in node.at("labels").items("nodes")}
+@dataclass(frozen=True)
+class CanLabelNode:
+    allowed: bool
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+
+@dataclass(frozen=True)
+class RepositoryNode(Node):
+    name: str
+    visibility: str
+    branch: Named | None = None
+
+
+@dataclass(frozen=True)
+class ActorNode:
+    login: str
+    type: str = "User"
+
+
+@dataclass(frozen=True)
+class EventNode:
+    type: str
+    created_at: str
+    label: Label
+    actor: ActorNode | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    info: PageInfo
+    nodes: tuple[EventNode, ...]
+
+
+@dataclass(frozen=True)
+class Labels:
+    nodes: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
+class IssueNode(Node):
+    type: str
+    number: int
+    title: str
+    body: str
+    closed: bool
+    locked: bool
+    created_at: str
+    updated_at: str
+    repository: Named
+    labels: Labels
+    timeline: Timeline
+    author: ActorNode | None = None
+
+
+def repository_of(node: RepositoryNode) -> Repository:
+    branch = node.branch.name if node.branch else ""
+    return Repository(node.name, node.id, node.visibility.lower(), branch)
+
+
+def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
+    """An issue with all of its events."""
+    labels = {label.name: label.id for label in node.labels.nodes}
     issue = Issue(
-        repo=node.at("repository").text("nameWithOwner"),
-        number=node.number("number"),
-        title=node.text("title"),
-        body=node.text("body"),
-        created_at=node.time("createdAt"),
-        kind="pull request" if node.text("__typename") == "PullRequest" else "issue",
-        author=_actor(node.maybe("author")).login,
+        repo=node.repository.name,
+        number=node.number,
+        title=node.title,
+        body=node.body,
+        created_at=read_time(node.created_at),
+        kind="pull request" if node.type == "PullRequest" else "issue",
+        author=_actor(node.author).login,
         labels=tuple(labels),
-        events=events.labels,
+        events=tuple([_event(event) for event in events]),
     )
     return LiveIssue(
         issue=issue,
-        node_id=node.text("id"),
-        state="closed" if node.flag("closed") else "open",
-        locked=node.flag("locked"),
-        updated_at=node.time("updatedAt"),
-        # Where two labels had the same name one after the other, it carries the later one.
-        label_ids={**events.label_ids, **labels},
+        node_id=node.id,
+        state="closed" if node.closed else "open",
+        locked=node.locked,
+        updated_at=read_time(node.updated_at),
+        # If two labels had the same name one after the other, the issue carries the later one.
+        label_ids={**{event.label.name: event.label.id for event in events}, **labels},
     )
 
 
-def read_events(timeline: TypedJson) -> Events:
-    """The label events in `timelineItems`."""
-    events: list[LabelEvent] = []
-    label_ids: dict[str, str] = {}
-    for node in timeline.items("nodes"):
-        actor, label = _actor(node.maybe("actor")), node.at("label")
-        label_ids[label.text("name")] = label.text("id")
-        events.append(
-            LabelEvent(
-                label=label.text("name"),
-                added=node.text("__typename") == "LabeledEvent",
-                actor=actor.login,
-                actor_is_bot=actor.is_bot,
-                at=node.time("createdAt"),
-            )
-        )
-    return Events(tuple(events), next_cursor(timeline), label_ids)
+def _event(node: EventNode) -> LabelEvent:
+    actor = _actor(node.actor)
+    return LabelEvent(
+        node.label.name, node.type == "LabeledEvent", actor.login, actor.is_bot, read_time(node.created_at)
+    )
 
 
-def next_cursor(connection: TypedJson) -> str | None:
-    """The cursor of a list's next page, or None at its end."""
-    info = connection.at("pageInfo")
-    return info.text("endCursor") if info.flag("hasNextPage") else None
-
-
-def _actor(node: TypedJson | None) -> Actor:
+def _actor(node: ActorNode | None) -> Actor:
     if node is None:
         return Actor(GHOST, is_bot=False)
-    login, is_bot = node.text("login"), node.text("__typename") == "Bot"
-    return Actor(login.removesuffix(BOT) + BOT if is_bot else login, is_bot)
+    is_bot = node.type == "Bot"
+    return Actor(node.login.removesuffix(BOT) + BOT if is_bot else node.login, is_bot)
 
 
 # Documents
 
 _OF_REPOSITORY: Final = "$owner: String!, $name: String!"
-_CURSOR: Final = "pageInfo { hasNextPage endCursor }"
+_CURSOR: Final = "info: pageInfo { more: hasNextPage cursor: endCursor }"
 _NEWEST: Final = "orderBy: {field: CREATED_AT, direction: DESC}"
 _TYPES: Final = "itemTypes: [LABELED_EVENT, UNLABELED_EVENT]"
+_ACTOR: Final = "type: __typename login"
 _EVENTS: Final = f"""
     {_CURSOR}
     nodes {{
-      __typename
-      ... on LabeledEvent {{ createdAt actor {{ __typename login }} label {{ id name }} }}
-      ... on UnlabeledEvent {{ createdAt actor {{ __typename login }} label {{ id name }} }}
+      type: __typename
+      ... on LabeledEvent {{ created_at: createdAt actor {{ {_ACTOR} }} label {{ id name }} }}
+      ... on UnlabeledEvent {{ created_at: createdAt actor {{ {_ACTOR} }} label {{ id name }} }}
     }}
 """
 _FIELDS: Final = f"""
-    __typename
+    type: __typename
     id
     number
     title
     body
     closed
     locked
-    createdAt
-    updatedAt
-    author {{ __typename login }}
-    repository {{ nameWithOwner }}
+    created_at: createdAt
+    updated_at: updatedAt
+    author {{ {_ACTOR} }}
+    repository {{ name: nameWithOwner }}
     labels(first: 100) {{ nodes {{ id name }} }}
-    timelineItems(first: 100, {_TYPES}) {{ {_EVENTS} }}
+    timeline: timelineItems(first: 100, {_TYPES}) {{ {_EVENTS} }}
 """
-_PAGE: Final = f"totalCount {_CURSOR} nodes {{ {_FIELDS} }}"
+_PAGE: Final = f"total: totalCount {_CURSOR} nodes {{ {_FIELDS} }}"
 
 
 def _of_either(fields: str) -> str:
@@ -273,11 +298,11 @@ VIEWER: Final = "query Viewer { viewer { login } }"
 
 REPOSITORIES: Final = f"""
 query Repositories($login: String!, $after: String) {{
-  repositoryOwner(login: $login) {{
+  owner: repositoryOwner(login: $login) {{
     repositories(first: 100, after: $after, ownerAffiliations: [OWNER],
                  orderBy: {{field: NAME, direction: ASC}}) {{
       {_CURSOR}
-      nodes {{ nameWithOwner visibility isFork hasIssuesEnabled }}
+      nodes {{ name: nameWithOwner visibility is_fork: isFork has_issues: hasIssuesEnabled }}
     }}
   }}
 }}
@@ -285,7 +310,12 @@ query Repositories($login: String!, $after: String) {{
 
 REPOSITORY: Final = f"""
 query Repository({_OF_REPOSITORY}) {{
-  repository(owner: $owner, name: $name) {{ id nameWithOwner visibility defaultBranchRef {{ name }} }}
+  repository(owner: $owner, name: $name) {{
+    id
+    name: nameWithOwner
+    visibility
+    branch: defaultBranchRef {{ name }}
+  }}
 }}
 """
 
@@ -308,7 +338,7 @@ query Issue({_OF_REPOSITORY}, $number: Int!) {{
 
 MORE_EVENTS: Final = f"""
 query MoreEvents($id: ID!, $after: String!) {{
-  node(id: $id) {{ {_of_either(f"timelineItems(first: 100, after: $after, {_TYPES}) {{ {_EVENTS} }}")} }}
+  node(id: $id) {{ {_of_either(f"timeline: timelineItems(first: 100, after: $after, {_TYPES}) {{ {_EVENTS} }}")} }}
 }}
 """
 
@@ -352,17 +382,17 @@ NUMBERS: Final[Mapping[Kind, str]] = {
 COUNTS: Final = f"""
 query Counts({_OF_REPOSITORY}, $changed: IssueFilters) {{
   repository(owner: $owner, name: $name) {{
-    labels(first: 1) {{ totalCount }}
-    issues(first: 1) {{ totalCount }}
-    changed: issues(first: 1, filterBy: $changed) {{ totalCount }}
-    pullRequests(first: 1) {{ totalCount }}
+    labels(first: 1) {{ total: totalCount }}
+    issues(first: 1) {{ total: totalCount }}
+    changed: issues(first: 1, filterBy: $changed) {{ total: totalCount }}
+    pulls: pullRequests(first: 1) {{ total: totalCount }}
   }}
 }}
 """
 
 CAN_LABEL: Final = f"""
 query CanLabel({_OF_REPOSITORY}) {{
-  repository(owner: $owner, name: $name) {{ issues(first: 1, {_NEWEST}) {{ nodes {{ viewerCanLabel }} }} }}
+  repository(owner: $owner, name: $name) {{ issues(first: 1, {_NEWEST}) {{ nodes {{ allowed: viewerCanLabel }} }} }}
 }}
 """
 
@@ -381,7 +411,7 @@ mutation RemoveLabels($issue: ID!, $labels: [ID!]!) {
 COMMENTS: Final = f"""
 query Comments($id: ID!, $after: String) {{
   node(id: $id) {{
-    {_of_either(f"comments(first: 100, after: $after) {{ {_CURSOR} nodes {{ id body viewerDidAuthor }} }}")}
+    {_of_either(f"comments(first: 100, after: $after) {{ {_CURSOR} nodes {{ id body own: viewerDidAuthor }} }}")}
   }}
 }}
 """

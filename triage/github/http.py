@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import urljoin, urlsplit
 
 from github import Auth, Github
@@ -54,7 +54,7 @@ class Http:
         limiter: RateLimiter | None = None,
     ) -> None:
         self.max_wait, self._sleep, self._jitter, self._limiter = max_wait, sleep, jitter, limiter
-        self._clock_offset = timedelta(0)
+        self._latest: tuple[Response, datetime] | None = None
         self._api_url = _checked_url(api_url)
         self._graphql_url = _checked_url(graphql_url or graphql_url_of(api_url))
         auth = Auth.Token(_checked_token(token))
@@ -79,7 +79,11 @@ class Http:
 
     def now(self) -> datetime:
         """The time by GitHub's clock as of its last response; by this machine's before the first."""
-        return datetime.now(UTC) + self._clock_offset
+        now = datetime.now(UTC)
+        if self._latest is None:
+            return now
+        response, received = self._latest
+        return response.now + (now - received)
 
     def rest(
         self,
@@ -112,7 +116,7 @@ class Http:
             with self._limiter.turn(purpose, self.max_wait) if self._limiter else nullcontext():
                 response = self._follow(verb, url, query, body)
             if response.succeeded:
-                self._clock_offset = response.now - datetime.now(UTC)
+                self._latest = response, datetime.now(UTC)
                 if self._limiter:
                     self._limiter.record(response)
                 return response.body

@@ -1,11 +1,11 @@
-"""One response of GitHub: whether it succeeded, how long it asks to wait, and its JSON with checked types."""
+"""One response of GitHub: whether it succeeded, how long it asks to wait, and its JSON read into dataclasses."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from triage.errors import DataError
 from triage.issue import parse_time
+from triage.schema import SchemaError, build
 
 T = TypeVar("T")
 # GraphQL errors that may not occur again; an error without a type is a time limit or an internal error.
@@ -128,63 +129,55 @@ def _problem(error: Mapping[str, object]) -> Problem:
     return Problem(str(error.get("type") or code or ""), str(message))
 
 
-class TypedJson:
-    """A JSON object. Every accessor raises DataError with the field's path if the value has another type."""
-
-    def __init__(self, value: object, path: str = "answer") -> None:
-        if not isinstance(value, Mapping):
-            raise _unexpected(path, "an object")
-        self._value: Mapping[str, object] = value
-        self._path = path
-
-    def text(self, key: str) -> str:
-        return self._read(key, str, "a string")
-
-    def text_or_empty(self, key: str) -> str:
-        """A string, or "" where it is null or missing."""
-        return "" if self._value.get(key) is None else self.text(key)
-
-    def number(self, key: str) -> int:
-        return self._read(key, int, "a number")
-
-    def flag(self, key: str) -> bool:
-        return self._read(key, bool, "true or false")
-
-    def time(self, key: str) -> datetime:
-        try:
-            return parse_time(self.text(key))
-        except ValueError:
-            raise _unexpected(f"{self._path}.{key}", "a date") from None
-
-    def base64(self, key: str) -> bytes:
-        try:
-            return base64.b64decode(self.text(key))
-        except binascii.Error:
-            raise _unexpected(f"{self._path}.{key}", "base64") from None
-
-    def at(self, key: str) -> TypedJson:
-        return TypedJson(self._value.get(key), f"{self._path}.{key}")
-
-    def maybe(self, key: str) -> TypedJson | None:
-        """The object under `key`, or None where it is null or missing."""
-        return None if self._value.get(key) is None else self.at(key)
-
-    def items(self, key: str) -> Iterator[TypedJson]:
-        """The objects of a list in their order, without nulls."""
-        path = f"{self._path}.{key}"
-        values = self._read(key, list, "a list")
-        return (TypedJson(value, f"{path}[{i}]") for i, value in enumerate(values) if value is not None)
-
-    def _read(self, key: str, kind: type[T], expected: str) -> T:
-        value = self._value.get(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise _unexpected(f"{self._path}.{key}", expected)
-        return value
+def read(shape: type[T], body: object, path: str = "") -> T:
+    """The dataclass `shape` from the part of a decoded body at a dotted `path`. Raises DataError if it does not fit."""
+    try:
+        return build(shape, part(body, path), path, strict=False)
+    except SchemaError as error:
+        raise _unexpected(f"is not as expected: {error}") from None
 
 
-def _unexpected(path: str, expected: str) -> DataError:
+def read_list(shape: type[T], body: object, path: str = "") -> list[T]:
+    """Like `read` for each item of the list at `path`, without nulls."""
+    items = part(body, path)
+    if not isinstance(items, list):
+        raise _unexpected(f"is not as expected: in '{path}': expected a list, found {items!r:.60}")
+    try:
+        return [
+            build(shape, item, f"{path}[{i}]", strict=False)
+            for i, item in enumerate(items)
+            if item is not None
+        ]
+    except SchemaError as error:
+        raise _unexpected(f"is not as expected: {error}") from None
+
+
+def part(body: object, path: str) -> object:
+    """What a decoded body has at a dotted `path`, or None."""
+    for key in path.split(".") if path else ():
+        body = body.get(key) if isinstance(body, Mapping) else None
+    return body
+
+
+def decode_base64(content: str) -> bytes:
+    """Raises DataError."""
+    try:
+        return base64.b64decode(content)
+    except binascii.Error:
+        raise _unexpected("contains invalid base64") from None
+
+
+def read_time(text: str) -> datetime:
+    """Raises DataError."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise _unexpected(f"contains an invalid date: {text!r:.40}") from None
+
+
+def _unexpected(what: str) -> DataError:
     return DataError(
-        f"GitHub's {path} is not {expected}",
+        f"GitHub's answer {what}",
         likely="a proxy between this machine and GitHub, or an unsupported version of GitHub Enterprise Server",
         next_step="check GITHUB_API_URL, then report the output of `triage check --repo OWNER/NAME`",
     )
