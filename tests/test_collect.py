@@ -203,16 +203,16 @@ def test_a_run_killed_at_any_write_loses_nothing(
         if next(moments) == step:
             raise Killed
 
-    def replace_or_die(path: Path, text: str) -> None:
+    def replace_or_die(path: Path, data: bytes) -> None:
         live_on()
-        replace(path, text)
+        replace(path, data)
         live_on()
 
-    replace = cache._replace
-    monkeypatch.setattr(cache, "_replace", replace_or_die)
+    replace = cache.write
+    monkeypatch.setattr(cache, "write", replace_or_die)
     with pytest.raises(Killed):
         run(github, work)
-    monkeypatch.setattr(cache, "_replace", replace)
+    monkeypatch.setattr(cache, "write", replace)
     assert run(github, work).issues == complete
     assert len(files(work)) == 3
 
