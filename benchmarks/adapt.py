@@ -27,7 +27,7 @@ import numpy.typing as npt
 from labelled import embedded, labelled
 
 from triage.arrays import Floats, Indices, Mask
-from triage.decide.vote import K_MAX, kernel, tally
+from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
 from triage.engine.model_folder import MANIFEST_FILE

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
 from triage.arrays import Array, Floats, Mask
-from triage.decide.vote import K_MAX, tally
+from triage.decide.rules import K_MAX, tally
 from triage.engine.index import Index
 from triage.learn.dataset import Dataset
 from triage.learn.split import Fold, Split

@@ -19,7 +19,7 @@ from labelled import embedded
 
 from triage.arrays import Array, Floats, Mask
 from triage.config import Config
-from triage.decide.vote import K_MAX
+from triage.decide.rules import K_MAX
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
 from triage.learn.provenance import Attribution

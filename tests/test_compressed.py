@@ -22,8 +22,7 @@ from triage.bundle.ivf_files import CODES, LazyRows
 from triage.bundle.local_store import LocalStore
 from triage.bundle.model import Neighbourhood
 from triage.decide import Neighbour
-from triage.decide.rules import Rules
-from triage.decide.vote import K_MAX
+from triage.decide.rules import K_MAX, Rules
 from triage.engine import ivf_build as judging
 from triage.engine import ivf_build as making
 from triage.engine.index import Index, IvfCodes, IvfIndex

@@ -67,7 +67,7 @@ def imported(module: str) -> frozenset[str]:
 
 
 def ring_of(name: str) -> int:
-    """The ring of `decide.vote` or `decide/vote.py`, as a number that grows outwards."""
+    """The ring of `decide.rules` or `decide/rules.py`, as a number that grows outwards."""
     first = name.replace("/", ".").split(".")[0]
     return RINGS.index("cli" if first == "__main__" else first if first in RINGS else "values")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from triage.arrays import Floats
 from triage.bundle.model import Neighbourhood
 from triage.decide import Neighbour
-from triage.decide.vote import K_MAX
+from triage.decide.rules import K_MAX
 from triage.engine.index import Index
 from triage.errors import BundleError
 

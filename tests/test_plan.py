@@ -28,7 +28,7 @@ from triage.backfill.plan import (
     read_header,
 )
 from triage.config import Config, from_dict
-from triage.decide.decision import Decision, Evidence
+from triage.decide import Decision, Evidence
 from triage.errors import DataError, UsageError
 from triage.issue import Issue
 from triage.reports.plan_report import markdown, page, totals

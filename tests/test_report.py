@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.test_summary import HOSTILE, decision
-from triage.reports.terminal import meter, table
+from triage.reports.label_report import meter, terminal
 
 
 def test_a_decision_is_told_with_its_labels_what_was_held_back_and_who_voted() -> None:
     """Columns stand below each other, whatever the labels are called."""
     found = decision("bug", "area: sync", held={"question": "a bug already"})
-    assert table("Renames lose files", found).splitlines() == [
+    assert terminal("Renames lose files", found).splitlines() == [
         "octo/demo#7  Renames lose files",
         "  + bug         █████████  0.90  3.0 of 2 votes",
         "  + area: sync  ████████   0.80  3.0 of 2 votes",
@@ -23,7 +23,7 @@ def test_a_decision_is_told_with_its_labels_what_was_held_back_and_who_voted() -
 
 def test_where_no_label_is_set_the_nearest_are_named() -> None:
     """So that a person sees how far off it was."""
-    assert "  no label; the nearest were runner-up 0.90\n" in table("Hm", decision())
+    assert "  no label; the nearest were runner-up 0.90\n" in terminal("Hm", decision())
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_where_no_label_is_set_the_nearest_are_named() -> None:
 )
 def test_nothing_that_a_terminal_obeys_is_printed(text: str) -> None:
     """Neither of a title nor of a label: no escape sequence, no new line, no turned direction."""
-    lines = table(text, decision(text, held={f"{text}!": "no"})).split("\n")
+    lines = terminal(text, decision(text, held={f"{text}!": "no"})).split("\n")
     assert len(lines) == 6
     assert not [
         c for line in lines for c in line if ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2066"

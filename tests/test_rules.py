@@ -21,12 +21,13 @@ from triage.decide.rules import (
     elect_by_description,
     elect_by_vote,
     gather,
+    kernel,
     rarity,
     sigmoid,
+    tally,
     vote_scores,
     zero_shot_scores,
 )
-from triage.decide.vote import kernel, tally
 
 BUG, DOCS, WEB = (
     LabelRule("bug", 40, 0.4, 2.0),

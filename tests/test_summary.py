@@ -9,7 +9,7 @@ import pytest
 
 from triage.decide import Decision, Evidence, Neighbour
 from triage.label.labeller import LabelOutcome
-from triage.reports.job_summary import ISSUES_SHOWN, summary
+from triage.reports.label_report import ISSUES_SHOWN, summary
 
 REPO = "octo/demo"
 # What GitHub makes links of in a finished page: mentions, numbers, GH-7, and addresses.

@@ -12,8 +12,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import f1_score
 
 from triage.config import VoteConfig
-from triage.decide.rules import LabelRule, ZeroShotRule
-from triage.decide.vote import K_MAX
+from triage.decide.rules import K_MAX, LabelRule, ZeroShotRule
 from triage.learn.tune import (
     KS,
     Window,

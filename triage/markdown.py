@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ")
 # GitHub looks for mentions and references in the rendered page, where entities are characters again.
@@ -41,20 +41,18 @@ def issue_link(number: int, url: str) -> str:
     return f'<a href="{escape_url(url)}">#{number}</a>'
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> Iterator[str]:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> list[str]:
     """The lines of a table and an empty one; cells are escaped already.
 
     `align` has a character for each column, `<`, `^` or `>`; by default all are aligned to the left.
     """
-    yield _row(heads)
-    yield f"|{'|'.join(RULES[side] for side in align or '<' * len(heads))}|"
-    yield from map(_row, rows)
-    yield ""
+    rule = f"|{'|'.join(RULES[side] for side in align or '<' * len(heads))}|"
+    return [_row(heads), rule, *map(_row, rows), ""]
 
 
-def details(title: str, lines: Iterable[str]) -> Iterator[str]:
+def details(title: str, lines: Iterable[str]) -> list[str]:
     """Lines under a title that unfolds them."""
-    yield from (f"<details><summary>{title}</summary>", "", *lines, "</details>", "")
+    return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
 
 
 def _row(cells: Sequence[str]) -> str:

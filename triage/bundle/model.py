@@ -15,8 +15,7 @@ from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
-from triage.decide.rules import Rules, ZeroShotRule, gather
-from triage.decide.vote import K_MAX
+from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel

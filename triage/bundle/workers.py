@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from triage.arrays import Floats
     from triage.bundle.bundle import Bundle
     from triage.bundle.model import ServingModel
-    from triage.decide.decision import Evidence
+    from triage.decide import Evidence
     from triage.engine.encoder import Encoder, PackedEncoder
     from triage.engine.ray_backend import Cluster, RemoteJob
     from triage.engine.zero_shot import PackedZeroShot

@@ -89,11 +89,6 @@ def with_environment(options: LabelOptions, environment: Mapping[str, str]) -> L
 def run(options: LabelOptions) -> int:
     """Label the issues of a file, or those on GitHub; raises TriageError."""
     from triage.label.labeller import label_file, label_live
+    from triage.reports.label_report import summary, terminal
 
-    if options.file:
-        from triage.reports.terminal import table
-
-        return label_file(options, options.file, table)
-    from triage.reports.job_summary import summary
-
-    return label_live(options, summary)
+    return label_file(options, options.file, terminal) if options.file else label_live(options, summary)

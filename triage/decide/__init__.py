@@ -12,10 +12,10 @@ from itertools import islice
 from typing import Protocol
 
 from triage.decide.case import Case, TextBeforeEdit, case_of
-from triage.decide.decision import Decision, Evidence, Neighbour
 from triage.decide.policy import Policy
-from triage.decide.rules import Rules, elect
+from triage.decide.rules import Evidence, Neighbour, Rules, elect
 from triage.issue import Issue, Key
+from triage.text import TEXT_VERSION
 
 __all__ = [
     "Case",
@@ -29,10 +29,67 @@ __all__ = [
     "TextBeforeEdit",
     "case_of",
     "decide",
+    "ranked",
 ]
 
 # Cases whose evidence is gathered together, so that memory does not grow with their number.
 BATCH = 256
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The labels for one issue, the reasons, and the alternatives.
+
+    `sources` maps each elected label to what elected it, `held_back` those of them that are not set to the reason.
+    `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
+    `left_alone` is the reason why the issue was not looked at, or empty.
+    """
+
+    key: Key
+    labels: tuple[str, ...]
+    sources: Mapping[str, str]
+    held_back: Mapping[str, str]
+    scores: Mapping[str, float]
+    needed: Mapping[str, float | None]
+    evidence: Evidence
+    k: int
+    bundle: str
+    left_alone: str = ""
+
+    @property
+    def abstained(self) -> bool:
+        return not self.labels
+
+    @property
+    def votes(self) -> Mapping[str, float]:
+        return self.evidence.votes
+
+    @property
+    def voters(self) -> tuple[Neighbour, ...]:
+        return self.evidence.neighbours[: self.k]
+
+    def to_dict(self) -> dict[str, object]:
+        """The decision as a JSON object: numbers and label names, no text of the issue."""
+        return {
+            "repo": self.key[0],
+            "number": self.key[1],
+            "labels": list(self.labels),
+            "sources": {name: self.sources[name] for name in self.labels},
+            "abstained": self.abstained,
+            "held_back": dict(self.held_back),
+            "scores": {name: round(score, 6) for name, score in ranked(self.scores)},
+            "neighbours": [
+                {"repo": n.repo, "number": n.number, "similarity": n.similarity, "labels": list(n.labels)}
+                for n in self.voters
+            ],
+            "text_version": TEXT_VERSION,
+            "bundle": self.bundle,
+        }
+
+
+def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    """(label, score) pairs, best first, ties by name."""
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 class Model(Protocol):

@@ -1,4 +1,9 @@
-"""The learnt rules of deciding: k, the votes that each label needs, and the calibration of scores."""
+"""The k/m vote and the learnt rules: k, the votes (m) that each label needs, and the calibration of scores.
+
+A label is elected when at least m of the k nearest neighbours carry it. Source: *NLP with Transformers*, chapter 9,
+where every vote counts the same. With similarity weighting a neighbour's vote is exp((s - s_1) / T) of the nearest
+one's, s being its cosine, and the k votes are scaled to sum to k, so that m means the same in both.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +14,46 @@ from functools import cached_property
 
 import numpy as np
 
-from triage.arrays import Array
-from triage.decide.decision import Evidence, Neighbour
-from triage.decide.vote import WEIGHTINGS, kernel, tally
+from triage.arrays import AnyFloats, Array, Mask
 from triage.issue import Key
 from triage.schema import option
 
+# The depth of every search; tuning and serving slice the same list.
+K_MAX = 50
+# The width of the similarity kernel; between 0.05 and 0.2 the choice moves micro-F1 by under a point.
+TEMPERATURE = 0.1
+WEIGHTINGS = ("uniform", "similarity")
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
 # Votes are sums of floats, with rounding errors below this.
 EPSILON = 1e-9
 # The prior at which zero-shot scores need no correction, and the lowest prior assumed of any label.
 COMMON, RAREST = 0.1, 0.01
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A labelled issue near the one that is decided; `similarity` is a cosine, -1..1."""
+
+    repo: str
+    number: int
+    similarity: float
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the engines say about an issue; `gather` makes it.
+
+    `neighbours` are in falling similarity (ties: rising number). `votes` and `similarity_votes` are those of the k
+    nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
+    score, weighted by similarity. `zero_shot` are raw scores.
+    """
+
+    key: Key
+    neighbours: tuple[Neighbour, ...] = ()
+    votes: Mapping[str, float] = field(default_factory=dict)
+    similarity_votes: Mapping[str, float] = field(default_factory=dict)
+    zero_shot: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +126,34 @@ class Rules:
     @cached_property
     def rare(self) -> tuple[str, ...]:
         return tuple(rule.name for rule in self.labels if rule.examples < self.min_examples)
+
+
+def kernel(similarities: AnyFloats, weighting: str) -> Array:
+    """The weight of each neighbour, [..., K], from similarities in falling order (-inf: no neighbour)."""
+    s = np.asarray(similarities, dtype=np.float64)
+    present = np.isfinite(s)
+    if weighting == "uniform":
+        return present.astype(np.float64)
+    nearest = np.where(present[..., :1], s[..., :1], 0.0)
+    weights: Array = np.where(present, np.exp((np.where(present, s, 0.0) - nearest) / TEMPERATURE), 0.0)
+    return weights
+
+
+def tally(weights: Array, carries: Mask, k: int) -> Array:
+    """The votes of each label among the k nearest, [..., L] in 0..k.
+
+    `weights` is [..., K] as `kernel` gives them, `carries` [..., K, L] says which neighbour carries which
+    label. The votes of fewer than k neighbours sum to their number.
+    """
+    w, c = weights[..., :k], carries[..., :k, :]
+    total = w.sum(axis=-1, keepdims=True)
+    present = (w > 0).sum(axis=-1, keepdims=True)
+    scale = np.divide(present, total, out=np.zeros_like(total), where=total > 0)
+    # A sum over the neighbours in their order, so that one issue and thousands give the same bits.
+    votes: Array = np.zeros(c.shape[:-2] + c.shape[-1:])
+    for i in range(w.shape[-1]):
+        votes += (w[..., i] * scale[..., 0])[..., None] * c[..., i, :]
+    return votes
 
 
 def gather(

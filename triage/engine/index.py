@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from triage.arrays import Array, Bytes, Floats, Ints, Mask
-from triage.decide.vote import K_MAX
+from triage.decide.rules import K_MAX
 from triage.errors import BundleError
 
 # faiss breaks ties as it likes and its sums differ in the last bits with the number of queries: more

@@ -64,8 +64,8 @@ class Summary(Protocol):
     ) -> str: ...
 
 
-def label_file(options: LabelOptions, file: Path, table: Callable[[str, Decision], str]) -> int:
-    """Decide the issues of a file, and print each decision as JSON or as a `table` with the title."""
+def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision], str]) -> int:
+    """Decide the issues of a file, and print each as JSON, or as `show` gives it for the title and the decision."""
     from triage.sources.issue_file import read_issues
 
     config = configuration.load(options.config.file)
@@ -80,7 +80,7 @@ def label_file(options: LabelOptions, file: Path, table: Callable[[str, Decision
         if options.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
         else:
-            for line in table(issue.text.split("\n", 1)[0], decision).split("\n"):
+            for line in show(issue.text.split("\n", 1)[0], decision).split("\n"):
                 log(line)
     return 0
 

@@ -13,8 +13,7 @@ from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaugh
 from triage.config import Config
 from triage.decide import Decision, Policy, case_of, decide
 from triage.decide.policy import matches
-from triage.decide.rules import LabelRule, Rules, rarity
-from triage.decide.vote import kernel, tally
+from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue

@@ -16,8 +16,17 @@ import numpy as np
 from triage.arrays import AnyFloats, Array, Floats, Ints, Mask
 from triage.config import VoteConfig
 from triage.config import ZeroShotConfig as Settings
-from triage.decide.rules import LabelRule, Rules, ZeroShotRule, log_odds, sigmoid, smoothed
-from triage.decide.vote import K_MAX, kernel, tally
+from triage.decide.rules import (
+    K_MAX,
+    LabelRule,
+    Rules,
+    ZeroShotRule,
+    kernel,
+    log_odds,
+    sigmoid,
+    smoothed,
+    tally,
+)
 from triage.metrics import Cuts
 
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)

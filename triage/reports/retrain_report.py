@@ -13,7 +13,7 @@ from triage.learn.live_accuracy import Drift, RetrainAdvice
 from triage.learn.retrain import TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
-from triage.reports.terminal import meter
+from triage.reports.label_report import meter
 
 Url = Callable[[str, int], str]
 

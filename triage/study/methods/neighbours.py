@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.decide.vote import K_MAX, kernel, tally
+from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.index import Index
 from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
 

@@ -1,13 +1,13 @@
-"""The job summary: decisions in Markdown for maintainers. Holds numbers and label names, no text of an issue."""
+"""Decisions for people to read: on a terminal, and in the job summary, which has no text of an issue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from triage.decide.decision import Decision, Neighbour, ranked
-from triage.markdown import code, details, escape, issue_link, table
-from triage.reports.terminal import meter, support
+from triage.decide import Decision, Neighbour, ranked
+from triage.decide.rules import NEIGHBOURS
+from triage.markdown import code, details, escape, issue_link, one_line, table
 
 if TYPE_CHECKING:
     from triage.label.labeller import LabelOutcome
@@ -15,8 +15,32 @@ if TYPE_CHECKING:
 NEIGHBOURS_SHOWN = 10
 RUNNERS_UP = 5
 ISSUES_SHOWN = 200
+# On a terminal.
+VOTERS_SHOWN, SCORES_SHOWN = 5, 3
+BLOCKS = " ▏▎▍▌▋▊▉█"
 
 Url = Callable[[str, int], str]
+
+
+def terminal(title: str, decision: Decision) -> str:
+    """One issue for a terminal: its labels with their support, what was held back, and the nearest voters."""
+    repo, number = decision.key
+    lines = [f"{repo}#{number}  {one_line(title)[:90]}"]
+    width = max([len(one_line(name)) for name in (*decision.labels, *decision.held_back)], default=0)
+    rows = [("+", name, _support(decision, name)) for name in decision.labels]
+    rows += [("-", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
+    lines += [
+        f"  {mark} {one_line(name):<{width}}  {meter(decision.scores[name])}  {reason}"
+        for mark, name, reason in rows
+    ]
+    if decision.abstained:
+        near = ", ".join(f"{one_line(name)} {x:.2f}" for name, x in ranked(decision.scores)[:SCORES_SHOWN])
+        lines.append(f"  no label; the nearest were {near or 'none'}")
+    lines += [
+        f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
+        for n in decision.voters[:VOTERS_SHOWN]
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def summary(outcomes: Sequence[LabelOutcome], *, url: Url, dry_run: bool, model: str) -> str:
@@ -71,7 +95,7 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
 
 
 def _reasons(decision: Decision) -> Iterator[str]:
-    rows = [("✓", name, support(decision, name)) for name in decision.labels]
+    rows = [("✓", name, _support(decision, name)) for name in decision.labels]
     rows += [("✗", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
     shown = {*decision.labels, *decision.held_back}
     rest = [name for name, _ in ranked(decision.scores) if name not in shown]
@@ -79,10 +103,10 @@ def _reasons(decision: Decision) -> Iterator[str]:
     if not rows:
         yield from ("No label is known yet.", "")
         return
-    cells = (
+    cells = [
         (mark, code(name), f"<code>{meter(decision.scores[name])}</code>", escape(reason))
         for mark, name, reason in rows
-    )
+    ]
     yield from table(("", "label", "probability", "reason"), cells, "^<<<")
 
 
@@ -120,3 +144,17 @@ def _link(outcome: LabelOutcome, url: Url) -> str:
 
 def _sentence(text: str) -> str:
     return f"{escape(text[:1].upper() + text[1:])}."
+
+
+def meter(score: float, width: int = 10) -> str:
+    """A bar for a probability, and the number."""
+    eighths = round(score * width * 8)
+    whole, part = divmod(eighths, 8)
+    return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{width}} {score:.2f}"
+
+
+def _support(decision: Decision, name: str) -> str:
+    """What elected a label: its votes, or its description."""
+    if decision.sources.get(name) == NEIGHBOURS:
+        return f"{decision.votes[name]:.1f} of {len(decision.voters)} votes"
+    return "zero-shot: by its description"
