@@ -57,7 +57,7 @@ def test_a_disk_error_is_told_and_leaves_nothing_behind(bundle: Bundle, tmp_path
     assert str(refused.value).split("\n") == [
         f"{tmp_path / 'file'}: the bundle cannot be saved (Not a directory)",
         "  likely cause: the disk is full or the folder is not writable",
-        "  next step: make room or choose another --store; the bundles there are as they were",
+        "  next step: free some space or choose another --store; the store is unchanged",
     ]
 
 

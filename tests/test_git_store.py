@@ -227,4 +227,4 @@ def test_a_damaged_bundle_in_the_repository_gives_way_to_the_one_before(
     assert step.run("label", f"--store=github:{repository.full_name}") == 0
     assert issue.label_names == STORAGE_LABELS
     assert step.out.startswith("::warning::")
-    assert f"going on with the previous bundle, {first}" in step.out
+    assert f"continuing with the previous bundle, {first}" in step.out

@@ -160,8 +160,8 @@ def test_private_issues_are_not_learnt_for_a_public_store(
     assert main(["retrain", f"--from={QUAY}", *stores]) == 7
     assert capsys.readouterr().err == (
         "error: the issues of octo/quay are private, and the store octo/demo is public\n"
-        "  likely cause: a bundle tells numbers and labels of issues to everybody who sees its store\n"
-        "  next step: choose a store that no more people see, such as the repository itself\n"
+        "  likely cause: everybody who can read a store can read the numbers and labels of issues in its bundles\n"
+        "  next step: choose a store that no more people can read, such as the repository itself\n"
     )
     assert not any("query Issues" in str(request.body) for request in github.requests)
     assert list(tmp_path.iterdir()) == []

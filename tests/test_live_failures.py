@@ -55,7 +55,7 @@ def test_a_damaged_bundle_gives_way_to_the_one_before(step: Step, own_store: Tra
     assert step.label() == 0
     assert step.repository.issues[STORAGE].label_names == STORAGE_LABELS
     assert step.out.startswith("::warning::")
-    assert f"going on with the previous bundle, {own_store.store.names()[1]}" in step.out
+    assert f"continuing with the previous bundle, {own_store.store.names()[1]}" in step.out
 
 
 def test_a_pointer_that_names_no_bundle_gives_way_to_the_newest(step: Step, own_store: Trained) -> None:

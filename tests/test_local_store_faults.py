@@ -81,7 +81,7 @@ def test_a_full_disk_keeps_what_was_kept(store: LocalStore) -> None:
     before = sorted(store.folder.rglob("*"))
     done = run(store, "", "full", "50000")
     assert f"{store.folder / NAME}: cannot be written (File too large)" in done.stderr
-    assert "next step: make room or choose another --store; the store is as it was" in done.stderr
+    assert "next step: free some space or choose another --store; the store is unchanged" in done.stderr
     assert (store.get(NAME), sorted(store.folder.rglob("*"))) == (b"old", before)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triage import config as configuration
 from triage.backfill.plan import Entry, Header, entry_of, fingerprint, promises, settable
 from triage.backfill.selection import Batch, PastIssue, Selection, grouped, of_file, of_repository
-from triage.bundle.open import knowledge, serving
+from triage.bundle.open import open_serving
 from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
 from triage.config import Config
@@ -129,10 +129,9 @@ def _planner(
     described: Mapping[str, str] | None = None,
     there: frozenset[str] | None = None,
 ) -> Planner:
-    found, descriptions = knowledge(config, store, described)
-    model = serving(config, found, descriptions)
-    figures = found[1].manifest.figures if found else {}
-    job = deciding(cluster, model, found, config.zero_shot)
+    model = open_serving(config, store, described=described)
+    figures = model.bundle.manifest.figures if model.bundle else {}
+    job = deciding(cluster, model)
     return Planner(model, config, there, RemoteModel(model.rules, model.name, job) if job else None, figures)
 
 

@@ -6,7 +6,7 @@
     DIR/embeddings       vectors of texts embedded before, for retraining alone
     DIR/.lock            held while roles are compared and changed
 
-Every change is one rename, so a killed process leaves the store as it was or as it was meant to be.
+Every change is one rename, so a killed process leaves the store either unchanged or fully changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LEFT_BEHIND = 86_400.0
 
 
 class LocalStore:
-    """A store in a local directory, made when first saved to."""
+    """A store in a local folder, created by the first save."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder, StoreName(folder)
@@ -53,7 +53,7 @@ class LocalStore:
             raise BundleError(f"{self.folder / role}: holds no bundle name")
         return name
 
-    def load(self, name: str, repo: str = "") -> Bundle:  # noqa: ARG002 - no more is read than is searched
+    def load(self, name: str, repo: str = "") -> Bundle:  # noqa: ARG002 - only what is searched is read
         folder = self.folder / "bundles" / name
         if not NAME.fullmatch(name) or not folder.is_dir():
             raise BundleError(f"{self.folder}: there is no bundle {name!r}")
@@ -80,7 +80,7 @@ class LocalStore:
             raise BundleError(
                 f"{self.folder}: the bundle cannot be saved ({error.strerror})",
                 likely="the disk is full or the folder is not writable",
-                next_step="make room or choose another --store; the bundles there are as they were",
+                next_step="free some space or choose another --store; the store is unchanged",
             ) from None
         return name
 
@@ -104,7 +104,7 @@ class LocalStore:
             raise BundleError(
                 f"{self.folder}: roles cannot be changed ({error.strerror})",
                 likely="the folder is not writable",
-                next_step="choose another --store; the store is as it was",
+                next_step="choose another --store; the store is unchanged",
             ) from None
         with file:
             lock(file)
@@ -118,7 +118,7 @@ class LocalStore:
             raise BundleError(
                 f"{path}: cannot be written ({error.strerror})",
                 likely="the disk is full or the folder is not writable",
-                next_step="make room or choose another --store; the store is as it was",
+                next_step="free some space or choose another --store; the store is unchanged",
             ) from None
 
     def get(self, title: str) -> bytes | None:
@@ -130,7 +130,7 @@ class LocalStore:
             raise BundleError(f"{self.folder / title}: cannot be read ({error.strerror})") from None
 
     def _prune(self) -> None:
-        """Delete the oldest bundles beyond KEPT, never one with a role; and what killed runs left."""
+        """Delete the oldest bundles beyond KEPT, except those with a role, and the remains of killed runs."""
         home, spared = self.folder / "bundles", {self.role(role) for role in ROLES}
         for name in self.names()[KEPT:]:
             if name not in spared:
@@ -141,7 +141,7 @@ class LocalStore:
 
 
 def _read(path: Path) -> Data:
-    """The file; most of a large index is mapped, so that no more of it is read than is searched."""
+    """The file; most of a large index is mapped, so that only what is searched is read."""
     if path.name not in MAPPED or not path.stat().st_size:
         return path.read_bytes()
     with path.open("rb") as file:

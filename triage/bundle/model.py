@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -16,9 +16,9 @@ from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
-from triage.engine.encoder import Encoder
+from triage.engine.encoder import Encoder, PackedEncoder
 from triage.engine.index import Index, IvfCodes, IvfIndex
-from triage.engine.zero_shot import LabelText, ZeroShotModel
+from triage.engine.zero_shot import LabelText, PackedZeroShot, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key
 
@@ -135,7 +135,7 @@ def _order_of(key: Key) -> tuple[int, str]:
 class ServingModel:
     """The model behind `decide`; without a neighbourhood, zero-shot classification decides alone.
 
-    `prior` [d] is the mean of the indexed encoder vectors.
+    `prior` [d] is the mean of the indexed encoder vectors. `bundle` is the one it was opened from, if any.
     """
 
     encoder: Encoder
@@ -146,6 +146,7 @@ class ServingModel:
     neighbourhood: Neighbourhood | None = None
     head: Projection | None = None
     prior: Floats | None = None
+    bundle: Bundle | None = None
 
     @cached_property
     def labels(self) -> frozenset[str]:
@@ -173,11 +174,39 @@ class ServingModel:
         """This model for issues whose encoder vectors [n, d] are known already."""
         return Recorded(self.rules, {e.key: e for e in self.evidence_near(issues, vectors)}, self.name)
 
+    def packed(self) -> PackedServing:
+        """The same model by content, to be opened in another process; raises ModelError."""
+        # A fine-tuned encoder of the bundle is packed as the encoder already.
+        bundle = replace(self.bundle, encoder={}) if self.bundle else None
+        return PackedServing(
+            self.encoder.packed(), self.zero_shot.packed(), self.descriptions, self.rules, self.name, bundle
+        )
+
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
         """Raw zero-shot scores of these labels."""
         labels = [LabelText(name, self.descriptions.get(name, "")) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
+
+
+@dataclass(frozen=True)
+class PackedServing:
+    """A serving model as a value that can be sent to another process."""
+
+    encoder: PackedEncoder
+    zero_shot: PackedZeroShot
+    descriptions: Mapping[str, str]
+    rules: Rules
+    name: str
+    bundle: Bundle | None
+
+    def open(self) -> ServingModel:
+        """Raises ModelError and BundleError."""
+        encoder = self.encoder.open()
+        zero_shot = self.zero_shot.open(encoder)
+        if self.bundle is None:
+            return ServingModel(encoder, zero_shot, self.descriptions, self.rules, self.name)
+        return open_model(self.bundle, self.name, encoder, zero_shot, self.descriptions)
 
 
 def open_model(
@@ -209,6 +238,7 @@ def open_model(
         ),
         head=_head(bundle),
         prior=bundle.prior,
+        bundle=bundle,
     )
 
 

@@ -1,7 +1,4 @@
-"""Opening what several commands need: the configuration's engines and the store's bundle.
-
-The bundle that was in use when a retraining began.
-"""
+"""Opening a configuration's engines and a store's bundle."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from triage.bundle.store import Store, role_name
-from triage.config import Config, ZeroShotConfig
+from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, NothingToLabelWith
 from triage.issue import format_time, parse_time
@@ -25,16 +22,13 @@ if TYPE_CHECKING:
 
 
 def need(extra: str, *packages: str, to: str) -> None:
-    """Raise MissingExtra where a package of the extra is not installed: before work begins, not in the middle."""
-    if lacking := [name for name in packages if find_spec(name) is None]:
-        raise MissingExtra(f"{to} needs {', '.join(lacking)}", extra)
+    """Raise MissingExtra, before work begins, where a package of the extra is not installed."""
+    if missing := [name for name in packages if find_spec(name) is None]:
+        raise MissingExtra(f"{to} needs {', '.join(missing)}", extra)
 
 
 def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder, ZeroShotModel]:
-    """The encoder, the bundle's own where it has one, and the zero-shot model of the configuration.
-
-    Raises ModelError.
-    """
+    """The encoder, of the bundle if it has its own, and the zero-shot model of the configuration. Raises ModelError."""
     from triage.engine.encoder import Encoder
     from triage.engine.model_folder import BUILTIN_ENCODER, Pins, resolve, unpacked
     from triage.engine.zero_shot import open_zero_shot
@@ -49,10 +43,10 @@ def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder,
 
 
 def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
-    """The active bundle; where it is damaged, the newest older one that is whole, with a warning.
+    """(name, bundle) of the active bundle, or with a warning of the newest older one if the active one is damaged.
 
-    With `repo`, as far as issues of that repository need it. None where the store holds no active bundle. Raises
-    BundleError where none can be used.
+    With `repo`, only the part that issues of that repository need. None where the store holds no active bundle.
+    Raises BundleError where none can be used.
     """
     failure: BundleError | None = None
     try:
@@ -68,14 +62,14 @@ def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
             failure = failure or error
             continue
         if failure:
-            warning(f"{failure.what}; going on with the previous bundle, {name}")
+            warning(f"{failure.what}; continuing with the previous bundle, {name}")
         return name, bundle
     assert failure is not None  # noqa: S101 - the active bundle was tried at least
     raise failure
 
 
 def candidates(store: Store, active: str | None) -> list[str]:
-    """The active bundle and the older ones, newest first; never a candidate that waits for its gate."""
+    """The active bundle and the older ones, newest first, without the staged one."""
     try:
         staged = store.role("staged")
     except BundleError:
@@ -85,69 +79,37 @@ def candidates(store: Store, active: str | None) -> list[str]:
 
 
 def open_serving(
-    config: Config,
-    store: Store | None,
-    *,
-    described: Mapping[str, str] | None = None,
-    repo: str = "",
+    config: Config, store: Store | None, *, described: Mapping[str, str] | None = None, repo: str = ""
 ) -> ServingModel:
-    """The model to label with; see `knowledge`. Raises what that does, and ModelError."""
-    return serving(config, *knowledge(config, store, described, repo))
+    """The model of the store's bundle, or else of the described labels alone.
 
-
-def knowledge(
-    config: Config, store: Store | None, described: Mapping[str, str] | None = None, repo: str = ""
-) -> tuple[tuple[str, Bundle] | None, dict[str, str]]:
-    """What is labelled with: the store's bundle and its name, if there is one, and the labels' descriptions.
-
-    `described` are the descriptions on GitHub; those of the configuration go before them. `repo` is the only
-    repository whose issues are labelled, where it is but one. Raises NothingToLabelWith where there is neither a
-    bundle nor a description, and BundleError.
+    `described` are the descriptions on GitHub; those of the configuration take precedence. `repo` is the repository
+    of all issues that will be labelled, if it is only one. Raises NothingToLabelWith where there is neither a bundle
+    nor a description, BundleError and ModelError.
     """
+    from triage.bundle.model import ServingModel, open_model, untaught_rule
     from triage.decide import Policy
+    from triage.decide.rules import Rules
 
     found = usable_bundle(store, repo) if store else None
     may_set = Policy.of(config).may_set
-    ours = {name: text for name, text in (described or {}).items() if may_set(name) is None}
-    descriptions = ours | config.labels.descriptions
-    if found is None and not descriptions:
-        raise NothingToLabelWith("there is no bundle to label with, and no label is described")
-    return found, descriptions
-
-
-def serving(
-    config: Config,
-    found: tuple[str, Bundle] | None,
-    descriptions: Mapping[str, str],
-) -> ServingModel:
-    """The model of a bundle, or of described labels alone. Raises BundleError and ModelError."""
-    engines = open_engines(config, found[1] if found else None)
-    return serving_with(engines, config.zero_shot, found, descriptions)
-
-
-def serving_with(
-    engines: tuple[Encoder, ZeroShotModel],
-    settings: ZeroShotConfig,
-    found: tuple[str, Bundle] | None,
-    descriptions: Mapping[str, str],
-) -> ServingModel:
-    """As `serving`, with engines that are open already."""
-    from triage.bundle.model import ServingModel, open_model, untaught_rule
-    from triage.decide.rules import Rules
-
-    encoder, zero_shot = engines
-    if found is not None:
-        name, bundle = found
-        return open_model(bundle, name, encoder, zero_shot, descriptions)
-    rules = Rules(zero_shot=untaught_rule(settings, zero_shot))
-    return ServingModel(encoder, zero_shot, descriptions, rules)
+    allowed = {name: text for name, text in (described or {}).items() if may_set(name) is None}
+    descriptions = allowed | config.labels.descriptions
+    if found is None:
+        if not descriptions:
+            raise NothingToLabelWith("there is no bundle to label with, and no label is described")
+        encoder, zero_shot = open_engines(config)
+        rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot))
+        return ServingModel(encoder, zero_shot, descriptions, rules)
+    name, bundle = found
+    return open_model(bundle, name, *open_engines(config, bundle), descriptions)
 
 
 @dataclass(frozen=True)
 class PreviousBundle:
-    """The active bundle as it was when learning began, under the name that the store gave it ("": none).
+    """The bundle that was active when learning began; `name` is empty where there was none.
 
-    `bundle` is the one that can be used: where the active one is not `whole`, an older one, or none.
+    `bundle` is the active one if it is `whole`, else the newest older one that is, or None.
     """
 
     name: str = ""
@@ -155,16 +117,16 @@ class PreviousBundle:
     whole: bool = True
 
     def later(self, at: datetime) -> str:
-        """The date (ISO 8601) of what is learnt at `at`: after this bundle's, since names sort by it."""
+        """The date (ISO 8601) of a bundle learnt at `at`: later than this bundle's, since names sort by it."""
         moments = [at]
         if self.bundle:
-            # A clock may have been set back, or been fast when the bundle before was made.
+            # A clock may have been set back, or been fast when this bundle was learnt.
             moments.append(parse_time(self.bundle.manifest.created_at) + timedelta(seconds=1))
         return format_time(max(moments)) or ""
 
 
 def previous_bundle(against: Store) -> PreviousBundle:
-    """What is compared with. A store without one whole bundle must not keep the next one from being learnt."""
+    """The bundle that a new one is compared with. A store without any whole bundle does not prevent learning."""
     name = role_name(against, "active")
     try:
         found = usable_bundle(against)

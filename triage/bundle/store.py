@@ -1,4 +1,4 @@
-"""What a store of bundles is and what it is called; who may get a role in it, and who may read it."""
+"""Stores of bundles: their names, their protocol, and the rules for roles and for who may read them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from triage.errors import BundleError, LostRace
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
 
-# What a store calls its bundles.
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
 ROLES = ("active", "staged")
-# How many bundles a store keeps, the active one included.
+# A store keeps this many bundles, the active one included.
 KEPT = 10
-
-
 PREFIX = "github:"
 # From the most visible to the least.
 VISIBILITY = ("public", "internal", "private")
@@ -56,7 +53,7 @@ class Store(Protocol):
     name: StoreName
 
     def visibility(self) -> str:
-        """Who can read the store, one of VISIBILITY. Raises NotFound where a token cannot see the repository."""
+        """Who can read the store: one of VISIBILITY. Raises NotFound where the token cannot see the repository."""
         ...
 
     def names(self) -> list[str]:
@@ -68,30 +65,30 @@ class Store(Protocol):
         ...
 
     def load(self, name: str, repo: str = "") -> Bundle:
-        """Raises BundleError where it is missing, damaged or foreign.
+        """The bundle, or with `repo` a part of it that suffices to search the neighbours of that repository's issues.
 
-        With `repo`, what no issue of that repository is compared with need not be in it: to be searched, not saved.
+        Raises BundleError where it is missing, damaged or not trusted.
         """
         ...
 
     def save(self, bundle: Bundle) -> str:
-        """Keep the bundle whole or not at all; returns its name."""
+        """Save the bundle, whole or not at all, and return its name."""
         ...
 
     def set_role(self, role: str, name: str | None) -> None:
-        """Give the role to a bundle (None: to no one), at one stroke."""
+        """Give the role to a bundle, or with None take it away, in one step."""
         ...
 
     def lock(self) -> AbstractContextManager[None]:
-        """While it is held, roles change by nobody else's hand, or their change is refused. Raises BundleError."""
+        """While it is held, no other run changes roles, or its change is refused. Raises BundleError."""
         ...
 
     def put(self, title: str, data: bytes) -> None:
-        """Keep a file beside the bundles, in place of the one of that title."""
+        """Save a file next to the bundles; it replaces the one of that title."""
         ...
 
     def get(self, title: str) -> bytes | None:
-        """The file of that title, if there is one."""
+        """The file of that title, or None."""
         ...
 
 
@@ -133,6 +130,6 @@ def refuse_exposure(store: Store, repos: Iterable[str], visibility_of: Callable[
         if VISIBILITY.index(there) > VISIBILITY.index(here):
             raise BundleError(
                 f"the issues of {repo} are {there}, and the store {store.name.repo} is {here}",
-                likely="a bundle tells numbers and labels of issues to everybody who sees its store",
-                next_step="choose a store that no more people see, such as the repository itself",
+                likely="everybody who can read a store can read the numbers and labels of issues in its bundles",
+                next_step="choose a store that no more people can read, such as the repository itself",
             )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import need, serving_with
-from triage.config import ZeroShotConfig
+from triage.bundle.open import need
 from triage.issue import Issue
 
 if TYPE_CHECKING:
     from triage.arrays import Floats
-    from triage.bundle.bundle import Bundle
-    from triage.bundle.model import ServingModel
+    from triage.bundle.model import PackedServing, ServingModel
     from triage.decide import Evidence
     from triage.engine.encoder import Encoder, PackedEncoder
     from triage.engine.ray_backend import Cluster, RemoteJob
-    from triage.engine.zero_shot import PackedZeroShot
 
 LOCAL = "local"
 
@@ -31,7 +28,7 @@ def check_engine(engine: str) -> None:
 
 @contextmanager
 def workers(engine: str) -> Iterator[Cluster | None]:
-    """The cluster that `--engine` names, from `with` to its end; None is this process. Raises ClusterError."""
+    """The cluster that `--engine` names; None for this process. Raises ClusterError."""
     if engine == LOCAL:
         yield None
         return
@@ -46,18 +43,9 @@ def encoding(cluster: Cluster | None, encoder: Encoder) -> RemoteJob[str, Floats
     return cluster.hire(EncodeTask(encoder.packed())) if cluster else None
 
 
-def deciding(
-    cluster: Cluster | None, model: ServingModel, found: tuple[str, Bundle] | None, settings: ZeroShotConfig
-) -> RemoteJob[Issue, Evidence] | None:
-    """The model, as opened from that bundle, on the workers of the cluster, if there is one. Raises ModelError."""
-    if cluster is None:
-        return None
-    if found is not None:
-        # The encoder is packed already.
-        found = found[0], replace(found[1], encoder={})
-    return cluster.hire(
-        EvidenceTask(model.encoder.packed(), model.zero_shot.packed(), settings, found, model.descriptions)
-    )
+def deciding(cluster: Cluster | None, model: ServingModel) -> RemoteJob[Issue, Evidence] | None:
+    """The model on the workers of the cluster, if there is one. Raises ModelError."""
+    return cluster.hire(EvidenceTask(model.packed())) if cluster else None
 
 
 @dataclass(frozen=True)
@@ -69,23 +57,17 @@ class EncodeTask:
     def open(self) -> Callable[[Sequence[str]], Sequence[Floats]]:
         """See `WorkerTask`. Raises ModelError."""
         encoder = self.encoder.open()
-        # One worker a core: more threads would be in each other's way.
+        # There is a worker for each core, so each encodes in one thread.
         return lambda texts: list(encoder.encode(texts, threads=1))
 
 
 @dataclass(frozen=True)
 class EvidenceTask:
-    """Gather the evidence on issues, as the model of this bundle and these descriptions does."""
+    """Gather the evidence on issues."""
 
-    encoder: PackedEncoder
-    zero_shot: PackedZeroShot
-    settings: ZeroShotConfig
-    found: tuple[str, Bundle] | None
-    descriptions: Mapping[str, str]
+    model: PackedServing
 
     def open(self) -> Callable[[Sequence[Issue]], Sequence[Evidence]]:
         """See `WorkerTask`. Raises ModelError and BundleError."""
-        encoder = self.encoder.open()
-        engines = encoder, self.zero_shot.open(encoder)
-        model = serving_with(engines, self.settings, self.found, self.descriptions)
+        model = self.model.open()
         return lambda issues: list(model.evidence(issues, threads=1))
