@@ -58,6 +58,14 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
     return cls(**values)
 
 
+def build_list(cls: type[T], data: object, path: str = "", *, strict: bool = True) -> list[T]:
+    """Like `build` for each item of a list."""
+    if not isinstance(data, list):
+        raise _wrong(path, "a list", data)
+    kept = [(i, item) for i, item in enumerate(data) if strict or item is not None]
+    return [build(cls, item, f"{path}[{i}]", strict=strict) for i, item in kept]
+
+
 @functools.cache
 def _fields(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any, bool]]:
     """By name: the field, its type, and whether it has a default."""

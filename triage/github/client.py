@@ -29,7 +29,7 @@ from triage.github.graphql import (
     Repository,
     RepositoryInfo,
 )
-from triage.github.response import Purpose, decode_base64, part, read, read_list
+from triage.github.response import Purpose, part, read, read_content, read_list
 from triage.issue import Kind
 from triage.patterns import NAME
 
@@ -204,7 +204,7 @@ class Tracker(Connection):
         if not isinstance(found, dict) or found.get("encoding") != "base64":
             raise DataError(f"{where} is not a file below 1 MB")
         try:
-            return decode_base64(str(found.get("content"))).decode()
+            return read_content(found).decode()
         except UnicodeDecodeError:
             raise DataError(f"{where} is not UTF-8 text") from None
 

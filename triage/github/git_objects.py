@@ -18,7 +18,7 @@ from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, OFFSETS, ROWS, Rep
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected
-from triage.github.response import decode_base64, read, read_list, read_time
+from triage.github.response import read, read_content, read_list, read_time
 
 READ, WRITE = "`contents: read`", "`contents: write`"
 FILE_MODE = "100644"
@@ -102,9 +102,7 @@ class GitObjects:
 
     def get_blob(self, sha: str) -> bytes:
         """Raises NotFound."""
-        return decode_base64(
-            read(_Blob, self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}")).content
-        )
+        return read_content(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}"))
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
         """A tree of at least one (path, hash of a blob); returns its hash."""
@@ -157,11 +155,6 @@ def _path(ref: str, kind: str) -> str:
 @dataclass(frozen=True)
 class _Sha:
     sha: str
-
-
-@dataclass(frozen=True)
-class _Blob:
-    content: str
 
 
 @dataclass(frozen=True)

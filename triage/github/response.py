@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from triage.errors import DataError
 from triage.issue import parse_time
-from triage.schema import SchemaError, build
+from triage.schema import SchemaError, build, build_list
 
 T = TypeVar("T")
 # GraphQL errors that may not occur again; an error without a type is a time limit or an internal error.
@@ -54,10 +54,7 @@ class Response:
     body: object = None
     message: str = ""
     problems: tuple[Problem, ...] = ()
-
-    @property
-    def succeeded(self) -> bool:
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES and not self.problems
+    succeeded: bool = False
 
     @property
     def limited(self) -> bool:
@@ -113,13 +110,15 @@ def read_response(status: int, headers: dict[str, str], text: str) -> Response:
         return Response(
             0 if status == HTTPStatus.OK else status, headers, message="an answer that is not JSON"
         )
+    succeeded = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     if not isinstance(body, dict):
-        return Response(status, headers, body)
+        return Response(status, headers, body, succeeded=succeeded)
     problems = tuple(_problem(e) for e in body.get("errors") or () if isinstance(e, dict))
     if "message" not in body:
-        return Response(status, headers, body, problems=problems)
+        return Response(status, headers, body, problems=problems, succeeded=succeeded and not problems)
     # In REST, `errors` lists the fields that are wrong.
-    return Response(status, headers, body, "; ".join([str(body["message"]), *(p.message for p in problems)]))
+    message = "; ".join([str(body["message"]), *(p.message for p in problems)])
+    return Response(status, headers, body, message, succeeded=succeeded)
 
 
 def _problem(error: Mapping[str, object]) -> Problem:
@@ -139,15 +138,8 @@ def read(shape: type[T], body: object, path: str = "") -> T:
 
 def read_list(shape: type[T], body: object, path: str = "") -> list[T]:
     """Like `read` for each item of the list at `path`, without nulls."""
-    items = part(body, path)
-    if not isinstance(items, list):
-        raise _unexpected(f"is not as expected: in '{path}': expected a list, found {items!r:.60}")
     try:
-        return [
-            build(shape, item, f"{path}[{i}]", strict=False)
-            for i, item in enumerate(items)
-            if item is not None
-        ]
+        return build_list(shape, part(body, path), path, strict=False)
     except SchemaError as error:
         raise _unexpected(f"is not as expected: {error}") from None
 
@@ -159,12 +151,17 @@ def part(body: object, path: str) -> object:
     return body
 
 
-def decode_base64(content: str) -> bytes:
-    """Raises DataError."""
+def read_content(body: object) -> bytes:
+    """The content of a file or blob, which GitHub encodes in base64. Raises DataError."""
     try:
-        return base64.b64decode(content)
+        return base64.b64decode(read(_Content, body).content)
     except binascii.Error:
         raise _unexpected("contains invalid base64") from None
+
+
+@dataclass(frozen=True)
+class _Content:
+    content: str
 
 
 def read_time(text: str) -> datetime:
