@@ -31,6 +31,11 @@ def code(text: str) -> str:
     return f"<code>{_entities(text)}</code>"
 
 
+def codes(texts: Iterable[str]) -> str:
+    """Several as code, with spaces between."""
+    return " ".join(map(code, texts))
+
+
 def escape_url(url: str) -> str:
     """An address that cannot end the attribute it is in."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "-._~:/?#%=&+") else _percent(c) for c in url)

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import AnyArray, Data, Floats, npy, view
+from triage.arrays import AnyArray, Data, Floats, npy, views
 from triage.bundle.ivf_files import (
     MAPPED,
     LazyKeys,
@@ -217,7 +217,7 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
         found = hashlib.sha256(files[name]).hexdigest()
         if found != expected:
             raise BundleError(f"{where}: {name} was changed: expected sha256 {expected}, found {found}")
-    arrays = {name: view(files[name], f"{where}: {name}") for name in manifest.files if name.endswith(".npy")}
+    arrays = views(files, [name for name in manifest.files if name.endswith(".npy")], where)
     encoder = {
         name.removeprefix(ENCODER): bytes(files[name]) for name in manifest.files if name.startswith(ENCODER)
     }

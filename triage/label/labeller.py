@@ -21,7 +21,7 @@ from triage.decide import Case, Decision, Policy, TextBeforeEdit, case_of, decid
 from triage.errors import AccessError, NothingToLabelWith
 from triage.github.errors import IssueGone, NotFound
 from triage.github.graphql import IssueFilter
-from triage.github.open import open_repository, open_store
+from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS
 from triage.label.writer import LabelWriter
 from triage.options import LabelOptions, ranges
@@ -97,8 +97,10 @@ def label_live(options: LabelOptions, summary: Summary) -> int:
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
 
+    url = f"{server_url()}/{{}}/issues/{{}}".format
+
     def markdown(outcomes: Sequence[LabelOutcome]) -> str:
-        return summary(outcomes, url=tracker.url_of, dry_run=options.dry_run, model=_name(model))
+        return summary(outcomes, url=url, dry_run=options.dry_run, model=_name(model))
 
     labeller = Labeller(
         writer=LabelWriter(tracker, tracker.viewer().login, config.labels, available),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from triage.decide import Decision, Neighbour, ranked
 from triage.decide.rules import NEIGHBOURS
-from triage.markdown import code, details, escape, issue_link, one_line, table
+from triage.markdown import code, codes, details, escape, issue_link, one_line, table
 
 if TYPE_CHECKING:
     from triage.label.labeller import LabelOutcome
@@ -59,7 +59,7 @@ def _overview(outcomes: Sequence[LabelOutcome], url: Url, dry_run: bool) -> Iter
     yield f"### {labelled} of {len(outcomes)} issues {'would be' if dry_run else 'were'} labelled"
     yield ""
     rows = [
-        (_link(outcome, url), _names(outcome.added) or "none", escape(_note(outcome)))
+        (_link(outcome, url), codes(outcome.added) or "none", escape(_note(outcome)))
         for outcome in outcomes[:ISSUES_SHOWN]
     ]
     if len(outcomes) > ISSUES_SHOWN:
@@ -87,7 +87,7 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (f"### {link} was left alone", "", _sentence(outcome.note), "")
         return
     verb = "would get" if dry_run else "got"
-    yield from (f"### {link} {verb} {_names(outcome.added) or 'no label'}", "")
+    yield from (f"### {link} {verb} {codes(outcome.added) or 'no label'}", "")
     if outcome.note:
         yield from (_sentence(outcome.note), "")
     yield from _reasons(decision)
@@ -125,17 +125,13 @@ def _neighbours(voters: Sequence[Neighbour], url: Url) -> Iterator[str]:
     if not voters:
         return
     rows = [
-        (issue_link(n.number, url(n.repo, n.number)), f"{n.similarity:.2f}", _names(n.labels))
+        (issue_link(n.number, url(n.repo, n.number)), f"{n.similarity:.2f}", codes(n.labels))
         for n in voters[:NEIGHBOURS_SHOWN]
     ]
     if len(voters) > len(rows):
         rows.append(("…", "", f"{len(voters) - len(rows)} more"))
     lines = table(("issue", "similarity", "labels"), rows)
     yield from details(f"The {len(voters)} most similar issues voted", lines)
-
-
-def _names(names: Iterable[str]) -> str:
-    return " ".join(map(code, names))
 
 
 def _link(outcome: LabelOutcome, url: Url) -> str:
