@@ -11,7 +11,7 @@ import yaml
 
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
-from triage.actions.runner import Inputs
+from triage.actions import Inputs
 from triage.backfill.plan import open_plan
 from triage.cli import parser
 from triage.cli.action import COMMANDS, command_of

@@ -478,17 +478,17 @@ def test_a_folder_that_cannot_be_used_is_told_so(github: FakeGitHub, demo: Repos
     assert raised.value.what.startswith(f"{work / 'octo__demo'}: cannot be used (")
     assert raised.value.next_step == (
         "make room or choose another folder; if it is damaged, "
-        "delete the folder: everything is then read again"
+        "delete the folder; all issues are then read again"
     )
 
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("state.json", '{"format": 1, "repo', "state.json: not a state of reading ("),
-        ("state.json", '{"format": 1}', "not a state of reading (in 'repository': missing)"),
-        ("issues-000002.jsonl", '{"number": 1', "issues-000002.jsonl, line 1: not a row of this folder ("),
-        ("issues-000002.jsonl", '{"number": 1}\n', "line 1: not a row of this folder ("),
+        ("state.json", '{"format": 1, "repo', "state.json: damaged ("),
+        ("state.json", '{"format": 1}', "damaged (in 'repository': missing)"),
+        ("issues-000002.jsonl", '{"number": 1', "issues-000002.jsonl, line 1: not a row of a cache ("),
+        ("issues-000002.jsonl", '{"number": 1}\n', "line 1: not a row of a cache ("),
     ],
 )
 def test_a_damaged_folder_is_named_with_the_way_out(
@@ -501,7 +501,7 @@ def test_a_damaged_folder_is_named_with_the_way_out(
     with pytest.raises(DataError) as raised:
         run(github, work)
     assert said in raised.value.what
-    assert raised.value.next_step == "delete the folder: everything is then read again"
+    assert raised.value.next_step == "delete the folder; all issues are then read again"
 
 
 def test_a_folder_of_another_version_is_read_anew(github: FakeGitHub, demo: Repository, work: Path) -> None:

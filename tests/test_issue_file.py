@@ -139,7 +139,7 @@ def test_a_broken_line_refuses_the_file(tmp_path: Path, bad: bytes, wrong: str) 
     assert refused.value.next_step == "mend the named line, or pass --skip-bad to leave broken rows out"
     said: list[str] = []
     assert [issue.number for issue in read_issues(path, skip_bad=True, warn=said.append)] == [7, 8]
-    assert said == [f"left out: {refused.value.what}"]
+    assert said == [f"skipped: {refused.value.what}"]
 
 
 def test_gzip_is_read_whatever_the_name(tmp_path: Path) -> None:

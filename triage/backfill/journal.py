@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from triage.actions.runner import Runner
+from triage.actions import Runner
 from triage.console import log
 from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock

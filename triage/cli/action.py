@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from triage import console
-from triage.actions.runner import Inputs, event_of
+from triage.actions import Inputs, event_of
 from triage.cli import arguments
 from triage.errors import TriageError, UsageError
 from triage.options import (

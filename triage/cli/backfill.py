@@ -129,7 +129,7 @@ def run(options: BackfillOptions) -> int:
 
 def _report(plan: Plan) -> int:
     """Write the report and the page next to the plan, and print where they are."""
-    from triage.actions.runner import Runner
+    from triage.actions import Runner
     from triage.github.open import server_url
     from triage.reports.plan_report import markdown, page, totals
 

@@ -29,7 +29,7 @@ OLD_DAYS = 45
 
 @dataclass
 class Report:
-    """The findings, printed as they come; `code` is the exit code of the first failure."""
+    """Prints findings; `code` is the exit code of the first failure."""
 
     code: int = 0
     say: Callable[[str], None] = field(default=print)
@@ -64,6 +64,8 @@ def parse(args: argparse.Namespace) -> CheckOptions:
 
 def run(options: CheckOptions) -> int:
     """Print what is fine (✓), wrong (✗) and doubtful (!); returns the exit code of the first failure, or 0."""
+    from triage.bundle.store import StoreName
+
     report, tracker, config = Report(), None, Config()
     try:
         if options.repo:
@@ -79,7 +81,7 @@ def run(options: CheckOptions) -> int:
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
-    name = options.store or (arguments.store(f"github:{tracker.repo}") if tracker else None)
+    name = options.store or (StoreName(repo=tracker.repo) if tracker else None)
     if name and tracker and config.learn.repositories:
         _attempt(report, lambda: _check_sources(report, tracker, config, name))
     if name:

@@ -134,8 +134,8 @@ def run(options: EvaluateOptions) -> int:
     if lacking := methods.lacking("learn"):
         raise MissingExtra(f"nothing can be evaluated here: {lacking}", "learn")
     sources = parse_sources(options.sources)
-    config = configured(sources, options.config)
-    names = repositories(sources).names
+    tracker, config = configured(sources, options.config)
+    names = repositories(sources, connection=tracker).names
     with held(options.out / WORK):
         loaded = load_issues(
             sources.files,
@@ -150,7 +150,7 @@ def run(options: EvaluateOptions) -> int:
 
 
 def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> int:
-    from triage.actions.runner import Runner
+    from triage.actions import Runner
     from triage.study.analysis import find
     from triage.study.report import plain, write
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.cli import arguments
 from triage.config import Config, from_text, load
 from triage.decide import Policy
 from triage.errors import TriageError, UsageError
@@ -86,9 +85,10 @@ def run(options: InitOptions) -> int:
 def _preview(tracker: Tracker, config: Path) -> str:
     """What a backfill would do. The files are written by then, so that a failure is only printed."""
     from triage.backfill.preview import first_look
+    from triage.bundle.store import StoreName
 
     try:
-        return first_look(tracker, load(config), arguments.store(f"github:{tracker.repo}"))
+        return first_look(tracker, load(config), StoreName(repo=tracker.repo))
     except TriageError as error:
         return f"What a backfill would do is not known: {error}"
 

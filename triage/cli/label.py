@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from triage.actions.runner import event_of, read_event
+from triage.actions import event_of, read_event
 from triage.cli import arguments
 from triage.errors import UsageError
 from triage.options import LabelOptions

@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import PreviousBundle, open_engines, previous_bundle
-from triage.bundle.workers import encoding, workers
+from triage.bundle.open import PreviousBundle, need, open_engines, previous_bundle
+from triage.bundle.workers import check_engine, encoding, workers
 from triage.cli import arguments
 from triage.console import log
 from triage.errors import GateError
-from triage.finetune.options import ready
 from triage.github.open import open_store, server_url, visibility_of
 from triage.issue import parse_time
 from triage.learn.provenance import Attribution
@@ -93,13 +92,13 @@ def run(options: RetrainOptions) -> int:
     from triage.bundle.store import refuse_exposure
     from triage.learn.dataset import prepare
 
-    tune = ready(options)
+    tune = _tuner(options)
     sources = parse_sources(options.sources)
-    config = configured(sources, options.config)
-    selected = repositories(sources, config.learn.repositories)
+    tracker, config = configured(sources, options.config)
+    selected = repositories(sources, config.learn.repositories, tracker)
     known = selected.visibility
-    store = open_store(options.store, config)
-    against = open_store(options.against, config) if options.against else store
+    store = open_store(options.store, config, tracker)
+    against = open_store(options.against, config, tracker) if options.against else store
     for home in dict.fromkeys((store, against)):
         refuse_exposure(home, selected.names, lambda repo: known.get(repo) or visibility_of(repo))
     previous = previous_bundle(against)
@@ -123,6 +122,21 @@ def run(options: RetrainOptions) -> int:
     return _learn(options, loaded, data, (store, against), previous, tune)
 
 
+def _tuner(options: RetrainOptions) -> Tune | None:
+    """The function that fine-tunes the encoder if the options ask for it.
+
+    Raises MissingExtra for any package that the run needs, before hours of reading and embedding are spent.
+    """
+    check_engine(options.engine)
+    need("learn", "sklearn", *["matplotlib"] * bool(options.plots), to="learning")
+    if options.adapt != "encoder":
+        return None
+    need("train", "torch", "transformers", "optimum", to="--adapt encoder")
+    from triage.finetune.retrain import tuner
+
+    return tuner(options)
+
+
 def _learn(
     options: RetrainOptions,
     loaded: LoadedIssues,
@@ -131,7 +145,7 @@ def _learn(
     previous: PreviousBundle,
     tune: Tune | None,
 ) -> int:
-    from triage.actions.runner import Runner
+    from triage.actions import Runner
     from triage.bundle.store import activate_or_stage
     from triage.learn.gate import GateResult, rule
     from triage.learn.recipe import Engines
@@ -192,7 +206,7 @@ def _report(
     computed: int,
 ) -> None:
     """Write the log, the job summary and, if asked for, the plot."""
-    from triage.actions.runner import Runner
+    from triage.actions import Runner
     from triage.figures import save_calibration
     from triage.metrics import reliability
     from triage.reports import retrain_report

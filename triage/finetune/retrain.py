@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from triage.arrays import Floats, Ints
 from triage.config import Config
+from triage.console import status
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
 from triage.issue import Issue
@@ -22,7 +24,12 @@ from triage.learn.dataset import Dataset
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.retrain import RetrainContext, TrainedBundle, assemble, best
 from triage.learn.split import Split, split
+from triage.options import RetrainOptions
 
+if TYPE_CHECKING:
+    from triage.finetune.contrastive import ContrastiveStep
+
+STEPS_BETWEEN_LINES = 25
 # Tunes an encoder on these rows of the data set, and leaves it in a folder of this name.
 Tune = Callable[[Dataset, Ints, str], Path]
 
@@ -76,3 +83,40 @@ def _opened(folder: Path, config: Config, engines: Engines) -> Engines:
 def _vectors(engines: Engines, data: Dataset) -> Floats:
     progress = engines.progress(len(data)) if engines.progress else None
     return engines.encoder.encode([issue.text for issue in data.issues], progress=progress)
+
+
+def tuner(options: RetrainOptions) -> Tune:
+    """The function that fine-tunes for `learn_tuned`, twice within the budget. Raises ModelError for the weights."""
+    from triage.finetune.contrastive import Labelled
+    from triage.finetune.fine_tune import Budget, fine_tune
+    from triage.finetune.weights import find_weights
+
+    spec, _, revision = (options.weights or "").partition("@")
+    weights = find_weights(spec or None, revision or None)
+    # Checkpoints survive an interruption next to the collected issues, or else in the store's own folder.
+    home = options.cache or options.store.work_folder
+
+    def tune(data: Dataset, rows: Ints, name: str) -> Path:
+        issues = Labelled(
+            [data.issues[i].text for i in rows], data.targets[rows], [data.issues[i].repo for i in rows]
+        )
+        folder = home / "fine-tuning" / name
+        fine_tune(
+            issues,
+            weights,
+            folder / "model",
+            budget=Budget(options.budget / 2),
+            checkpoint=folder / "checkpoint",
+            progress=lambda step: _say(name, step),
+        )
+        return folder / "model"
+
+    return tune
+
+
+def _say(name: str, step: ContrastiveStep) -> None:
+    if step.number % STEPS_BETWEEN_LINES == 0 or step.number == step.total:
+        status(
+            f"fine-tuning ({name}): step {step.number} of at most {step.total}, loss {step.contrast:.3f}, "
+            f"{step.seconds:.0f} s"
+        )

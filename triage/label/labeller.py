@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triage import config as configuration
-from triage.actions.runner import Runner
+from triage.actions import Runner
 from triage.bundle.open import open_serving
 from triage.config import Config
 from triage.console import log, notice, warning

@@ -1,11 +1,11 @@
-"""What was read of a repository so far, in a work folder: survives being killed at any moment.
+"""The cache of a repository's issues in a work folder, which stays consistent if a run is killed at any moment.
 
-    state.json            how far reading got, and which parts count
-    issues-000001.jsonl   rows in the order in which they were read: a later row of an issue replaces the earlier
+    state.json            the state of reading, and the parts that are valid
+    issues-000001.jsonl   rows in the order in which they were read; a later row of an issue replaces an earlier one
     lock                  held by the run that uses the folder
 
-A page counts from the moment at which the new `state.json` takes the old one's place: the part with its rows
-lies there before. This folder is the only place where issue text rests; it is never part of a bundle.
+The rows of a page become valid when the new `state.json` replaces the old one; their part is written before. Issue
+text is stored in this folder only, never in a bundle.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from triage.schema import SchemaError, build
 
 FORMAT = 1
 STATE = "state.json"
-START_OVER = "delete the folder: everything is then read again"
+START_OVER = "delete the folder; all issues are then read again"
 
 
 @dataclass(frozen=True)
 class Row:
-    """An issue as it was read; `label_ids` are the ids of its labels by the names they had then."""
+    """An issue as it was read; `label_ids` are the ids of its labels by their names at that time."""
 
     issue: Issue
     node_id: str
@@ -38,10 +38,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Reading:
-    """How far issues (or pull requests) are read. Moments are GitHub's, in ISO 8601.
+    """The state of reading one kind of item. Moments are by GitHub's clock, in ISO 8601.
 
-    All changes before `watermark` are in the rows (None: not everything was read yet). While a pass is under
-    way, `cursor` is where it goes on, `reached` the watermark once it is through, and `done` counts what it read.
+    The rows have all changes before `watermark` (None: no pass is complete yet). During a pass, `cursor` is where it
+    resumes, `reached` becomes the watermark when it is complete, and `done` counts the items it has read.
     """
 
     watermark: str | None = None
@@ -52,7 +52,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class State:
-    """`repository` is the node id; `counted_at` when all numbers were last compared, by this machine's clock."""
+    """`repository` is the node id; `counted_at` is when numbers were last compared, by this machine's clock."""
 
     repository: str
     format: int = FORMAT
@@ -62,43 +62,43 @@ class State:
     counted_at: str | None = None
 
     def reading(self, kind: Kind) -> Reading:
-        """How far this kind of item is read."""
+        """The state of reading this kind of item."""
         return {"issue": self.issues, "pull request": self.pull_requests}[kind]
 
     def with_reading(self, kind: Kind, reading: Reading) -> State:
-        """The same, where this kind of item is read so far."""
+        """This state with another state of reading for one kind of item."""
         if kind == "pull request":
             return dataclasses.replace(self, pull_requests=reading)
         return dataclasses.replace(self, issues=reading)
 
 
 class Cache:
-    """The rows of one repository and the state of reading them; made by `opened`."""
+    """The rows of one repository and the state of reading them; see `opened`."""
 
     def __init__(self, folder: Path, state: State) -> None:
         self.folder, self.state = folder, state
 
     def advance(self, kind: Kind, rows: Iterable[Row], reading: Reading) -> None:
-        """Keep a page's rows together with how far reading got: both or neither."""
+        """Store a page's rows and the state after it, both or neither."""
         parts = (*self.state.parts, *self._part(rows))
-        self._turn(dataclasses.replace(self.state.with_reading(kind, reading), parts=parts))
+        self._replace(dataclasses.replace(self.state.with_reading(kind, reading), parts=parts))
 
     def rows(self) -> dict[int, Row]:
         """The newest row of every issue, by number. Raises DataError for a damaged part."""
-        found: dict[int, Row] = {}
+        rows: dict[int, Row] = {}
         for part in self.state.parts:
             path = self.folder / part
             for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
                 row = _row(line, f"{path}, line {number}")
-                found[row.issue.number] = row
-        return found
+                rows[row.issue.number] = row
+        return rows
 
     def rewrite(self, rows: Iterable[Row], counted_at: str | None) -> None:
-        """Let these rows be all there are, in one part."""
-        self._turn(dataclasses.replace(self.state, parts=self._part(rows), counted_at=counted_at))
+        """Replace all rows by these, in one part."""
+        self._replace(dataclasses.replace(self.state, parts=self._part(rows), counted_at=counted_at))
 
     def _part(self, rows: Iterable[Row]) -> tuple[str, ...]:
-        """The name of a new part that holds the rows, or nothing where there is none."""
+        """The name of a new part with these rows; empty without rows."""
         text = "".join(_line(row) for row in rows)
         if not text:
             return ()
@@ -107,7 +107,7 @@ class Cache:
         write(self.folder / name, text.encode())
         return (name,)
 
-    def _turn(self, state: State) -> None:
+    def _replace(self, state: State) -> None:
         write(self.folder / STATE, (json.dumps(dataclasses.asdict(state), indent=1) + "\n").encode())
         self.state = state
         for path in self.folder.glob("issues-*.jsonl"):
@@ -117,10 +117,10 @@ class Cache:
 
 @contextmanager
 def opened(folder: Path, repository: str) -> Iterator[Cache]:
-    """The cache in `folder`, made where there is none, and kept from other runs meanwhile.
+    """The cache in `folder`, created if there is none, and locked.
 
-    What another repository of the same name left is dropped. Raises UsageError where another run holds the
-    folder, DataError where it cannot be read or written.
+    The cache of another repository of the same name is dropped. Raises UsageError where another run holds the lock,
+    DataError where the folder cannot be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,20 +136,20 @@ def opened(folder: Path, repository: str) -> Iterator[Cache]:
 
 
 def peek(folder: Path, repository: str) -> State:
-    """How far reading got, whoever holds the folder. Raises DataError where that cannot be told."""
+    """The state of reading, without the lock. Raises DataError where it is damaged."""
     state = _state(folder / STATE)
     return state if state and state.repository == repository else State(repository)
 
 
 def _state(path: Path) -> State | None:
-    """None where there is none yet, or of another format: reading then starts over."""
+    """The state in a file; None if there is none, or one of another format, so that reading starts over."""
     try:
         data = json.loads(path.read_text("utf-8"))
         return build(State, data) if data["format"] == FORMAT else None
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, SchemaError) as error:
-        raise DataError(f"{path}: not a state of reading ({error})", next_step=START_OVER) from None
+        raise DataError(f"{path}: damaged ({error})", next_step=START_OVER) from None
 
 
 def _row(line: str, where: str) -> Row:
@@ -157,7 +157,7 @@ def _row(line: str, where: str) -> Row:
         data = json.loads(line)
         return Row(from_row(data, where=where), data["node_id"], data["label_ids"])
     except (ValueError, KeyError, TypeError, DataError) as error:
-        raise DataError(f"{where}: not a row of this folder ({error})", next_step=START_OVER) from None
+        raise DataError(f"{where}: not a row of a cache ({error})", next_step=START_OVER) from None
 
 
 def _line(row: Row) -> str:

@@ -19,23 +19,23 @@ MAX_LINE = 16_000_000
 def read_issues(
     path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
 ) -> list[Issue]:
-    """All issues in the file; see `iter_issues`. A later row of the same issue replaces the earlier one."""
-    found: dict[Key, Issue] = {}
+    """All issues in the file; see `iter_issues`. A later row of an issue replaces an earlier one."""
+    issues: dict[Key, Issue] = {}
     for issue in iter_issues(path, repo=repo, skip_bad=skip_bad, warn=warn):
-        found[issue.key] = issue
-    if not found:
+        issues[issue.key] = issue
+    if not issues:
         raise DataError(
-            f"{path}: holds no issue", likely="the file is empty", next_step="check how it was made"
+            f"{path}: holds no issue", likely="the file is empty", next_step="check how it was written"
         )
-    return list(found.values())
+    return list(issues.values())
 
 
 def iter_issues(
     path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
 ) -> Iterator[Issue]:
-    """The issues of a file, one at a time. `repo` names the repository of rows that do not.
+    """The issues of a file, one at a time. `repo` is the repository of rows that do not name theirs.
 
-    Raises DataError that names the first broken line; with `skip_bad`, broken lines go to `warn` instead.
+    Raises DataError for the first invalid line; with `skip_bad`, skips it and calls `warn` instead.
     """
     try:
         with _opened(path) as lines:
@@ -52,7 +52,7 @@ def iter_issues(
                     if not skip_bad:
                         raise
                     if warn:
-                        warn(f"left out: {error.what}")
+                        warn(f"skipped: {error.what}")
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",

@@ -15,7 +15,7 @@ from triage.options import ConfigSource
 from triage.patterns import NOT, chosen, fault, is_pattern, owners
 
 if TYPE_CHECKING:
-    from triage.github.client import Connection
+    from triage.github.client import Connection, Tracker
     from triage.github.graphql import RepositoryInfo
 
 
@@ -95,29 +95,32 @@ def _none_match(pattern: str, listed: Sequence[RepositoryInfo]) -> Exception:
     )
 
 
-def configured(sources: Sources, source: ConfigSource) -> Config:
+def configured(sources: Sources, source: ConfigSource) -> tuple[Tracker | None, Config]:
     """The local configuration if there is one, else that of the first repository given by name, else the default.
 
-    Raises UsageError where there are only patterns.
+    The tracker is that repository's, if it was opened. Raises UsageError where there are only patterns.
     """
     if source.file or not sources.repositories:
-        return configuration.load(source.file)
+        return None, configuration.load(source.file)
     home = next((name for name in sources.repositories if not is_pattern(name)), None)
     if home is None:
         raise UsageError(
             f"{sources.repositories[0]} does not say which repository's configuration applies",
             next_step="give --config, or name the bot's own repository too: --from OWNER/NAME --from 'OWNER/*'",
         )
-    return open_repository(home, source)[1]
+    return open_repository(home, source)
 
 
-def repositories(sources: Sources, others: Sequence[str] = ()) -> SelectedRepositories:
+def repositories(
+    sources: Sources, others: Sequence[str] = (), connection: Connection | None = None
+) -> SelectedRepositories:
     """The repositories to learn from: those of `--from`, then `others`, which are read only together with them.
 
-    `others` cannot exclude what --from names.
+    `others` cannot exclude what --from names. Patterns are looked up over `connection`, or else a new one.
     """
     given, others = sources.repositories, others if sources.repositories else ()
-    connection = open_connection("GitHub") if any(map(is_pattern, (*given, *others))) else None
+    if any(map(is_pattern, (*given, *others))):
+        connection = connection or open_connection("GitHub")
     own, more = select(given, connection), select(others, connection)
     names: dict[str, str] = {}
     for name in (*own.names, *more.names):

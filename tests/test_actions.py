@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.actions.runner import MAX_SUMMARY, Runner, read_event
+from triage.actions import MAX_SUMMARY, Runner, read_event
 from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError
 from triage.options import Event

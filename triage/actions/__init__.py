@@ -1,1 +1,0 @@
-"""The GitHub Actions runner."""
