@@ -89,8 +89,8 @@ def test_advice_holds_what_there_is_and_no_more(learnt: TrainedBundle) -> None:
     advice = RetrainAdvice({"a|b @x": LiveAccuracy(3, 2, 1, 4)}, Drift(0.25, 8, 0.3), (("o/r", 7),))
     assert plain(learnt, advice) == [
         *plain(learnt),
-        "  since then     3 labels set by the bot, 2 still there, 1 removed by people; 4 that it missed",
-        "  drift          25% of the newest 8 issues have no close neighbour (usual: about 1%)",
+        "  live           3 labels set since the active bundle was made, 2 kept, 1 removed by people; 4 missed",
+        "  drift          25% of the newest 8 issues have no close neighbour (usually about 1%)",
         "  label next     o/r#7",
     ]
     usual, page = markdown(learnt), markdown(learnt, advice, (Bin(0.8, 0.75, 9),))

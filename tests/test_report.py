@@ -23,7 +23,7 @@ def test_a_decision_is_told_with_its_labels_what_was_held_back_and_who_voted() -
 
 def test_where_no_label_is_set_the_nearest_are_named() -> None:
     """So that a person sees how far off it was."""
-    assert "  no label; the nearest were runner-up 0.90\n" in terminal("Hm", decision())
+    assert "  no label; the highest scores were runner-up 0.90\n" in terminal("Hm", decision())
 
 
 @pytest.mark.parametrize(

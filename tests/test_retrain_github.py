@@ -39,7 +39,9 @@ def test_from_issues_to_a_bundle_to_labels(past: Step) -> None:
     assert (bundle.manifest.sources, bundle.manifest.bots) == ((FERRY,), (ACTIONS_BOT,))
     assert past.out.startswith("bundle ")
     assert " is active\n" in past.out
-    assert re.search(r"On the newest issues, looked at once: micro-F1 0\.\d{3}, .* precision ", past.summary)
+    assert re.search(
+        r"On the newest issues, held out until now: micro-F1 0\.\d{3}, .* precision ", past.summary
+    )
     # Dated by GitHub's clock, months from this machine's, when reading began.
     assert timedelta(0) <= parse_time(bundle.manifest.created_at) - AFTERWARDS < timedelta(minutes=1)
     # Its form set `bug` before anybody had read it.
@@ -86,18 +88,20 @@ def test_the_summary_tells_how_the_bot_did_and_what_to_label_next(past: Step) ->
     issue.add_labels(["area: storage"], "marit-oh")
     assert past.run(*RETRAIN, "--always") == 0
     assert (
-        "  since then     2 labels set by the bot, 1 still there, 1 removed by people; 1 that it missed\n"
+        "  live           2 labels set since the active bundle was made, 1 kept, 1 removed by people; 1 missed\n"
         in (past.out)
     )
     assert "| <code>area&#58; sync</code> | 1 | 0 | 1 | 0 |\n" in past.summary
     assert "| all | 2 | 1 | 1 | 1 |\n" in past.summary
-    [advised] = re.findall(r"- Labelled by hand, these would teach most: (.*)\n", past.summary)
+    [advised] = re.findall(
+        r"- Label these issues next; the bot would learn most from them: (.*)\n", past.summary
+    )
     numbers = {int(number) for number in re.findall(r">#(\d+)</a>", advised)}
     assert len(numbers) == 8
     assert all(not past.repository.issues[number].labels for number in numbers)
     assert f'<a href="{past.github.server_url}/{FERRY}/issues/{min(numbers)}">' in advised
     assert re.search(r"\d+&#37; of the newest \d+ issues have no close neighbour", past.summary)
-    assert "| promised | reached | pairs of issue and label |" in past.summary
+    assert "| promised | measured | pairs of issue and label |" in past.summary
 
 
 def test_too_few_new_labels_end_green_at_once(past: Step) -> None:

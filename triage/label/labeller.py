@@ -24,6 +24,7 @@ from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS
 from triage.label.writer import LabelWriter
+from triage.markdown import escape
 from triage.options import LabelOptions, ranges
 from triage.progress import bar
 
@@ -204,7 +205,8 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended:
     if not unattended:
         raise nothing
     notice(f"nothing was labelled: {nothing}")
-    runner.summary(f"### Nothing was labelled\n\n{nothing.what}. Next step: {nothing.next_step}.\n")
+    reason, next_step = escape(nothing.what), escape(nothing.next_step)
+    runner.summary(f"### Nothing was labelled\n\n{reason}. Next step: {next_step}.\n")
     return 0
 
 

@@ -23,7 +23,7 @@ Url = Callable[[str, int], str]
 
 
 def terminal(title: str, decision: Decision) -> str:
-    """One issue for a terminal: its labels with their support, what was held back, and the nearest voters."""
+    """One issue for a terminal: its labels and what supports them, the labels held back, and the nearest voters."""
     repo, number = decision.key
     lines = [f"{repo}#{number}  {one_line(title)[:90]}"]
     width = max([len(one_line(name)) for name in (*decision.labels, *decision.held_back)], default=0)
@@ -35,7 +35,7 @@ def terminal(title: str, decision: Decision) -> str:
     ]
     if decision.abstained:
         near = ", ".join(f"{one_line(name)} {x:.2f}" for name, x in ranked(decision.scores)[:SCORES_SHOWN])
-        lines.append(f"  no label; the nearest were {near or 'none'}")
+        lines.append(f"  no label; the highest scores were {near or 'none'}")
     lines += [
         f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
         for n in decision.voters[:VOTERS_SHOWN]
@@ -101,7 +101,7 @@ def _reasons(decision: Decision) -> Iterator[str]:
     rest = [name for name, _ in ranked(decision.scores) if name not in shown]
     rows += [("", name, _shortfall(decision, name)) for name in rest[: max(0, RUNNERS_UP - len(rows))]]
     if not rows:
-        yield from ("No label is known yet.", "")
+        yield from ("No labels are known yet.", "")
         return
     cells = [
         (mark, code(name), f"<code>{meter(decision.scores[name])}</code>", escape(reason))
@@ -114,7 +114,7 @@ def _shortfall(decision: Decision, name: str) -> str:
     """Why a label was not elected."""
     count, needed = decision.votes.get(name), decision.needed.get(name)
     if count is None:
-        return "not similar enough by its name or description"
+        return "not similar enough by name and description"
     votes = f"{count:.1f} of {len(decision.voters)} votes"
     if needed is None:
         return f"{votes}; a suggestion, never set by votes alone"
@@ -143,14 +143,14 @@ def _sentence(text: str) -> str:
 
 
 def meter(score: float, width: int = 10) -> str:
-    """A bar for a probability, and the number."""
+    """A probability as a bar and a number."""
     eighths = round(score * width * 8)
     whole, part = divmod(eighths, 8)
     return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{width}} {score:.2f}"
 
 
 def _support(decision: Decision, name: str) -> str:
-    """What elected a label: its votes, or its description."""
+    """What elected a label: votes, or its name and description."""
     if decision.sources.get(name) == NEIGHBOURS:
         return f"{decision.votes[name]:.1f} of {len(decision.voters)} votes"
-    return "zero-shot: by its description"
+    return "zero-shot, by its name and description"

@@ -112,8 +112,8 @@ def _plain_advice(advice: RetrainAdvice) -> Iterator[str]:
     if advice.live:
         total = reduce(add, advice.live.values())
         yield (
-            f"  since then     {total.set} labels set by the bot, {total.kept} still there, "
-            f"{total.removed} removed by people; {total.missed} that it missed"
+            f"  live           {total.set} labels set since the active bundle was made, {total.kept} kept, "
+            f"{total.removed} removed by people; {total.missed} missed"
         )
     if advice.drift:
         yield f"  drift          {_drift(advice.drift)}"
@@ -167,11 +167,11 @@ def _live(advice: RetrainAdvice) -> Iterator[str]:
     lines = [(code(name), one) for name, one in advice.live.items()]
     lines.append(("all", reduce(add, advice.live.values())))
     rows = [(name, *map(str, (one.set, one.kept, one.removed, one.missed))) for name, one in lines]
-    yield from table(("label", "set by the bot", "still there", "removed by people", "missed"), rows)
+    yield from table(("label", "set by the bot", "kept", "removed by people", "missed"), rows)
 
 
 def _drift(drift: Drift) -> str:
-    return f"{drift.share:.0%} of the newest {drift.issues} issues have no close neighbour (usual: about 1%)"
+    return f"{drift.share:.0%} of the newest {drift.issues} issues have no close neighbour (usually about 1%)"
 
 
 def _next_steps(advice: RetrainAdvice, url: Url) -> Iterator[str]:
@@ -179,7 +179,7 @@ def _next_steps(advice: RetrainAdvice, url: Url) -> Iterator[str]:
         yield from (f"- {escape(_drift(advice.drift))}", "")
     if advice.unsure:
         links = (issue_link(number, url(repo, number)) for repo, number in advice.unsure)
-        yield from (f"- Label these issues next, the bot would learn most from them: {', '.join(links)}", "")
+        yield from (f"- Label these issues next; the bot would learn most from them: {', '.join(links)}", "")
 
 
 def _calibration(bins: Sequence[Bin]) -> Iterator[str]:
@@ -189,5 +189,5 @@ def _calibration(bins: Sequence[Bin]) -> Iterator[str]:
         (*(f"<code>{meter(value)}</code>" for value in (one.promised, one.reached)), str(one.pairs))
         for one in bins
     ]
-    lines = table(("promised", "reached", "pairs of issue and label"), rows)
+    lines = table(("promised", "measured", "pairs of issue and label"), rows)
     yield from details("Promised and measured precision, on the newest issues", lines)

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from triage.arrays import Ints
 from triage.errors import MissingExtra
 from triage.figures import blank, draw_bins, draw_diagonal
+from triage.learn.dataset import Dataset
 from triage.study.analysis import COVERAGES, Findings
 from triage.study.data import StudyData
 from triage.study.sweeps import SweepLine
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 28
-# Okabe and Ito: told apart by those who see fewer colours too.
+# Okabe and Ito: a palette for readers with any colour vision.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31", "#7f7f7f")
 DASHES = ("-", "--", "-.", ":")
 MAP_LABELS = 8
@@ -34,7 +36,7 @@ BARS = 30
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure under a file name, its heading, what it shows in a sentence, and its numbers as JSON."""
+    """A figure: the name of its files, a heading, a caption, and the numbers it shows as JSON."""
 
     name: str
     title: str
@@ -43,7 +45,7 @@ class Plot:
     data: object
 
     def save(self, folder: Path) -> None:
-        """NAME.png, NAME.svg and NAME.json."""
+        """Write NAME.png, NAME.svg and NAME.json."""
         with style():
             self.figure.savefig(folder / f"{self.name}.png", dpi=120)
             self.figure.savefig(folder / f"{self.name}.svg", metadata={"Date": None})
@@ -53,7 +55,7 @@ class Plot:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """How all figures look. Raises MissingExtra without matplotlib."""
+    """The style of all figures, within this context. Raises MissingExtra without matplotlib."""
     try:
         import matplotlib as mpl
     except ModuleNotFoundError:
@@ -65,57 +67,57 @@ def style() -> Iterator[None]:
         "axes.spines.right": False,
     }
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # Emoji in a label's name: the fonts at hand lack them, the tables have them.
+        # Fonts may lack the emoji in a label's name; the tables show them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
 def short(name: str, most: int = LONGEST) -> str:
-    """A name cut to so many characters."""
+    """A name cut to `most` characters."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def numbers(values: Any) -> list[Any]:
-    """Nested lists with None for what is no number, four digits."""
+    """Nested lists, rounded to four digits, with None for values that are not finite."""
     flat = np.round(np.asarray(values, dtype=float), 4).astype(object)
     flat[~np.isfinite(np.asarray(values, dtype=float))] = None
-    found: list[Any] = flat.tolist()
-    return found
+    lists: list[Any] = flat.tolist()
+    return lists
 
 
-def _colours(found: Findings) -> dict[str, str]:
+def _colours(findings: Findings) -> dict[str, str]:
     """One colour for each method, the same in every figure."""
-    return {curve.method: COLOURS[i % len(COLOURS)] for i, curve in enumerate(found.curves)}
+    return {curve.method: COLOURS[i % len(COLOURS)] for i, curve in enumerate(findings.curves)}
 
 
-def plots(material: StudyData, found: Findings, titles: dict[str, str]) -> Iterator[Plot]:
-    """All of them, in the order of the report."""
+def plots(material: StudyData, findings: Findings, titles: dict[str, str]) -> Iterator[Plot]:
+    """All figures, in the order of the report."""
     with style():
-        yield curves(found, titles)
-        for sweep in found.sweeps:
+        yield curves(findings, titles)
+        for sweep in findings.sweeps:
             title = titles[sweep.method]
             data = {"validation": {"threshold": asdict(sweep.threshold), "top_k": asdict(sweep.top_k)}}
             yield Plot(
                 f"sweep-{sweep.method}",
                 f"Sweeps: {title}",
-                f"{title}: thresholds and numbers of best labels, on validation",
+                f"{title}: F1 on validation by threshold, and by the number of labels set on each issue.",
                 _sweep(sweep.threshold, sweep.top_k, title),
                 data,
             )
-        yield heatmaps(found)
-        yield coverage(found, titles)
-        yield calibration(found, titles)
-        yield vectors(material, found)
+        yield heatmaps(findings)
+        yield coverage(findings, titles)
+        yield calibration(findings, titles)
+        yield vectors(material, findings)
         yield sizes(material)
 
 
-def curves(found: Findings, titles: dict[str, str]) -> Plot:
-    """Micro- and macro-F1 by labelled issues; the band is the spread over seeds."""
+def curves(findings: Findings, titles: dict[str, str]) -> Plot:
+    """Micro- and macro-F1 by the number of labelled issues; the band is the range over seeds."""
     figure = blank(11, 4.6)
     for axes, measure in zip(figure.subplots(1, 2), ("micro", "macro"), strict=True):
-        for i, curve in enumerate(found.curves):
+        for i, curve in enumerate(findings.curves):
             points = getattr(curve, measure)
-            kind = {"color": _colours(found)[curve.method], "label": titles[curve.method]}
+            kind = {"color": _colours(findings)[curve.method], "label": titles[curve.method]}
             if not curve.learns:
                 axes.axhline(points[0].mean, linestyle=DASHES[1 + i % 3], **kind)
                 continue
@@ -125,7 +127,7 @@ def curves(found: Findings, titles: dict[str, str]) -> Plot:
             axes.fill_between(at, low, high, color=kind["color"], alpha=0.15, linewidth=0)
         axes.set(xscale="log", xlabel="labelled issues", ylabel=f"{measure}-F1", ylim=(0, None))
         every = sorted(
-            {point.size for curve in found.curves for point in getattr(curve, measure) if curve.learns}
+            {point.size for curve in findings.curves for point in getattr(curve, measure) if curve.learns}
         )
         axes.set_xticks(every, [str(size) for size in every], rotation=45)
         axes.minorticks_off()
@@ -134,11 +136,11 @@ def curves(found: Findings, titles: dict[str, str]) -> Plot:
     return Plot(
         "learning-curves",
         "Learning curves",
-        "Quality by the number of labelled issues: mean of the seeds, the band from the least to the greatest. "
-        "Micro-F1 with one threshold, macro-F1 with one for each label, both chosen on validation. "
-        "Zero-shot methods learn nothing from labels: horizontal.",
+        "Quality by the number of labelled issues: the mean over seeds, in a band from the lowest to the highest. "
+        "Micro-F1 uses one threshold, macro-F1 one for each label, both chosen on validation. "
+        "Zero-shot methods learn nothing from labels: their lines are horizontal.",
         figure,
-        [asdict(curve) | {"title": titles[curve.method]} for curve in found.curves],
+        [asdict(curve) | {"title": titles[curve.method]} for curve in findings.curves],
     )
 
 
@@ -161,10 +163,10 @@ def _sweep(threshold: SweepLine, top_k: SweepLine, title: str) -> Figure:
     return figure
 
 
-def heatmaps(found: Findings) -> Plot:
-    """Both measures over k and m."""
-    grid, figure = found.voted.grid, blank(11, 4.6)
-    chosen = {"micro": found.voted.micro_at, "macro": found.voted.macro_at}
+def heatmaps(findings: Findings) -> Plot:
+    """Micro- and macro-F1 over k and m."""
+    grid, figure = findings.voted.grid, blank(11, 4.6)
+    chosen = {"micro": findings.voted.micro_at, "macro": findings.voted.macro_at}
     for axes, measure in zip(figure.subplots(1, 2), ("micro", "macro"), strict=True):
         k, m, floor = chosen[measure]
         values = getattr(grid, measure)[:, :, grid.floors.index(floor)]
@@ -184,7 +186,7 @@ def heatmaps(found: Findings) -> Plot:
     return Plot(
         "neighbours-k-m",
         "Nearest neighbours: k and m",
-        "Nearest neighbours: every k and m on validation, out of one search; the ring is the best of each.",
+        "Nearest neighbours: F1 on validation for every k and m, from one search; a ring marks the best pair.",
         figure,
         {
             "floors": grid.floors,
@@ -196,93 +198,105 @@ def heatmaps(found: Findings) -> Plot:
     )
 
 
-def coverage(found: Findings, titles: dict[str, str]) -> Plot:
-    """How precise the best label is on the surer part of the issues."""
+def coverage(findings: Findings, titles: dict[str, str]) -> Plot:
+    """The precision of the best label on the issues with the highest scores."""
     figure = blank(7.5, 4.4)
     axes = figure.subplots()
-    for name, line in found.coverage.items():
-        axes.plot(COVERAGES, line, color=_colours(found)[name], label=titles[name])
-    axes.set(xlabel="share of issues, the surest first", ylabel="precision of the best label", xlim=(0, 1))
+    for name, line in findings.coverage.items():
+        axes.plot(COVERAGES, line, color=_colours(findings)[name], label=titles[name])
+    axes.set(
+        xlabel="share of issues, highest scores first", ylabel="precision of the best label", xlim=(0, 1)
+    )
     axes.set_ylim(None, 1.005)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return Plot(
         "precision-coverage",
         "Precision and coverage",
-        "Each method's best label on the share of test issues of which it is surest.",
+        "Precision of each method's best label, on the share of test issues with the highest scores.",
         figure,
-        {"coverage": COVERAGES, "precision": found.coverage},
+        {"coverage": COVERAGES, "precision": findings.coverage},
     )
 
 
-def calibration(found: Findings, titles: dict[str, str]) -> Plot:
-    """Of what a score promises, how much came true."""
+def calibration(findings: Findings, titles: dict[str, str]) -> Plot:
+    """Scores against the share of labels that were right."""
     figure = blank(5.5, 4.6)
     axes = figure.subplots()
     draw_diagonal(axes)
-    for name, bins in found.calibration.items():
-        draw_bins(axes, bins, titles[name], _colours(found)[name])
+    for name, bins in findings.calibration.items():
+        draw_bins(axes, bins, titles[name], _colours(findings)[name])
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     return Plot(
         "calibration",
         "Calibration",
-        "How far scores can be believed on test; beside each point how many pairs of issue and label.",
+        "Scores against the share of labels that were right, on test; numbers count pairs of issue and label.",
         figure,
-        {name: [asdict(b) for b in bins] for name, bins in found.calibration.items()},
+        {name: [asdict(b) for b in bins] for name, bins in findings.calibration.items()},
     )
 
 
-def vectors(material: StudyData, found: Findings) -> Plot:
-    """The map; an issue has the colour of its rarest label among the most common ones."""
+def vectors(material: StudyData, findings: Findings) -> Plot:
+    """A map of the issues, each in the colour of its rarest label among the most common ones."""
     data = material.data
-    often = np.argsort(-data.targets.sum(axis=0), kind="stable")[:MAP_LABELS]
+    often = _most_common(data, MAP_LABELS)
     figure = blank(9, 6)
     axes = figure.subplots()
-    carried = data.targets[found.mapped][:, often]
+    carried = data.targets[findings.mapped][:, often]
     colour = np.where(carried.any(axis=1), len(often) - 1 - carried[:, ::-1].argmax(axis=1), -1)
     for place in (-1, *range(len(often))):
-        x, y = found.points[colour == place].T
+        x, y = findings.points[colour == place].T
         name = "another label" if place < 0 else short(data.names[often[place]])
         shade = "0.8" if place < 0 else COLOURS[place]
         axes.scatter(
-            x, y, s=max(9, 3000 / len(found.mapped)), color=shade, label=name, rasterized=True, linewidths=0
+            x,
+            y,
+            s=max(9, 3000 / len(findings.mapped)),
+            color=shade,
+            label=name,
+            rasterized=True,
+            linewidths=0,
         )
     axes.set(xticks=[], yticks=[])
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, markerscale=2)
     return Plot(
         "map",
         "A map of the issues",
-        f"The encoder's vectors of {len(found.mapped)} issues in two dimensions (t-SNE, seed 0), by label.",
+        f"The encoder's vectors of {len(findings.mapped)} issues in two dimensions (t-SNE, seed 0), coloured by label.",
         figure,
         {
-            "points": numbers(found.points),
-            "issues": [data.issues[i].number for i in found.mapped.tolist()],
-            "labels": data.labels(found.mapped.tolist()),
+            "points": numbers(findings.points),
+            "issues": [data.issues[i].number for i in findings.mapped.tolist()],
+            "labels": data.labels(findings.mapped.tolist()),
         },
     )
 
 
+def _most_common(data: Dataset, most: int) -> Ints:
+    """The columns of the most common labels, in falling order."""
+    return np.argsort(-data.targets.sum(axis=0), kind="stable")[:most]
+
+
 def sizes(material: StudyData) -> Plot:
-    """How long texts are and how common labels."""
+    """The lengths of texts and the number of issues of each label."""
     about = material.describe()
-    words, labels = about.pop("words"), about["labels"]
+    lengths = np.array(about.pop("words"), dtype=float)
+    common = _most_common(material.data, BARS)
+    names = [short(material.data.names[j]) for j in common]
     figure = blank(11, 4.4)
     left, right = figure.subplots(1, 2)
-    lengths = np.array(words)
     most = float(np.quantile(lengths, 0.98)) if len(lengths) else 1.0
     left.hist(np.minimum(lengths, most), bins=40, color=COLOURS[0])
     left.axvline(float(np.median(lengths)), color=COLOURS[1], label=f"median {np.median(lengths):.0f}")
     left.set(xlabel="words in an issue (the longest 2 % in the last bar)", ylabel="issues")
     left.legend(frameon=False)
-    assert isinstance(labels, dict)  # noqa: S101 - `describe` gives a mapping
-    ranked = sorted(labels.items(), key=lambda pair: -pair[1])[:BARS]
-    right.barh([short(name) for name, _ in ranked][::-1], [n for _, n in ranked][::-1], color=COLOURS[2])
+    right.barh(names[::-1], material.data.targets.sum(axis=0)[common][::-1], color=COLOURS[2])
     right.tick_params(axis="y", labelsize=7)
     right.set(xlabel="issues with the label")
     edges = np.histogram(np.minimum(lengths, most), bins=40)
     return Plot(
         "data",
         "The data",
-        f"The data: lengths of texts, and the {len(ranked)} most common labels.",
+        f"Lengths of texts, and the {len(common)} most common labels.",
         figure,
         about | {"length_bins": edges[1].tolist(), "length_counts": edges[0].tolist()},
     )
