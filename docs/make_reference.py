@@ -1,4 +1,4 @@
-"""Writes docs/config.md and docs/cli.md out of the program itself: `python -m docs.make_reference`."""
+"""Generates docs/config.md and docs/cli.md from the program: `python -m docs.make_reference`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ DOCS = Path(__file__).parent
 CONFIG_HEAD = """\
 # The configuration
 
-`.github/triage.yml` on the default branch, read through the API. Every key is optional: without the file, the
-defaults below hold. `triage init` writes one with every key and its meaning; `triage check` says what is wrong
-with one. An unknown key is refused, so that a typing mistake does not go unnoticed.
+The configuration is the file `.github/triage.yml` on the default branch, read through the API. Every key is optional;
+without the file, the defaults below apply. `triage init` writes a file with every key and its meaning, `triage check`
+reports errors in it. Unknown keys are errors, so that a typing mistake does not go unnoticed.
 
-A pattern holds `*` for any text and `?` for any character; case does not matter, brackets mean themselves.
+In a pattern, `*` matches any text and `?` any character. Case is ignored, and brackets have no special meaning.
 """
 
 CLI_HEAD = """\
 # The command line
 
-`triage COMMAND --help` says the same. Commands that reach GitHub take their token from `GITHUB_TOKEN` and the
-addresses from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, as the runner sets them.
+`triage COMMAND --help` has the same text. Commands that use GitHub read the token from `GITHUB_TOKEN` and the addresses
+from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, which the runner sets.
 """
 
 CODES = {
@@ -42,7 +42,7 @@ def config_page() -> str:
     for name, doc, keys in sections():
         lines += [f"## `{name}`", "", doc, "", "| key | default | |", "|---|---|---|"]
         for key in keys:
-            bounds = f" Takes {key.bounds}." if key.bounds else ""
+            bounds = f" Allowed: {key.bounds}." if key.bounds else ""
             lines.append(
                 f"| `{key.name}` | {_code(inline(key.default))} | {key.doc.replace('|', '&#124;')}{bounds} |"
             )

@@ -124,9 +124,9 @@ def test_nothing_said_is_the_default(text: str) -> None:
             ": in 'labels.descriptions.bug': expected a string, found 1",
         ),
         ("labels: {descriptions: {404: x}}", ": in 'labels.descriptions': expected a string, found 404"),
-        ("labels: {descriptions: {' ': x}}", ": in 'labels.descriptions': a description belongs to no label"),
+        ("labels: {descriptions: {' ': x}}", ": in 'labels.descriptions': a description has no label"),
         ("vote: {k: 51}", ": in 'vote.k': expected at most 50, found 51"),
-        ("vote: {k: 3, m: 4}", ": in 'vote.m': 4 votes of 3 neighbours can never be reached"),
+        ("vote: {k: 3, m: 4}", ": in 'vote.m': 4 votes cannot be reached with 3 neighbours"),
         (
             "vote: {weighting: none}",
             ": in 'vote.weighting': expected one of similarity, uniform, found 'none'",
@@ -140,7 +140,7 @@ def test_nothing_said_is_the_default(text: str) -> None:
         ("zero_shot: {threshold: -0.1}", ": in 'zero_shot.threshold': expected at least 0, found -0.1"),
         (
             "zero_shot: {template: About}",
-            ": in 'zero_shot.template': the place of the label, `{}`, is missing",
+            ": in 'zero_shot.template': the placeholder for the label, `{}`, is missing",
         ),
         ("encoder: {budget: 8}", ": in 'encoder.budget': expected at least 16, found 8"),
         (

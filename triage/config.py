@@ -1,4 +1,4 @@
-"""The configuration (`.github/triage.yml`): frozen, parsed once at the edge, every default in one place."""
+"""The configuration (`.github/triage.yml`) as frozen dataclasses, which are schema, defaults and documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PEOPLE_ONLY = (
     "help-wanted",
     "hacktoberfest*",
 )
-# Labels that tell where an issue stands in a process; they change without a word of the issue changing.
+# Labels for the state of an issue in a process: they change while its text does not.
 PROCESS = (
     "FrozenDueToAge",
     "stale*",
@@ -52,66 +52,88 @@ PROCESS = (
 class LabelsConfig:
     """Which labels the bot may set, and what they mean."""
 
-    allow: tuple[str, ...] = option(("*",), "Labels the bot may set; `*` and `?` stand for any text.")
-    deny: tuple[str, ...] = option(PEOPLE_ONLY, "Labels that only people set, whatever `allow` says.")
+    allow: tuple[str, ...] = option(("*",), "Labels that the bot may set; patterns.")
+    deny: tuple[str, ...] = option(
+        PEOPLE_ONLY, "Labels that the bot never sets, even if `allow` matches; patterns."
+    )
     descriptions: dict[str, str] = option(
-        {}, "What each label means in one sentence; read by zero-shot classification."
+        {}, "One sentence for each label that says what it means; zero-shot classification reads it."
     )
     exclusive: tuple[tuple[str, ...], ...] = option(
-        (), "Groups of which an issue carries at most one label; the best stays."
+        (), "Groups of labels of which an issue gets at most one, the one with the highest score."
     )
-    max: int = option(5, "The most labels set on one issue.", low=1)
-    abstain: str | None = option(None, "A label to set when no other is set; the bot takes it away again.")
-    create: bool = option(False, "Whether a label that the repository lacks may be created.")
+    max: int = option(5, "The maximum number of labels that the bot sets on an issue.", low=1)
+    abstain: str | None = option(
+        None, "A label for issues that get no other; the bot removes it once they do."
+    )
+    create: bool = option(
+        False, "Create a label that the repository does not have, instead of leaving it out."
+    )
 
 
 @dataclass(frozen=True)
 class VoteConfig:
     """How neighbours elect labels."""
 
-    k: int | None = option(None, "The number of neighbours; tuned when not given.", low=1, high=50)
-    m: int | None = option(None, "The votes a label needs; tuned when not given.", low=1, high=50)
+    k: int | None = option(None, "The number of neighbours that vote; tuned if not set.", low=1, high=50)
+    m: int | None = option(
+        None, "The number of votes that a label needs; tuned for each label if not set.", low=1, high=50
+    )
     weighting: str = option(
         "similarity",
-        "`similarity`: nearer neighbours count more; `uniform`: all k count the same.",
+        "`similarity`: nearer neighbours have more weight; `uniform`: all have the same.",
         choices=("similarity", "uniform"),
     )
-    min_examples: int = option(10, "Labels with fewer examples are left to zero-shot classification.", low=1)
+    min_examples: int = option(
+        10, "Labels with fewer labelled issues than this are set by zero-shot classification.", low=1
+    )
     precision_target: float | None = option(
-        None, "The precision that each label must reach to be set; none: best micro-F1.", low=0.0, high=1.0
+        None,
+        "Set a label only where its estimated precision is at least this; if not set, thresholds maximise micro-F1.",
+        low=0.0,
+        high=1.0,
     )
 
 
 @dataclass(frozen=True)
 class ZeroShotConfig:
-    """Classification by name and description, for labels without enough examples."""
+    """Classification by name and description, for labels with too few examples."""
 
     model: str = option(
         "builtin",
-        "`builtin` (the shipped cross-encoder), `embedding` (similarity to the description alone: faster), a folder, "
-        "or a hub model.",
+        "`builtin` (the shipped cross-encoder), `embedding` (similarity to the description only: faster), a folder, "
+        "or a model of the hub.",
     )
-    revision: str | None = option(None, "The pinned commit of a hub model; written by `triage models pull`.")
-    sha256: dict[str, str] = option({}, "The pinned hash of each file of a hub model.")
+    revision: str | None = option(None, "The commit of a hub model; `triage models pull` writes it.")
+    sha256: dict[str, str] = option(
+        {}, "The hash of each file of a hub model; `triage models pull` writes it."
+    )
     template: str = option(
-        "This issue is about {}.", "The hypothesis that an entailment model judges; `{}` is the label."
+        "This issue is about {}.", "The hypothesis for an entailment model; `{}` is replaced by the label."
     )
     threshold: float | None = option(
-        None, "The least score of a label, 0 to 1; tuned when not given.", low=0.0, high=1.0
+        None, "The minimum score of a label; tuned if not set.", low=0.0, high=1.0
     )
-    top_k: int | None = option(None, "Set at most this many best labels.", low=1)
+    top_k: int | None = option(
+        None,
+        "The maximum number of labels set by zero-shot classification, those with the highest scores.",
+        low=1,
+    )
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The sentence encoder."""
+    """The sentence encoder, which turns the text of an issue into a vector."""
 
-    model: str = option("builtin", "`builtin`, a folder, or a hub model.")
-    revision: str | None = option(None, "The pinned commit of a hub model; written by `triage models pull`.")
-    sha256: dict[str, str] = option({}, "The pinned hash of each file of a hub model.")
+    model: str = option("builtin", "`builtin`, a folder, or a model of the hub.")
+    revision: str | None = option(None, "The commit of a hub model; `triage models pull` writes it.")
+    sha256: dict[str, str] = option(
+        {}, "The hash of each file of a hub model; `triage models pull` writes it."
+    )
     budget: int | None = option(
         None,
-        "The most tokens read of an issue; fewer are faster, with 128 at hardly a loss: see benchmarks/README.md.",
+        "The maximum number of tokens read of an issue. Fewer are faster; 128 lose hardly any accuracy "
+        "(benchmarks/README.md). If not set, the model decides.",
         low=16,
         high=512,
     )
@@ -119,57 +141,60 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """What retraining learns from."""
+    """Which issues and labels retraining learns from."""
 
-    ignore: tuple[str, ...] = option(PROCESS, "Labels that are neither learnt nor set; patterns.")
-    pull_requests: bool = option(False, "Whether pull requests are learnt from too.")
+    ignore: tuple[str, ...] = option(
+        PROCESS, "Labels that are neither learnt nor set, such as those of a process; patterns."
+    )
+    pull_requests: bool = option(False, "Learn from pull requests too.")
     repositories: tuple[str, ...] = option(
         (),
-        "Other repositories to learn from besides the bot's own: OWNER/NAME, or patterns of names such as `org/*`; "
-        "`!org/archive-*` takes away. The last entry that matches decides.",
+        "Other repositories to learn from: OWNER/NAME, or a pattern such as `org/*`; `!org/archive-*` excludes. "
+        "The last entry that matches a repository decides.",
     )
     shared: tuple[str, ...] = option(
         ("*",),
-        "Labels that mean the same in all repositories learnt from; any other counts among issues of its own "
-        "repository alone; patterns.",
+        "Labels that mean the same in all these repositories; patterns. Any other label counts only for issues of its "
+        "own repository.",
     )
     trusted_bots: tuple[str, ...] = option(
-        (), "Bots whose labels count as people's, since they carry out a person's word; patterns of logins."
+        (),
+        "Bots whose labels count as a person's, because they follow people's commands; patterns of logins.",
     )
     bots: tuple[str, ...] = option(
         (),
-        "Ordinary accounts that are bots, this one's among them if it labels with a person's token; "
-        "what they label is not learnt; patterns of logins.",
+        "User accounts that are bots, including this bot's if it uses a person's token; patterns of logins. Their "
+        "labels are not learnt.",
     )
     min_new: int = option(
-        10, "With fewer newly labelled issues than this, retraining leaves the bundle as it is.", low=0
+        10, "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this.", low=0
     )
     publishers: tuple[str, ...] = option(
-        ("*",), "Logins whose bundles are believed, where the store is a repository; patterns."
+        ("*",), "Accounts whose bundles are trusted if the store is a repository; patterns of logins."
     )
     max_rate_limit_wait: int = option(
         4000,
-        "The most seconds that reading issues to learn from waits for GitHub's limits at one request; an hour's "
-        "points come back within the hour.",
+        "The maximum number of seconds that a request waits for GitHub's rate limits while issues are read for "
+        "learning. The limits are reset every hour.",
         low=0,
     )
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds of items that are learnt from."""
+        """The kinds of items to learn from."""
         return _kinds(self.pull_requests)
 
 
 @dataclass(frozen=True)
 class ActConfig:
-    """What the bot looks at and how it behaves on GitHub."""
+    """Which issues the bot labels, and how it behaves on GitHub."""
 
-    pull_requests: bool = option(False, "Whether pull requests are labelled too.")
-    skip_authors: tuple[str, ...] = option((), "Authors whose issues are left alone; patterns of logins.")
-    skip_bots: bool = option(True, "Whether issues opened by bots are left alone.")
-    comment: bool = option(False, "Whether one comment tells the reasons, kept up to date in place.")
+    pull_requests: bool = option(False, "Label pull requests too.")
+    skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
+    skip_bots: bool = option(True, "Do not label issues that a bot opened.")
+    comment: bool = option(False, "Explain the labels in one comment, which is updated in place.")
     max_rate_limit_wait: int = option(
-        600, "The most seconds spent waiting for GitHub's limits at one request.", low=0
+        600, "The maximum number of seconds that a request waits for GitHub's rate limits.", low=0
     )
 
     @property
@@ -195,9 +220,9 @@ def _kinds(pull_requests: bool) -> frozenset[Kind]:
 
 
 def from_dict(data: object, *, where: str = "the configuration") -> Config:
-    """The only door from decoded YAML to a Config. Raises ConfigError that names the path."""
+    """A Config from decoded YAML. Raises ConfigError with the path of the key."""
     if isinstance(data, dict):
-        # A section whose every key is commented out reads as nothing.
+        # A section whose keys are all commented out is null.
         data = {name: {} if section is None else section for name, section in data.items()}
     try:
         config = build(Config, data if data is not None else {})
@@ -205,16 +230,18 @@ def from_dict(data: object, *, where: str = "the configuration") -> Config:
         raise ConfigError(f"{where}: {error}") from None
     vote = config.vote
     if vote.k is not None and vote.m is not None and vote.m > vote.k:
-        raise ConfigError(f"{where}: in 'vote.m': {vote.m} votes of {vote.k} neighbours can never be reached")
+        raise ConfigError(f"{where}: in 'vote.m': {vote.m} votes cannot be reached with {vote.k} neighbours")
     if not all(name.strip() for name in config.labels.descriptions):
-        raise ConfigError(f"{where}: in 'labels.descriptions': a description belongs to no label")
+        raise ConfigError(f"{where}: in 'labels.descriptions': a description has no label")
     if wrong := next(filter(None, map(fault, config.learn.repositories)), None):
         raise ConfigError(
             f"{where}: in 'learn.repositories': {wrong}",
-            next_step="write OWNER/NAME, OWNER/* for all of an owner's, or !OWNER/NAME to take away",
+            next_step="write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one",
         )
     if "{}" not in config.zero_shot.template:
-        raise ConfigError(f"{where}: in 'zero_shot.template': the place of the label, `{{}}`, is missing")
+        raise ConfigError(
+            f"{where}: in 'zero_shot.template': the placeholder for the label, `{{}}`, is missing"
+        )
     return config
 
 
@@ -232,7 +259,7 @@ def from_text(text: str, *, where: str) -> Config:
 
 
 def load(path: Path | None) -> Config:
-    """The Config in the file at `path`, or the default where `path` is None. Raises ConfigError."""
+    """The Config in the file at `path`, or the default if it is None. Raises ConfigError."""
     if path is None:
         return Config()
     try:
