@@ -28,7 +28,7 @@ from triage.engine import ivf_build as making
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.errors import BundleError
-from triage.github import git_objects as git_parts
+from triage.github import git_store as git_parts
 from triage.learn.retrain import indexed
 
 ROWS, WIDE = 3000, 16

@@ -29,12 +29,11 @@ from triage.github.graphql import (
     Repository,
     RepositoryInfo,
 )
-from triage.github.response import Purpose, part, read, read_content, read_list
+from triage.github.http import Http, Purpose, part, read, read_content, read_list
 from triage.issue import Kind
 from triage.patterns import NAME
 
 if TYPE_CHECKING:
-    from triage.github.http import Http
     from triage.github.rate_limit import RateLimiter
 
 T = TypeVar("T")
@@ -76,9 +75,6 @@ class Connection:
     """Serves one thread at a time. Raises UsageError for an invalid address, AccessError for an invalid token."""
 
     def __init__(self, token: str, **settings: Unpack[ConnectionSettings]) -> None:
-        # PyGithub takes 0.3 s to import.
-        from triage.github.http import Http
-
         self._server_url = settings.get("server_url", SERVER_URL).rstrip("/")
         self._http: Http = Http(
             token,

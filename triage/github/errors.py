@@ -17,13 +17,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from triage.errors import AccessError, TriageError, UnavailableError
-from triage.github.response import TRANSIENT, Problem, Purpose, Response
+
+if TYPE_CHECKING:
+    from triage.github.http import Problem, Purpose, Response
 
 MAX_QUOTED = 200
+# GraphQL errors that may not occur again; an error without a type is a time limit or an internal error.
+TRANSIENT = {"", "INTERNAL", "SERVICE_UNAVAILABLE", "TIMEOUT"}
 HEAVY = {"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"}
 
 
@@ -110,7 +116,7 @@ def failure(response: Response, purpose: Purpose) -> TriageError:
         return _graphql_failure(response.problems, purpose)
     if response.status in _MEANINGS:
         needs = _permissions(response.headers.get("x-accepted-github-permissions", "")) or purpose.needs
-        return _MEANINGS[response.status](Purpose(purpose.doing, needs), response.message)
+        return _MEANINGS[response.status](replace(purpose, needs=needs), response.message)
     status = f" (status {response.status})" if response.status else ""
     kind = Overloaded if response.transient else AccessError
     return kind(f"cannot {purpose.doing}: {_line(response.message)}{status}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
-from triage.github.response import read_time
+from triage.github.http import read_time
 from triage.issue import Issue, Kind, LabelEvent
 
 State = Literal["open", "closed"]

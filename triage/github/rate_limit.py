@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from triage.github.errors import RateLimited
-from triage.github.response import Purpose, Response
+
+if TYPE_CHECKING:
+    from triage.github.http import Purpose, Response
 from triage.progress import duration
 
 WIDTH = 4
