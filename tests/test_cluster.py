@@ -132,9 +132,7 @@ def test_work_that_kills_every_worker_is_given_up(machine: Machine) -> None:
     """It would kill the next one too."""
     with connected(machine.address) as cluster, pytest.raises(ClusterError) as failure:
         cluster.hire(Dying())([1])
-    assert failure.value.what == (
-        f"the same work was given out {RETRIES + 1} times, and each time its worker died"
-    )
+    assert failure.value.what == (f"the same task was run {RETRIES + 1} times, and each time its worker died")
 
 
 def test_workers_with_another_triage_are_refused(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,6 @@ def test_what_cannot_be_meant_is_refused_with_the_configuration(wrong: str) -> N
 def test_an_owner_must_be_a_name_only_where_something_is_added() -> None:
     """Taking away needs no list."""
     assert (
-        fault("*/x") == "'*/x': the owner must be a name, since there is no list of everybody's repositories"
+        fault("*/x") == "'*/x': the owner must be a name, since only one owner's repositories can be listed"
     )
     assert fault("!*/x") is None

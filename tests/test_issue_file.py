@@ -136,7 +136,7 @@ def test_a_broken_line_refuses_the_file(tmp_path: Path, bad: bytes, wrong: str) 
     with pytest.raises(DataError) as refused:
         read_issues(path)
     assert refused.value.what.startswith(f"{path}, line 3: {wrong}")
-    assert refused.value.next_step == "mend the named line, or pass --skip-bad to leave broken rows out"
+    assert refused.value.next_step == "correct the named line, or pass --skip-bad to skip invalid rows"
     said: list[str] = []
     assert [issue.number for issue in read_issues(path, skip_bad=True, warn=said.append)] == [7, 8]
     assert said == [f"skipped: {refused.value.what}"]

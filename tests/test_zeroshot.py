@@ -171,7 +171,7 @@ def test_without_background_the_repository_must_be_learnt_from(encoder: Encoder,
     with pytest.raises(ModelError) as caught:
         bare.raw([], vectors, (BUG,))
     assert str(caught.value) == (
-        "issue-encoder has no background.npy, and the repository was not learnt from yet\n"
+        "issue-encoder has no background.npy, and there is no bundle yet\n"
         "  likely cause: the encoder is not the shipped one\n"
         "  next step: run `triage retrain`, or see `python -m triage.training.background --help`"
     )

@@ -17,32 +17,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _Ended(Generic[T]):
-    """Why there is no more; None: it was the last."""
+    """The end of a series: an error, or None after the last item."""
 
     error: BaseException | None
 
 
 def prefetch(series: Iterable[T]) -> Iterator[T]:
-    """The same in the same order, and what making it raises, with at most two that nobody asked for yet.
+    """The same items in the same order, read up to two ahead in a thread; raises what reading them raises.
 
-    They are made in a thread of their own, one after the other. Nobody waits for it: whoever is interrupted ends
-    at once, whatever the series waits for.
+    The thread is a daemon: an interrupted program ends at once, whatever the series waits for.
     """
     made: Queue[T | _Ended[T]] = Queue(1)
 
     def make() -> None:
         try:
-            for each in series:
-                made.put(each)
+            for item in series:
+                made.put(item)
             made.put(_Ended(None))
         except BaseException as error:
             made.put(_Ended(error))
 
     threading.Thread(target=make, daemon=True).start()
-    while not isinstance(each := made.get(), _Ended):
-        yield each
-    if each.error:
-        raise each.error
+    while not isinstance(item := made.get(), _Ended):
+        yield item
+    if item.error:
+        raise item.error
 
 
 def map_concurrently(

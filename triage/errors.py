@@ -1,4 +1,4 @@
-"""Every failure a user can meet: what happened, the likely cause, the next step, an exit code.
+"""Every error that a user can meet: what happened, the likely cause, the next step, an exit code.
 
     TriageError
     ├── UsageError            2   the command line cannot be carried out as written
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 
 class TriageError(Exception):
-    """A failure with words for the user; `str()` is the whole message, one part a line."""
+    """An error with a message for the user; `str()` is the whole message, one part a line."""
 
     exit_code = 1
     likely = ""
@@ -62,7 +62,7 @@ class ConfigError(TriageError):
 class DataError(TriageError):
     exit_code = 5
     likely = "the file was cut short, edited by hand or written by another tool"
-    next_step = "mend the named line, or pass --skip-bad to leave broken rows out"
+    next_step = "correct the named line, or pass --skip-bad to skip invalid rows"
 
 
 class ModelError(TriageError):
@@ -85,8 +85,8 @@ class AccessError(TriageError):
 
 class UnavailableError(TriageError):
     exit_code = 9
-    likely = "GitHub limits requests at the moment or is not well"
-    next_step = "run the job again later; nothing was half done"
+    likely = "GitHub limits requests at the moment or has an outage"
+    next_step = "run the job again later; nothing was left half done"
 
 
 class LostRace(UnavailableError):
@@ -101,7 +101,7 @@ class GateError(TriageError):
 
 
 class MissingExtra(TriageError):
-    """Raised where an optional dependency would be imported; names the pip command."""
+    """Raised in place of importing an optional dependency; names the pip command."""
 
     exit_code = 11
 
@@ -116,4 +116,4 @@ class MissingExtra(TriageError):
 class ClusterError(TriageError):
     exit_code = 12
     likely = "the cluster was stopped, or its machines are short of memory"
-    next_step = "look at `ray status` there, then run the same command again: what was done is kept"
+    next_step = "look at `ray status` there, then run the same command again: finished work is kept"

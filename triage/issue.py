@@ -1,4 +1,4 @@
-"""Issues as values, and the one door through which rows of a file become issues."""
+"""Issues as values, and rows of a file as issues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_NUMBER = 2**63 - 1
 
 @dataclass(frozen=True)
 class LabelEvent:
-    """A label set on or taken off an issue: by whom and when."""
+    """A label added to an issue or removed from it: by whom and when."""
 
     label: str
     added: bool
@@ -119,7 +119,7 @@ def parse_time(value: str) -> datetime:
 
 
 class _Row:
-    """Typed access to the fields of one row, failing with the place and the field."""
+    """Typed access to the fields of a row; every method raises DataError that names the place and the field."""
 
     def __init__(self, row: Mapping[object, object], where: str) -> None:
         self.row, self.where = row, where

@@ -1,6 +1,6 @@
 """Measures for sets of labels. `truth` and `predicted` are bool [n, L], `scores` floats [n, L].
 
-How far scores can be believed: of the labels that a score promises at 0.8, how many were right.
+Reliability: the share of labels with a score of 0.8, say, that were right.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def precision_at_coverage(truth: Mask, scores: Array, share: float) -> float:
 
 
 def summary(truth: Mask, predicted: Mask, scores: Array) -> dict[str, float]:
-    """The figures reported everywhere, rounded to four digits."""
+    """The figures of all reports, rounded to four digits."""
     precision, recall = precision_recall(truth, predicted)
     figures = {
         "issues": float(len(truth)),
@@ -117,7 +117,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Pairs of issue and label with about the same score: the mean score, the share that was right, how many."""
+    """Pairs of issue and label with similar scores: the mean score, the share that was right, the number of pairs."""
 
     promised: float
     reached: float
@@ -125,7 +125,7 @@ class Bin:
 
 
 def reliability(truth: Mask, scores: Array, bins: int = BINS) -> list[Bin]:
-    """The bins of equal width that hold any pair, lowest first; `truth` and `scores` are [n, L]."""
+    """The bins of equal width without empty ones, lowest first; `truth` and `scores` are [n, L]."""
     right, promised = truth.ravel(), scores.ravel()
     place = np.minimum((promised * bins).astype(int), bins - 1)
     members = [place == b for b in range(bins)]

@@ -1,4 +1,4 @@
-"""Which repositories are meant: names as OWNER/NAME, patterns of names, and `!` before what is taken away."""
+"""Patterns of repositories: names as OWNER/NAME, names with wildcards, and `!` to exclude."""
 
 from __future__ import annotations
 
@@ -13,51 +13,47 @@ NOT = "!"
 
 
 def is_pattern(given: str) -> bool:
-    """Whether it is no plain name: with `*` or `?`, or taking away."""
+    """Whether it has `*`, `?` or `!`, and is not a plain name."""
     return given.startswith(NOT) or _WILD.search(given) is not None
 
 
 def fault(given: str) -> str | None:
-    """What is wrong with a name or pattern, or None.
-
-    What a pattern adds is looked up in its owner's list, so that the owner must be a name; there is no list of
-    everybody's repositories.
-    """
+    """The error in a name or pattern, or None. The owner must be a name, since only an owner's list can be searched."""
     bare = given.removeprefix(NOT)
     if not _SHAPE.fullmatch(bare):
         return f"{given!r:.80} is not of the form OWNER/NAME"
     owner = bare.partition("/")[0]
     if not given.startswith(NOT) and _WILD.search(owner):
-        return f"{given!r:.80}: the owner must be a name, since there is no list of everybody's repositories"
+        return f"{given!r:.80}: the owner must be a name, since only one owner's repositories can be listed"
     return None
 
 
 def owners(given: Iterable[str]) -> list[str]:
-    """The owners whose repositories have to be listed, each once, in the order in which they are met."""
-    wild = (each for each in given if is_pattern(each) and not each.startswith(NOT))
-    return list({owner.casefold(): owner for owner in (each.partition("/")[0] for each in wild)}.values())
+    """The owners whose repositories have to be listed, each once, in the order of the patterns."""
+    included = (pattern for pattern in given if is_pattern(pattern) and not pattern.startswith(NOT))
+    by_name = {owner.casefold(): owner for owner in (pattern.partition("/")[0] for pattern in included)}
+    return list(by_name.values())
 
 
 def chosen(given: Sequence[str], listed: Mapping[str, Iterable[str]]) -> tuple[list[str], list[str]]:
-    """(names, patterns that add nothing). `listed` are the names OWNER/NAME by the owner in lower case.
+    """(names, patterns that match nothing). `listed` are the names OWNER/NAME by the owner in lower case.
 
-    Read from top to bottom as in .gitignore, so that the last entry that matches a name decides: a name or a
-    pattern adds, `!` takes away what is there by then. Case does not matter. What a pattern finds comes in the
-    order of the names, whatever the order of the list.
+    As in .gitignore, the last entry that matches a name decides: a name or a pattern includes, `!` excludes. Case does
+    not matter. The matches of a pattern are sorted by name.
     """
     names: dict[str, str] = {}
-    vain = []
-    for each in given:
-        if each.startswith(NOT):
-            names = {low: name for low, name in names.items() if not _fits(low, each[1:])}
-        elif not is_pattern(each):
-            names.setdefault(each.casefold(), each)
+    unmatched = []
+    for pattern in given:
+        if pattern.startswith(NOT):
+            names = {low: name for low, name in names.items() if not _fits(low, pattern[1:])}
+        elif not is_pattern(pattern):
+            names.setdefault(pattern.casefold(), pattern)
         else:
-            owner = each.partition("/")[0].casefold()
-            found = {name.casefold(): name for name in listed.get(owner, ()) if _fits(name, each)}
-            vain += [] if found else [each]
-            names |= {low: found[low] for low in sorted(found) if low not in names}
-    return list(names.values()), vain
+            owner = pattern.partition("/")[0].casefold()
+            matches = {name.casefold(): name for name in listed.get(owner, ()) if _fits(name, pattern)}
+            unmatched += [] if matches else [pattern]
+            names |= {low: matches[low] for low in sorted(matches) if low not in names}
+    return list(names.values()), unmatched
 
 
 def _fits(name: str, pattern: str) -> bool:

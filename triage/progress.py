@@ -7,46 +7,46 @@ import threading
 import time
 from collections.abc import Callable
 
-# In a log, one line this often, and none for what is done at once.
+# Seconds between two lines in a log, and the time of work that is too short for any line.
 SECONDS_BETWEEN_LINES = 15.0
 AT_ONCE = 1.0
 
 
 def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Callable[[int], None]:
-    """A function to be told how much of `total` is done; draws on standard error.
+    """A function that takes the number done of `total` and shows it on standard error.
 
-    An earlier run did `start` of it, which is no speed of this one.
+    `start` were done by an earlier run and do not count for the speed.
     """
     return _Bar(title, total, unit, start) if sys.stderr.isatty() else _Lines(title, total, start)
 
 
 class Shared:
-    """One bar over parts that are worked on at the same time, each of which tells how much of itself is done."""
+    """One progress bar for parts that are processed at the same time."""
 
     def __init__(self, title: str, total: int) -> None:
         self._tell, self._total, self._done = bar(title, total), total, 0
         self._lock = threading.Lock()
 
     def part(self, _total: int) -> Callable[[int], None]:
-        """A function to be told how much of a part is done, from any thread."""
+        """A function, for any thread, that takes the number done of a part."""
         before = 0
 
         def tell(done: int) -> None:
             nonlocal before
             with self._lock:
                 self._done, before = self._done + done - before, done
-                # There may be more than was counted beforehand; the end is told once.
+                # A part may be larger than estimated; only `finish` reports the end.
                 self._tell(min(self._done, self._total - 1))
 
         return tell
 
     def finish(self) -> None:
-        """All parts are done."""
+        """Report the end of all parts."""
         self._tell(self._total)
 
 
 def duration(seconds: float) -> str:
-    """In words, rounded: 40 s, 12 minutes, 3.5 hours."""
+    """A rounded duration: 40 s, 12 minutes, 3.5 hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class SchemaError(ValueError):
-    """What is wrong and where: `str()` reads "in 'labels.max': expected …"."""
+    """An error in the data and its path: `str()` reads "in 'labels.max': expected …"."""
 
 
 def option(

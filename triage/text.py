@@ -1,7 +1,7 @@
 """The one rendering of an issue to text, and of a label, used for training and serving alike.
 
-Every step reads its input once from left to right: the regular expressions have bounded or
-non-overlapping repetitions, so the time is linear in the length of the text whatever it holds.
+Time is linear in the length of any text: every step reads its input once, and the repetitions in regular expressions
+are bounded or do not overlap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 # Part of every bundle and every cache key. Raise it with any change to what `render` returns.
 TEXT_VERSION = 1
 
-# Encoders see some 256 tokens; lexical features gain a little from more. What lies past this is never read.
+# Encoders read about 256 tokens, and word features gain little from more.
 MAX_BODY_READ = 32_000
 MAX_TITLE = 300
 MAX_RENDERED = 4_000
@@ -46,7 +46,7 @@ _ERROR = re.compile(
 _STAMP = re.compile(r"(?:\[?\d{4}-\d\d-\d\d[T ]|\[?\d\d:\d\d:\d\d|[IWEF]\d{4} \d\d:|\[\s{0,8}\d{1,8}\.\d+\])")
 _FRAME = re.compile(r"(?:at \S|File \"|\.{3} \d+ more|\S+\.go:\d+ \+0x|#\d+ +0x|goroutine \d)")
 _NO_ANSWER = {"_no response_", "no response", "n/a", "none", "_none_", "null", "-"}
-# What an issue form asks of everybody says nothing about this issue.
+# Requests of an issue form, which are the same in every issue.
 _BOILERPLATE = re.compile(
     r"(?:please (?:search|make sure|read|fill|check|use|answer|provide|note|do not|describe)\b"
     r"|i(?: have|'ve) (?:searched|read|checked|looked)\b"
@@ -57,7 +57,7 @@ _BOILERPLATE = re.compile(
 )
 
 _SHORTCODE = re.compile(r"(?<!\w):([a-z0-9_+-]{1,40}):(?!\w)")
-# `C-bug`, `a:sdk` and `m: Provider` sort labels by a letter that says nothing to a reader.
+# `C-bug`, `a:sdk` and `m: Provider` sort labels by a letter without a meaning.
 _LETTER = re.compile(r"\b(?:[A-Z]-(?=[a-z])|[^\W\d_]:)")
 _JOINT = re.compile(r"[\s/:_-]+")
 _PICTURES = {"So", "Sk", "Cf", "Me"}
@@ -67,9 +67,9 @@ _VARIATION = "\ufe0f"
 def render(title: str, body: str | None) -> str:
     """The text of an issue: its title, then its cleaned body, at most MAX_RENDERED characters.
 
-    Never empty and always encodable as UTF-8: null bytes, lone surrogates and the like become spaces or
-    replacement characters. Comments, check-lists, form boilerplate, images, command lines and long dumps go;
-    of code and logs the first lines and the lines that name an error stay.
+    Never empty and always encodable as UTF-8: null bytes, lone surrogates and the like become spaces or replacement
+    characters. Leaves out comments, check-lists, form boilerplate, images, command lines and long dumps; keeps the
+    first lines of code and logs and the lines that name an error.
     """
     head = " ".join(_printable(title[: MAX_TITLE * 4]).split())[:MAX_TITLE]
     rest = clean(body or "")
@@ -78,12 +78,12 @@ def render(title: str, body: str | None) -> str:
 
 
 def digest(text: str) -> str:
-    """A hash of a rendered text under this text version: two issues with the same one are duplicates."""
+    """A hash of a rendered text and the text version: issues with the same one are duplicates."""
     return hashlib.sha256(f"{TEXT_VERSION}\0{text}".encode()).hexdigest()
 
 
 def clean(body: str) -> str:
-    """The body without what says nothing about the issue; see `render`."""
+    """The body without the parts that `render` leaves out."""
     text = _without_comments(_printable(body[:MAX_BODY_READ]))
     lines = _without_empty_sections(_prose(_shortened(text.split("\n"))))
     return "\n".join(lines)
@@ -100,7 +100,7 @@ def _without_comments(text: str) -> str:
         kept.append(text[at:start])
         end = text.find("-->", start + 4)
         if end < 0:
-            # GitHub hides the rest of the block; the next paragraph may still be prose.
+            # GitHub hides the rest of the block, not the next paragraph.
             end = text.find("\n\n", start)
             at = len(text) if end < 0 else end
             break
@@ -128,7 +128,7 @@ def _shortened(lines: Iterable[str]) -> Iterator[str]:
         else:
             yield line
     if block is not None:
-        # Never closed: most often a fence forgotten in the middle of prose.
+        # Never closed: usually a forgotten fence in the middle of prose.
         yield from _excerpt(block, CODE_LINES_KEPT * 2)
 
 
@@ -178,7 +178,7 @@ def _inline(line: str) -> str:
 
 
 def _without_empty_sections(lines: Iterable[str]) -> Iterator[str]:
-    """Headings lose their marks; one that nothing but "No response" follows goes."""
+    """Headings without their marks, and without those followed by "No response" only."""
     heading = ""
     for line in lines:
         if _HEADING.match(line):
@@ -192,7 +192,7 @@ def _without_empty_sections(lines: Iterable[str]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class LabelText:
-    """A label's name as the repository spells it, and what it means, where that is known."""
+    """A label's name as the repository spells it, and its description, if any."""
 
     name: str
     description: str = ""
@@ -207,7 +207,7 @@ class LabelText:
 def readable(name: str) -> str:
     """A label's name without emoji, shortcodes, sorting letters and punctuation that joins words.
 
-    Where nothing else is left, an emoji or a shortcode is read out: `:bug:` and `🐛` are both "bug".
+    If nothing else is left, an emoji or a shortcode is spelled out: `:bug:` and `🐛` are both "bug".
     """
     words = _words(_LETTER.sub("", _plain(_SHORTCODE.sub(" ", name)), count=1))
     return words or _words(_SHORTCODE.sub(r" \1 ", name), pictures=True) or name

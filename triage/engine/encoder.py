@@ -1,7 +1,7 @@
 """Texts to vectors: L2-normalised mean pooling over the tokens of a small transformer, on the CPU.
 
-Law: a text's vector depends on that text alone. Each is run by itself at its exact length, so neither its
-batch-mates nor the number of threads change a bit of it. Source of the pooling: Reimers and Gurevych,
+Law: a text's vector depends on that text only. Each text is run alone at its exact length, so neither other texts nor
+the number of threads change its vector. Source of the pooling: Reimers and Gurevych,
 Sentence-BERT (2019), as all-MiniLM-L6-v2 was trained.
 """
 
@@ -21,12 +21,12 @@ from triage.engine.model_folder import BUILTIN, BUILTIN_ENCODER, packed, shipped
 from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError
 
-# Small enough that two threads end together, large enough that the pool costs nothing.
+# Small enough that threads end together, large enough that the pool costs nothing.
 CHUNK = 8
 
 
 class Encoder:
-    """An opened encoder, from `folder`. `dimension` numbers a vector, at most `max_tokens` tokens read of a text."""
+    """An opened encoder: vectors of `dimension` numbers, from at most `max_tokens` tokens of a text."""
 
     def __init__(self, model: OnnxModel, max_tokens: int) -> None:
         manifest = model.manifest
@@ -42,14 +42,14 @@ class Encoder:
     def load(cls, spec: str | Path = BUILTIN, *, budget: int | None = None) -> Encoder:
         """Open the shipped encoder ("builtin") or a model folder; raises ModelError.
 
-        `budget` lowers the number of tokens read of each text, never above what the model was made for.
+        `budget` lowers the number of tokens read of a text; the model's own limit still holds.
         """
         model = OnnxModel(shipped(BUILTIN_ENCODER) if spec == BUILTIN else Path(spec))
         limit = model.manifest.max_tokens
         return cls(model, limit if budget is None else min(limit, budget))
 
     def packed(self) -> PackedEncoder:
-        """The same encoder by content, to be opened in another process; raises ModelError."""
+        """The encoder as a value that can be sent to another process; raises ModelError."""
         return PackedEncoder(packed(self.folder), self.max_tokens)
 
     @property
@@ -66,8 +66,8 @@ class Encoder:
     ) -> Floats:
         """Unit vectors as float32 [len(texts), dimension]; raises ModelError where one is not finite.
 
-        `threads` (default: one for each core this process may use) are over texts; `progress` gets the
-        number of texts done so far, in the calling thread.
+        `threads` (default: one for each usable core) work on different texts; `progress` gets the number of texts
+        done, in the calling thread.
         """
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
 
@@ -98,7 +98,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class PackedEncoder:
-    """The files of an encoder, and how many tokens it reads of a text."""
+    """The files of an encoder and its limit of tokens."""
 
     files: Mapping[str, bytes]
     max_tokens: int

@@ -1,12 +1,12 @@
 """The head: from an encoder's vector and a text to a space in which neighbours share labels.
 
-A point is the square root of the probability of each label, as a linear model sees it in words and vector
-together, beside the encoder's vector itself. The inner product of square roots is the Bhattacharyya
-coefficient: two issues are near where the same labels are likely for both. numpy is all it needs.
+A point is the encoder's vector joined with the square root of each label's probability under a linear model of words
+and vector. The inner product of square roots is the Bhattacharyya coefficient: two issues are near if the same labels
+are likely for both. Needs numpy only.
 
-The linear model's features of a text are hashed: words, pieces of words, title, opening, short lines. A feature is a
-bucket, named by the CRC-32 of the token, so that no text can be read back from what is learnt. Source of the idea:
-Weinberger et al., Feature Hashing for Large Scale Multitask Learning (2009).
+The linear model's features are hashed words, pieces of words, title, opening and short lines: each is a bucket, the
+CRC-32 of the token, so no text can be read back from a bundle. Source: Weinberger et al., Feature Hashing for Large
+Scale Multitask Learning (2009).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from triage.metrics import sigmoid
 # Part of every head's settings: raise it with any change to what `count` returns.
 LEXICAL_VERSION = 1
 
-# Question marks tell questions from reports; other punctuation told nothing.
+# Question marks separate questions from reports; other punctuation did not help.
 _TOKEN = re.compile(r"\w+|[?!]")
 # Longer tokens are dumps, not words.
 MAX_TOKEN = 40
@@ -41,19 +41,19 @@ BUCKETS = STARTS[-1]
 
 FORMAT = f"1.{LEXICAL_VERSION}"
 
-# How much each view of a text, in the order of `lexical.SIZES`, and the vector weigh in the linear model.
-# Short lines at half, since at the full they cost a point of F1; no other share tried moved it as much.
+# The weight of each view of a text, in the order of SIZES, and of the vector in the linear model. Short lines weigh
+# half, since in full they cost a point of F1; no other weight tried changed it as much.
 VIEW_SHARES = (2 / 11, 2 / 11, 2 / 11, 2 / 11, 1 / 11)
 VECTOR_SHARE = 2 / 11
 
 
 @dataclass(frozen=True)
 class Head:
-    """A projection, as learnt by `triage.learn.head.fit`; l labels, vectors of d numbers.
+    """A projection, learnt by `triage.learn.head.fit`, for l labels and vectors of d numbers.
 
-    The logit of each label is `lexical @ words + vector @ dense + intercept`, where `lexical` holds a text's
-    features, those of `buckets` [f] weighted by `idf` [f]. The square roots of the probabilities are
-    multiplied by `balance` [1] before they are joined to the vector.
+    The logit of each label is `features @ words + vector @ dense + intercept`, where a text's features are those of
+    `buckets` [f], weighted by `idf` [f]. The square roots of the probabilities are multiplied by `balance` [1] before
+    they are joined to the vector. Raises BundleError for shapes that do not match and numbers that are not finite.
     """
 
     buckets: Ints32
@@ -92,27 +92,27 @@ class Head:
         features = count(texts).weighted(KeptFeatures(self.buckets, self.idf), VIEW_SHARES)
         logits = _product(features, self.words) + self.intercept
         for i, vector in enumerate(vectors):
-            # Row by row: a product of matrices rounds otherwise with another number of rows.
+            # Row by row, since a product of matrices rounds differently with another number of rows.
             logits[i] += vector @ self.dense
         return self.join(sigmoid(logits), vectors)
 
     def join(self, probabilities: AnyFloats, vectors: Floats) -> Floats:
-        """The points [n, d + l] of issues whose label probabilities [n, l] are known already."""
+        """The points [n, d + l] of issues with label probabilities [n, l]."""
         points = np.hstack([vectors, np.sqrt(probabilities) * self.balance])
         points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         return points.astype(np.float32)
 
     def arrays(self) -> dict[str, AnyArray]:
-        """What `from_parts` needs, by name."""
+        """The arrays for `from_parts`, by name."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def settings(self) -> dict[str, str]:
-        """What `from_parts` checks."""
+        """The settings that `from_parts` checks."""
         return {"format": FORMAT}
 
     @classmethod
     def from_parts(cls, arrays: Mapping[str, AnyArray], settings: Mapping[str, object]) -> Head:
-        """The inverse of `arrays` and `settings`; raises BundleError where they do not fit this program."""
+        """The inverse of `arrays` and `settings`; raises BundleError for another format or other arrays."""
         if settings.get("format") != FORMAT:
             raise BundleError(
                 f"the head has the format {settings.get('format')!r}, this program reads {FORMAT!r}"
@@ -140,7 +140,7 @@ def _product(features: FeatureCounts, words: Halves) -> Floats:
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """The features of n texts by row: those of row i lie in `[ends[i] : ends[i + 1]]`.
+    """The features of n texts; those of text i are in `[ends[i] : ends[i + 1]]`.
 
     `buckets` int64, ascending within a row; `values` float32, one plus the logarithm of the count.
     """
@@ -150,19 +150,19 @@ class FeatureCounts:
     values: Floats
 
     def rows(self) -> Ints:
-        """The row of each feature."""
+        """The text of each feature."""
         return np.repeat(np.arange(len(self.ends) - 1), np.diff(self.ends))
 
     def weighted(self, kept: KeptFeatures, shares: Sequence[float]) -> FeatureCounts:
-        """The features that are `kept`, renamed to their places there.
+        """The features that are `kept`, as indices into `kept.buckets`.
 
-        Values are multiplied by the inverse document frequency, then each view of each text is brought to
-        the length sqrt(its share).
+        Values are multiplied by the inverse document frequency, then each view of each text is scaled to the length
+        sqrt(its share).
         """
         at = np.minimum(np.searchsorted(kept.buckets, self.buckets), max(0, len(kept.buckets) - 1))
-        known = kept.buckets[at] == self.buckets if len(kept.buckets) else np.zeros(len(at), dtype=np.bool_)
-        at, rows, n = at[known], self.rows()[known], len(self.ends) - 1
-        values = self.values[known] * kept.idf[at].astype(np.float32)
+        is_kept = kept.buckets[at] == self.buckets if len(kept.buckets) else np.zeros(len(at), dtype=np.bool_)
+        at, rows, n = at[is_kept], self.rows()[is_kept], len(self.ends) - 1
+        values = self.values[is_kept] * kept.idf[at].astype(np.float32)
         view = np.searchsorted(STARTS[1:], kept.buckets[at], side="right")
         cell = rows * len(SIZES) + view
         squares = np.bincount(cell, values**2, minlength=n * len(SIZES))
@@ -173,14 +173,14 @@ class FeatureCounts:
 
 @dataclass(frozen=True)
 class KeptFeatures:
-    """The f buckets that are learnt over: `buckets` ascending, `idf` their inverse document frequency."""
+    """The f buckets of the linear model, ascending, with their inverse document frequencies."""
 
     buckets: Ints32
     idf: Halves
 
     @classmethod
     def of(cls, counts: FeatureCounts, *, least: int, most: int) -> KeptFeatures:
-        """The `most` buckets found in the greatest number of texts, among those found in at least `least`."""
+        """The `most` buckets that occur in the most texts, without those that occur in fewer than `least`."""
         n = len(counts.ends) - 1
         texts = np.bincount(counts.buckets, minlength=BUCKETS)
         often = np.argsort(-texts, kind="stable")[:most]
@@ -191,30 +191,31 @@ class KeptFeatures:
 
 def count(texts: Iterable[str]) -> FeatureCounts:
     """The features of rendered texts, whose first line is the title."""
-    found = [_one(text) for text in texts]
-    ends = np.fromiter(accumulate((len(b) for b, _ in found), initial=0), dtype=np.int64)
-    buckets = [np.empty(0, np.int64), *(b for b, _ in found)]
-    counts = [np.empty(0, np.int64), *(n for _, n in found)]
+    counted = [_counted(text) for text in texts]
+    ends = np.fromiter(accumulate((len(b) for b, _ in counted), initial=0), dtype=np.int64)
+    buckets = [np.empty(0, np.int64), *(b for b, _ in counted)]
+    counts = [np.empty(0, np.int64), *(n for _, n in counted)]
     values = 1 + np.log(np.concatenate(counts))
     return FeatureCounts(ends, np.concatenate(buckets), values.astype(np.float32))
 
 
-def _one(text: str) -> tuple[Ints, Ints]:
+def _counted(text: str) -> tuple[Ints, Ints]:
+    """(buckets, ascending, the number of tokens in each)."""
     views = zip(_views(text.lower()), SIZES, STARTS, strict=False)
     buckets = [start + hashed % size for view, size, start in views for hashed in view]
     return np.unique(np.array(buckets, dtype=np.int64), return_counts=True)
 
 
 def _views(text: str) -> Iterator[Iterable[int]]:
-    """For each view of a text the hashes of its tokens: the order of SIZES."""
+    """The hashes of the tokens of each view of a text, in the order of SIZES."""
     title, _, body = text.partition("\n")
-    named, said = _tokens(title), _tokens(body)
-    yield _hashes(chain(named, said, _pairs(named), _pairs(said)))
-    yield chain.from_iterable(map(_pieces, chain(named, said)))
-    # The first and the last word of a title say the kind of an issue more often than those between.
-    ends = [f"^{named[0]}", f"{named[-1]}$"] if named else []
-    yield chain(_hashes(chain(ends, named, _pairs(named))), chain.from_iterable(map(_pieces, named)))
-    opening = said[:OPENING]
+    head, rest = _tokens(title), _tokens(body)
+    yield _hashes(chain(head, rest, _pairs(head), _pairs(rest)))
+    yield chain.from_iterable(map(_pieces, chain(head, rest)))
+    # The first and the last word of a title name the kind of an issue more often than those between.
+    ends = [f"^{head[0]}", f"{head[-1]}$"] if head else []
+    yield chain(_hashes(chain(ends, head, _pairs(head))), chain.from_iterable(map(_pieces, head)))
+    opening = rest[:OPENING]
     yield _hashes(chain([f"^{word}" for word in opening[:1]], opening, _pairs(opening)))
     yield _hashes(_shape(title, body))
 
@@ -228,7 +229,7 @@ def _pairs(tokens: list[str]) -> Iterator[str]:
 
 
 def _shape(title: str, body: str) -> Iterator[str]:
-    """How long, how broken into lines, how asking; and the short lines, which are an issue form's headings."""
+    """The length, the lines and the questions of a text, and its short lines, such as the headings of issue forms."""
     lines = body.split("\n")
     yield f"#length {len(body).bit_length()}"
     yield f"#lines {len(lines).bit_length()}"
@@ -243,6 +244,6 @@ def _hashes(tokens: Iterable[str]) -> list[int]:
 
 @lru_cache(maxsize=1 << 16)
 def _pieces(token: str) -> tuple[int, ...]:
-    """The hashes of the runs of 3 to 5 characters of a token, its borders marked by a space."""
+    """The hashes of the runs of 3 to 5 characters of a token with a space at each end."""
     padded = f" {token} "
     return tuple(_hashes(padded[i : i + n] for n in PIECES for i in range(max(1, len(padded) - n + 1))))

@@ -1,7 +1,7 @@
-"""Models from a hub, by pinned commit and hash, with the standard library alone.
+"""Models from a hub, pinned by commit and hash; uses the standard library only.
 
-The hub is `HF_ENDPOINT`, or https://huggingface.co. What is taken is ONNX, a tokenizer and JSON: no code
-and no pickle. Once pulled, a model is used without asking the hub again.
+The hub is `HF_ENDPOINT`, or https://huggingface.co. Only ONNX, a tokenizer and JSON are downloaded: no code and no
+pickle. A pulled model is used without a request to the hub.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ SECONDS = 60
 
 
 def pull(model: str, revision: str = "main") -> Pins:
-    """Download a hub model and say what pins it; raises ModelError or UnavailableError.
+    """Download a hub model and return its pins; raises ModelError or UnavailableError.
 
-    `revision` is a branch, a tag or a commit; the pins name the commit it stands for today.
+    `revision` is a branch, a tag or a commit; the pins name its present commit.
     """
     about = _json(f"api/models/{model}/revision/{urllib.parse.quote(revision, safe='')}", model)
     commit = about.get("sha")
     if not isinstance(commit, str) or not REVISION.fullmatch(commit):
         raise ModelError(f"the hub names no commit for revision {revision!r} of {model}")
     siblings = cast("list[dict[str, str]]", about.get("siblings", []))
-    there = {each["rfilename"] for each in siblings}
-    onnx = next((path for path in ONNX_PATHS if path in there), None)
+    paths = {file["rfilename"] for file in siblings}
+    onnx = next((path for path in ONNX_PATHS if path in paths), None)
     if onnx is None:
         raise ModelError(
             f"{model} holds no ONNX file ({' or '.join(ONNX_PATHS)})",
             likely="its authors published weights for PyTorch only",
             next_step=f"`triage models export {model} --out DIR` makes one",
         )
-    if POOLING_FILE in there:
+    if POOLING_FILE in paths:
         _check_pooling(model, _json(f"{model}/resolve/{commit}/{POOLING_FILE}", model))
-    wanted = [onnx, TOKENIZER_FILE, CONFIG_FILE, *({LIMIT_FILE} & there)]
+    wanted = [onnx, TOKENIZER_FILE, CONFIG_FILE, *({LIMIT_FILE} & paths)]
     folder = pulled_folder(model, commit)
     with new_folder(folder) as draft:
         pins = Pins(commit, {path: _download(model, commit, path, draft) for path in wanted})
@@ -71,9 +71,9 @@ def pull(model: str, revision: str = "main") -> Pins:
 
 
 def fetch(model: str, pins: Pins) -> Path:
-    """The folder of a pinned model, downloaded where it is not here; a file that differs is refused.
+    """The folder of a pinned model, downloaded if it is not on this machine.
 
-    Raises ModelError naming the file, or UnavailableError.
+    Raises ModelError for a file that differs from its pin, or UnavailableError.
     """
     revision = pins.revision or ""
     local = {_local(path): sha for path, sha in pins.sha256.items()}
@@ -143,16 +143,16 @@ def _refused(error: urllib.error.HTTPError, url: str, model: str) -> NoReturn:
     ) from error
 
 
-def _unavailable(url: str, why: str) -> UnavailableError:
+def _unavailable(url: str, reason: str) -> UnavailableError:
     return UnavailableError(
-        f"cannot download {url}: {why}",
-        likely="the model hub limits requests, or is out of reach from here",
+        f"cannot download {url}: {reason}",
+        likely="the model hub limits requests, or cannot be reached from this machine",
         next_step="run the command again later, or use the model inside the action (`model: builtin`)",
     )
 
 
 def _endpoint() -> str:
-    """The hub's address. Plain HTTP is for this machine alone."""
+    """The hub's address; HTTP only on this machine. Raises ModelError."""
     url = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}):
@@ -161,7 +161,7 @@ def _endpoint() -> str:
 
 
 def describe(folder: Path, model: str, revision: str) -> ModelManifest:
-    """The manifest of a downloaded hub model; raises ModelError where its configuration does not do."""
+    """The manifest of a downloaded hub model; raises ModelError where its configuration lacks something."""
     config = mapping_of((folder / CONFIG_FILE).read_bytes(), f"{CONFIG_FILE} of {model}")
     fields: dict[str, object] = {
         "name": model,
@@ -196,12 +196,12 @@ def labels_of(config: Mapping[str, object]) -> list[str]:
 
 
 def entailment_of(labels: list[str]) -> int:
-    """Which logit says "entailed"; raises ModelError where none is named so."""
+    """The index of the logit of entailment; raises ModelError where no label is named so."""
     for at, label in enumerate(labels):
         if label.lower().startswith("entail"):
             return at
     raise ModelError(
-        f"none of the labels {', '.join(labels)} says entailment",
+        f"none of the labels {', '.join(labels)} is named entailment",
         likely="the model classifies something else",
         next_step="choose a model trained for natural language inference",
     )

@@ -20,10 +20,10 @@ from triage.arrays import Array, Bytes, Floats, Ints, Mask
 from triage.decide.rules import K_MAX
 from triage.errors import BundleError
 
-# faiss breaks ties as it likes and its sums differ in the last bits with the number of queries: more
-# candidates than needed are taken and put in order anew.
+# faiss breaks ties arbitrarily, and its sums differ in the last bits with the number of queries: it is asked for more
+# candidates than needed, which are then sorted exactly.
 SLACK = 14
-# Cosines closer than this are one cosine.
+# Cosines that agree to this many digits are equal.
 DIGITS = 6
 # Steps of a byte.
 STEPS = 255
@@ -58,7 +58,7 @@ class Index:
     ) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], similarity down, then order up; -inf and -1 where none.
 
-        `without[i]` is the row that query i must not find: itself. `within` [n] are the rows to look among.
+        `without[i]` is the row to leave out for query i: its own. `within` [n] are the rows to search.
         """
         if within is not None:
             return self._search_within(queries, without, within)
@@ -72,15 +72,15 @@ class Index:
         _, candidates = self._flat.search(np.ascontiguousarray(queries, dtype=np.float32), wide)
         for i in range(q):
             itself = without[i] if i < len(without) else None
-            exact, found = self._ordered(queries[i], candidates[i], itself)
-            similarities[i, : len(found)] = exact
-            rows[i, : len(found)] = found
+            exact, nearest = self._ordered(queries[i], candidates[i], itself)
+            similarities[i, : len(nearest)] = exact
+            rows[i, : len(nearest)] = nearest
         return similarities, rows
 
     def _search_within(
         self, queries: Floats, without: Sequence[int | None], within: Mask
     ) -> tuple[Floats, Ints]:
-        """An index of those rows alone, in which each has its place."""
+        """Search an index of those rows alone."""
         rows = np.flatnonzero(within)
         place = {int(row): at for at, row in enumerate(rows)}
         few = Index(self.vectors[rows], [int(rank) for rank in self._rank[rows]])
@@ -90,15 +90,15 @@ class Index:
         return similarities, np.append(rows, -1)[found]
 
     def _ordered(self, query: Floats, candidates: Ints, itself: int | None) -> tuple[Array, Ints]:
-        """(cosines, rows) of the K_MAX nearest; searched wider where more may tie with the last of them."""
+        """(cosines, rows) of the K_MAX nearest; asks for more candidates while others may tie with the last."""
         while True:
-            found = candidates[candidates >= 0]
+            rows = candidates[candidates >= 0]
             if itself is not None:
-                found = found[found != itself]
-            exact = np.round((self.vectors[found].astype(np.float64) * query).sum(axis=1), DIGITS)
-            best = np.lexsort((self._rank[found], -exact))[:K_MAX]
+                rows = rows[rows != itself]
+            exact = np.round((self.vectors[rows].astype(np.float64) * query).sum(axis=1), DIGITS)
+            best = np.lexsort((self._rank[rows], -exact))[:K_MAX]
             if len(candidates) >= len(self) or exact.min() < exact[best[-1]] - 2 * 10**-DIGITS:
-                return exact[best], found[best]
+                return exact[best], rows[best]
             wide = min(len(self), 2 * len(candidates))
             _, wider = self._flat.search(np.ascontiguousarray(query[None, :], dtype=np.float32), wide)
             candidates = wider[0]
@@ -116,10 +116,10 @@ def checked_queries(queries: Floats, dimension: int) -> None:
 class IvfCodes:
     """n vectors of d dimensions in l lists; row i is of the list j with `bounds[j] <= i < bounds[j + 1]`.
 
-    `centroids` float32 [l, d]; `owners` int64 [l], the number of the repository whose issues alone are in the list, -1
-    where it takes those of all; `ranges` float32 [2, d], the lowest value of a residual and the width of its range;
-    `codes` uint8 [n, d], which may be a view of a file; `bounds` int64 [l + 1]; `hashes` uint8 [l, 32], the sha256 of
-    the codes of each list; `probes` is how many lists a search reads. Raises BundleError where these do not fit.
+    `centroids` float32 [l, d]; `owners` int64 [l], the number of the only repository whose issues are in the list, or
+    -1; `ranges` float32 [2, d], the lowest value of a residual and the width of its range; `codes` uint8 [n, d], which
+    may be a view of a file; `bounds` int64 [l + 1]; `hashes` uint8 [l, 32], the sha256 of the codes of each list. A
+    search reads `probes` lists. Raises BundleError where the shapes do not match.
     """
 
     centroids: Floats
@@ -151,7 +151,7 @@ class IvfCodes:
         return len(self.codes)
 
     def read(self, at: int) -> Bytes:
-        """A copy of the codes of list `at`, [m, d]. Raises BundleError where they are not those that were saved."""
+        """A copy of the codes of list `at`, [m, d]. Raises BundleError where their hash is another."""
         held = np.array(self.codes[self.bounds[at] : self.bounds[at + 1]])
         if hash_of(held) != self.hashes[at].tobytes():
             raise BundleError(f"list {at} of the compressed index was changed: its hash is another")
@@ -163,7 +163,7 @@ class IvfCodes:
             self.read(at)
 
     def vectors(self, rows: Ints) -> Array:
-        """The vectors [len(rows), d] as their codes tell them."""
+        """The decoded vectors [len(rows), d]."""
         lists = np.searchsorted(self.bounds, rows, side="right") - 1
         shares = (self.codes[rows] + 0.5) / STEPS
         decoded: Array = self.centroids[lists] + self.ranges[0] + shares * self.ranges[1].astype(np.float64)
@@ -171,7 +171,7 @@ class IvfCodes:
 
 
 def library() -> Any:
-    """faiss, imported when it is needed; its type annotations leave out what Python adds to its classes."""
+    """faiss, imported when needed; untyped, since its annotations lack the methods that Python adds."""
     import faiss
 
     return faiss
@@ -183,10 +183,7 @@ def hash_of(codes: Bytes) -> bytes:
 
 
 class IvfIndex:
-    """`IvfCodes` opened for search; lists stay in memory once read.
-
-    `order` is a tie-breaker for each row: of equally similar rows the one with the smaller value comes first.
-    """
+    """`IvfCodes` opened for search; lists stay in memory once they are read. `order` is as for `Index`."""
 
     def __init__(self, codes: IvfCodes, order: Sequence[Any]) -> None:
         if len(codes) != len(order):
@@ -194,7 +191,7 @@ class IvfIndex:
         faiss = library()
         self.codes, self._order = codes, order
         lists, d = codes.centroids.shape
-        # Which lists are near is told from the centroids here, so that faiss needs none.
+        # The nearest lists are chosen by the centroids here, so faiss needs none.
         self._coarse = faiss.IndexFlatIP(d)
         kind, metric = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         self._lists = faiss.IndexIVFScalarQuantizer(self._coarse, d, lists, kind, metric, True)
@@ -209,10 +206,9 @@ class IvfIndex:
     def search(
         self, queries: Floats, *, without: Sequence[Any] = (), owner: int | None = None
     ) -> tuple[Floats, Ints]:
-        """See `Index.search`; each query is searched alone, so that its neighbours never depend on others.
+        """See `Index.search`; each query is searched alone, so that its neighbours do not depend on others.
 
-        `without[i]` is the tie-breaker of the row that query i must not find; with `owner`, only lists of that
-        repository are looked into.
+        `without[i]` is the order of the row to leave out for query i; `owner` is the only repository to search.
         """
         q = len(queries)
         similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
@@ -222,27 +218,27 @@ class IvfIndex:
         lists = np.arange(len(owners)) if owner is None else np.flatnonzero(owners == owner)
         for i in range(q if len(self) and len(lists) else 0):
             itself = without[i] if i < len(without) else None
-            exact, found = self._nearest(np.ascontiguousarray(queries[i], np.float32), itself, lists)
-            similarities[i, : len(found)] = exact
-            rows[i, : len(found)] = found
+            exact, nearest = self._nearest(np.ascontiguousarray(queries[i], np.float32), itself, lists)
+            similarities[i, : len(nearest)] = exact
+            rows[i, : len(nearest)] = nearest
         return similarities, rows
 
     def _nearest(self, query: Floats, itself: Any, lists: Ints) -> tuple[Array, Ints]:
-        """(cosines, rows) of the K_MAX nearest; more is read where lists hold too few, or more may tie."""
+        """(cosines, rows) of the K_MAX nearest; reads on where lists hold too few, or while others may tie."""
         scores = self.codes.centroids @ query
         near = lists[np.argsort(-scores[lists], kind="stable")]
         probes, wide = self.codes.probes, K_MAX + SLACK
         while True:
             candidates = self._scan(query, near[:probes], scores, wide)
             order = {row: self._order[row] for row in candidates[candidates >= 0].tolist()}
-            found = np.array([row for row, who in order.items() if who != itself], dtype=np.int64)
-            exact = np.round((self.codes.vectors(found) * query).sum(axis=1), DIGITS)
-            best = sorted(range(len(found)), key=lambda j: (-exact[j], order[int(found[j])]))[:K_MAX]
+            rows = np.array([row for row, key in order.items() if key != itself], dtype=np.int64)
+            exact = np.round((self.codes.vectors(rows) * query).sum(axis=1), DIGITS)
+            best = sorted(range(len(rows)), key=lambda j: (-exact[j], order[int(rows[j])]))[:K_MAX]
             all_seen = bool(candidates[-1] < 0)
-            if all_seen and len(found) < K_MAX and probes < len(near):
+            if all_seen and len(rows) < K_MAX and probes < len(near):
                 probes *= 2
             elif all_seen or exact.min() < exact[best[-1]] - 4 * 10**-DIGITS:
-                return exact[best], found[best]
+                return exact[best], rows[best]
             else:
                 wide *= 2
 

@@ -1,10 +1,8 @@
-"""Making the compressed index, by rule and never by hand: when, how coarse, how much of it a search reads.
+"""Building the compressed index: when there is one, how many lists it has, and how many of them a search reads.
 
-Vectors are compared one by one while there are at most EXACT_ROWS of them and they fit EXACT_BYTES. Beyond, lists are
-drawn by spherical k-means, and a search reads as many of them as it takes to find TARGET of what an exact search
-finds, measured on rows held out of the k-means that do not find themselves, and one in LEAST_SHARE in any case.
-
-How much of what an exact search finds a compressed index finds, and how many lists a search reads for that.
+Up to EXACT_ROWS vectors, if they fit EXACT_BYTES, are compared one by one. More are put into lists by spherical
+k-means. A search reads the fewest lists with a recall of TARGET against exact search, measured on rows that were held
+out of the k-means, and at least one list in LEAST_SHARE.
 """
 
 from __future__ import annotations
@@ -19,34 +17,32 @@ from triage.arrays import Bytes, Floats, Ints
 from triage.engine.index import STEPS, IvfCodes, IvfIndex, hash_of, library
 from triage.errors import BundleError
 
-# Measured (docs/scale.md): at 10,000 vectors of 384 numbers either index finds as fast, and the exact one costs a cold
-# start 0.05 s of processor time more; at 20,000 it is 0.7 ms and 0.07 s more, and grows. Up to there it is not worth a
-# miss.
+# Measured (docs/scale.md): at 10,000 vectors of 384 numbers both indexes are equally fast, and the exact one costs a
+# cold start 0.05 s of processor time more; at 20,000 it costs 0.7 ms and 0.07 s more, which does not justify a miss.
 EXACT_ROWS = 20_000
-# Of vectors. An event downloads and reads all of them, and holds them three times over when it opens the index.
+# Of vectors. An event downloads them all, and opening the index holds three copies.
 EXACT_BYTES = 128 * 2**20
-# For each list; k-means gains little from more.
+# Rows for each list that k-means learns from; it gains little from more.
 TAUGHT = 64
 ROUNDS = 10
-# A residual lies within so many standard deviations, or is cut off there.
+# Residuals are clipped to this many standard deviations.
 SPREAD = 3.5
-# So much of what an index was drawn from may come and go before it is drawn anew.
+# The index is rebuilt when more than this share of its rows has come or gone.
 CHANGED = 0.2
 BLOCK = 1 << 16
 SEED = 0
 
 
 def exact(rows: int, dimension: int) -> bool:
-    """Whether so many vectors are compared one by one."""
+    """Whether this many vectors are compared one by one."""
     return rows <= EXACT_ROWS and 4 * rows * dimension <= EXACT_BYTES
 
 
 def compress(vectors: Floats, owners: Ints | None = None) -> Built:
-    """The compressed index of unit vectors [n, d]. Raises BundleError where it would find less than FLOOR.
+    """The compressed index of unit vectors [n, d]. Raises BundleError where its recall is below FLOOR.
 
-    With `owners` [n], the number of each row's repository, no list holds issues of two of them: whoever searches in one
-    reads that one's alone, and all of them up to EXACT_ROWS. Memory: the vectors', a byte for each of their numbers,
-    and a block.
+    `owners` [n] are numbers of repositories: each list then holds issues of one of them, and repositories of up to
+    EXACT_ROWS issues are searched whole. Memory: the vectors, a byte for each of their numbers, and a block.
     """
     if not all(np.isfinite(block).all() for _, block in _blocks(vectors)):
         raise BundleError("the index holds a vector that is not finite")
@@ -68,9 +64,7 @@ def list_count(rows: int) -> int:
 
 
 def assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | None) -> Ints:
-    """The list of each vector: of those of its repository (`owned` [l]), the one whose centroid has the greatest inner
-    product.
-    """
+    """The list of each vector: the one of its repository (`owned` [l]) with the greatest inner product."""
     faiss = library()
     lists = np.empty(len(vectors), dtype=np.int64)
     for owner, rows in rooms(len(vectors), owners):
@@ -96,11 +90,11 @@ def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> 
 def updated(
     old: IvfCodes, rows: Ints, vectors: Floats, first_of: int, changed: int, owners: Ints | None = None
 ) -> tuple[Built, int] | None:
-    """The index brought up to date without drawing lists anew, and how many rows have come or gone since it was drawn.
+    """The index with new rows in the old lists, and the number of rows that have come or gone since they were drawn.
 
-    `rows` [n] tells the row of `old` that each vector had, -1 for a new one; `first_of` is how many rows the lists
-    were drawn from, `changed` how many had come or gone. None where more than CHANGED of them would have by now.
-    `owners` are as for `compress`, of the repositories that the lists are of.
+    `rows` [n] is the row of `old` of each vector, -1 for a new one. The lists were drawn from `first_of` rows, of
+    which `changed` had come or gone. None where the share of changed rows exceeds CHANGED. `owners` are as for
+    `compress`.
     """
     lists = np.searchsorted(old.bounds, rows, side="right") - 1
     kept = np.flatnonzero(rows >= 0)
@@ -175,16 +169,16 @@ def _blocks(vectors: Floats) -> Iterator[tuple[int, Floats]]:
         yield start, np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32)
 
 
-# Of the K nearest; below FLOOR an index is refused.
+# Recall of the K nearest; an index below FLOOR is refused.
 K, TARGET, FLOOR = 25, 0.975, 0.95
 QUERIES = 500
 MOST_PROBES = 512
-# Nearly as near counts as near: which of many copies is found does not matter. As ann-benchmarks has it.
+# A row this much less similar counts too, since it does not matter which of many copies is found; as in ann-benchmarks.
 NEARLY = 1e-3
-# One list in so many is read at least. Held-out rows that have near copies among the others are found in a list or two,
-# which says nothing of an issue that has none.
+# At least one list in this many is read: held-out rows with near copies are found in one or two lists, which says
+# nothing about an issue without any.
 LEAST_SHARE = 32
-# Whose a list is that takes issues of every repository.
+# The owner of a list with issues of every repository.
 ANYBODY = -1
 
 
@@ -202,7 +196,7 @@ class Built:
 
 
 def rooms(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
-    """Each repository's number with its rows, ascending; where all are searched together, ANYBODY's with all."""
+    """(number of the repository, its rows), ascending; (ANYBODY, all rows) where `owners` is None."""
     if owners is None:
         yield ANYBODY, np.arange(rows)
         return
@@ -212,10 +206,10 @@ def rooms(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
 
 
 def judged(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None = None) -> Built:
-    """The index with the fewest probes allowed that find TARGET of what an exact search of `vectors` finds.
+    """The index with the fewest probes whose recall against an exact search of `vectors` reaches TARGET.
 
-    `queries` are rows of `vectors`, ascending; with `owners` [n], each finds rows of its own repository alone. Raises
-    BundleError where even the most find less than FLOOR.
+    `queries` are rows of `vectors`, ascending; with `owners` [n], each is searched in its own repository. Raises
+    BundleError where the recall with the most probes is below FLOOR.
     """
     asked = np.ascontiguousarray(vectors[queries])
     least, others = _least(vectors, queries, owners)
@@ -231,8 +225,8 @@ def judged(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners:
             for i, row in enumerate(queries)
         ]
         hits = 0
-        for query, found, enough in zip(asked, rows, least, strict=True):
-            near = vectors[order[found[:K][found[:K] >= 0]]] @ query
+        for query, nearest, enough in zip(asked, rows, least, strict=True):
+            near = vectors[order[nearest[:K][nearest[:K] >= 0]]] @ query
             hits += int((near >= enough - NEARLY).sum())
         recall = hits / max(1, others)
         if recall >= TARGET:
@@ -242,24 +236,24 @@ def judged(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners:
 
 
 def _steps(lists: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 11, 16 and so on, from the least probes to the most that a search of so many lists has."""
+    """1, 2, 3, 4, 6, 8, 11, 16 and so on, from the fewest to the most probes for this many lists."""
     most = min(MOST_PROBES, lists)
     least = min(most, max(1, lists // LEAST_SHARE))
     return sorted({max(least, min(most, round(2 ** (i / 2)))) for i in range(2 * most.bit_length() + 1)})
 
 
 def refuse_below_floor(recall: float) -> None:
-    """Raise BundleError where the index finds too little."""
+    """Raise BundleError for a recall below FLOOR."""
     if recall < FLOOR:
         raise BundleError(
             f"the compressed index finds {recall:.1%} of the nearest {K}, and {FLOOR:.0%} is the least",
             likely="the vectors hardly cluster, or the index was made by hand",
-            next_step="learn from fewer issues: few are compared one by one",
+            next_step="learn from fewer issues, which are compared one by one",
         )
 
 
 def _least(vectors: Floats, queries: Ints, owners: Ints | None) -> tuple[Floats, int]:
-    """(how similar the last of the K nearest is to each query [q], itself left out; how many these are in all)."""
+    """(the similarity of the K-th nearest to each query [q] without itself; the number of nearest in all)."""
     faiss = library()
     least, others = np.empty(len(queries), dtype=np.float32), 0
     for _, rows in rooms(len(vectors), owners):

@@ -1,9 +1,8 @@
-"""Where model folders live, what their manifests say, and the proof that nobody changed them.
+"""Model folders: where they are, their manifests, and the check of their files.
 
-A model folder holds `model.onnx`, `tokenizer.json`, `manifest.json` and `MODEL_CARD.md`. The shipped ones
-have one home, `model_cache/` at the top of the repository; a wheel carries a copy of it as
-`triage/_model_cache`, and `TRIAGE_MODEL_CACHE` names it in an image. Pulled ones lie under
-`$XDG_CACHE_HOME/triage/models`, one folder for each model and revision.
+A model folder holds `model.onnx`, `tokenizer.json`, `manifest.json` and `MODEL_CARD.md`. Shipped models are in
+`model_cache/` at the top of the repository, in a wheel as `triage/_model_cache`, and in an image in the folder that
+`TRIAGE_MODEL_CACHE` names. Pulled models are in `$XDG_CACHE_HOME/triage/models`, in a folder for each revision.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from triage.schema import SchemaError, build
 BUILTIN = "builtin"
 BUILTIN_ENCODER = "issue-encoder"
 KINDS = ("encoder", "zero-shot")
-# A zero-shot model reads an issue with one label, or with all of them at once (`cross_encoder.py`).
+# A zero-shot model reads an issue with one label ("pair") or with all of them at once (`cross_encoder.py`).
 LAYOUTS = ("pair", "joint")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -34,13 +33,12 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """What a model folder claims to hold; `from_dict` is the only door in.
+    """The manifest of a model folder, read by `from_dict`.
 
-    `dimension` counts the numbers of one vector (encoder) or the logits of one pair (zero-shot); `labels`
-    and `entailment` (an index into it) are those of a zero-shot model; `files` maps names to sha256.
-    `opset` is None where the model came from a hub as ONNX. The last five are of a zero-shot model too:
-    sigmoid(slope * logit + intercept) is a probability, and from `threshold` on it sets a label untuned; `similarity`
-    times that of the encoder's vectors is added to a logit.
+    `dimension` is the length of a vector (encoder) or the number of logits of a pair (zero-shot); `files` maps names
+    to sha256; `opset` is None for ONNX files of a hub. The rest is of zero-shot models: `entailment` is an index into
+    `labels`; `similarity` times the similarity of the encoder's vectors is added to a logit; then
+    sigmoid(slope * logit + intercept) is a probability, which sets a label from `threshold` on if nothing is tuned.
     """
 
     name: str
@@ -64,7 +62,7 @@ class ModelManifest:
 
     @classmethod
     def from_dict(cls, data: object) -> ModelManifest:
-        """Check every field; raises ModelError saying where the first wrong one is."""
+        """Check every field; raises ModelError that names the first wrong one."""
         try:
             manifest = build(cls, data, "manifest")
             manifest._check()
@@ -88,7 +86,7 @@ class ModelManifest:
             raise SchemaError("in 'manifest.entailment': expected an index into 'manifest.labels'")
 
     def to_dict(self) -> dict[str, object]:
-        """The fields as plain values for JSON; what only a zero-shot model has is left out of others."""
+        """The fields as values for JSON, without the fields of zero-shot models for an encoder."""
         values = dataclasses.asdict(self)
         if self.kind != "zero-shot":
             for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold", "similarity"):
@@ -96,14 +94,14 @@ class ModelManifest:
         return values
 
     def digest(self) -> str:
-        """sha256 (hex) over the file hashes: equal digests mean equal models."""
+        """sha256 (hex) of the file hashes: equal digests, equal models."""
         lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(self.files.items()))
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Pins:
-    """What the user's configuration says of a hub model: its commit and the sha256 of each of its files."""
+    """The pins of a hub model in the configuration: its commit and the sha256 of each of its files."""
 
     revision: str | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +117,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read_manifest(folder: Path) -> ModelManifest:
-    """The manifest of a model folder, without looking at its files; raises ModelError."""
+    """The manifest of a model folder, without a check of its files; raises ModelError."""
     path = folder / MANIFEST_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -140,7 +138,7 @@ def write_manifest(folder: Path, manifest: ModelManifest) -> None:
 
 
 def verify(folder: Path) -> ModelManifest:
-    """The manifest, once every file it names is there with its sha256; raises ModelError naming the file."""
+    """The manifest, after a check of every file it names; raises ModelError that names the file."""
     manifest = read_manifest(folder)
     check_files(folder, manifest.files)
     return manifest
@@ -155,7 +153,7 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def shipped_root() -> Path:
-    """The folder of the shipped models: from the environment, inside the wheel, or of the checkout."""
+    """The folder of the shipped models: from the environment, in the wheel, or in the checkout."""
     named = os.environ.get("TRIAGE_MODEL_CACHE")
     if named:
         return Path(named)
@@ -165,13 +163,13 @@ def shipped_root() -> Path:
 
 
 def pulled_root() -> Path:
-    """The folder of the pulled models; it need not exist."""
+    """The folder of the pulled models, which need not exist."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "triage" / "models"
 
 
 def pulled_folder(model: str, revision: str) -> Path:
-    """Where revision `revision` (40 hex digits) of the hub model `org/name` lies, or would lie."""
+    """The folder for revision `revision` (40 hex digits) of the hub model `org/name`."""
     return pulled_root() / model.replace("/", "--") / revision
 
 
@@ -183,7 +181,7 @@ def folders() -> list[Path]:
 
 
 def shipped(name: str) -> Path:
-    """The folder of a shipped model; raises ModelError where this installation has none of that name."""
+    """The folder of a shipped model; raises ModelError for an unknown name."""
     folder = shipped_root() / name
     if not (folder / MANIFEST_FILE).is_file():
         raise ModelError(
@@ -195,10 +193,10 @@ def shipped(name: str) -> Path:
 
 
 def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
-    """The model folder that `spec` means: "builtin", a folder, or a hub model `org/name` that `pins` pin.
+    """The model folder of `spec`: "builtin", a folder, or a hub model `org/name` with pins.
 
-    A pinned model that is not on this machine yet is downloaded. Raises ModelError where the pins are
-    missing or a file differs from them, UnavailableError where the hub does not answer.
+    A pinned model is downloaded if it is not on this machine. Raises ModelError where pins are missing or a file
+    differs from them, UnavailableError where the hub cannot be reached.
     """
     if spec == BUILTIN:
         return shipped(builtin)
@@ -216,14 +214,14 @@ def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
             likely="only its name was written into the configuration",
             next_step=f"`triage models pull {spec} --config FILE` writes them",
         )
-    # Imported late: only a hub model needs it, and the HTTP client is slow to import.
+    # The HTTP client is slow to import, and only a hub model needs it.
     from triage.engine.hub import fetch
 
     return fetch(spec, pins)
 
 
 def packed(folder: Path) -> dict[str, bytes]:
-    """The manifest of a model folder and the files it names, by name: what `unpacked` takes; raises ModelError."""
+    """The manifest of a model folder and the files it names, by name; raises ModelError."""
     names = [MANIFEST_FILE, *read_manifest(folder).files]
     try:
         return {name: (folder / name).read_bytes() for name in names}
@@ -232,10 +230,7 @@ def packed(folder: Path) -> dict[str, bytes]:
 
 
 def unpacked(files: Mapping[str, bytes]) -> Path:
-    """A model folder, kept among the pulled ones, that holds these files; raises ModelError.
-
-    The manifest among them is checked when the folder is opened, like any other's.
-    """
+    """A model folder with these files, kept with the pulled models; raises ModelError. Opening it checks the files."""
     manifest = files.get(MANIFEST_FILE, b"")
     folder = pulled_root() / "bundles" / hashlib.sha256(manifest).hexdigest()
     if folder.is_dir():

@@ -1,19 +1,19 @@
-"""The only home of onnxruntime and tokenizers: a model folder as text in, numbers out.
+"""A model folder as a function from text to numbers, by onnxruntime and tokenizers.
 
-Both libraries are imported when a model is opened, never when this module is.
+Both libraries are imported here only, when a model is opened.
 
-How a model runs was measured with the shipped encoder on 2 cores, AVX-512 with VNNI, 120 real issues of 199
-tokens on average, as processor time for each text (PyTorch, fp32, batches of 32, takes 109 ms):
+Processor time for a text, measured with the shipped encoder on 2 cores with AVX-512 and VNNI and 120 real issues of 199
+tokens on average (PyTorch in fp32 with batches of 32 takes 109 ms):
 
-    23.0 ms  int8, each text alone at its exact length, without SkipLayerNormFusion: what is done here
+    23.0 ms  int8, each text alone at its exact length, without SkipLayerNormFusion: as here
     26.5 ms  the same with that fusion, whose kernel is slower than Add and LayerNormalization apart
     23.1 ms  the graph fused by optimum before quantisation (QAttention); loads in 0.03 s instead of 0.05 s
     24.2 ms  the graph optimised and saved beforehand; loads in 0.02 s, but belongs to one onnxruntime
     53.3 ms  fp32
 
-So a graph stays as it was exported, works with every architecture and is optimised when loaded, for the
-processor at hand. Threads go over texts, one inside each: two of them do twice the work, and a text alone
-has the same numbers in any company (dynamic int8 takes its scales from the whole padded batch).
+So graphs are stored as exported, and optimised for the processor when they are loaded. Threads work on different texts,
+each run alone: a text's numbers then do not depend on other texts, while dynamic int8 takes its scales from the whole
+padded batch.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from triage.errors import ModelError
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-# More than a token takes in most texts, code among them.
+# More than the length of a token in most texts, including code.
 CHARACTERS_A_TOKEN = 6
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One text, or one pair of texts, as the tokenizer cut it; both lists have the same length."""
+    """The tokens of a text or a pair of texts; both lists have the same length."""
 
     ids: list[int]
     type_ids: list[int]
 
 
 class OnnxModel:
-    """A verified model folder, opened: one session that any number of threads may call at once."""
+    """An opened model folder; any number of threads may call it at once."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         """Check the folder against its manifest and load it; raises ModelError.
 
-        `threads` are those inside one call; the numbers may differ in the last bit with another count.
+        `threads` work within one call; with another number of them, results may differ in the last bit.
         """
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as failures
@@ -67,7 +67,7 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        # Every text has another length: plans kept for each shape would only pile up.
+        # Texts have different lengths: memory plans for each shape would only accumulate.
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         try:
@@ -79,7 +79,7 @@ class OnnxModel:
             )
         except unusable as error:
             raise ModelError(f"onnxruntime cannot load {folder / MODEL_FILE}: {error}") from error
-        self._inputs = frozenset(each.name for each in self._session.get_inputs())
+        self._inputs = frozenset(node.name for node in self._session.get_inputs())
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -88,10 +88,9 @@ class OnnxModel:
         )
 
     def tokens(self, text: str, pair: str | None = None, *, max_tokens: int) -> Tokens:
-        """Cut `text` (and `pair`) into at most `max_tokens` tokens, special ones included.
+        """At most `max_tokens` tokens of `text` (and `pair`), including special ones.
 
-        Where there are too many the end of `text` is dropped, never anything of `pair` (transformers'
-        `only_first`). Lone surrogates become question marks.
+        The end of `text` is cut off, never `pair` (transformers' `only_first`). Lone surrogates become question marks.
         """
         second = None if pair is None else self._pieces(_encodable(pair))
         room = max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair=second is not None)
@@ -102,10 +101,10 @@ class OnnxModel:
         return Tokens(both.ids, both.type_ids)
 
     def _first(self, text: str, room: int) -> Encoding:
-        """The tokens of a text, or of so much of its beginning that there are `room`.
+        """The tokens of a text, or at least `room` of its beginning.
 
-        Where words are cut one by one, what follows a space changes nothing before it; the whole of a long text takes
-        longer to cut than a small transformer takes for its first 32 tokens.
+        A tokenizer of single words cuts the text before a space the same whatever follows. Tokenizing all of a long
+        text takes longer than running a small transformer on its first 32 tokens.
         """
         end = CHARACTERS_A_TOKEN * room
         if self._by_words and end < len(text):
@@ -129,9 +128,9 @@ class OnnxModel:
         )
 
     def answer(self, feeds: Mapping[str, Ints]) -> Floats:
-        """The model's first output for a batch of one, without that axis; what it has no input for is left out."""
-        known = {name: value for name, value in feeds.items() if name in self._inputs}
-        output: Floats = self._session.run(None, known)[0][0]
+        """The model's first output for a batch of one, without the batch axis; ignores feeds it has no input for."""
+        inputs = {name: value for name, value in feeds.items() if name in self._inputs}
+        output: Floats = self._session.run(None, inputs)[0][0]
         return output
 
 

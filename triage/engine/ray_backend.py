@@ -1,10 +1,8 @@
-"""The only home of Ray (the extra `ray`): one piece of work done by the processes of many cores and machines.
+"""Work on many cores and machines by Ray (the extra `ray`), which is imported here only.
 
-Work goes out as tasks of Ray Data, not to a pool of its actors: the processes that run tasks outlive a call and keep
-the models they opened, where a pool is started anew for every data set. A process that dies is replaced by another,
-and its task is given to that one.
-
-What Ray says when it fails, in words that lead on. No import of Ray: errors are told apart by their names.
+Work is sent as tasks of Ray Data, not to a pool of its actors: the processes that run tasks outlive a call and keep
+the models they opened, while a pool is started again for every data set. Ray replaces a process that dies and runs its
+task again.
 """
 
 from __future__ import annotations
@@ -30,34 +28,34 @@ R = TypeVar("R")
 T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
-# Items of one task: some two seconds of encoding, which is what the death of a worker costs.
+# Items of one task: about two seconds of encoding, which is lost when a worker dies.
 PART = 64
-# Items that a worker gets before what is done is saved; at some 40 a second a killed run loses under a minute.
+# Items for each worker between two savings of results; at 40 items a second a killed run loses under a minute.
 ROUND = 1_000
-# So often is a task given to another worker.
+# A task that fails is given to another worker this many times.
 RETRIES = 3
 SECONDS = 10.0
-# Nothing is told to Ray's makers; a wrong address is given up within a minute or two.
+# No usage statistics are sent; connecting to a wrong address fails within two minutes.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2"}
 
 
 class WorkerTask(Protocol[T_contra, R_co]):
-    """What is to be done, as a value that travels; a worker opens it once."""
+    """A task as a value that can be sent; a worker opens it once."""
 
     def open(self) -> Callable[[Sequence[T_contra]], Sequence[R_co]]:
-        """What turns items into as many results, each of them of its item alone."""
+        """A function from items to one result each, which depends on that item only."""
         ...
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What travels as it is: of plain lists Ray Data would make columns of its own kinds."""
+    """A value that Ray Data sends unchanged; it converts plain lists to columns."""
 
     content: Any
 
 
 class RemoteJob(Generic[T, R]):
-    """A job that the workers of a cluster know."""
+    """A task that the workers of a cluster have received."""
 
     def __init__(self, job: WorkerTask[T, R]) -> None:
         import ray
@@ -65,20 +63,20 @@ class RemoteJob(Generic[T, R]):
         self._order = ray.put(job)
 
     def __call__(self, items: Sequence[T], *, progress: Callable[[int], None] | None = None) -> list[R]:
-        """The results, in the order of the items; `progress` gets how many are there.
+        """The results in the order of the items; `progress` gets the number done.
 
-        Raises what the job does, and ClusterError where a task fails again and again.
+        Raises what the task raises, and ClusterError where it fails RETRIES + 1 times.
         """
-        found: dict[int, list[R]] = {}
+        results: dict[int, list[R]] = {}
         done = 0
         for at, answer in self._answers([items[i : i + PART] for i in range(0, len(items), PART)]):
             if isinstance(answer, TriageError):
                 raise answer
-            found[at] = answer
+            results[at] = answer
             done += len(answer)
             if progress:
                 progress(done)
-        return [result for at in sorted(found) for result in found[at]]
+        return [result for at in sorted(results) for result in results[at]]
 
     def _answers(self, parts: Sequence[Sequence[T]]) -> Iterator[tuple[int, list[R] | TriageError]]:
         import ray
@@ -88,7 +86,7 @@ class RemoteJob(Generic[T, R]):
         rows = [{"at": i, "parcel": Parcel(list(part))} for i, part in enumerate(parts)]
         try:
             with warnings.catch_warnings():
-                # The one way to bound retries until Ray 2.64, which pyproject.toml leaves out.
+                # The only way to bound retries before Ray 2.64, which pyproject.toml excludes.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
                     _work,
@@ -104,32 +102,32 @@ class RemoteJob(Generic[T, R]):
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray that this process is connected to; each of its `workers` (processor cores) does one task at a time."""
+    """A Ray cluster that this process is connected to, with one of `workers` for each processor core."""
 
     workers: int
 
     @property
     def round(self) -> int:
-        """How many items are best handed over together."""
+        """The number of items to process between two savings of results."""
         return ROUND * self.workers
 
     def hire(self, job: WorkerTask[T, R]) -> RemoteJob[T, R]:
-        """Make the job known to the workers; its data travel to each machine once."""
+        """Send the task to the workers; its data are sent to each machine once."""
         return RemoteJob(job)
 
 
 @contextmanager
 def connected(address: str = "") -> Iterator[Cluster]:
-    """The cluster at HOST:PORT, or that which this machine is part of ("auto"); "" starts one of this machine alone.
+    """The cluster at HOST:PORT, or the one that this machine belongs to ("auto"); "" starts one on this machine.
 
-    Raises ClusterError where it cannot be reached, or is of another version.
+    Raises ClusterError where it cannot be reached or runs another version.
     """
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
     _check_address(address)
     import ray
     import ray.data
 
-    # What Ray's threads print about workers must not mix with what a command answers.
+    # Messages of Ray's threads about workers must not mix with a command's output.
     with redirect_stdout(sys.stderr):
         try:
             _connect(address)
@@ -151,13 +149,13 @@ def _connect(address: str) -> None:
         )
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         raise refused(address, error, ray.__version__) from error
-    # Failures are told in our words, progress by our bar.
+    # Errors and progress are reported by this program.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def _check_address(address: str) -> None:
-    """Ray itself would wait for minutes, and tell nothing."""
+    """Raise ClusterError at once; Ray itself would wait for minutes without a message."""
     host, colon, port = address.rpartition(":")
     if not colon:
         return
@@ -168,7 +166,7 @@ def _check_address(address: str) -> None:
 
 
 def _work(row: dict[str, Any], order: Any, version: str) -> dict[str, Any]:
-    """In a worker: the answer to a part; an error that we have words for is an answer too."""
+    """In a worker: the results of a part, or the TriageError that was raised."""
     return {"at": row["at"], "parcel": Parcel(_answer(row["parcel"].content, order, version))}
 
 
@@ -176,7 +174,7 @@ def _answer(part: Sequence[Any], order: Any, version: str) -> list[Any] | Triage
     if version != __version__:
         return ClusterError(
             f"a worker has triage {__version__}, and this is {version}",
-            likely="the machines of the cluster were not brought up to date together",
+            likely="the machines of the cluster were not updated together",
             next_step=f'install the same everywhere: pip install "triage[ray]=={version}"',
         )
     try:
@@ -193,13 +191,13 @@ def _opened(order: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
     return job.open()
 
 
-# A process or a machine ended under a task, by itself or for lack of memory.
+# Errors of Ray, by name, that say that a process or a machine died during a task.
 DEATHS = {"WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError", "ActorDiedError"}
 LINE = 300
 
 
 def refused(address: str, error: Exception, ours: str) -> ClusterError:
-    """Why the cluster at `address` ("" is one of this machine) cannot be used by Ray `ours`."""
+    """The error for the cluster at `address` ("": of this machine), which Ray version `ours` cannot use."""
     text = str(error)
     versions = re.findall(r"Ray: (\S+)", text)
     if "ersion mismatch" in text and versions:
@@ -208,7 +206,7 @@ def refused(address: str, error: Exception, ours: str) -> ClusterError:
         return ClusterError(
             f"Ray does not start on this machine: {first_line(text)}",
             likely="too little memory, or /dev/shm or /tmp cannot be written",
-            next_step="leave --engine out: this machine's cores are used without Ray, too",
+            next_step="omit --engine: this machine's cores are used without Ray too",
         )
     return ClusterError(
         f"no Ray cluster answers at {address}: {first_line(text)}",
@@ -220,14 +218,14 @@ def refused(address: str, error: Exception, ours: str) -> ClusterError:
 
 
 def said_by_ray(error: Exception, retries: int) -> Exception:
-    """Why a task failed; the error itself where it is a defect of ours."""
-    names = {each.__name__ for each in type(error).__mro__}
+    """The ClusterError for a task that failed; the error itself if it is a defect of this program."""
+    names = {kind.__name__ for kind in type(error).__mro__}
     if names & DEATHS:
         return ClusterError(
-            f"the same work was given out {retries + 1} times, and each time its worker died",
+            f"the same task was run {retries + 1} times, and each time its worker died",
             likely="the machine is short of memory, or its processor lacks what onnxruntime needs",
             next_step="look at `ray status` and the memory of the machines, then run the same command again: "
-            "what was done is kept",
+            "finished work is kept",
         )
     if missing := re.search(r"No module named '([\w.]+)'", str(error)):
         return ClusterError(
@@ -241,7 +239,7 @@ def said_by_ray(error: Exception, retries: int) -> Exception:
 
 
 def first_line(text: str) -> str:
-    """The first line with something on it, cut to a bearable length."""
+    """The first line that is not empty, cut to LINE characters."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")[:LINE]
 
 
@@ -255,6 +253,6 @@ def _another_version(address: str, text: str, theirs: str, ours: str) -> Cluster
         )
     return ClusterError(
         f"the cluster at {address} runs Ray {theirs}, and this is Ray {ours}",
-        likely="one of the two was brought up to date and the other was not",
-        next_step=f'pip install "ray[data]=={theirs}" here, or bring the cluster to {ours}',
+        likely="one of the two was updated and the other was not",
+        next_step=f'pip install "ray[data]=={theirs}" here, or install Ray {ours} on the cluster',
     )

@@ -1,4 +1,4 @@
-"""Zero-shot classification: labels scored by what their names and descriptions say, without any example."""
+"""Zero-shot classification: labels scored by their names and descriptions, without any example."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ BUILTIN_ZERO_SHOT = "issue-judge"
 
 
 class ZeroShotModel(Protocol):
-    """A way to score any label on any text.
+    """Scores any label on any text.
 
-    `digest` (hex) changes with whatever changes the numbers. `slope` and `intercept` make a raw score a
-    probability, see `calibrated`; `costly` tells whether every pair of text and label is judged by itself;
-    `threshold` (0 to 1, on that probability) is for a repository that has no
-    labelled issue to tune one on.
+    `digest` (hex) identifies the scores: equal digests, equal scores. `slope` and `intercept` turn a raw score into a
+    probability, see `calibrated`; `threshold` on it (0 to 1) is for a repository without labelled issues to tune one.
+    A `costly` model runs for every pair of text and label.
     """
 
     name: str
@@ -40,7 +39,7 @@ class ZeroShotModel(Protocol):
     intercept: float
 
     def packed(self) -> PackedZeroShot:
-        """The same model by content, to be opened in another process; raises ModelError."""
+        """The model as a value that can be sent to another process; raises ModelError."""
         ...
 
     def raw(
@@ -54,9 +53,8 @@ class ZeroShotModel(Protocol):
     ) -> Floats:
         """Scores as float32 [texts, labels], comparable between labels; higher is likelier.
 
-        `vectors` [texts, dimension] are the encoder's for the same texts, `prior` [dimension] is the mean of
-        the repository's own where it has an index; `progress` gets the number of texts done.
-        Raises ModelError.
+        `vectors` [texts, dimension] are the encoder's for the same texts; `prior` [dimension] is the mean over the
+        repository's index, if there is one; `progress` gets the number of texts done. Raises ModelError.
         """
         ...
 
@@ -70,12 +68,12 @@ class PackedZeroShot(Protocol):
 
 
 def calibrated(raw: Floats, slope: float, intercept: float) -> Floats:
-    """sigmoid(slope * raw + intercept): scores 0 to 1 of any shape, in the same order for a slope above 0."""
+    """sigmoid(slope * raw + intercept): scores 0 to 1 of any shape, in the order of `raw` for a positive slope."""
     return sigmoid(slope * raw.astype(np.float64) + intercept).astype(np.float32)
 
 
 def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:
-    """What the configuration names: similarity under `encoder`, or an entailment model.
+    """The model that the configuration names; similarity is by the vectors of `encoder`.
 
     Raises ModelError, and UnavailableError where a pinned hub model cannot be downloaded.
     """
@@ -83,7 +81,6 @@ def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:
         return SimilarityZeroShot.load(encoder)
     pins = Pins(settings.revision, settings.sha256)
     folder = resolve(settings.model, pins, BUILTIN_ZERO_SHOT)
-    joint = read_manifest(folder).layout == "joint"
-    if joint:
+    if read_manifest(folder).layout == "joint":
         return CrossEncoder(folder, SimilarityZeroShot.load(encoder))
     return EntailmentZeroShot.load(folder, settings.template)

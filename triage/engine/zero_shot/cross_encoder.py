@@ -1,8 +1,8 @@
-"""Zero-shot classification by a cross-encoder that reads an issue once, with all labels in question.
+"""Zero-shot classification by a cross-encoder that reads an issue once, together with all labels.
 
-The tokens of the issue are followed by those of each label. Attention is masked so that the issue sees itself
-alone and a label sees the issue and itself: each label is judged as if it were alone, and the
-issue is worked through once, not once for each of them. How it is trained stands in `triage.training.cross_encoder`.
+The tokens of the issue are followed by those of each label. Attention is masked: the issue attends to itself, a label
+to the issue and itself. So labels are scored independently of each other, and the issue is processed once, not once
+for each label. `triage.training.cross_encoder` trains it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 from triage.text import LabelText
 
-# A label with its description is cut there, and so many labels share one run.
+# Tokens that are read of a label with its description, and labels in one run.
 LABEL_TOKENS = 24
 LABELS_A_RUN = 32
-# A label that is less similar to an issue than to issues in general by so much is hopeless: of 10,000 such pairs of the
-# repositories that `benchmarks/judge.py` asks about, the cross-encoder was sure enough of three in ten thousand to make
-# up for it. So it is not asked, and what it says of the median of them stands for its answer.
+# A label whose similarity to an issue is this far below its mean is not scored by the cross-encoder, but gets the
+# median logit of such pairs: of 10,000 of them, in the repositories of `benchmarks/judge.py`, the cross-encoder would
+# have made up for the low similarity of three.
 HOPELESS, UNASKED = -0.03, -5.3
-# So few labels are all read: there is little to save, and where all are unlikely their order still counts.
+# Up to this many labels are all scored: there is little to save, and the order of unlikely labels still counts.
 FEW = 10
 
 
@@ -46,9 +46,9 @@ class Sheet:
 
 
 def lay_out(issue: Sequence[int], labels: Sequence[Sequence[int]]) -> Sheet:
-    """An issue and its labels, as token ids with their special ones, side by side.
+    """The token ids of an issue and its labels, including special ones, in one sequence.
 
-    Each label begins at the positions right after the first, as if it were the only second part of a pair.
+    The positions of each label begin at 0.
     """
     sheet = Sheet(list(issue), [0] * len(issue), list(range(len(issue))), [0] * len(issue))
     for number, label in enumerate(labels, start=1):
@@ -60,17 +60,17 @@ def lay_out(issue: Sequence[int], labels: Sequence[Sequence[int]]) -> Sheet:
 
 
 class CrossEncoder:
-    """A cross-encoder of this kind; a raw score is the logit of a label's probability.
+    """An opened cross-encoder; a raw score is the logit of a label's probability.
 
-    The cross-encoder knows best what kind an issue is of, and similarity under the encoder what it is about: so a
-    weighted sum of both is the score, where the manifest says so, and of many labels those to which similarity gives
-    no hope are not read. The model is loaded when it is first asked.
+    The cross-encoder is best at the kind of an issue, similarity under the encoder at its topic. With a `similarity` in
+    the manifest, the score is their weighted sum, and of many labels the least similar are not read. The model is
+    loaded at its first use.
     """
 
     costly = True
 
     def __init__(self, folder: Path, similar: SimilarityZeroShot) -> None:
-        """Raises ModelError where the manifest in `folder` is of another kind of model."""
+        """Raises ModelError for another kind of model."""
         manifest = read_manifest(folder)
         if manifest.kind != "zero-shot" or manifest.layout != "joint":
             raise ModelError(f"{folder} holds no cross-encoder that reads all labels at once")
@@ -98,7 +98,7 @@ class CrossEncoder:
         *,
         progress: Callable[[int], None] | None = None,
     ) -> Floats:
-        """Logits, float32 [texts, labels]: see `read`, and for the rest `SimilarityZeroShot.raw`."""
+        """Logits, float32 [texts, labels]; see `read` and `SimilarityZeroShot.raw`."""
         if not self._weight:
             return self.read(texts, labels, progress)
         similar = self._similar.raw(texts, vectors, labels, prior)
@@ -114,11 +114,10 @@ class CrossEncoder:
         progress: Callable[[int], None] | None = None,
         asked: Mask | None = None,
     ) -> Floats:
-        """The cross-encoder's part: a run of the model for each text and LABELS_A_RUN labels.
+        """The cross-encoder's logits: one run of the model for each text and LABELS_A_RUN labels.
 
-        Of labels that are not `asked` about (bool [texts, labels]; None: all are) the logit is UNASKED. What other
-        labels are asked about moves a logit by rounding alone, a hundredth on average and a tenth at times; other texts
-        never do.
+        Labels that are not `asked` for (bool [texts, labels]; None: all are) get UNASKED. Which other labels are asked
+        for changes a logit by rounding only, by 0.01 on average and at times by 0.1; other texts never change it.
         Raises ModelError where a logit is not finite.
         """
         model = self._model
@@ -140,10 +139,10 @@ class CrossEncoder:
         return scores
 
     def _logits(self, sheet: Sheet, labels: int) -> Floats:
-        found = self._model.answer(feeds(sheet, labels))
-        if found.shape != (labels,) or not np.isfinite(found).all():
-            raise ModelError(f"{self.name} gave {found!r:.200}, not one finite logit for each label")
-        return found
+        logits = self._model.answer(feeds(sheet, labels))
+        if logits.shape != (labels,) or not np.isfinite(logits).all():
+            raise ModelError(f"{self.name} gave {logits!r:.200}, not one finite logit for each label")
+        return logits
 
 
 @dataclass(frozen=True)

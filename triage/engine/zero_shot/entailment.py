@@ -33,7 +33,7 @@ class EntailmentZeroShot:
     costly = True
 
     def __init__(self, model: OnnxModel, template: str = TEMPLATE) -> None:
-        """`template` has one `{}`, the place of the label. Raises ModelError for another kind of model."""
+        """`template` has one `{}` for the label. Raises ModelError for another kind of model."""
         manifest = model.manifest
         if manifest.kind != "zero-shot" or manifest.entailment is None:
             raise ModelError(f"{model.folder} holds a model of the kind {manifest.kind}, expected zero-shot")
@@ -63,7 +63,7 @@ class EntailmentZeroShot:
     ) -> Floats:
         """Logits of entailment against contradiction, float32 [texts, labels]; a sigmoid gives the score.
 
-        Costs one run of the model for each text and label. Raises ModelError where a logit is not finite,
+        Runs the model once for each text and label. Raises ModelError where a logit is not finite,
         ConfigError where a label's description alone fills the model.
         """
         hypotheses = [self._template.replace("{}", label.phrase) for label in labels]
@@ -108,7 +108,7 @@ class PackedEntailment:
 
 
 def contradiction(manifest: ModelManifest) -> int:
-    """The class that speaks against entailment: the one so named, or the other of two. Raises ModelError."""
+    """The index of contradiction: the class of that name, or the other of two. Raises ModelError."""
     others = [at for at in range(len(manifest.labels)) if at != manifest.entailment]
     named = [at for at in others if manifest.labels[at].lower().startswith(("contra", "not_entail"))]
     if len(others) == 1 or len(named) == 1:

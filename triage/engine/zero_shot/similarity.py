@@ -1,10 +1,9 @@
 """Zero-shot classification by similarity: an issue's vector against the vectors of the labels' phrases.
 
-Some labels are close to whatever an issue says ("question"), others to nothing ("P1"). So each label's mean
-similarity over issues in general is subtracted: over the repository's own index where there is one, else over
-the background vectors shipped beside the encoder. As similarity is an inner product, that is the issue's
-vector minus the mean vector, times the label's vector. It is never taken over the batch: a decision does not
-depend on its batch-mates.
+Some labels are similar to every issue ("question"), others to none ("P1"). So each label's mean similarity is
+subtracted: over the repository's index if there is one, else over the background vectors shipped with the encoder.
+Since similarity is an inner product, the score is the issue's vector minus the mean vector, times the label's vector.
+The mean is never taken over a batch, so that a decision does not depend on other issues.
 
 Origin of the constants: `benchmarks/zero_shot.py`, seed 20, on 1,040 issues of 15 repositories that the encoder was
 not trained on, by the names of their labels alone. Fitted on one half of the repositories and measured on the other,
@@ -15,12 +14,12 @@ both ways averaged; in brackets with all-MiniLM-L6-v2, which the encoder was tra
     0.663 (0.536)  0.613 (0.545)  0.738 (0.626)   corrected by background vectors
     0.647 (0.549)  0.624 (0.564)  0.738 (0.626)   corrected by the repository's own mean
 
-So with this encoder the correction is worth nothing here. On bug, feature and question in five other repositories it
-is: macro-F1 0.572 (0.436) uncorrected, 0.578 (0.479) by the background and 0.624 (0.533) by the own mean. Divided by
-the standard deviation of each label's similarity as well, micro-F1 and the log loss get worse for the most part, so
-that is not done. On all of them together the fit gives slope 15.02, intercept -1.066 and threshold 0.454 under the
-background, 15.24, -0.813 and 0.384 under the own mean; one set of slope and intercept between them serves both. The
-threshold is higher, "likelier than not": a first day of wrong labels is long remembered.
+So with this encoder the correction gains nothing here. It gains on bug, feature and question in five other
+repositories: macro-F1 0.572 (0.436) uncorrected, 0.578 (0.479) by the background and 0.624 (0.533) by the own mean.
+Division by the standard deviation of each label's similarity mostly makes micro-F1 and the log loss worse, so it is
+not done. On all repositories the fit gives slope 15.02, intercept -1.066 and threshold 0.454 under the
+background, 15.24, -0.813 and 0.384 under the own mean; one slope and intercept between them serve both. The
+threshold is higher, "likelier than not": users long remember a first day of wrong labels.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ BACKGROUND_FILE = "background.npy"
 
 
 class SimilarityZeroShot:
-    """Labels as vectors of the encoder; a raw score is a similarity above what is usual for the label."""
+    """Labels as vectors of the encoder; a raw score is the similarity minus the label's mean similarity."""
 
     name = "embedding"
     slope = 15.1
@@ -50,21 +49,21 @@ class SimilarityZeroShot:
     costly = False
 
     def __init__(self, encoder: Encoder, background: Floats | None) -> None:
-        """`background` is a mean vector [dimension]; None where the encoder has none beside it."""
+        """`background` is a mean vector [dimension], or None for an encoder without one."""
         self._encoder = encoder
         self._background = background
         shift = b"" if background is None else background.astype("<f4").tobytes()
-        # One issue after another asks about the same labels.
+        # The same labels are scored for every issue.
         self._named = functools.lru_cache(maxsize=32)(encoder.encode)
         self.digest = hashlib.sha256(f"{encoder.digest} similarity ".encode() + shift).hexdigest()
 
     @classmethod
     def load(cls, encoder: Encoder) -> SimilarityZeroShot:
-        """With the background vectors in the encoder's folder, where there are any; raises ModelError."""
+        """With the background vectors in the encoder's folder, if there are any; raises ModelError."""
         return cls(encoder, _background(encoder))
 
     def packed(self) -> PackedSimilarity:
-        """See `ZeroShotModel`; the encoder is all it needs."""
+        """See `ZeroShotModel`; only the encoder is needed."""
         return PackedSimilarity()
 
     def raw(
@@ -76,21 +75,21 @@ class SimilarityZeroShot:
         *,
         progress: Callable[[int], None] | None = None,
     ) -> Floats:
-        """Similarities above the usual, float32 [len(vectors), labels], -2 to 2.
+        """Similarities above the mean, float32 [len(vectors), labels], -2 to 2.
 
         `vectors` [n, dimension] are of unit length; `prior` [dimension] is the mean vector of the
         repository's index. Raises ModelError where there is neither a prior nor a background.
         """
-        usual = self._background if prior is None else prior
-        if usual is None:
+        mean = self._background if prior is None else prior
+        if mean is None:
             raise ModelError(
-                f"{self._encoder.name} has no {BACKGROUND_FILE}, and the repository was not learnt from yet",
+                f"{self._encoder.name} has no {BACKGROUND_FILE}, and there is no bundle yet",
                 likely="the encoder is not the shipped one",
                 next_step="run `triage retrain`, or see `python -m triage.training.background --help`",
             )
         named = self._named(tuple(label.phrase for label in labels))
-        # Summed row by row: a product of matrices rounds otherwise with another number of rows.
-        scores = np.array([(named * (vector - usual)).sum(axis=1) for vector in vectors], dtype=np.float32)
+        # Row by row, since a product of matrices rounds differently with another number of rows.
+        scores = np.array([(named * (vector - mean)).sum(axis=1) for vector in vectors], dtype=np.float32)
         if progress:
             progress(len(vectors))
         return scores.reshape(len(vectors), len(labels))
@@ -104,7 +103,7 @@ class PackedSimilarity:
 
 
 def _background(encoder: Encoder) -> Floats | None:
-    """The mean of the vectors beside the encoder; they were checked when it was opened."""
+    """The mean of the background vectors in the encoder's folder, which was checked when it was opened."""
     path = encoder.folder / BACKGROUND_FILE
     if BACKGROUND_FILE not in read_manifest(encoder.folder).files:
         return None
