@@ -56,7 +56,7 @@ def test_what_cannot_be_meant_is_refused_with_the_configuration(wrong: str) -> N
     with pytest.raises(ConfigError) as refused:
         from_dict({"learn": {"repositories": ["org/*", wrong]}}, where="it")
     assert refused.value.what == f"it: in 'learn.repositories': {fault(wrong)}"
-    assert refused.value.next_step.startswith("write OWNER/NAME, OWNER/* for all of an owner's")
+    assert refused.value.next_step.startswith("write OWNER/NAME, OWNER/* for all repositories of an owner")
 
 
 def test_an_owner_must_be_a_name_only_where_something_is_added() -> None:
