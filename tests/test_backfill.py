@@ -149,7 +149,7 @@ def test_a_file_is_filtered(
 @pytest.mark.parametrize(
     ("argv", "code", "error"),
     [
-        (("--state=open",), 2, "a file does not tell which issues are open"),
+        (("--state=open",), 2, "a file does not say which issues are open"),
         (("--since=2030-01-01",), 5, "holds no such issue"),
         (("--shard=3/2",), 2, "there is no shard 3 of 2"),
         (("--shard=two",), 2, "'two' is no shard"),

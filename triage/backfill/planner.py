@@ -1,4 +1,4 @@
-"""Making the plan of a backfill: past issues through the same `judge`, and nothing written to GitHub."""
+"""Planning a backfill: past issues go through the same `decide`, and nothing is written to GitHub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.backfill.plan import Entry, Header, entry_of, fingerprint, promises, settable
+from triage.backfill.plan import (
+    Draft,
+    Entry,
+    Header,
+    Plan,
+    drafting,
+    entry_of,
+    fingerprint,
+    promises,
+    settable,
+)
 from triage.backfill.selection import Batch, PastIssue, Selection, grouped, of_file, of_repository
 from triage.bundle.open import open_serving
 from triage.bundle.workers import check_engine, deciding, workers
@@ -24,35 +34,37 @@ from triage.patterns import NAME
 from triage.progress import bar
 
 if TYPE_CHECKING:
-    from triage.backfill.plan import Draft, Plan
     from triage.bundle.model import ServingModel
     from triage.bundle.store import Store
     from triage.engine.ray_backend import Cluster, RemoteJob
 
 
+# The batches of issues from a place on.
+Batches = Callable[[str], Iterator[Batch]]
+
+
 @dataclass(frozen=True)
 class Planner:
-    """Decides about past issues; `there` are the repository's labels, where they are known, `figures` what was measured
-    when the model was learnt.
+    """Decides past issues. `available` are the repository's labels (None: unknown), `figures` the bundle's quality.
 
-    `remote` gathers the evidence in the place of the model in this process.
+    With `remote`, the workers of a cluster gather the evidence.
     """
 
     model: ServingModel
     config: Config
-    there: frozenset[str] | None = None
+    available: frozenset[str] | None = None
     remote: RemoteModel | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
-        """The labels that can come out."""
+        """The labels that can be set."""
         return settable(self.model.rules, self.model.descriptions, Policy.of(self.config))
 
     def entries(self, items: Sequence[PastIssue]) -> list[Entry]:
         """The entries of these issues, in order."""
         names = self.names
-        cases = [case_of(past.issue, self.config, proposed=names, available=self.there) for past in items]
+        cases = [case_of(past.issue, self.config, proposed=names, available=self.available) for past in items]
         decisions = decide(cases, self.remote or self.model, Policy.of(self.config), batch=len(cases))
         return [
             entry_of(past.issue, decision, names, past.locked)
@@ -62,7 +74,7 @@ class Planner:
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """The model, with the workers of a cluster gathering the evidence."""
+    """A model whose evidence the workers of a cluster gather."""
 
     rules: Rules
     name: str
@@ -71,53 +83,48 @@ class RemoteModel:
 
 def make_plan(options: PlanOptions, path: Path) -> Plan:
     """The plan for these options, at `path`; continues that of an interrupted run. Raises TriageError."""
-    from triage.backfill.plan import drafting
-
-    given = options.source
-    if not Path(given).is_file() and not NAME.fullmatch(given):
-        raise UsageError(f"{given!r} is neither a file nor of the form OWNER/NAME", next_step="check --from")
+    is_file = Path(options.source).is_file()
+    if not is_file and not NAME.fullmatch(options.source):
+        raise UsageError(
+            f"{options.source!r} is neither a file nor of the form OWNER/NAME", next_step="check --from"
+        )
     check_engine(options.engine)
     with workers(options.engine) as cluster:
-        source = _from_file if Path(given).is_file() else _from_github
-        planner, header, batches = source(options, cluster)
+        planner, header, batches = (_from_file if is_file else _from_github)(options, cluster)
         with drafting(path, header) as draft:
             _draft(draft, planner, grouped(batches(draft.place), cluster.round if cluster else 0))
             return draft.finish()
 
 
 def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
-    told: Callable[[int], None] | None = None
+    progress: Callable[[int], None] | None = None
     for batch in batches:
-        told = told or bar("planning", batch.total, start=draft.planned)
+        progress = progress or bar("planning", batch.total, start=draft.planned)
         draft.add(planner.entries(batch.items), batch.place)
-        told(draft.planned)
-
-
-Batches = Callable[[str], Iterator[Batch]]
+        progress(draft.planned)
 
 
 def _from_file(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
     config = configuration.load(options.config.file)
     now = datetime.now(UTC)
-    found = of_file(Path(options.source), options.repo, _selection(options, now), Policy.of(config).may_set)
+    issues = of_file(Path(options.source), options.repo, _selection(options, now), Policy.of(config).may_set)
     store = open_store(options.store, config) if options.store else None
     planner = _planner(config, store, cluster)
-    return planner, _header(options, planner, found.repo, now, found.digest), found.batches
+    return planner, _header(options, planner, issues.repo, now, issues.digest), issues.batches
 
 
 def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
     tracker, config = open_repository(options.source, options.config, patience=AN_HOUR)
     labels = tracker.labels()
-    # What people do from here on is younger than the plan, and is told by GitHub's clock.
+    # By GitHub's clock, so that everything that people do from here on is younger than the plan.
     now = tracker.now()
-    described = {name: label.description for name, label in labels.items() if label.description}
+    described = {name: label.description for name, label in labels.items()}
     store = open_store(options.store, config, tracker) if options.store else None
     planner = _planner(config, store, cluster, described, frozenset(labels))
-    wanted, may_set = _selection(options, now), Policy.of(config).may_set
+    selection, may_set = _selection(options, now), Policy.of(config).may_set
 
     def batches(place: str) -> Iterator[Batch]:
-        found = of_repository(tracker, wanted, may_set, place, config.act.kinds)
-        return prefetch(found)
+        return prefetch(of_repository(tracker, selection, may_set, place, config.act.kinds))
 
     return planner, _header(options, planner, tracker.repository.name, now), batches
 
@@ -127,12 +134,14 @@ def _planner(
     store: Store | None,
     cluster: Cluster | None,
     described: Mapping[str, str] | None = None,
-    there: frozenset[str] | None = None,
+    available: frozenset[str] | None = None,
 ) -> Planner:
     model = open_serving(config, store, described=described)
     figures = model.bundle.manifest.figures if model.bundle else {}
     job = deciding(cluster, model)
-    return Planner(model, config, there, RemoteModel(model.rules, model.name, job) if job else None, figures)
+    return Planner(
+        model, config, available, RemoteModel(model.rules, model.name, job) if job else None, figures
+    )
 
 
 def _header(options: PlanOptions, planner: Planner, repo: str, now: datetime, source: str = "") -> Header:
@@ -151,7 +160,7 @@ def _header(options: PlanOptions, planner: Planner, repo: str, now: datetime, so
 
 
 def _filters(options: PlanOptions) -> dict[str, str]:
-    """The options that choose the issues, as in a plan's header; only plans of the same ones can be merged."""
+    """The options that choose the issues, for the plan's header; only plans with the same ones can be merged."""
     filters = {
         "since": options.since.text if options.since else "",
         "until": options.until.text if options.until else "",

@@ -1,4 +1,4 @@
-"""What a backfill would do, told when a repository is set up: a sample of its newest issues, and nothing written."""
+"""A preview of a backfill while a repository is set up: a sample of its newest issues, and nothing is written."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
     from triage.github.client import Tracker
 
-# Pages of a hundred issues: to learn from where there is no bundle, and to look for unlabelled ones.
-PAGES = 5, 10
+# Pages of a hundred issues, to learn from and to look for unlabelled ones.
+LEARN_PAGES, LOOK_PAGES = 5, 10
 SHOWN = 50
 
 
 def first_look(tracker: Tracker, config: Config, home: StoreName) -> str:
-    """What a backfill with the bundle in `home` would do.
+    """What a backfill with the bundle in `home` would do, in words.
 
-    Where there is none yet, one is learnt for this look alone from the newest issues; where these cannot be learnt
-    from, the labels' descriptions decide. Raises what reaching GitHub does, BundleError and ModelError.
+    Without a bundle, one is learnt from the newest issues and dropped afterwards; if these are too few, the labels'
+    descriptions decide. Raises BundleError, ModelError, and what the tracker raises.
     """
     names = {name: label.description for name, label in tracker.labels().items()}
     may_set = Policy.of(config).may_set
@@ -59,13 +59,13 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> str:
 def preview(
     tracker: Tracker, model: ServingModel, config: Config, basis: str, limit: int = SHOWN
 ) -> Iterator[str]:
-    """Lines on what a backfill of the newest `limit` issues would do, decided as `basis` says.
+    """Lines on what a backfill of the newest `limit` issues would do; `basis` describes the model.
 
-    Only issues without a label that the bot may set are looked at, since those are what a backfill is for.
+    Only issues without a label that the bot may set count, which a backfill is for.
     """
     wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
-    found = of_repository(tracker, wanted, policy.may_set, "", config.act.kinds)
-    items = list(islice((past for batch in islice(found, PAGES[1]) for past in batch.items), limit))
+    batches = of_repository(tracker, wanted, policy.may_set, "", config.act.kinds)
+    items = list(islice((past for batch in islice(batches, LOOK_PAGES) for past in batch.items), limit))
     planner = Planner(model, config, frozenset(tracker.labels()))
     entries = [entry for entry in planner.entries(items) if not entry.note]
     if not entries:
@@ -73,24 +73,24 @@ def preview(
         return
     labelled = sum(bool(entry.labels) for entry in entries)
     yield f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}, {basis}."
-    known = promises(model.rules, planner.names)
+    promised = promises(model.rules, planner.names)
     for name, count in Counter(name for entry in entries for name in entry.labels).most_common():
-        yield f"  {count:4}  {name} ({known.get(name, Promise()).describe()})"
+        yield f"  {count:4}  {name} ({promised.get(name, Promise()).describe()})"
     voted = model.rules.voted
     if short := sum(rule.votes is None for rule in voted):
         yield f"{short} of {len(voted)} labels do not reach vote.precision_target yet: they are suggested, not set."
 
 
 def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:
-    """The model of the newest issues, kept nowhere, and what it is."""
+    """A model learnt from the newest issues, which is not stored, and its description."""
     from triage.bundle.model import open_model
     from triage.learn.dataset import prepare
     from triage.learn.vectors import NAME, embed
 
     try:
         need("learn", "sklearn", to="learning")
-        read = (page.items for page in islice(tracker.pages(IssueFilter()), PAGES[0]))
-        data = prepare((live.issue for items in read for live in items), config)
+        pages = islice(tracker.pages(IssueFilter()), LEARN_PAGES)
+        data = prepare((live.issue for page in pages for live in page.items), config)
     except (MissingExtra, DataError):
         return open_serving(config, None), "by the descriptions of labels alone"
     from triage.learn.recipe import Engines

@@ -1,4 +1,4 @@
-"""The past issues of a repository, out of a file or from GitHub, in batches between which reading can go on."""
+"""Past issues of a repository, from a file or from GitHub, in batches after which reading can be resumed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from triage.github.graphql import IssueFilter, LiveIssue
 from triage.issue import KINDS, Issue, Kind
 from triage.sources.issue_file import iter_issues
 
-# Issues of a file that are read and decided together.
+# Issues of a file in a batch.
 BATCH = 256
-# Numbers are asked for one by one.
+# Issues in a batch where each is requested by its number.
 NUMBERS = 50
 
-# How a place of a plan names the kind of item that is being read.
+# The names of kinds in the places of a plan.
 PLACES: dict[Kind, str] = {"issue": "issues", "pull request": "pulls"}
 
 MaySet = Callable[[str], str | None]
@@ -31,8 +31,8 @@ MaySet = Callable[[str], str | None]
 @dataclass(frozen=True)
 class Selection:
     """Which issues: opened from `since` up to and excluding `until`, in that `state`, with one of `labels`, among
-    `numbers`; `unlabelled`: without any label that the bot may set; the newest `limit` of them; of those, the ones
-    whose number leaves `shard[0] - 1` when divided by `shard[1]`.
+    `numbers`; `unlabelled`: without any label that the bot may set. Of these the newest `limit`, and of those the ones
+    whose number modulo `shard[1]` is `shard[0] - 1`.
     """
 
     since: datetime | None = None
@@ -45,7 +45,7 @@ class Selection:
     shard: tuple[int, int] = (1, 1)
 
     def takes(self, issue: Issue, may_set: MaySet) -> bool:
-        """Whether the issue passes all but `state`, `limit` and `shard`; one without a date passes no bound."""
+        """Whether the issue matches all but `state`, `limit` and `shard`; one without a date is outside all bounds."""
         at = issue.created_at
         return not (
             (self.since and (at is None or at < self.since))
@@ -62,7 +62,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class PastIssue:
-    """An issue and whether it is locked, where that is known."""
+    """An issue, and whether it is locked (None: unknown)."""
 
     issue: Issue
     locked: bool | None = None
@@ -70,7 +70,7 @@ class PastIssue:
 
 @dataclass(frozen=True)
 class Batch:
-    """Issues, and the place from which reading goes on; `total` is at least what there is in all."""
+    """Issues, and the place to resume reading after them; there are at most `total` issues in all."""
 
     items: tuple[PastIssue, ...]
     place: str
@@ -79,7 +79,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class FileOfIssues:
-    """A file that was read once: `chosen` are the rows to take, counted from 0, `digest` is of its bytes."""
+    """A file of issues: `chosen` are the rows to take, counted from 0, `digest` is the sha256 of its bytes."""
 
     path: Path
     repo: str
@@ -87,7 +87,7 @@ class FileOfIssues:
     digest: str
 
     def batches(self, place: str) -> Iterator[Batch]:
-        """The chosen issues from `place` ("" is the beginning) on; memory is flat in their number."""
+        """The chosen issues from `place` on ("": from the beginning); memory does not grow with their number."""
         start = int(place or 0)
         rows = ((i, issue) for i, issue in enumerate(_rows(self.path, self.repo)) if i >= start)
         wanted = ((i, issue) for i, issue in rows if i in self.chosen)
@@ -98,13 +98,13 @@ class FileOfIssues:
 
 
 def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOfIssues:
-    """Choose the issues of a file. A later row of an issue replaces the earlier one.
+    """Choose the issues of a file. A later row of an issue replaces an earlier one.
 
-    `repo` names the repository of rows that do not, and is the only one taken. Raises UsageError for what a file
-    cannot tell and for several repositories, DataError where nothing is left.
+    `repo` is the repository of rows that do not name theirs; rows of others are left out. Raises UsageError for a
+    state, which files do not have, and for several repositories, DataError if no issue is left.
     """
     if wanted.state != "all":
-        raise UsageError("a file does not tell which issues are open", next_step="leave --state out")
+        raise UsageError("a file does not say which issues are open", next_step="leave --state out")
     name, rows = "", dict[int, int]()
     for i, issue in enumerate(_rows(path, repo)):
         name = name or issue.repo
@@ -129,47 +129,47 @@ def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOf
 
 
 def _rows(path: Path, repo: str) -> Iterator[Issue]:
-    """The rows of a file; where `repo` is given, of that repository alone."""
+    """The rows of a file, with `repo` only those of that repository."""
     for issue in iter_issues(path, repo=repo):
         if not repo or issue.repo.casefold() == repo.casefold():
             yield issue
 
 
 def grouped(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
-    """The same issues in batches of at least so many, but for the last."""
-    held: list[PastIssue] = []
-    last: Batch | None = None
-    for last in batches:
-        held += last.items
-        if len(held) >= least:
-            yield replace(last, items=tuple(held))
-            held.clear()
-    if last and held:
-        yield replace(last, items=tuple(held))
+    """The same issues in batches of at least `least`, except for the last batch."""
+    items: list[PastIssue] = []
+    batch: Batch | None = None
+    for batch in batches:
+        items += batch.items
+        if len(items) >= least:
+            yield replace(batch, items=tuple(items))
+            items.clear()
+    if batch and items:
+        yield replace(batch, items=tuple(items))
 
 
 def of_repository(
     tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, kinds: Collection[Kind]
 ) -> Iterator[Batch]:
-    """The chosen items of one kind after the other, each newest first, from `place` ("" is the beginning) on."""
+    """The chosen items from `place` on ("": from the beginning), one kind after the other, newest first."""
     if wanted.numbers is not None:
         yield from _numbered(tracker, wanted, may_set, place)
         return
     first, taken, cursor = _read(place)
     for kind in (later for later in KINDS[KINDS.index(first) :] if later in kinds):
-        asked = IssueFilter(
+        query = IssueFilter(
             since=wanted.since,
             until=wanted.until,
             state=wanted.state,
             labels=wanted.labels,
             kind=kind,
         )
-        for page in tracker.pages(asked, after=cursor if kind == first and cursor else None):
+        for page in tracker.pages(query, after=cursor if kind == first and cursor else None):
             room = None if wanted.limit is None else wanted.limit - taken
-            found = [live for live in page.items if wanted.takes(live.issue, may_set)][:room]
-            taken += len(found)
-            reached = f"{PLACES[kind]} {taken} {page.cursor}"
-            yield Batch(_mine(found, wanted), reached, wanted.limit or page.total)
+            chosen = [live for live in page.items if wanted.takes(live.issue, may_set)][:room]
+            taken += len(chosen)
+            place = f"{PLACES[kind]} {taken} {page.cursor}"
+            yield Batch(_of_shard(chosen, wanted), place, wanted.limit or page.total)
             if wanted.limit is not None and taken >= wanted.limit:
                 return
 
@@ -180,20 +180,20 @@ def _read(place: str) -> tuple[Kind, int, str]:
 
 
 def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) -> Iterator[Batch]:
-    """Numbers one by one, newest first; those that are not there are passed over."""
+    """Issues by their numbers, newest first; those that do not exist are left out."""
     taken, below = (int(part) for part in (place or "0 0").split())
     numbers = sorted(wanted.numbers or (), reverse=True)
     rest = iter([number for number in numbers if not below or number < below])
     while chunk := list(islice(rest, NUMBERS)):
         room = None if wanted.limit is None else wanted.limit - taken
-        lives = [live for live in tracker.issues(chunk) if not isinstance(live, NotFound)]
-        fits = [live for live in lives if wanted.state in ("all", live.state)]
-        found = [live for live in fits if wanted.takes(live.issue, may_set)][:room]
-        taken += len(found)
-        yield Batch(_mine(found, wanted), f"{taken} {chunk[-1]}", len(numbers))
+        existing = [live for live in tracker.issues(chunk) if not isinstance(live, NotFound)]
+        fits = [live for live in existing if wanted.state in ("all", live.state)]
+        chosen = [live for live in fits if wanted.takes(live.issue, may_set)][:room]
+        taken += len(chosen)
+        yield Batch(_of_shard(chosen, wanted), f"{taken} {chunk[-1]}", len(numbers))
         if wanted.limit is not None and taken >= wanted.limit:
             return
 
 
-def _mine(found: Iterable[LiveIssue], wanted: Selection) -> tuple[PastIssue, ...]:
-    return tuple(PastIssue(live.issue, live.locked) for live in found if wanted.shares(live.issue.number))
+def _of_shard(chosen: Iterable[LiveIssue], wanted: Selection) -> tuple[PastIssue, ...]:
+    return tuple(PastIssue(live.issue, live.locked) for live in chosen if wanted.shares(live.issue.number))

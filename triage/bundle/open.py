@@ -93,7 +93,7 @@ def open_serving(
 
     found = usable_bundle(store, repo) if store else None
     may_set = Policy.of(config).may_set
-    allowed = {name: text for name, text in (described or {}).items() if may_set(name) is None}
+    allowed = {name: text for name, text in (described or {}).items() if text and may_set(name) is None}
     descriptions = allowed | config.labels.descriptions
     if found is None:
         if not descriptions:

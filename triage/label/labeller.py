@@ -91,7 +91,7 @@ def label_live(options: LabelOptions, summary: Summary) -> int:
     runner, event = Runner(os.environ), options.event
     tracker, config = open_repository(options.repo, options.config)
     available = tracker.labels()
-    described = {name: label.description for name, label in available.items() if label.description}
+    described = {name: label.description for name, label in available.items()}
     store = open_store(options.store, config, tracker) if options.store else None
     try:
         model = open_serving(config, store, described=described, repo=tracker.repo)
