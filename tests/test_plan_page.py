@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -10,9 +12,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 
 from tests.backfilling import entry, header
 from triage.backfill.plan import Entry, Header, Promise
+from triage.reports.pages import render
 from triage.reports.plan_report import page, totals
 
 SERVER = "https://github.example"
@@ -121,6 +125,16 @@ def test_the_page_loads_nothing() -> None:
         r"base-uri 'none'; form-action 'none'",
         policy,
     )
+    for element in ("style", "script"):
+        [content] = re.findall(rf"(?s)<{element}>(.*?)</{element}>", text)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{element}-src 'sha256-{digest}'" in policy
+
+
+def test_a_value_that_a_template_lacks_is_an_error() -> None:
+    """Rather than an empty place on the page."""
+    with pytest.raises(UndefinedError):
+        list(render("plan"))
 
 
 @pytest.mark.parametrize("words", HOSTILE)

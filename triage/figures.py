@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,26 +27,21 @@ def blank(width: float, height: float) -> Figure:
     return figure
 
 
-def draw_diagonal(axes: Axes) -> None:
-    """The axes, and the line on which scores are precise."""
+def draw_calibration(axes: Axes, series: Mapping[str, Sequence[Bin]], colours: Mapping[str, str]) -> None:
+    """A line for each title: a point for each bin, with its number of pairs of issue and label."""
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="perfect calibration")
+    for title, bins in series.items():
+        x, y = [one.promised for one in bins], [one.reached for one in bins]
+        axes.plot(x, y, marker="o", color=colours.get(title), label=title)
+        for one in bins:
+            place = (one.promised, one.reached)
+            axes.annotate(str(one.pairs), place, xytext=(5, -10), textcoords="offset points", fontsize=7)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="score", ylabel="share of labels that were right")
-
-
-def draw_bins(axes: Axes, bins: Sequence[Bin], title: str, colour: str | None = None) -> None:
-    """A point for each bin, with its number of pairs of issue and label."""
-    x, y = [one.promised for one in bins], [one.reached for one in bins]
-    axes.plot(x, y, marker="o", color=colour, label=title)
-    for one in bins:
-        place = (one.promised, one.reached)
-        axes.annotate(str(one.pairs), place, xytext=(5, -10), textcoords="offset points", fontsize=7)
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
 
 
 def save_calibration(bins: Sequence[Bin], path: Path) -> None:
     """Draw the bins of the newest issues into an image file. Raises MissingExtra without matplotlib."""
     figure = blank(4.5, 4.5)
-    axes = figure.subplots()
-    draw_diagonal(axes)
-    draw_bins(axes, bins, "newest issues")
-    axes.legend(loc="upper left", frameon=False)
+    draw_calibration(figure.subplots(), {"newest issues": bins}, {})
     figure.savefig(path, dpi=150)

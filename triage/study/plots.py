@@ -17,7 +17,7 @@ import numpy as np
 
 from triage.arrays import Ints
 from triage.errors import MissingExtra
-from triage.figures import blank, draw_bins, draw_diagonal
+from triage.figures import blank, draw_calibration
 from triage.learn.dataset import Dataset
 from triage.study.analysis import COVERAGES, Findings
 from triage.study.data import StudyData
@@ -221,11 +221,9 @@ def coverage(findings: Findings, titles: dict[str, str]) -> Plot:
 def calibration(findings: Findings, titles: dict[str, str]) -> Plot:
     """Scores against the share of labels that were right."""
     figure = blank(5.5, 4.6)
-    axes = figure.subplots()
-    draw_diagonal(axes)
-    for name, bins in findings.calibration.items():
-        draw_bins(axes, bins, titles[name], _colours(findings)[name])
-    axes.legend(loc="upper left", frameon=False, fontsize=8)
+    series = {titles[name]: bins for name, bins in findings.calibration.items()}
+    colours = {titles[name]: colour for name, colour in _colours(findings).items()}
+    draw_calibration(figure.subplots(), series, colours)
     return Plot(
         "calibration",
         "Calibration",

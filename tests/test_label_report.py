@@ -1,4 +1,4 @@
-"""The job summary: complete, and whatever a label is called, nothing but text."""
+"""Decisions in the job summary and on a terminal: complete, and whatever a label is called, nothing but text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from triage.decide import Decision, Evidence, Neighbour
 from triage.label.labeller import LabelOutcome
-from triage.reports.label_report import ISSUES_SHOWN, summary
+from triage.reports.label_report import ISSUES_SHOWN, meter, summary, terminal
 
 REPO = "octo/demo"
 # What GitHub makes links of in a finished page: mentions, numbers, GH-7, and addresses.
@@ -63,7 +63,7 @@ def page(*outcomes: LabelOutcome, dry_run: bool = False) -> str:
     return summary(outcomes, url=url, dry_run=dry_run, model="bundle b")
 
 
-def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_back() -> None:
+def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_back() -> None:
     """The whole page, as a maintainer gets it."""
     decided = decision("bug", held={"docs": "only people set it (labels.deny)"})
     assert page(LabelOutcome(REPO, 7, decided, ("bug",))) == (
@@ -89,7 +89,7 @@ def test_one_issue_is_told_with_its_labels_votes_neighbours_and_what_was_held_ba
     )
 
 
-def test_a_dry_run_does_not_speak_of_labels_to_take_off() -> None:
+def test_a_dry_run_has_no_hint_on_wrong_labels() -> None:
     """None was set."""
     said = page(LabelOutcome(REPO, 7, decision("bug"), ("bug",)), dry_run=True)
     assert "#7</a> would get <code>bug</code>\n" in said
@@ -148,3 +148,42 @@ def test_a_label_of_any_name_is_nothing_but_text(name: str) -> None:
     assert not LINK.search(html.unescape(outside_code).replace("https://example.org", "").replace("www.", ""))
     # an address becomes a link where Markdown is read, so that entities are enough there
     assert "://" not in re.sub(r"<a .*?</a>", "", text)
+
+
+def test_the_terminal_shows_labels_what_was_held_back_and_who_voted() -> None:
+    """Columns stand below each other, whatever the labels are called."""
+    found = decision("bug", "area: sync", held={"question": "a bug already"})
+    assert terminal("Renames lose files", found).splitlines() == [
+        "octo/demo#7  Renames lose files",
+        "  + bug         █████████  0.90  3.0 of 2 votes",
+        "  + area: sync  ████████   0.80  3.0 of 2 votes",
+        "  - question    ███████    0.70  held back: a bug already",
+        "      0.90  #1  bug, area: sync",
+        "      0.90  #2  bug, area: sync",
+    ]
+
+
+def test_without_a_label_the_highest_scores_are_named() -> None:
+    """So that a person sees how far off it was."""
+    assert "  no label; the highest scores were runner-up 0.90\n" in terminal("Hm", decision())
+
+
+@pytest.mark.parametrize(
+    "text", [*HOSTILE, "\x1b[31mred", "\x9b2J", "\x1b]0;title\x07", "a\rb", "\u2066x", "a\x00b"]
+)
+def test_nothing_that_a_terminal_obeys_is_printed(text: str) -> None:
+    """Neither of a title nor of a label: no escape sequence, no new line, no turned direction."""
+    lines = terminal(text, decision(text, held={f"{text}!": "no"})).split("\n")
+    assert len(lines) == 6
+    assert not [
+        c for line in lines for c in line if ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202e\u2066"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "drawn"),
+    [(0.0, "           0.00"), (0.5, "█████      0.50"), (0.06, "▋          0.06"), (1.0, "██████████ 1.00")],
+)
+def test_a_score_is_drawn_to_an_eighth_of_a_block(score: float, drawn: str) -> None:
+    """Ten blocks are certainty."""
+    assert meter(score) == drawn
