@@ -111,8 +111,8 @@ def test_runners_share_a_plan_and_one_of_them_merges_it(action: Step, tmp_path: 
     [
         ({"command": "destroy"}, "the input `command` is 'destroy'"),
         ({"dry_run": "perhaps"}, "the input `dry-run` is 'perhaps'"),
-        ({"issues": "--help"}, "'--help' are no issue numbers"),
-        ({"issues": "1;2"}, "'1;2' are no issue numbers"),
+        ({"issues": "--help"}, "'--help' are not issue numbers"),
+        ({"issues": "1;2"}, "'1;2' are not issue numbers"),
         ({"store": "github:--repo=x"}, "'--repo=x' is not of the form OWNER/NAME"),
         ({"command": "backfill", "merge": "true"}, "triage holds no plan of a shard"),
         ({"command": "publish", "dry_run": "true"}, "`publish` has no dry run"),

@@ -152,7 +152,7 @@ def test_a_file_is_filtered(
         (("--state=open",), 2, "a file does not say which issues are open"),
         (("--since=2030-01-01",), 5, "holds no such issue"),
         (("--shard=3/2",), 2, "there is no shard 3 of 2"),
-        (("--shard=two",), 2, "'two' is no shard"),
+        (("--shard=two",), 2, "'two' is not a shard"),
         (("--repo=o/other",), 5, "holds no such issue"),
     ],
 )

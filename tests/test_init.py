@@ -86,7 +86,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(folder: Path, capsys: pytest
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It would be a mistyped one."""
     assert main(["init", f"--dir={tmp_path / 'none'}"]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none'} is no folder\n")
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none'} is not a folder\n")
 
 
 def test_every_key_stands_in_the_configuration_with_its_meaning() -> None:

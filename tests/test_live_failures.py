@@ -120,8 +120,8 @@ def test_no_token_is_a_clear_failure(step: Step) -> None:
     ("argv", "code", "words"),
     [
         ([], 2, "no issue is named"),
-        (["--issue=seven"], 2, "'seven' are no issue numbers"),
-        (["--since=soon"], 2, "'soon' is no time"),
+        (["--issue=seven"], 2, "'seven' are not issue numbers"),
+        (["--since=soon"], 2, "'soon' is not a time"),
         (["--repo=nobody", "--issue=1"], 2, "'nobody' is not of the form OWNER/NAME"),
         (["--repo=octo/none", "--issue=1"], 8, "cannot "),
         (["--event=/nowhere.json"], 5, "/nowhere.json: cannot be read as an event"),

@@ -86,7 +86,7 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
 @pytest.mark.parametrize(
     ("budget", "lacking", "code", "words"),
     [
-        ("soon", "", 2, "error: 'soon' is no time budget\n"),
+        ("soon", "", 2, "error: 'soon' is not a time budget\n"),
         ("30m", "torch", 11, "error: --adapt encoder needs torch\n"),
         ("30m", "sklearn", 11, "error: learning needs sklearn\n"),
     ],

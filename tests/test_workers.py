@@ -1,4 +1,4 @@
-"""`--engine`: what is no engine, what is not installed, and what this process does without Ray."""
+"""`--engine`: what is not an engine, what is not installed, and what this process does without Ray."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from triage.issue import Issue
 )
 def test_what_is_no_engine_is_refused(engine: str) -> None:
     """Before anything is read."""
-    with pytest.raises(UsageError, match="is no engine"):
+    with pytest.raises(UsageError, match="is not an engine"):
         arguments.engine(engine)
 
 

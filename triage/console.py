@@ -17,14 +17,14 @@ def in_actions() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def log(line: str) -> None:
-    """Print a result on standard output, on one line in GitHub Actions."""
-    _print(line, sys.stdout)
+def log(text: str) -> None:
+    """Print lines of a result on standard output."""
+    _print(text, sys.stdout)
 
 
-def status(line: str) -> None:
-    """Print what the program is doing, on standard error."""
-    _print(line, sys.stderr)
+def status(text: str) -> None:
+    """Print lines about the progress of the program on standard error."""
+    _print(text, sys.stderr)
 
 
 def notice(message: str) -> None:
@@ -53,8 +53,9 @@ def harmless(line: str) -> str:
     return re.sub(r"^(\s*):(?=:)", "\\1:\u200b", flat.replace("##[", "#\u200b#["))
 
 
-def _print(line: str, stream: TextIO) -> None:
-    print(harmless(line) if in_actions() else line, file=stream, flush=True)
+def _print(text: str, stream: TextIO) -> None:
+    shown = "\n".join(map(harmless, text.split("\n"))) if in_actions() else text
+    print(shown, file=stream, flush=True)
 
 
 def _annotate(severity: str, message: str) -> None:

@@ -64,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return main_inner(argv)
     except TriageError as error:
-        for line in f"error: {error}".split("\n"):
-            status(line)
+        status(f"error: {error}")
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone; without this, Python prints another error while closing it.

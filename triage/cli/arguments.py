@@ -35,7 +35,7 @@ def issue_numbers(text: str) -> tuple[int, ...]:
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 30:
-            raise UsageError(f"{text!r:.60} are no issue numbers", next_step="write 7, or 7,9, or 7-12")
+            raise UsageError(f"{text!r:.60} are not issue numbers", next_step="write 7, or 7,9, or 7-12")
         low, high = int(first), int(last or first)
         if not 1 <= low <= high or high - low >= MOST_IN_RANGE:
             raise UsageError(
@@ -55,7 +55,8 @@ def when(text: str) -> When:
         return When(text, moment=parse_time(text))
     except ValueError:
         raise UsageError(
-            f"{text!r:.40} is no time", next_step="write a date such as 2026-01-31, or 36 hours, or 90 days"
+            f"{text!r:.40} is not a time",
+            next_step="write a date such as 2026-01-31, or 36 hours, or 90 days",
         ) from None
 
 
@@ -63,7 +64,7 @@ def duration(text: str) -> float:
     """The seconds in "90s", "30m" or "2h"."""
     parts = re.fullmatch(r"(\d{1,5})([smh])", text.strip())
     if not parts:
-        raise UsageError(f"{text!r:.40} is no time budget", next_step="write 30m, or 2h")
+        raise UsageError(f"{text!r:.40} is not a time budget", next_step="write 30m, or 2h")
     return float(int(parts[1]) * SECONDS[parts[2]])
 
 
@@ -71,7 +72,7 @@ def shard(text: str) -> tuple[int, int]:
     """(i, n) of "i/n"."""
     first, slash, last = text.partition("/")
     if not (slash and first.isdecimal() and last.isdecimal() and len(text) < 12):
-        raise UsageError(f"{text!r:.20} is no shard", next_step=SHARDS)
+        raise UsageError(f"{text!r:.20} is not a shard", next_step=SHARDS)
     i, n = int(first), int(last)
     if not 1 <= i <= n:
         raise UsageError(f"there is no shard {i} of {n}", next_step=SHARDS)
@@ -89,7 +90,7 @@ def slice_sizes(text: str) -> tuple[int, ...]:
     """The sizes in "8,16,all"; all issues are always the last slice."""
     parts = [part.strip() for part in text.split(",") if part.strip() != "all"]
     if any(not part.isdecimal() or not 2 <= int(part) <= MOST for part in parts):
-        raise UsageError(f"{text!r:.60} are no sizes of slices", next_step="write 8,16,32, or all")
+        raise UsageError(f"{text!r:.60} are not slice sizes", next_step="write 8,16,32, or all")
     return tuple(map(int, parts))
 
 
@@ -100,7 +101,7 @@ def rate(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 100_000:
-        raise UsageError(f"{text!r:.20} is no number of issues in a minute")
+        raise UsageError(f"{text!r:.20} is not a number of issues per minute")
     return value
 
 
@@ -116,7 +117,8 @@ def engine(text: str) -> str:
     """`local`, or the address of a Ray cluster."""
     if not ENGINE.fullmatch(text):
         raise UsageError(
-            f"--engine {text!r:.60} is no engine", next_step="write local, ray, ray://auto or ray://HOST:6379"
+            f"--engine {text!r:.60} is not an engine",
+            next_step="write local, ray, ray://auto or ray://HOST:6379",
         )
     return text
 
@@ -131,7 +133,7 @@ def store(text: str) -> StoreName:
 def add_config(parser: Parser) -> None:
     """`--config` and `--config-path`; see `config_source`."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="a local configuration file, in place of the repository's"
+        "--config", type=Path, metavar="FILE", help="local configuration file, in place of the repository's"
     )
     parser.add_argument(
         "--config-path",
@@ -147,15 +149,20 @@ def config_source(args: argparse.Namespace) -> ConfigSource:
 
 
 def add_store(
-    parser: Parser, purpose: str = "the store of bundles", *, name: str = "--store", required: bool = False
+    parser: Parser,
+    purpose: str = "store of bundles",
+    *,
+    name: str = "--store",
+    required: bool = False,
+    default: str = "",
 ) -> None:
-    """`--store` or another option that names a store."""
+    """`--store` or another option that names a store; `default` explains what is used without it."""
     parser.add_argument(
         name,
         type=store,
         required=required,
         metavar="STORE",
-        help=f"{purpose}: a folder, or github:OWNER/NAME",
+        help=f"{purpose}: a folder, or github:OWNER/NAME{default}",
     )
 
 
@@ -222,7 +229,7 @@ def add_engine(parser: Parser) -> None:
 def add_writing(parser: Parser, would: str) -> None:
     """`--journal`, `--per-minute` and `--dry-run`, for commands that change many issues."""
     parser.add_argument(
-        "--journal", type=Path, metavar="FILE", help="the journal to write (default: next to the input file)"
+        "--journal", type=Path, metavar="FILE", help="journal to write (default: next to the input file)"
     )
     parser.add_argument(
         "--per-minute",

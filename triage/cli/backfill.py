@@ -24,7 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     what = parser.add_argument_group("what to do").add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--from", dest="source", metavar="OWNER/NAME|FILE", help="plan labels for these issues, and set none"
+        "--from",
+        dest="source",
+        metavar="OWNER/NAME|FILE",
+        help="plan labels for these issues, without setting any",
     )
     what.add_argument("--apply", type=Path, metavar="PLAN", help="set exactly the labels of this plan")
     what.add_argument("--merge", type=Path, nargs="+", metavar="PLAN", help="merge the plans of all shards")

@@ -12,6 +12,7 @@ from triage import config as configuration
 from triage.bundle.open import candidates
 from triage.bundle.store import activate_or_stage, refuse_exposure, role_name
 from triage.cli import arguments
+from triage.console import log
 from triage.errors import BundleError
 from triage.github.open import open_repository, open_store, visibility_of
 from triage.options import BundleOptions
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name in {"show", "promote"}:
             action.add_argument("name", nargs="?", help="name of a bundle")
         if name == "publish":
-            arguments.add_store(action, "the store to copy from", name="--of", required=True)
+            arguments.add_store(action, "store to copy from", name="--of", required=True)
 
 
 def parse(args: argparse.Namespace) -> BundleOptions:
@@ -75,7 +76,7 @@ def _show(store: Store, options: BundleOptions) -> None:
         )
     bundle = store.load(name)
     shown = {"name": name, "manifest": asdict(bundle.manifest), "rules": asdict(bundle.rules)}
-    print(json.dumps(shown, ensure_ascii=False, indent=2))
+    log(json.dumps(shown, ensure_ascii=False, indent=2))
 
 
 def _verify(store: Store, _options: BundleOptions) -> None:

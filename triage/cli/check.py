@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.cli import arguments
 from triage.config import Config
+from triage.console import log
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import open_repository, open_store, visibility_of
@@ -32,10 +33,9 @@ class Report:
     """Prints findings; `code` is the exit code of the first failure."""
 
     code: int = 0
-    say: Callable[[str], None] = field(default=print)
 
-    def add(self, mark: str, words: str, failure: type[TriageError] | None = None) -> None:
-        self.say(f"{mark} {words}")
+    def add(self, mark: str, sentence: str, failure: type[TriageError] | None = None) -> None:
+        log(f"{mark} {sentence}")
         if mark == WRONG and failure is not None:
             self.code = self.code or failure.exit_code
 
@@ -76,8 +76,8 @@ def run(options: CheckOptions) -> int:
     except (ConfigError, AccessError) as error:
         report.fail(error)
         return report.code
-    for mark, words in contradictions(config):
-        report.add(mark, words, ConfigError)
+    for mark, sentence in contradictions(config):
+        report.add(mark, sentence, ConfigError)
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
@@ -126,8 +126,8 @@ def _attempt(report: Report, check: Callable[[], None]) -> None:
 
 
 def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
-    for mark, words in strangers(config, tracker.labels()):
-        report.add(mark, words, ConfigError)
+    for mark, sentence in strangers(config, tracker.labels()):
+        report.add(mark, sentence, ConfigError)
 
 
 def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:

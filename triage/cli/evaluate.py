@@ -48,13 +48,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--methods",
         metavar="NAME,NAME",
-        help="the methods to compare (default: all; names in docs/evaluate.md)",
+        help="methods to compare (default: all; names in docs/evaluate.md)",
     )
     what.add_argument(
         "--slices",
         type=arguments.slice_sizes,
         metavar="N,N",
-        help="the numbers of labelled issues to learn from (default: 8,16,32,… and all)",
+        help="numbers of labelled issues to learn from (default: 8,16,32,… and all)",
     )
     what.add_argument(
         "--seeds",
@@ -97,7 +97,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=WHERE",
-        help="a model that a method needs: a folder, or org/name@COMMIT (names in docs/evaluate.md); may be repeated",
+        help="model that a method needs: a folder, or org/name@COMMIT (names in docs/evaluate.md); may be repeated",
     )
     arguments.add_cache(parser, " (default: in --out)")
 
@@ -157,8 +157,7 @@ def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> in
     findings = find(study, outcome)
     written = write(options.out, study, outcome, findings, options.command)
     Runner(os.environ).summary(written.markdown)
-    for line in plain(study, outcome, findings):
-        log(line)
+    log("\n".join(plain(study, outcome, findings)))
     print(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")
     for name, reason in outcome.left_out.items():
         warning(f"{name} was left out: {reason}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.config import Config, from_text, load
+from triage.console import log
 from triage.decide import Policy
 from triage.errors import TriageError, UsageError
 from triage.github.open import TOKEN, open_tracker
@@ -48,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="the repository's folder (default: the current one)",
+        help="folder of the repository (default: the current one)",
     )
     parser.add_argument(
         "--repo",
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def parse(args: argparse.Namespace) -> InitOptions:
     """The options of a command line. Raises UsageError where the folder does not exist."""
     if not args.dir.is_dir():
-        raise UsageError(f"{args.dir} is no folder", next_step="give the repository's folder with --dir")
+        raise UsageError(f"{args.dir} is not a folder", next_step="give the repository's folder with --dir")
     return InitOptions(args.dir, args.repo, args.force)
 
 
@@ -78,7 +79,7 @@ def run(options: InitOptions) -> int:
         print(_write(options.folder / path, content, force=options.force))
     print(_next_steps(options.repo, labels))
     if tracker:
-        print(f"\n{_preview(tracker, options.folder / CONFIG_PATH)}")
+        log(f"\n{_preview(tracker, options.folder / CONFIG_PATH)}")
     return 0
 
 

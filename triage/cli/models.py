@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="show the models on this machine").set_defaults(parse=lambda _: _list)
     verify = actions.add_parser("verify", help="compare the files of the models with their manifests")
-    verify.add_argument("name", nargs="?", help="one model (default: all)")
+    verify.add_argument("name", nargs="?", help="model to verify (default: all)")
     verify.set_defaults(parse=lambda args: partial(_verify, args.name))
     _configure_pull(actions.add_parser("pull", help="download a hub model and pin it"))
     _configure_export(actions.add_parser("export", help="make a model folder from PyTorch weights"))
@@ -34,20 +34,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_pull(pull: argparse.ArgumentParser) -> None:
-    pull.add_argument("model", help="a hub model, `org/name`, with ONNX files")
+    pull.add_argument("model", help="hub model, `org/name`, with ONNX files")
     pull.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
     pull.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="the configuration file to write the pins to (default: print them)",
+        help="configuration file to write the pins to (default: print them)",
     )
     pull.set_defaults(parse=lambda args: partial(_pull, args.model, args.revision, args.config))
 
 
 def _configure_export(export: argparse.ArgumentParser) -> None:
-    export.add_argument("source", help="a folder of weights, or a hub model `org/name`")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to make")
+    export.add_argument("source", help="folder of weights, or a hub model `org/name`")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to make")
     export.add_argument("--name", help="name of the model (default: the name of the folder)")
     export.add_argument(
         "--kind", choices=models.KINDS, default="encoder", help="kind of model (default: encoder)"
@@ -56,9 +56,9 @@ def _configure_export(export: argparse.ArgumentParser) -> None:
         "--max-tokens", type=int, default=256, metavar="N", help="tokens read of each text (default: 256)"
     )
     export.add_argument("--revision", default="main", help="revision of a hub model (default: main)")
-    export.add_argument("--origin", default="", help="the hub model that a folder of weights comes from")
+    export.add_argument("--origin", default="", help="hub model that a folder of weights comes from")
     export.add_argument("--licence", default="unknown", help="licence of the weights (default: unknown)")
-    export.add_argument("--note", default="", help="a sentence for the model card")
+    export.add_argument("--note", default="", help="sentence for the model card")
     export.add_argument("--fp32", action="store_true", help="keep the weights in fp32 instead of int8")
     export.set_defaults(parse=_parse_export)
 

@@ -35,9 +35,12 @@ UNLABELLED = 200
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     arguments.add_sources(parser)
-    arguments.add_store(parser, "the store to save the bundle to", required=True)
+    arguments.add_store(parser, "store to save the bundle to", required=True)
     arguments.add_store(
-        parser, "the store whose active bundle the gate compares with (default: --store)", name="--against"
+        parser,
+        "store whose active bundle the gate compares with",
+        name="--against",
+        default=" (default: --store)",
     )
     arguments.add_config(parser)
     parser.add_argument(

@@ -12,7 +12,7 @@ from triage.options import UndoOptions
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "undone", type=Path, metavar="JOURNAL", help="the journal that `triage backfill --apply` wrote"
+        "undone", type=Path, metavar="JOURNAL", help="journal that `triage backfill --apply` wrote"
     )
     arguments.add_writing(parser, "removed")
 

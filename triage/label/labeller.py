@@ -81,8 +81,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
         if options.json:
             sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
         else:
-            for line in show(issue.text.split("\n", 1)[0], decision).split("\n"):
-                log(line)
+            log(show(issue.text.split("\n", 1)[0], decision))
     return 0
 
 

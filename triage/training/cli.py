@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triage.console import status
 from triage.errors import MissingExtra
 from triage.options import TrainOptions
 
@@ -20,7 +20,7 @@ KINDS = ("encoder", "zero-shot")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("kind", choices=KINDS, help="the kind of model to train")
+    parser.add_argument("kind", choices=KINDS, help="kind of model to train")
     parser.add_argument(
         "files",
         nargs="+",
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="issues of many repositories as JSON Lines, plain or gzip",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the model folder to make")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to make")
     parser.add_argument(
         "--work",
         type=Path,
@@ -92,9 +92,7 @@ def run(options: TrainOptions) -> int:
 def _say(step: MultitaskStep) -> None:
     if step.number % STEPS_BETWEEN_LINES == 0 or step.number == step.total:
         left = (step.total - step.number) * step.seconds / step.number
-        print(
+        status(
             f"training: step {step.number} of {step.total}, loss {step.loss:.3f} ({step.objective}), "
-            f"{step.seconds:.0f} s, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
+            f"{step.seconds:.0f} s, {left:.0f} s left"
         )
