@@ -31,12 +31,10 @@ from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
 from triage.engine.model_folder import MANIFEST_FILE
-from triage.finetune.contrastive import ContrastiveStep, Labelled
-from triage.finetune.fine_tune import Budget, fine_tune
+from triage.finetune.fine_tune import Budget, ContrastiveStep, Labelled, fine_tune
 from triage.finetune.weights import Weights, find_weights
-from triage.learn.dataset import Dataset
+from triage.learn.dataset import Dataset, stratify
 from triage.learn.head import fit
-from triage.learn.split import stratify
 from triage.metrics import macro_f1
 
 PARTS, SPLIT_SEED = 3, 7

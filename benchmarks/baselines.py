@@ -20,8 +20,7 @@ from sklearn.naive_bayes import MultinomialNB
 from triage.arrays import Array, Floats, Mask
 from triage.decide.rules import K_MAX, tally
 from triage.engine.index import Index
-from triage.learn.dataset import Dataset
-from triage.learn.split import Fold, Split
+from triage.learn.dataset import Dataset, Fold, Split
 from triage.study.methods.classical import STRENGTHS, OneAgainstRest
 from triage.study.run import choose
 

@@ -30,12 +30,11 @@ from triage.engine.encoder import Encoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
 from triage.issue import Issue
-from triage.learn.dataset import Dataset
+from triage.learn.dataset import Dataset, split
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.split import split
 from triage.metrics import macro_f1, micro_f1
 from triage.sources.issue_file import iter_issues
-from triage.study.compare import paired
+from triage.study.analysis import paired
 from triage.training.held_out import EVALUATED, kept_aside
 
 WAYS = ("plain k/m vote", "`--adapt none`", "`--adapt head`")
@@ -49,7 +48,7 @@ def predictions(data: Dataset, encoder: Encoder, cache: Path | None) -> tuple[Ma
     material = Material(data, vectors)
     found = {WAYS[0]: answer(plain_vote, material, windows).predicted}
     for way, adaptation in zip(WAYS[1:], ("none", "head"), strict=True):
-        found[way] = Recipe(data, vectors, windows, Config(), engines, adaptation).verdict.predicted
+        found[way] = Recipe(data, vectors, windows, Config(), engines, adaptation).result.predicted
     return data.targets[windows.test.query], found
 
 

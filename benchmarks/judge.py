@@ -36,7 +36,7 @@ from triage.issue import Issue
 from triage.metrics import macro_f1, micro_f1, precision_recall
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
-from triage.training.calibrate import SEED, sampled
+from triage.training.cross_encoder_export import SEED, sampled
 from triage.training.held_out import EVALUATED, kept_aside
 
 NEWEST, LEAST = 300, 20

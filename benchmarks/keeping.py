@@ -51,7 +51,7 @@ class Kept:
 def kept(study: Recipe, target: float | None) -> Kept:
     """The study with that target, judged."""
     aimed = replace(study, config=Config(vote=VoteConfig(precision_target=target)))
-    verdict = aimed.verdict
+    verdict = aimed.result
     truth, predicted = verdict.truth, verdict.predicted
     low, high = interval(truth, predicted)
     voted = aimed.rules.voted

@@ -24,10 +24,9 @@ from labelled import described, embedded, labelled
 from triage.arrays import Array, Mask
 from triage.bundle.open import open_engines
 from triage.config import Config
-from triage.learn.dataset import prepare
+from triage.learn.dataset import prepare, split
 from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import Engines
-from triage.learn.split import split
 from triage.metrics import Bin, reliability
 
 TARGETS = "0.8,0.9,0.95"
@@ -66,8 +65,8 @@ def measure(path: Path, given: argparse.Namespace) -> Measured:
     name, rows = described(data), []
     for target in (None, *given.target):
         rows.append(kept(study, target))
-        print(line(name, rows[-1], len(study.verdict.truth)), flush=True)
-    verdict = study.verdict
+        print(line(name, rows[-1], len(study.result.truth)), flush=True)
+    verdict = study.result
     best = reliability(*best_scores(verdict.truth, verdict.scores))
     return Measured(name, rows, reliability(verdict.truth, verdict.scores), best)
 

@@ -22,11 +22,11 @@ from within import within_repositories
 from triage.arrays import Array, Mask
 from triage.bundle.open import open_engines
 from triage.config import Config
+from triage.learn.dataset import Split, split
 from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.split import Split, split
 from triage.metrics import summary
-from triage.study.compare import RESAMPLES, SEED, paired
+from triage.study.analysis import paired
 
 RIVAL = "TF-IDF logistic regression"
 SHOWN = ("micro_f1", "macro_f1", "precision", "coverage", "precision_at_50%_coverage")
@@ -54,7 +54,7 @@ def rows_of(material: Material, windows: Split, engines: Engines, adapt: Sequenc
         if "regression" in name:
             rows.append(Row(f"{name}, a threshold per label", found.by_label, found.scores))
     for adaptation in adapt:
-        verdict = Recipe(material.data, material.vectors, windows, Config(), engines, adaptation).verdict
+        verdict = Recipe(material.data, material.vectors, windows, Config(), engines, adaptation).result
         rows.append(Row(product(adaptation), verdict.predicted, verdict.scores))
     return rows
 
@@ -123,8 +123,8 @@ def main() -> None:
     given = parser.parse_args()
     print(HEAD)
     rest = [measure(file, given.least, given.adapt, given.cache) for file in given.files]
-    print(f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over {RESAMPLES} resamples of")
-    print(f"the test issues, seed {SEED}:\n")
+    print(f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over 1000 resamples of")
+    print("the test issues, seed 0:\n")
     print("| data | `--adapt` | difference | 95 % interval |\n|---|---|---|---|")
     print("\n".join(line for each in rest for line in each.differences))
     print("\nThe windows:\n\n| data | issues | split | neighbours only | tuned on | judged on |")

@@ -60,9 +60,9 @@ def large_bundle(number: int, rng: Generator) -> tuple[Bundle, Floats]:
     from triage.bundle.open import open_engines
     from triage.config import Config
     from triage.learn.dataset import prepare as ready
+    from triage.learn.dataset import split
     from triage.learn.head import fit
     from triage.learn.recipe import Engines, Recipe
-    from triage.learn.split import split
     from triage.sources.issue_file import read_issues
 
     config = Config()

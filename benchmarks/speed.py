@@ -25,9 +25,8 @@ from serve import HERE, run
 from triage.config import Config
 from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.zero_shot import open_zero_shot
-from triage.learn.dataset import Dataset
+from triage.learn.dataset import Dataset, split
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.split import split
 
 BUDGETS = (32, 64, 96, 128, 192, 256)
 THREADS = tuple(number for number in (1, 2) if number <= usable_cores())
@@ -57,7 +56,7 @@ def found(data: Dataset, encoder: Encoder, cache: Path | None) -> list[tuple[flo
     engines = Engines(encoder, open_zero_shot(config.zero_shot, encoder))
     vectors = embedded(encoder, data.issues, cache)
     studies = (Recipe(data, vectors, split(data, None), config, engines, name) for name in ADAPTATIONS)
-    figures = [study.verdict.figures for study in studies]
+    figures = [study.result.figures for study in studies]
     return [(each["micro_f1"], each["macro_f1"]) for each in figures]
 
 

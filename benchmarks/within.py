@@ -11,9 +11,8 @@ from sklearn.model_selection import StratifiedKFold
 
 from triage.arrays import Array, Mask
 from triage.config import Config, LabelsConfig
-from triage.learn.dataset import Dataset
+from triage.learn.dataset import Dataset, Fold, Split, stratify
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.split import Fold, Split, stratify
 from triage.metrics import macro_f1
 
 FOLDS, SEED = 5, 0
@@ -47,7 +46,7 @@ def product(adaptation: str, engines: Engines) -> Chooser:
     def ways(material: Material, windows: Split) -> Ways:
         group = Config(labels=LabelsConfig(exclusive=(tuple(material.data.names),)))
         alone, together = (
-            Recipe(material.data, material.vectors, windows, config, engines, adaptation).verdict
+            Recipe(material.data, material.vectors, windows, config, engines, adaptation).result
             for config in (group, Config())
         )
         return {SERVED: alone.predicted, THRESHOLDS: together.predicted, BEST: first(alone.scores)}

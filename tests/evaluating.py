@@ -12,10 +12,9 @@ from tests.toy_encoder import toy_issues
 from triage.arrays import Array, Floats, Mask
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
-from triage.study.data import StudyData
-from triage.study.protocol import LabellingTask, Texts, Told
-from triage.study.results import Results
-from triage.study.splits import divide, sizes
+from triage.study.data import StudyData, divide, sizes
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts
+from triage.study.run import Results
 from triage.study.study import Design, Study
 
 NAMES = ("bug", "feature", "question")
@@ -83,18 +82,13 @@ def queries(n: int = 40, *, seed: int = 5) -> tuple[Texts, Mask]:
     return Texts(texts, vectors_of(targets, seed=seed)), targets
 
 
-class Counting:
+class Counting(Method):
     """A method that scores by the share of a label among what it learnt from, and counts how often it is fitted."""
-
-    needs = "learn"
 
     def __init__(self, *, learns: bool = True, dies_at: int | None = None, slow: float = 0.0) -> None:
         self.name, self.identity, self.learns = "counting", "counting 1", learns
         self.fits: list[tuple[int, int]] = []
         self._dies_at, self._slow = dies_at, slow
-
-    def unavailable(self) -> str:
-        return ""
 
     def fit(self, task: LabellingTask) -> FittedCounting:
         if self._dies_at == len(self.fits):
@@ -103,13 +97,13 @@ class Counting:
         return FittedCounting(task.targets.mean(axis=0), self._slow)
 
 
-class FittedCounting:
+class FittedCounting(Fitted):
     """The shares, and a little of the vector so that scores differ."""
 
     def __init__(self, shares: Array, slow: float) -> None:
         self._shares, self._slow = shares, slow
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+    def scores(self, queries: Texts) -> Array:
         import time
 
         time.sleep(self._slow * len(queries))

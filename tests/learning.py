@@ -20,10 +20,9 @@ from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.github.git_store import GitStore
 from triage.issue import Issue
-from triage.learn.dataset import Dataset, prepare
+from triage.learn.dataset import Dataset, prepare, split
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.retrain import RetrainContext, assemble
-from triage.learn.split import split
 from triage.learn.vectors import NAME, embed
 from triage.sources.issue_file import read_issues
 

@@ -12,8 +12,8 @@ from triage.config import Config
 from triage.decide import Decision, Evidence
 from triage.figures import save_calibration
 from triage.issue import Issue
-from triage.learn.live_accuracy import RetrainAdvice, advise, unsure
 from triage.learn.provenance import Attribution
+from triage.learn.retrain import RetrainAdvice, advise, unsure
 from triage.metrics import Bin, reliability
 
 

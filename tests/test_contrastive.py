@@ -18,11 +18,16 @@ from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the ch
 from triage.errors import ModelError  # noqa: E402
 from triage.finetune import training_loop as checkpoint  # noqa: E402
 from triage.finetune import training_loop as loop  # noqa: E402
-from triage.finetune.contrastive import ContrastiveStep, ContrastiveTraining, Labelled, Plan, contrast  # noqa: E402
-from triage.finetune.training_loop import LIKE_LENGTH, Batches  # noqa: E402
+from triage.finetune.fine_tune import ContrastiveTraining, Labelled, contrast  # noqa: E402
+from triage.finetune.training_loop import (  # noqa: E402
+    LIKE_LENGTH,
+    Batches,
+    TrainingSchedule,
+    TrainingStep,
+)
 from triage.finetune.weights import Weights  # noqa: E402
 
-SHORT = Plan(epochs=2, max_tokens=16, batch=8, rate=1e-3, seed=3)
+SHORT = TrainingSchedule(epochs=2, max_tokens=16, batch=8, rate=1e-3, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +35,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return Weights(save_bert(tmp_path_factory.mktemp("weights")), "toy", "toy")
 
 
-def training_on(weights: Weights, issues: Labelled, plan: Plan) -> ContrastiveTraining:
+def training_on(weights: Weights, issues: Labelled, plan: TrainingSchedule) -> ContrastiveTraining:
     model, tokenizer = weights.open()
     return ContrastiveTraining(model, tokenizer, issues, plan)
 
 
-def training(weights: Weights, plan: Plan = SHORT) -> ContrastiveTraining:
+def training(weights: Weights, plan: TrainingSchedule = SHORT) -> ContrastiveTraining:
     return training_on(weights, Labelled(*toy_issues(40, seed=1)), plan)
 
 
@@ -117,17 +122,22 @@ def accuracy(run: ContrastiveTraining, texts: Sequence[str], targets: npt.NDArra
 def test_new_texts_find_neighbours_with_their_labels(weights: Weights) -> None:
     """The losses fall, and the vote on texts never trained on rises from poor to nearly always right."""
     texts, targets = toy_issues(300, seed=2)
-    plan = Plan(epochs=20, max_tokens=16, batch=20, rate=3e-3, seed=1)
+    plan = TrainingSchedule(epochs=20, max_tokens=16, batch=20, rate=3e-3, seed=1)
     trained = training_on(weights, Labelled(texts[:200], targets[:200]), plan)
     poor = accuracy(training_on(weights, Labelled(texts, targets), plan), texts, targets, 200)
-    steps: list[ContrastiveStep] = []
+    steps: list[TrainingStep] = []
     trained.run(progress=steps.append)
     judged = ContrastiveTraining(trained.model, weights.open()[1], Labelled(texts, targets), plan)
     good = accuracy(judged, texts, targets, 200)
     assert [step.number for step in steps] == list(range(1, 201))
     first, last = steps[:10], steps[-10:]
-    assert np.mean([step.contrast for step in last]) < np.mean([step.contrast for step in first]) - 0.3
-    assert np.mean([step.labels for step in last]) < 0.5 * np.mean([step.labels for step in first])
+    assert (
+        np.mean([step.losses["contrast"] for step in last])
+        < np.mean([step.losses["contrast"] for step in first]) - 0.3
+    )
+    assert np.mean([step.losses["labels"] for step in last]) < 0.5 * np.mean(
+        [step.losses["labels"] for step in first]
+    )
     assert poor < 0.7
     assert good > 0.9
 
@@ -137,7 +147,7 @@ def test_the_same_seed_gives_the_same_weights(weights: Weights) -> None:
     one, two, other = (
         training(weights),
         training(weights),
-        training(weights, Plan(**{**vars(SHORT), "seed": 4})),
+        training(weights, TrainingSchedule(**{**vars(SHORT), "seed": 4})),
     )
     for run in (one, two, other):
         assert run.run() == 10
@@ -151,8 +161,8 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def killed_after(number: int) -> Callable[[ContrastiveStep], None]:
-    def listen(step: ContrastiveStep) -> None:
+def killed_after(number: int) -> Callable[[TrainingStep], None]:
+    def listen(step: TrainingStep) -> None:
         if step.number == number:
             raise Killed
 
@@ -169,7 +179,7 @@ def test_a_killed_run_ends_as_one_never_killed(
     whole.run()
     with pytest.raises(Killed):
         training(weights).run("toy", tmp_path, killed_after(number))
-    steps: list[ContrastiveStep] = []
+    steps: list[TrainingStep] = []
     resumed = training(weights)
     assert resumed.run("toy", tmp_path, steps.append) == 10
     assert [step.number for step in steps] == list(range(number, 11))
@@ -179,7 +189,7 @@ def test_a_killed_run_ends_as_one_never_killed(
 def test_a_checkpoint_of_another_run_is_not_taken_up(weights: Weights, tmp_path: Path) -> None:
     """A run of another name starts at its first step."""
     training(weights).run("one", tmp_path)
-    steps: list[ContrastiveStep] = []
+    steps: list[TrainingStep] = []
     training(weights).run("other", tmp_path, steps.append)
     assert steps[0].number == 1
 
@@ -188,7 +198,7 @@ def test_a_finished_run_taken_up_has_nothing_left_to_do(weights: Weights, tmp_pa
     """No step is taken, and the weights are the trained ones."""
     done = training(weights)
     done.run("toy", tmp_path)
-    steps: list[ContrastiveStep] = []
+    steps: list[TrainingStep] = []
     again = training(weights)
     assert again.run("toy", tmp_path, steps.append) == 10
     assert steps == []
@@ -203,7 +213,7 @@ def test_a_damaged_checkpoint_is_refused(weights: Weights, tmp_path: Path) -> No
     with pytest.raises(ModelError) as caught:
         training(weights).run("toy", tmp_path)
     assert caught.value.what.startswith(f"cannot read {path}: ")
-    assert caught.value.next_step == "delete it; training then starts anew"
+    assert caught.value.next_step == "delete it; training then starts again"
 
 
 def test_a_checkpoint_is_one_file_of_tensors(weights: Weights, tmp_path: Path) -> None:
@@ -228,8 +238,8 @@ class Clock:
 
 def test_a_budget_ends_training_in_time_at_a_rate_of_nearly_nothing(weights: Weights) -> None:
     """Steps are planned to fit, so that the rate has fallen when time is up, and the last step ends in time."""
-    plan = Plan(**{**vars(SHORT), "epochs": 20, "seconds": 400.0})
-    steps: list[ContrastiveStep] = []
+    plan = TrainingSchedule(**{**vars(SHORT), "epochs": 20, "seconds": 400.0})
+    steps: list[TrainingStep] = []
     done = training(weights, plan).run(progress=steps.append, clock=Clock())
     assert done == len(steps) == steps[-1].total < 100
     assert 300 < steps[-1].seconds <= 400
@@ -238,14 +248,14 @@ def test_a_budget_ends_training_in_time_at_a_rate_of_nearly_nothing(weights: Wei
 
 def test_a_budget_that_suffices_changes_nothing(weights: Weights) -> None:
     """With time to spare the weights are those of a run without a budget."""
-    bounded, free = training(weights, Plan(**{**vars(SHORT), "seconds": 1e6})), training(weights)
+    bounded, free = training(weights, TrainingSchedule(**{**vars(SHORT), "seconds": 1e6})), training(weights)
     assert bounded.run() == free.run() == 10
     assert same(state(bounded), state(free))
 
 
 def test_time_spent_before_a_kill_counts(weights: Weights, tmp_path: Path) -> None:
     """A run whose budget was spent before it was killed takes one step more at most."""
-    plan = Plan(**{**vars(SHORT), "epochs": 20, "seconds": 400.0})
+    plan = TrainingSchedule(**{**vars(SHORT), "epochs": 20, "seconds": 400.0})
     first = training(weights, plan).run("toy", tmp_path, clock=Clock())
     assert training(weights, plan).run("toy", tmp_path, clock=Clock()) <= first + 1
 
@@ -254,7 +264,7 @@ def test_a_long_text_is_cut_to_what_the_model_has_positions_for(weights: Weights
     """Asked for more tokens than the model can read, training reads as many as it can."""
     texts, targets = toy_issues(8, seed=0)
     issues = Labelled([" ".join(texts) * 3, *texts[1:]], targets)
-    assert training_on(weights, issues, Plan(epochs=1, max_tokens=256)).run() == 1
+    assert training_on(weights, issues, TrainingSchedule(epochs=1, max_tokens=256)).run() == 1
 
 
 def test_texts_and_labels_out_of_step_are_refused() -> None:

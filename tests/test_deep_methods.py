@@ -14,11 +14,11 @@ transformers = pytest.importorskip("transformers", reason="the extra `train` is 
 from tests.toy_language import (  # noqa: E402 - after the check for the extra
     LABELS,
     agreement,
+    labelled_texts,
     pairs_of,
     save_toy,
     task_of,
     texts_of,
-    told_of,
     train,
 )
 from triage.finetune.training_loop import TrainingSchedule  # noqa: E402
@@ -31,8 +31,8 @@ from triage.study.methods.few_shot import FewShot  # noqa: E402
 from triage.study.methods.fill_mask import FillMask  # noqa: E402
 from triage.study.methods.fine_tuned import DomainAdapted, FineTuned  # noqa: E402
 
-KNOWN, TRUTH = told_of(120, seed=1)
-NEW, WANTED = told_of(60, seed=2)
+KNOWN, TRUTH = labelled_texts(120, seed=1)
+NEW, WANTED = labelled_texts(60, seed=2)
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def save_guesser(folder: Path) -> str:
     save_toy(folder, with_head=True)
     model = transformers.BertForMaskedLM.from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    texts, targets = told_of(400, seed=4)
+    texts, targets = labelled_texts(400, seed=4)
 
     def batch(step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng(step)

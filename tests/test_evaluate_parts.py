@@ -12,10 +12,9 @@ from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.errors import DataError
 from triage.issue import Issue
+from triage.learn.dataset import stratify
 from triage.learn.provenance import Attribution
-from triage.learn.split import stratify
-from triage.study.data import DataLimits, gathered, select, without_labels
-from triage.study.splits import SHARES, divide, sizes, slices
+from triage.study.data import SHARES, DataLimits, divide, load_data, select, sizes, slices, without_labels
 
 
 def skewed(n: int = 400, labels: int = 12, *, seed: int = 0) -> Mask:
@@ -124,7 +123,7 @@ def test_unlabelled_issues_are_older_than_what_is_chosen_and_judged_on() -> None
 
     def study(split: str | None) -> list[int]:
         limits = DataLimits(least=5, unlabelled=10)
-        found = gathered(
+        found = load_data(
             [*labelled, *quiet],
             Config(),
             Attribution(),

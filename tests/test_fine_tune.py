@@ -25,9 +25,11 @@ from triage.errors import DataError, ModelError  # noqa: E402
 from triage.finetune import export, fine_tune  # noqa: E402
 from triage.finetune import training_loop as checkpoint  # noqa: E402
 from triage.finetune import training_loop as loop  # noqa: E402
-from triage.finetune.contrastive import ContrastiveStep, Labelled  # noqa: E402
-from triage.finetune.fine_tune import Budget  # noqa: E402
-from triage.finetune.loss_log import LOSSES_FILE  # noqa: E402
+from triage.finetune.fine_tune import (  # noqa: E402
+    Budget,
+    Labelled,
+)
+from triage.finetune.training_loop import LOSSES_FILE, TrainingStep  # noqa: E402
 from triage.finetune.weights import (  # noqa: E402
     Weights,
     find_weights,
@@ -83,7 +85,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = fine_tune.fine_tune(ISSUES, weights, tmp_path / "whole", budget=SHORT)
 
-    def kill(step: ContrastiveStep) -> None:
+    def kill(step: TrainingStep) -> None:
         if step.number == 4:
             raise Killed
 
@@ -92,7 +94,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
         fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=kill)
     assert losses(kept) == [1, 2, 3, 4]
     assert not (tmp_path / "tuned").exists()
-    seen: list[ContrastiveStep] = []
+    seen: list[TrainingStep] = []
     resumed = fine_tune.fine_tune(
         ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=seen.append
     )
@@ -104,7 +106,7 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
 
 def test_a_budget_of_nothing_still_gives_a_model(weights: Weights, tmp_path: Path) -> None:
     """Training stops after its first step, and the export is made all the same."""
-    seen: list[ContrastiveStep] = []
+    seen: list[TrainingStep] = []
     manifest = fine_tune.fine_tune(
         ISSUES, weights, tmp_path / "tuned", budget=Budget(seconds=0.0), progress=seen.append
     )

@@ -13,7 +13,7 @@ from tests.sample import LEARNT_FROM, Trained
 from triage.cli import main
 from triage.config import Config, LabelsConfig, VoteConfig
 from triage.issue import Issue
-from triage.learn.gate import GateResult, compare, rule
+from triage.learn.gate import GateResult, compare, judge_candidate
 from triage.learn.recipe import HeldOutResult
 
 WORST = Config(vote=VoteConfig(k=1, m=1, weighting="uniform"))
@@ -63,7 +63,7 @@ def test_a_loss_that_may_well_be_chance_passes() -> None:
 def test_the_same_recipe_passes_and_says_so(material: Material) -> None:
     """New data under the same settings are no reason to hesitate."""
     study = material.study(Config())
-    ruling = rule(bundle_of(study), study)
+    ruling = judge_candidate(bundle_of(study), study)
     assert (ruling.passed, ruling.objections) == (True, ())
     assert ruling.notes == ("the recipe is the same as that of the active bundle",)
     assert [d.active - d.candidate for d in ruling.differences] == [0.0, 0.0, 0.0]
@@ -71,7 +71,7 @@ def test_the_same_recipe_passes_and_says_so(material: Material) -> None:
 
 def test_a_worse_recipe_is_refused_with_figures(material: Material) -> None:
     """The nearest neighbour alone decides, where ten had voted."""
-    ruling = rule(bundle_of(material.study(Config(), "head")), material.study(WORST))
+    ruling = judge_candidate(bundle_of(material.study(Config(), "head")), material.study(WORST))
     assert not ruling.passed
     [micro, *_] = ruling.differences
     assert ruling.objections[0] == (
@@ -82,7 +82,7 @@ def test_a_worse_recipe_is_refused_with_figures(material: Material) -> None:
 
 def test_a_better_recipe_passes(material: Material) -> None:
     """The other way round."""
-    ruling = rule(bundle_of(material.study(WORST)), material.study(Config(), "head"))
+    ruling = judge_candidate(bundle_of(material.study(WORST)), material.study(Config(), "head"))
     assert (ruling.objections, ruling.notes) == ((), ())
 
 
@@ -100,7 +100,7 @@ def test_a_label_vanishes_only_with_cause(
 ) -> None:
     """It was deleted from the repository, or the configuration does not let it be set any more."""
     active = bundle_of(material.study(Config()))
-    ruling = rule(active, material.without("question").study(config), exist=exist)
+    ruling = judge_candidate(active, material.without("question").study(config), exist=exist)
     words = "the label question has no example left, and had 23"
     assert (words in ruling.objections) is objects
 
@@ -109,7 +109,7 @@ def test_a_label_that_turned_out_to_be_of_a_process_may_vanish(material: Materia
     """Evidence of the history is a cause, too."""
     active, rest = bundle_of(material.study(Config())), material.without("question")
     told = dataclasses.replace(rest.data, process={"question": "bots set or removed it 30 of 40 times"})
-    assert rule(active, rest.study(Config(), data=told)).objections == ()
+    assert judge_candidate(active, rest.study(Config(), data=told)).objections == ()
 
 
 def test_labels_on_issues_that_nobody_labelled_are_counted(
@@ -121,7 +121,7 @@ def test_labels_on_issues_that_nobody_labelled_are_counted(
     had = material.study(shy, unlabelled=new_issues).added_on_unlabelled
     has = eager.added_on_unlabelled
     assert has > had + 0.1
-    objections = rule(bundle_of(material.study(shy)), eager).objections
+    objections = judge_candidate(bundle_of(material.study(shy)), eager).objections
     assert objections[-1] == f"{has:.0%} of unlabelled issues would get labels, up from {had:.0%}"
 
 
@@ -130,19 +130,19 @@ def test_an_encoder_that_is_gone_is_noted(material: Material) -> None:
     study = material.study(Config())
     active = bundle_of(material.study(Config(), "head"))
     other = dataclasses.replace(active.manifest, encoder="old-one", encoder_digest="0" * 64)
-    ruling = rule(dataclasses.replace(active, manifest=other), study)
-    words = "the active bundle's encoder, old-one, is not at hand: its recipe gets the new one"
+    ruling = judge_candidate(dataclasses.replace(active, manifest=other), study)
+    words = "the active bundle's encoder, old-one, is missing: its recipe gets the new one"
     assert (ruling.notes, len(ruling.differences)) == ((words,), 3)
 
 
 def test_a_recipe_of_another_version_that_cannot_be_read_is_noted(material: Material) -> None:
-    """The default stands in for it."""
+    """The default takes its place."""
     study = material.study(Config())
     active = bundle_of(study)
     other = dataclasses.replace(active.manifest, recipe={"vote": {"depth": 3}, "adaptation": "none"})
-    [note, _] = rule(dataclasses.replace(active, manifest=other), study).notes
+    [note, _] = judge_candidate(dataclasses.replace(active, manifest=other), study).notes
     assert note.startswith("the active bundle's recipe cannot be read (")
-    assert note.endswith("): the default stands in for it")
+    assert note.endswith("): the default takes its place")
 
 
 def test_with_too_few_issues_nothing_is_compared(material: Material) -> None:
@@ -151,7 +151,7 @@ def test_with_too_few_issues_nothing_is_compared(material: Material) -> None:
         material.data, issues=material.data.issues[:12], targets=material.data.targets[:12]
     )
     study = dataclasses.replace(material, data=few, vectors=material.vectors[:12]).study(Config())
-    ruling = rule(bundle_of(study), study)
+    ruling = judge_candidate(bundle_of(study), study)
     assert ruling == GateResult(notes=("too few issues to compare recipes on",))
 
 

@@ -85,6 +85,19 @@ def test_a_module_imports_only_from_its_own_ring_and_those_above(module: str) ->
     assert [name for name in inner(module) if ring_of(name) > ring_of(module.removesuffix(".py"))] == []
 
 
+LABORATORY = ("triage.study", "triage.training")
+# The commands `evaluate` and `models train`.
+DOORS = ("cli/evaluate.py", "cli/models.py")
+
+
+def test_the_product_does_without_the_laboratory() -> None:
+    """Only two commands import it, and they do so when they run."""
+    users = [m for m in MODULES if any(name.startswith(LABORATORY) for name in imported(m))]
+    assert {m for m in users if not m.startswith(("study/", "training/"))} == set(DOORS)
+    loaded = loaded_after("import triage.cli.evaluate, triage.cli.models")
+    assert {name for name in loaded if name.startswith(LABORATORY)} == set()
+
+
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_has_one_home(library: str) -> None:
     """It can be exchanged there, and nothing else waits for it to load."""

@@ -7,10 +7,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from tests.test_judgement import OPENED, SAMPLE, US, event, issue
+from tests.test_provenance import OPENED, SAMPLE, US, event, issue
 from triage.issue import LabelEvent
-from triage.learn.live_accuracy import Drift, LiveAccuracy, drift, floor_of, live_accuracy
-from triage.learn.provenance import with_present_names
+from triage.learn.provenance import LiveAccuracy, live_accuracy, with_present_names
+from triage.learn.retrain import Drift, drift
 from triage.sources.issue_file import read_issues
 
 ME = "triage[bot]"
@@ -98,12 +98,3 @@ def test_drift_is_the_share_without_a_close_neighbour() -> None:
     """Below the floor, or without any neighbour; at the floor is close enough."""
     assert drift(np.array([0.9, 0.5, 0.49, np.nan]), 0.5) == Drift(share=0.5, issues=4, floor=0.5)
     assert drift(np.array([]), 0.5) == Drift(share=0.0, issues=0, floor=0.5)
-
-
-def test_the_floor_leaves_its_share_of_what_was_learnt_below() -> None:
-    """So that drift of that size is what is to be expected."""
-    nearest = np.linspace(0.0, 1.0, 101)
-    floor = floor_of(nearest)
-    assert floor == pytest.approx(0.05)
-    assert drift(nearest, floor).share == pytest.approx(5 / 101)
-    assert floor_of(np.array([np.nan])) == 0.0

@@ -14,7 +14,7 @@ pytest.importorskip("transformers", reason="the extra `train` is not installed")
 from tests.toy_language import PAIRS, pairs_of, save_toy  # noqa: E402 - after the check for the extra
 from triage.errors import ConfigError, DataError, ModelError  # noqa: E402
 from triage.finetune import training_loop as loop  # noqa: E402
-from triage.finetune.training_loop import Done, TrainingSchedule  # noqa: E402
+from triage.finetune.training_loop import TrainingSchedule, TrainingStep  # noqa: E402
 from triage.finetune.weights import Weights, find_weights  # noqa: E402
 from triage.study.masked_lm import CHECKPOINT, MODEL, Masked, adapt, logits_at, open_masked  # noqa: E402  # noqa: E402
 from triage.study.methods.fill_mask import FillMaskScorer  # noqa: E402
@@ -81,7 +81,7 @@ def test_the_head_is_run_where_it_is_needed_alone(weights: Weights) -> None:
 
 def test_the_same_texts_are_learnt_once(weights: Weights, adapted: Weights, home: Path) -> None:
     """A second run takes no step; another seed, text or weights is another model."""
-    steps: list[Done] = []
+    steps: list[TrainingStep] = []
     again = adapt(TEXTS, weights, home, plan=PLAN, progress=steps.append)
     assert (again.folder, steps) == (adapted.folder, [])
     others = {
@@ -109,7 +109,7 @@ def test_a_killed_adaptation_ends_as_one_never_killed(
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = adapt(TEXTS, weights, tmp_path / "whole", plan=SHORT)
 
-    def kill(done: Done) -> None:
+    def kill(done: TrainingStep) -> None:
         if done.number == 4:
             raise Killed
 
@@ -117,7 +117,7 @@ def test_a_killed_adaptation_ends_as_one_never_killed(
         adapt(TEXTS, weights, tmp_path / "killed", plan=SHORT, progress=kill)
     [folder] = (tmp_path / "killed").iterdir()
     assert [path.name for path in folder.iterdir()] == [CHECKPOINT]
-    steps: list[Done] = []
+    steps: list[TrainingStep] = []
     resumed = adapt(TEXTS, weights, tmp_path / "killed", plan=SHORT, progress=steps.append)
     assert [done.number for done in steps] == [4, 5, 6, 7, 8, 9, 10]
     assert resumed.digest() == whole.digest()

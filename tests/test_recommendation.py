@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from triage.arrays import Mask
-from triage.study.compare import Curve, PairedDifference, Point, Recommendation, Rival, advise
+from triage.study.analysis import Curve, PairedDifference, Point, Recommendation, Rival, advise
 from triage.study.recommendation import certainty, difference
-from triage.study.results import StudyRun
+from triage.study.run import StudyRun
 
 TITLES = {"a": "method A", "b": "method B", "z": "zero-shot"}
 

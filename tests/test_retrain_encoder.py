@@ -22,8 +22,8 @@ from triage.cli import main  # noqa: E402
 from triage.config import Config  # noqa: E402
 from triage.engine.model_folder import BUILTIN_ENCODER, shipped  # noqa: E402
 from triage.finetune.retrain import Untuned, learn_tuned  # noqa: E402
+from triage.learn.dataset import split  # noqa: E402
 from triage.learn.retrain import RetrainContext  # noqa: E402
-from triage.learn.split import split  # noqa: E402
 
 LABELS = "bug", "enhancement", "question"
 COUNT = 120
@@ -121,7 +121,7 @@ def test_what_is_measured_was_not_tuned_on(material: Material) -> None:
     data = material.data
     untuned = Untuned(material.vectors, material.engines)
     learnt, rival = learn_tuned(data, untuned, Config(), RetrainContext(NOW), tune)
-    windows = learnt.study.split
+    windows = learnt.recipe.split
     measured = np.concatenate([fold.query for fold in (*windows.tune, windows.test)])
     assert tuned["early"].max() < measured.min()
     assert tuned["final"].tolist() == list(range(len(data)))

@@ -12,8 +12,8 @@ from tests.learning import Material, bundle_of
 from triage.bundle.bundle import Bundle
 from triage.config import Config, LabelsConfig, VoteConfig
 from triage.learn.gate import GateResult
-from triage.learn.live_accuracy import Drift, LiveAccuracy, RetrainAdvice
-from triage.learn.retrain import TrainedBundle
+from triage.learn.provenance import LiveAccuracy
+from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.metrics import Bin
 from triage.reports import retrain_report
 
@@ -62,7 +62,7 @@ def test_labels_that_miss_the_target_are_named_in_both(learnt: TrainedBundle) ->
 def test_the_newest_issues_are_told_also_of_the_first_bundle(learnt: TrainedBundle) -> None:
     """There is nothing to compare with yet, and maintainers want to know all the same."""
     text = markdown(learnt)
-    figures = learnt.study.verdict.figures
+    figures = learnt.recipe.result.figures
     assert f"held out until now: micro-F1 {figures['micro_f1']:.3f}, " in text
     assert f"precision {figures['precision']:.3f} at " in text
 
@@ -79,7 +79,7 @@ def test_a_fine_tuned_encoder_is_told(learnt: TrainedBundle) -> None:
 def test_a_label_that_may_not_be_set_is_not_blamed_for_its_precision(learnt: TrainedBundle) -> None:
     """The reason that is given is the configuration's."""
     name = next(rule.name for rule in learnt.bundle.rules.voted if rule.votes is None)
-    denied = replace(learnt, study=replace(learnt.study, config=Config(LabelsConfig(deny=(name,)))))
+    denied = replace(learnt, recipe=replace(learnt.recipe, config=Config(LabelsConfig(deny=(name,)))))
     assert f"  never set      {name}: only people set it (labels.deny)" in plain(denied)
     assert "a suggestion: only people set it (labels.deny)" in html.unescape(markdown(denied))
 

@@ -24,6 +24,7 @@ from triage.engine.zero_shot import open_zero_shot  # noqa: E402
 from triage.engine.zero_shot.cross_encoder import CrossEncoder as Served  # noqa: E402
 from triage.engine.zero_shot.similarity import SimilarityZeroShot  # noqa: E402
 from triage.errors import DataError, ModelError  # noqa: E402
+from triage.finetune.training_loop import TrainingStep  # noqa: E402
 from triage.finetune.weights import Weights  # noqa: E402
 from triage.issue import Issue, to_row  # noqa: E402
 from triage.metrics import macro_f1  # noqa: E402
@@ -31,7 +32,7 @@ from triage.text import LabelText  # noqa: E402
 from triage.training import train  # noqa: E402
 from triage.training.corpus import Group, corpus, halves, renamed, varied  # noqa: E402
 from triage.training.held_out import EVALUATED, kept_aside  # noqa: E402
-from triage.training.multitask import MultitaskSchedule, MultitaskStep  # noqa: E402
+from triage.training.multitask import MultitaskSchedule  # noqa: E402
 
 # Whether a name is kept aside hangs on a hash of it alone.
 TAUGHT = [name for name in (f"team/project-{i}" for i in range(40)) if not kept_aside(name)][:4]
@@ -138,11 +139,11 @@ def test_the_encoder_learns_to_bring_labels_together(
     weights: Weights, everything: list[Issue], tmp_path: Path
 ) -> None:
     """On a repository it never saw, issues of one label are closer to each other after training than before."""
-    out, steps = tmp_path / "model", list[MultitaskStep]()
+    out, steps = tmp_path / "model", list[TrainingStep]()
     run = train.TrainingRun(weights, SHORT, tmp_path / "work", steps.append)
     manifest = train.train_encoder(everything, run, out)
     assert [step.number for step in steps] == list(range(1, 61))
-    assert {step.objective for step in steps} == {"labels", "titles"}
+    assert {name for step in steps for name in step.losses} == {"labels", "titles"}
     assert manifest.kind == "encoder" and (tmp_path / "work" / "losses.png").stat().st_size > 1000
     assert f"{TAUGHT[0]} (60)" in (out / "MODEL_CARD.md").read_text()
     unseen = issues_of(ASIDE[0], 45, 77)
@@ -179,7 +180,7 @@ def test_a_killed_training_ends_as_one_never_killed(
     class Killed(Exception):
         pass
 
-    def kill(step: MultitaskStep) -> None:
+    def kill(step: TrainingStep) -> None:
         if step.number == 5:
             raise Killed
 

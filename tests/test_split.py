@@ -13,8 +13,7 @@ from triage.arrays import Mask
 from triage.config import Config, from_dict
 from triage.errors import DataError
 from triage.issue import Issue
-from triage.learn.dataset import Dataset, prepare
-from triage.learn.split import FOLDS, Split, split, stratify
+from triage.learn.dataset import FOLDS, Dataset, Split, prepare, split, stratify
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.metrics import macro_f1, micro_f1
-from triage.study.compare import paired
+from triage.study.analysis import paired
 from triage.study.methods.neighbours import Near
 from triage.study.run import choose
 from triage.study.sweeps import neighbour_sweep, threshold_sweep, top_k_sweep

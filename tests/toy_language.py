@@ -32,7 +32,7 @@ def pairs_of(n: int, *, seed: int) -> list[str]:
     return [" ".join(word for at in row for word in PAIRS[at]) for row in drawn]
 
 
-def told_of(n: int, *, seed: int) -> tuple[list[str], Mask]:
+def labelled_texts(n: int, *, seed: int) -> tuple[list[str], Mask]:
     """`n` texts of filler with a word of the kitchen, of the weather, or of both, and their labels [n, 2]."""
     rng = np.random.default_rng(seed)
     texts, targets = [], np.zeros((n, 2), dtype=np.bool_)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from triage.learn.provenance import Attribution
     from triage.learn.recipe import Engines
     from triage.study.data import StudyData
-    from triage.study.results import StudyRun
+    from triage.study.run import StudyRun
     from triage.study.study import Study, StudyOutcome
 
 OUT = "evaluation"
@@ -167,14 +167,14 @@ def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> in
 def design(options: EvaluateOptions, loaded: LoadedIssues, attribution: Attribution) -> tuple[Study, Engines]:
     """The study that the options ask for, and the opened engines. Raises DataError, ModelError."""
     from triage.learn.recipe import Engines
-    from triage.study import splits
-    from triage.study.results import Results
+    from triage.study.data import sizes
+    from triage.study.run import Results
     from triage.study.study import Design, Study
 
     engines = Engines(*open_engines(loaded.config))
     data = _data(options, loaded, attribution, engines)
-    sizes = splits.sizes(len(data.parts.train), options.slices)
-    design = Design(sizes, range(options.seeds), options.budget)
+    slices = sizes(len(data.parts.train), options.slices)
+    design = Design(slices, range(options.seeds), options.budget)
     results = Results(options.out / WORK / "runs")
     return Study(data, design, loaded.config.labels.descriptions, results), engines
 
@@ -196,7 +196,7 @@ def _data(
         ).vectors
 
     limits = data.DataLimits(options.least, options.issues, options.unlabelled)
-    return data.gathered(loaded.issues, loaded.config, attribution, limits, vectors, options.split)
+    return data.load_data(loaded.issues, loaded.config, attribution, limits, vectors, options.split)
 
 
 def measure(options: EvaluateOptions, study: Study, engines: Engines, loaded: LoadedIssues) -> StudyOutcome:
@@ -212,7 +212,7 @@ def measure(options: EvaluateOptions, study: Study, engines: Engines, loaded: Lo
     cells = sum(study.cells(method) for method in built.values())
     progress, done = bar("evaluating", cells, "runs"), 0
 
-    def listener(_run: StudyRun, _fresh: bool) -> None:
+    def listener(_run: StudyRun) -> None:
         nonlocal done
         done += 1
         progress(done)

@@ -13,7 +13,6 @@ import yaml
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.options import ExportOptions
-from triage.training import cli as training
 
 KEYS = ("model", "revision", "sha256")
 Action = Callable[[], int]
@@ -28,6 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.set_defaults(parse=lambda args: partial(_verify, args.name))
     _configure_pull(actions.add_parser("pull", help="download a hub model and pin it"))
     _configure_export(actions.add_parser("export", help="make a model folder from PyTorch weights"))
+    from triage.training import cli as training
+
     train = actions.add_parser("train", help="train a model for all repositories, as the shipped ones were")
     training.configure(train)
     train.set_defaults(parse=lambda args: partial(training.run, training.parse(args)))

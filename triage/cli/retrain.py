@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from triage.finetune.retrain import Tune
     from triage.learn.dataset import Dataset
     from triage.learn.gate import GateResult
-    from triage.learn.live_accuracy import RetrainAdvice
-    from triage.learn.retrain import TrainedBundle
+    from triage.learn.retrain import RetrainAdvice, TrainedBundle
 
 # The newest unlabelled issues show how often labels would be added to issues that need none.
 UNLABELLED = 200
@@ -150,7 +149,7 @@ def _learn(
 ) -> int:
     from triage.actions import Runner
     from triage.bundle.store import activate_or_stage
-    from triage.learn.gate import GateResult, rule
+    from triage.learn.gate import GateResult, judge_candidate
     from triage.learn.recipe import Engines
     from triage.learn.retrain import RetrainContext, learn
     from triage.learn.vectors import NAME, embed
@@ -180,7 +179,11 @@ def _learn(
     else:
         learnt = learn(data, embedded.vectors, loaded.config, engines, context, unlabelled)
     active = previous.bundle
-    result = rule(active, learnt.study, exist=loaded.exist, untuned=untuned) if active else GateResult()
+    result = (
+        judge_candidate(active, learnt.recipe, exist=loaded.exist, untuned=untuned)
+        if active
+        else GateResult()
+    )
     saved = store.save(learnt.bundle)
     # A candidate that the gate refuses is an output too, so that another job can store it as staged.
     Runner(os.environ).output("bundle", saved)
@@ -193,10 +196,10 @@ def _learn(
 
 
 def _advice(loaded: LoadedIssues, learnt: TrainedBundle, active: Bundle | None) -> RetrainAdvice:
-    from triage.learn.live_accuracy import advise
+    from triage.learn.retrain import advise
 
     since = parse_time(active.manifest.created_at) if active else None
-    return advise(learnt.study, loaded.issues, Attribution.of(loaded.config, loaded.bots), since)
+    return advise(learnt.recipe, loaded.issues, Attribution.of(loaded.config, loaded.bots), since)
 
 
 def _report(
@@ -214,7 +217,7 @@ def _report(
     from triage.metrics import reliability
     from triage.reports import retrain_report
 
-    verdict = learnt.study.verdict if learnt.study.enough else None
+    verdict = learnt.recipe.result if learnt.recipe.enough else None
     bins = reliability(verdict.truth, verdict.scores) if verdict else []
     for line in retrain_report.plain(name, learnt, result, advice, computed):
         log(line)

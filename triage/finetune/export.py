@@ -1,11 +1,9 @@
 """From PyTorch weights to a model folder that labelling can serve: ONNX, int8, checked, described.
 
-Through optimum: `main_export`, then dynamic quantisation of the weights to int8, one scale for each
-channel, in the reduced range of 7 bits so that processors without VNNI do not overflow. Products of two
-activations stay fp32 (quantised too, the mean cosine falls from 0.992 to 0.990 and nothing gets faster).
-The same weights and libraries give the same bytes. Nothing is left behind where the check fails.
-
-How true an exported model is to the PyTorch weights that it was made from.
+optimum exports the model; its weights are then quantised dynamically to int8, one scale for each channel, in the
+reduced range of 7 bits so that processors without VNNI do not overflow. Products of two activations stay fp32
+(quantised too, the mean cosine falls from 0.992 to 0.990 and nothing gets faster). The same weights and libraries give
+the same bytes. Nothing is written where the exported model deviates too far from the PyTorch weights.
 """
 
 from __future__ import annotations
@@ -58,10 +56,9 @@ CARD_FILE = "MODEL_CARD.md"
 
 
 def export(recipe: ExportOptions, out: Path) -> tuple[ModelManifest, Parity]:
-    """Write the model folder `out` (new, or an earlier export) and say how true it is to the weights.
+    """Write the model folder `out` (new, or an earlier export) and compare it with the weights.
 
-    Raises ModelError where cosines to PyTorch's fp32 are too small, UsageError where `out` holds
-    something else.
+    Raises ModelError where cosines to PyTorch's fp32 are too small, UsageError where `out` holds something else.
     """
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file():
         raise UsageError(f"{out} is there and holds no model", next_step="choose a new folder for --out")
@@ -114,19 +111,19 @@ def _convert(recipe: ExportOptions, raw: Path, ready: Path) -> None:
 
 
 def _keep_settings(raw: Path, ready: Path) -> None:
-    """What PyTorch weights can be made from again (`triage.finetune.weights`), without the paths of this machine."""
+    """The architecture, for `triage.finetune.weights`, without the paths of this machine."""
     settings = json.loads((raw / CONFIG_FILE).read_text(encoding="utf-8"))
     kept = {key: value for key, value in sorted(settings.items()) if not key.startswith("_")}
     (ready / CONFIG_FILE).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def libraries() -> dict[str, str]:
-    """The versions of what made a model, for its manifest."""
+    """The versions of the libraries that made a model, for its manifest."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def _int8(graph: onnx.ModelProto) -> QuantizationConfig:
-    weights = {each.name for each in graph.graph.initializer}
+    weights = {weight.name for weight in graph.graph.initializer}
     products = [node for node in graph.graph.node if node.op_type == "MatMul"]
     return QuantizationConfig(
         is_static=False,
@@ -151,7 +148,7 @@ def _describe(recipe: ExportOptions, raw: Path, ready: Path) -> ModelManifest:
         source=recipe.origin or (Path(recipe.source).name if Path(recipe.source).is_dir() else recipe.source),
         revision=_revision(recipe),
         licence=recipe.licence,
-        opset=next(each.version for each in graph.opset_import if each.domain in {"", "ai.onnx"}),
+        opset=next(opset.version for opset in graph.opset_import if opset.domain in {"", "ai.onnx"}),
         dimension=config["hidden_size"],
         max_tokens=min(recipe.max_tokens, _positions(config)),
         quantisation="dynamic QInt8 per channel, reduced range" if recipe.int8 else "none (fp32)",
@@ -167,7 +164,7 @@ def _describe(recipe: ExportOptions, raw: Path, ready: Path) -> ModelManifest:
 
 
 def _revision(recipe: ExportOptions) -> str:
-    """The commit asked for; for a folder, the hash of its weights."""
+    """The commit; for a folder, the hash of its weights."""
     folder = Path(recipe.source)
     if not folder.is_dir():
         return recipe.revision
@@ -182,7 +179,7 @@ def _positions(config: Mapping[str, int]) -> int:
 
 
 def card(manifest: ModelManifest, parity: Parity, note: str = "") -> str:
-    """The model card: what it is, whence, under which licence, how made, how true, how far it goes."""
+    """The model card: kind, source, licence, how it was made, parity with the source, limits."""
     hub = f"https://huggingface.co/{manifest.source}" if "/" in manifest.source else manifest.source
     lines = [
         f"# {manifest.name}",
@@ -202,7 +199,7 @@ def card(manifest: ModelManifest, parity: Parity, note: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-# Written for this purpose: short and long, prose, code, a trace, other scripts, next to nothing.
+# Texts for the check: short and long, prose, code, a trace, other scripts, next to nothing.
 TEXTS = (
     "",
     "Crash",
@@ -239,7 +236,7 @@ class Parity:
 
 
 def measure(source: str, revision: str, folder: Path) -> Parity:
-    """Run both models over the same tokens and compare: pooled vectors, or centred logits of a classifier."""
+    """Run both models on the same tokens and compare pooled vectors, or a classifier's centred logits."""
     model = OnnxModel(folder)
     judging = model.manifest.kind == "zero-shot"
     family = AutoModelForSequenceClassification if judging else AutoModel
@@ -261,15 +258,15 @@ def measure(source: str, revision: str, folder: Path) -> Parity:
     torch.set_num_threads(1)
     try:
         expected, slow = _timed(theirs)
-        found, fast = _timed(ours)
+        exported, fast = _timed(ours)
     finally:
         torch.set_num_threads(threads)
-    cosines = [_cosine(_comparable(a), _comparable(b)) for a, b in zip(expected, found, strict=True)]
+    cosines = [_cosine(_comparable(a), _comparable(b)) for a, b in zip(expected, exported, strict=True)]
     return Parity(min(cosines), float(np.mean(cosines)), len(TEXTS), slow / fast)
 
 
 def _comparable(output: Floats) -> Floats:
-    """The mean over the tokens of hidden states; logits less their mean, which a softmax does not see."""
+    """Hidden states averaged over tokens; logits less their mean, which a softmax ignores."""
     pooled: Floats = output.mean(axis=0) if output.ndim > 1 else output - output.mean()
     return pooled
 

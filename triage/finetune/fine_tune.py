@@ -1,32 +1,76 @@
-"""From a repository's labelled issues to an encoder of its own: trained, exported, checked, in a model folder."""
+"""From a repository's labelled issues to an encoder of its own: trained, exported and checked, in a model folder.
+
+Texts that share labels are drawn together, others pushed apart, by the supervised contrastive loss (Khosla et al.,
+2020); each pair is weighted by the Jaccard index of its labels, since issues may carry several. A learnt direction for
+each label adds a logistic loss, through which a batch sees labels that it does not hold. The directions are thrown
+away after training: neighbours vote with the encoder alone.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage import __version__
+from triage.arrays import Indices, Mask
 from triage.engine.model_folder import ModelManifest, sha256_of
 from triage.errors import DataError
 from triage.finetune import training_loop as checkpoints
-from triage.finetune.contrastive import ContrastiveStep, ContrastiveTraining, Labelled
 from triage.finetune.export import export
-from triage.finetune.loss_log import logged
-from triage.finetune.training_loop import TrainingSchedule
+from triage.finetune.tokenization import TokenizedTexts, summed
+from triage.finetune.training_loop import (
+    Batches,
+    Loop,
+    OnStep,
+    Part,
+    TrainingSchedule,
+    fingerprint_of,
+    freeze_words,
+    logged,
+)
 from triage.finetune.weights import Weights
 from triage.options import ExportOptions
 
 # Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
 EXPORT_SECONDS, EXPORT_SHARE = 60.0, 0.25
+TEMPERATURE = 0.07
+# The labels' directions start at random, the encoder does not.
+DIRECTION_RATE = 20.0
+# Cosines to a label's direction become logits: times the exponential of the first, plus the second.
+START_SCALE, START_BIAS = math.log(10.0), -3.0
 
-Listener = Callable[[ContrastiveStep], None]
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rendered texts and their labels, `targets` [n, L]; `groups` [n] name the repository of each text."""
+
+    texts: Sequence[str]
+    targets: Mask
+    groups: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        rows = {len(self.texts), len(self.targets), len(self.texts if self.groups is None else self.groups)}
+        if len(rows) > 1:
+            raise ValueError("texts, targets and groups must have a row for each issue")
+
+    @property
+    def group_numbers(self) -> list[int]:
+        """The repository of each text as a number; all zero without groups."""
+        names = self.groups or [""] * len(self.texts)
+        at = {name: number for number, name in enumerate(sorted(set(names)))}
+        return [at[name] for name in names]
 
 
 @dataclass(frozen=True)
@@ -38,7 +82,7 @@ class Budget:
     max_tokens: int = TrainingSchedule.max_tokens
 
     def plan(self, seed: int) -> TrainingSchedule:
-        """The training that leaves time for the export."""
+        """The schedule that leaves time for the export."""
         rest = self.seconds
         if rest is not None:
             rest -= min(EXPORT_SECONDS, EXPORT_SHARE * rest)
@@ -53,16 +97,21 @@ def fine_tune(
     seed: int = 0,
     budget: Budget = Budget(),
     checkpoint: Path | None = None,
-    progress: Listener | None = None,
+    progress: OnStep | None = None,
 ) -> ModelManifest:
-    """Write the model folder `out`: an encoder that starts from `weights` and tells the labels apart.
+    """Train an encoder from `weights` to tell the labels apart, and write its model folder `out`.
 
-    The folder `checkpoint` lets a run that was killed go on where it stood, and keeps the losses of each
-    step (JSON Lines); its tensors are deleted once the model is made. Raises DataError where there is
-    nothing to learn, ModelError where the weights cannot be read or the export is not true to them; `out`
-    is not touched then.
+    The folder `checkpoint` lets a killed run resume and keeps the losses of each step (JSON Lines); its tensors are
+    deleted once the model is made. Raises DataError where there is nothing to learn, ModelError where the weights
+    cannot be read or the export deviates from them; `out` is not touched then.
     """
-    _check(issues)
+    counts = issues.targets.sum(axis=0)
+    if not ((counts >= 2) & (counts < len(issues.texts))).any():
+        raise DataError(
+            f"no label is carried by two of the {len(issues.texts)} issues and lacking on another",
+            likely="there are too few labelled issues",
+            next_step="label more issues, or learn with --adapt head",
+        )
     plan = budget.plan(seed)
     model, tokenizer = weights.open()
     training = ContrastiveTraining(model, tokenizer, issues, plan)
@@ -86,24 +135,92 @@ def fine_tune(
     return manifest
 
 
-def _check(issues: Labelled) -> None:
-    counts = issues.targets.sum(axis=0)
-    if not ((counts >= 2) & (counts < len(issues.texts))).any():
-        raise DataError(
-            f"no label is carried by two of the {len(issues.texts)} issues and lacking on another",
-            likely="there are too few labelled issues",
-            next_step="label more issues, or learn with --adapt head",
-        )
-
-
 def fingerprint(issues: Labelled, weights: Weights, plan: TrainingSchedule) -> str:
-    """sha256 (hex) of all that decides what a run gives, but for the time that it may take."""
-    state = hashlib.sha256()
-    for part in (
+    """sha256 (hex) of everything that determines the result, except the time limit."""
+    return fingerprint_of(
         json.dumps({**asdict(plan), "seconds": None, "torch": version("torch"), "triage": __version__}),
         json.dumps([list(issues.texts), list(issues.groups or ()), issues.targets.shape]),
         np.packbits(issues.targets).tobytes().hex(),
         *map(sha256_of, sorted(weights.folder.glob("*.safetensors"))),
-    ):
-        state.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
-    return state.hexdigest()
+    )
+
+
+class ContrastiveTraining:
+    """Training on texts and their labels; `model` is changed in place, except its word embeddings.
+
+    Equal arguments give equal weights on the same machine, whether the run was interrupted or not, unless the budget
+    ends it.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        issues: Labelled,
+        plan: TrainingSchedule,
+    ) -> None:
+        self.model = model.train()
+        self._texts = TokenizedTexts(model, tokenizer, issues.texts, plan.max_tokens)
+        self._targets = torch.from_numpy(issues.targets.astype(np.float32))
+        freeze_words(model)
+        torch.manual_seed(plan.seed)
+        self._directions = Directions(issues.targets.shape[1], model.config.hidden_size)
+        self._loop = Loop(
+            plan,
+            Batches(self._texts.lengths, issues.group_numbers, plan.batch, plan.seed),
+            [Part.of(model), Part.of(self._directions, "directions.", DIRECTION_RATE)],
+            self._losses,
+        )
+
+    def run(
+        self,
+        name: str = "",
+        folder: Path | None = None,
+        progress: OnStep | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> int:
+        """See `Loop.run`."""
+        steps = self._loop.run(name, folder, progress, clock)
+        self.model.eval()
+        return steps
+
+    def _losses(self, rows: Indices) -> dict[str, Tensor]:
+        vectors, targets = self.embed(rows), self._targets[rows]
+        return {"contrast": contrast(vectors, targets), "labels": self._directions(vectors, targets)}
+
+    def embed(self, rows: Indices) -> Tensor:
+        """Unit vectors [n, d], pooled as the encoder is served: the mean over all tokens of a text."""
+        return functional.normalize(summed(self.model, *self._texts.batch(rows)), dim=1)
+
+
+def contrast(vectors: Tensor, targets: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """The supervised contrastive loss of unit vectors [n, d] with labels [n, L], a scalar.
+
+    For each text the cross-entropy between the shares of its Jaccard indices with the others and the softmax of its
+    cosines to them over `temperature`; the mean over the texts that share a label with another.
+    """
+    shared = targets @ targets.T
+    sizes = targets.sum(dim=1)
+    itself = torch.eye(len(targets), dtype=torch.bool)
+    weights = (shared / (sizes[:, None] + sizes - shared).clamp(min=1)).masked_fill(itself, 0)
+    chances = functional.log_softmax((vectors @ vectors.T / temperature).masked_fill(itself, -1e9), dim=1)
+    total = weights.sum(dim=1)
+    losses = -(weights * chances).sum(dim=1) / total.clamp(min=1e-9)
+    return losses.sum() / (total > 0).sum().clamp(min=1)
+
+
+class Directions(torch.nn.Module):
+    """A learnt direction for each label; the cosine to it predicts whether the label applies."""
+
+    def __init__(self, labels: int, dimension: int) -> None:
+        super().__init__()
+        self.directions = torch.nn.Parameter(torch.randn(labels, dimension))
+        self.scale = torch.nn.Parameter(torch.tensor(START_SCALE))
+        self.bias = torch.nn.Parameter(torch.full((labels,), START_BIAS))
+
+    def forward(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        """The logistic loss of unit vectors [n, d] with labels [n, L]: summed over labels, the mean over texts."""
+        cosines = vectors @ functional.normalize(self.directions, dim=1).T
+        logits = self.scale.exp() * cosines + self.bias
+        losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return losses.sum(dim=1).mean()

@@ -1,8 +1,8 @@
 """`--adapt encoder`: learning with an encoder that was fine-tuned on the repository's own labels.
 
-An encoder has seen the labels of what it was tuned on, so nothing may be measured on those issues. One encoder is
-tuned on what lies before the second half of the tuning window and measured on the rest; where the bundle is then
-made, another is tuned in the same way on everything. Half of the time budget goes to each.
+An encoder has seen the labels of the issues it was tuned on, so nothing may be measured on those. One encoder is tuned
+on everything before the second half of the tuning window and measured on the rest; another, for the bundle, is tuned in
+the same way on everything. Each gets half of the time budget.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from triage.console import status
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
 from triage.issue import Issue
-from triage.learn.dataset import Dataset
+from triage.learn.dataset import Dataset, Split, split
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.retrain import RetrainContext, TrainedBundle, assemble, best
-from triage.learn.split import Split, split
 from triage.options import RetrainOptions
 
 if TYPE_CHECKING:
-    from triage.finetune.contrastive import ContrastiveStep
+    from triage.finetune.training_loop import TrainingStep
 
+
+# Progress is printed each time this many steps are done.
 STEPS_BETWEEN_LINES = 25
-# Tunes an encoder on these rows of the data set, and leaves it in a folder of this name.
+# Tunes an encoder on these rows of the data set, and writes it to the folder that it returns, named by the third.
 Tune = Callable[[Dataset, Ints, str], Path]
 
 
@@ -46,27 +47,27 @@ def learn_tuned(
     data: Dataset,
     untuned: Untuned,
     config: Config,
-    occasion: RetrainContext,
+    context: RetrainContext,
     tune: Tune,
     unlabelled: Sequence[Issue] = (),
 ) -> tuple[TrainedBundle, Recipe]:
-    """The bundle with an encoder of its own, and the study of the untuned encoder on the same windows.
+    """The bundle with an encoder of its own, and the recipe of the untuned encoder on the same windows.
 
     Raises what `tune` raises: DataError where there is too little to learn, ModelError where the export fails.
     """
-    windows = later_half(split(data, occasion.kind))
+    windows = later_half(split(data, context.kind))
     first = windows.tune[0].known if windows.tune else np.arange(len(data))
     early = _opened(tune(data, first, "early"), config, untuned.engines)
     vectors = _vectors(early, data)
-    study, tried = best(
+    recipe, tried = best(
         [Recipe(data, vectors, windows, config, early, how, unlabelled) for how in ("none", "head")]
     )
     rival = Recipe(data, untuned.vectors, windows, config, untuned.engines, "head", unlabelled)
     folder = tune(data, np.arange(len(data)), "final")
     final = _opened(folder, config, untuned.engines)
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    bundle = assemble(study, occasion, vectors=_vectors(final, data), engines=final, encoder=files)
-    return TrainedBundle(bundle, study, tried), rival
+    bundle = assemble(recipe, context, vectors=_vectors(final, data), engines=final, encoder=files)
+    return TrainedBundle(bundle, recipe, tried), rival
 
 
 def later_half(windows: Split) -> Split:
@@ -87,12 +88,10 @@ def _vectors(engines: Engines, data: Dataset) -> Floats:
 
 def tuner(options: RetrainOptions) -> Tune:
     """The function that fine-tunes for `learn_tuned`, twice within the budget. Raises ModelError for the weights."""
-    from triage.finetune.contrastive import Labelled
-    from triage.finetune.fine_tune import Budget, fine_tune
-    from triage.finetune.weights import find_weights
+    from triage.finetune.fine_tune import Budget, Labelled, fine_tune
+    from triage.finetune.weights import named_weights
 
-    spec, _, revision = (options.weights or "").partition("@")
-    weights = find_weights(spec or None, revision or None)
+    weights = named_weights(options.weights or None)
     # Checkpoints survive an interruption next to the collected issues, or else in the store's own folder.
     home = options.cache or options.store.work_folder
 
@@ -114,9 +113,9 @@ def tuner(options: RetrainOptions) -> Tune:
     return tune
 
 
-def _say(name: str, step: ContrastiveStep) -> None:
+def _say(name: str, step: TrainingStep) -> None:
     if step.number % STEPS_BETWEEN_LINES == 0 or step.number == step.total:
         status(
-            f"fine-tuning ({name}): step {step.number} of at most {step.total}, loss {step.contrast:.3f}, "
+            f"fine-tuning ({name}): step {step.number} of at most {step.total}, loss {step.losses['contrast']:.3f}, "
             f"{step.seconds:.0f} s"
         )

@@ -1,4 +1,9 @@
-"""Labelled issues made ready to learn from: filtered, de-duplicated, in time order, as a matrix of labels."""
+"""Labelled issues ready to learn from: filtered, de-duplicated, in time order, as a matrix of labels, and split.
+
+Rows are split by time wherever they have dates, since that is how triage happens: all rows that are tuned or judged on
+are newer than those they are compared with. Without dates they are split by iterative stratification (Sechidis et al.,
+2011), which keeps each label's share, rare ones first.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triage.arrays import Mask
+from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.decide.policy import matches
 from triage.errors import DataError
@@ -27,7 +32,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 class Dataset:
     """Labelled issues, oldest first, and which of `names` each carries: `targets` [n, L].
 
-    `dropped` counts the rows left out, by reason; `process` are labels left out on evidence, with it.
+    `dropped` counts the rows left out, by reason; `process` maps labels left out as a process's to the evidence.
     """
 
     issues: Sequence[Issue]
@@ -57,21 +62,21 @@ class Dataset:
         return sum(held.get(issue.key) != issue.labels for issue in self.issues)
 
 
-def prepare(issues: Iterable[Issue], config: Config, voices: Attribution | None = None) -> Dataset:
-    """Keep what people said: drop pull requests (unless learnt from), process labels, and repeated texts.
+def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | None = None) -> Dataset:
+    """Keep labels that people set; drop pull requests (unless learnt from), process labels and repeated texts.
 
-    `voices` tell people from bots where the issues have a history. An issue on which people only took labels away
-    stays, without labels: it is a neighbour that speaks against them. One with labels that bots set and nobody
-    judged goes: which labels it lacks is not known. Of issues with the same rendered text the newest stays: its
-    labels are what maintainers would say today. Raises DataError where no labelled issue is left.
+    `attribution` separates people from bots where the issues have a history. An issue from which people only removed
+    labels stays, without labels: it is a neighbour that votes against them. One with bot labels that no person
+    confirmed is dropped: its missing labels are unknown. Of issues with the same rendered text the newest stays,
+    since its labels are the current practice. Raises DataError where no labelled issue is left.
     """
-    voices, given = voices or Attribution.of(config), list(issues)
-    known = with_present_names([i for i in given if i.kind in config.learn.kinds])
-    process = process_by_evidence(known, voices)
-    dropped = Counter({"pull requests": len(given) - len(known)})
+    attribution, given = attribution or Attribution.of(config), list(issues)
+    eligible = with_present_names([i for i in given if i.kind in config.learn.kinds])
+    process = process_by_evidence(eligible, attribution)
+    dropped = Counter({"pull requests": len(given) - len(eligible)})
     by_text: dict[str, Issue] = {}
-    for issue in sorted(known, key=_age):
-        said = provenance_of(issue, voices)
+    for issue in sorted(eligible, key=_age):
+        said = provenance_of(issue, attribution)
         labels = _learnable(said.positive, config, process)
         if {"bot", "me"} & set(said.unjudged.values()):
             dropped["with a bot's label that nobody judged"] += 1
@@ -92,7 +97,7 @@ def prepare(issues: Iterable[Issue], config: Config, voices: Attribution | None 
     targets = np.zeros((len(kept), len(names)), dtype=bool)
     for i, issue in enumerate(kept):
         targets[i, [at[name] for name in issue.labels]] = True
-    return Dataset(kept, names, targets, {why: n for why, n in dropped.items() if n}, process)
+    return Dataset(kept, names, targets, {reason: n for reason, n in dropped.items() if n}, process)
 
 
 def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:
@@ -101,3 +106,121 @@ def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -
 
 def _age(issue: Issue) -> tuple[datetime, str, int]:
     return issue.created_at or LONG_AGO, issue.repo, issue.number
+
+
+# The first 40 % are only ever neighbours; the last 20 % are judged once, when everything is chosen.
+TUNE_FROM, TEST_FROM = 0.4, 0.8
+# At most this many of the newest rows are judged, and twice as many tuned on; more would add little precision.
+MOST_JUDGED = 20_000
+BLOCKS = 6
+FOLDS = 5
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows `query` to predict from other rows, `known`; they are disjoint."""
+
+    known: Ints
+    query: Ints
+
+
+@dataclass(frozen=True)
+class Split:
+    """`tune` covers the tuning window piece by piece; `test.known` is everything outside the test window."""
+
+    kind: str
+    tune: tuple[Fold, ...]
+    test: Fold
+
+    def describe(self, data: Dataset) -> dict[str, str]:
+        """For the manifest: the kind, the sizes and, by time, the dates at which the windows begin."""
+        tuned = np.concatenate([fold.query for fold in self.tune])
+        facts = {
+            "kind": self.kind,
+            "seed": str(SEED),
+            "tune": str(len(tuned)),
+            "test": str(len(self.test.query)),
+            "train": str(len(data) - len(tuned) - len(self.test.query)),
+        }
+        if self.kind == "time":
+            facts["tune_from"] = str(data.issues[int(tuned[0])].created_at)
+            facts["test_from"] = str(data.issues[int(self.test.query[0])].created_at)
+        return facts
+
+
+def split_kind(data: Dataset, kind: str | None) -> str:
+    """`kind`, "time" or "stratified"; None is time where every row has a date, else stratified.
+
+    Raises DataError where rows without a date are to be split by time.
+    """
+    if kind is None:
+        return "time" if data.dated else "stratified"
+    if kind == "time" and not data.dated:
+        undated = sum(issue.created_at is None for issue in data.issues)
+        raise DataError(
+            f"{undated} of {len(data)} issues have no `created_at`, so they cannot be split by time",
+            likely="the file was written without dates",
+            next_step="add the dates, or pass --split stratified",
+        )
+    return kind
+
+
+def split(data: Dataset, kind: str | None) -> Split:
+    """The windows to tune and to judge on; `kind` as in `split_kind`, which may raise DataError."""
+    kind = split_kind(data, kind)
+    whole = _by_time(len(data)) if kind == "time" else _stratified(data.targets)
+    labelled: Mask = np.asarray(data.targets.any(axis=1))
+
+    def judged(fold: Fold) -> Fold:
+        # The right labels of an issue without any are unknown: it serves as a neighbour only.
+        return Fold(fold.known, fold.query[labelled[fold.query]])
+
+    return Split(whole.kind, tuple(map(judged, whole.tune)), judged(whole.test))
+
+
+def _by_time(n: int) -> Split:
+    rows = np.arange(n)
+    last = max(int(n * TEST_FROM), n - MOST_JUDGED)
+    first = max(int(n * TUNE_FROM), last - 2 * MOST_JUDGED)
+    blocks = [block for block in np.array_split(rows[first:last], BLOCKS) if len(block)]
+    tune = tuple(Fold(rows[: block[0]], block) for block in blocks)
+    nothing = Fold(rows[:0], rows[:0])
+    return Split("time", tune or (nothing,), Fold(rows[:last], rows[last:]))
+
+
+def _stratified(targets: Mask) -> Split:
+    shares = [1 / FOLDS] * FOLDS
+    parts = stratify(targets, shares, seed=SEED)
+    test, seen = parts[0], np.sort(np.concatenate(parts[1:]))
+    most = MOST_JUDGED // (FOLDS - 1) * 2
+    tune = tuple(Fold(np.setdiff1d(seen, part), part[:most]) for part in parts[1:])
+    return Split("stratified", tune, Fold(seen, test[:MOST_JUDGED]))
+
+
+def stratify(targets: Mask, shares: Sequence[float], *, seed: int) -> list[Ints]:
+    """Disjoint parts of the rows of `targets` [n, L] with about the given shares of rows and of each label.
+
+    Iterative stratification: the rarest label still open is dealt out first, each of its rows to the part that
+    lacks it most; rows without labels come last. Deterministic under `seed`.
+    """
+    rng = np.random.default_rng(seed)
+    part_of = np.full(len(targets), -1)
+    room = np.array(shares, dtype=float) * len(targets)
+    wanted = np.outer(shares, targets.sum(axis=0)).astype(float)
+    open_rows = rng.permutation(len(targets))
+    while len(open_rows):
+        counts = targets[open_rows].sum(axis=0)
+        if counts.max(initial=0) == 0:
+            chosen, label = open_rows, None
+        else:
+            label = int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+            chosen = open_rows[targets[open_rows, label]]
+        for row in chosen:
+            lack = room if label is None else wanted[:, label]
+            best = np.lexsort((rng.random(len(room)), -room, -lack))[0]
+            part_of[row] = best
+            room[best] -= 1
+            wanted[best] -= targets[row]
+        open_rows = open_rows[part_of[open_rows] < 0]
+    return [np.flatnonzero(part_of == part) for part in range(len(room))]

@@ -1,7 +1,7 @@
 """The gate: a candidate becomes active only if its recipe is not worse than that of the active bundle.
 
-Both recipes are fitted without the newest window and judged on it, so that neither profits from having seen it.
-Differences are paired: the same issues are drawn again and again for both (bootstrap).
+Both recipes are fitted without the newest window and judged on it, so that neither has seen it. Differences are paired:
+both are judged on the same bootstrap samples of issues.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from triage.learn.recipe import HeldOutResult, Recipe
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
 from triage.schema import SchemaError, build
 
-# How much worse a candidate may be, in F1 or precision; noise of a few hundred issues is of that size.
+# How much worse a candidate may be, in F1 or precision: the noise of a few hundred issues.
 TOLERANCE: Mapping[str, float] = {"micro-F1": 0.01, "macro-F1": 0.02, "precision": 0.02}
 MEASURES: Mapping[str, Callable[[Mask, Mask], float]] = {
     "micro-F1": micro_f1,
@@ -27,13 +27,13 @@ MEASURES: Mapping[str, Callable[[Mask, Mask], float]] = {
 }
 # How many more unlabelled issues, as a share, a candidate may label.
 ADDED_TOLERANCE = 0.1
-# A loss beyond the tolerance counts when this share of the draws shows a loss; the interval leaves out 5 % each side.
+# A loss beyond the tolerance counts when this share of the samples shows one; the interval leaves out 5 % each side.
 SURE, TAIL = 0.8, 0.05
 
 
 @dataclass(frozen=True)
 class MetricDifference:
-    """One measure of both; `low` and `high` bound the paired difference, `worse` is how surely it is below 0."""
+    """One measure of both; `low` and `high` bound the paired difference, `worse` is its probability to be below 0."""
 
     measure: str
     active: float
@@ -45,13 +45,13 @@ class MetricDifference:
 
     @property
     def passed(self) -> bool:
-        """Not worse beyond the tolerance, or that may well be chance."""
+        """Not worse beyond the tolerance, or not significantly."""
         return self.candidate >= self.active - self.tolerance or self.worse < SURE
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate says; `objections` are empty where the candidate passed."""
+    """The comparison; `objections` are empty where the candidate passed."""
 
     differences: tuple[MetricDifference, ...] = ()
     objections: tuple[str, ...] = ()
@@ -62,8 +62,8 @@ class GateResult:
         return not self.objections
 
 
-def recipe(config: Config, adaptation: str, *, own_encoder: bool = False) -> dict[str, object]:
-    """What of the configuration makes a bundle what it is, beside the data and the models."""
+def recipe_settings(config: Config, adaptation: str, *, own_encoder: bool = False) -> dict[str, object]:
+    """The configuration that a bundle depends on, besides the data and the models."""
     vote = config.vote
     return {
         "adaptation": adaptation,
@@ -72,17 +72,17 @@ def recipe(config: Config, adaptation: str, *, own_encoder: bool = False) -> dic
     }
 
 
-def rule(
+def judge_candidate(
     active: Bundle,
     candidate: Recipe,
     *,
     exist: Collection[str] | None = None,
     untuned: Recipe | None = None,
 ) -> GateResult:
-    """Judge the candidate beside the recipe of the active bundle, on the candidate's own newest window.
+    """Compare the candidate with the recipe of the active bundle, on the candidate's newest window.
 
-    `untuned`, where the candidate has an encoder of its own, is the study without it on the same windows. `exist`
-    are the labels that the repository has now (None: unknown): one that was deleted may vanish.
+    `untuned` is the same recipe without the candidate's own encoder, where it has one. `exist` are the labels that the
+    repository has now (None: unknown): a deleted one may vanish.
     """
     objections = [
         f"the label {name} has no example left, and had {count}"
@@ -99,7 +99,7 @@ def rule(
     rival, notes = _rival(active, candidate if untuned is None or had_own else untuned)
     if rival is candidate:
         notes = (*notes, "the recipe is the same as that of the active bundle")
-    differences = compare(rival.verdict, candidate.verdict)
+    differences = compare(rival.result, candidate.result)
     objections += [
         f"{d.measure} would fall from {d.active:.3f} to {d.candidate:.3f} (tolerance {d.tolerance:.2f})"
         for d in differences
@@ -112,9 +112,9 @@ def rule(
 
 
 def compare(active: HeldOutResult, candidate: HeldOutResult) -> tuple[MetricDifference, ...]:
-    """Every measure of two verdicts on the same issues and labels, with its bootstrap interval."""
+    """Every measure of two results on the same issues and labels, with its bootstrap interval."""
     draws = bootstrap(len(active.truth))
-    found = []
+    differences = []
     for name, measure in MEASURES.items():
         gaps = [
             measure(candidate.truth[rows], candidate.predicted[rows])
@@ -122,7 +122,7 @@ def compare(active: HeldOutResult, candidate: HeldOutResult) -> tuple[MetricDiff
             for rows in draws
         ]
         low, high = np.quantile(gaps, [TAIL, 1 - TAIL])
-        found.append(
+        differences.append(
             MetricDifference(
                 name,
                 measure(active.truth, active.predicted),
@@ -133,20 +133,20 @@ def compare(active: HeldOutResult, candidate: HeldOutResult) -> tuple[MetricDiff
                 TOLERANCE[name],
             )
         )
-    return tuple(found)
+    return tuple(differences)
 
 
 def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
-    """The active bundle's recipe on the candidate's data."""
+    """The active bundle's recipe on the candidate's data, and notes on what could not be the same."""
     manifest, notes = active.manifest, []
     if manifest.encoder_digest != candidate.engines.encoder.digest:
         notes.append(
-            f"the active bundle's encoder, {manifest.encoder}, is not at hand: its recipe gets the new one"
+            f"the active bundle's encoder, {manifest.encoder}, is missing: its recipe gets the new one"
         )
     try:
         vote = build(VoteConfig, manifest.recipe.get("vote", {}))
     except SchemaError as error:
-        notes.append(f"the active bundle's recipe cannot be read ({error}): the default stands in for it")
+        notes.append(f"the active bundle's recipe cannot be read ({error}): the default takes its place")
         vote = VoteConfig()
     how = str(manifest.recipe.get("adaptation", manifest.adaptation))
     if how == candidate.adaptation and vote == candidate.config.vote:
@@ -156,7 +156,7 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
 
 
 def _vanished(active: Bundle, candidate: Recipe, exist: Collection[str] | None) -> list[tuple[str, int]]:
-    """Labels that the active bundle votes on and the new data does not know, where nothing explains it."""
+    """Labels that the active bundle votes on and that are missing in the new data for no known reason."""
     policy, known = candidate.policy, set(candidate.data.names) | set(candidate.data.process)
     return [
         (rule.name, rule.examples)

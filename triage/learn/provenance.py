@@ -1,27 +1,28 @@
-"""What people said of an issue's labels, told from the history of who set and removed them.
+"""Who set and removed an issue's labels: what people said of them, and what became of the bot's own.
 
-The bot must not learn from its own guesses, nor from those of other bots; and a label that an issue form sets
-was chosen before anybody had read the issue.
+The bot must not learn from its own guesses, nor from those of other bots; and a label that an issue form sets was
+chosen before anybody had read the issue.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from triage.config import Config
 from triage.decide.policy import matches
-from triage.issue import Issue, LabelEvent
+from triage.issue import Issue, Key, LabelEvent
 
 # Labels of an issue form are set in the second of the opening, or a few later.
 OPENING = timedelta(seconds=5)
-NOBODY = {"", "ghost"}
+# The actor of events whose account is unknown or deleted.
+NO_ACTOR = {"", "ghost"}
 BOT = "[bot]"
-# Evidence that a label belongs to a process: more than this share of its history, on at least so many issues.
+# Evidence that a label belongs to a process: more than this share of its history, on at least this many issues.
 MOSTLY = 0.5
 LEAST = 10
 
@@ -30,10 +31,9 @@ Voice = Literal["person", "bot", "me", "opening"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """Whose labels count. `me` are the logins under which this bot labels, in lower case; the others
-    are patterns of logins.
+    """Whose labels count: the logins under which this bot labels, `me`, in lower case, and patterns of logins.
 
-    `trusted` bots carry out a person's word; `bots` are ordinary accounts that are bots nevertheless.
+    `trusted` bots act for people; `bots` are ordinary accounts run by bots.
     """
 
     me: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Attribution:
         return cls(frozenset(login.casefold() for login in me), config.learn.trusted_bots, config.learn.bots)
 
     def of_event(self, event: LabelEvent, issue: Issue) -> Voice:
-        """Whose word the event is. What this bot did is never a person's word, trusted or not."""
+        """Who is behind the event. What this bot did never counts as a person's, trusted or not."""
         if event.actor.casefold() in self.me:
             return "me"
         if _at_opening(event, issue):
@@ -58,9 +58,9 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What people said of one issue, by label. `unjudged` are labels that it carries without a person's word.
+    """The labels of one issue that people set and removed; `unjudged` are those that it carries from others.
 
-    Those are no counter-examples either: nobody said that they are wrong.
+    The last are no counter-examples either: no person said that they are wrong.
     """
 
     positive: tuple[str, ...]
@@ -68,16 +68,16 @@ class Provenance:
     unjudged: Mapping[str, Voice]
 
 
-def provenance_of(issue: Issue, voices: Attribution) -> Provenance:
-    """The last word that people had on each label.
+def provenance_of(issue: Issue, attribution: Attribution) -> Provenance:
+    """The last decision of people on each label.
 
-    Positive: they set it, and it is there. Negative: they removed it, and did not set it again. Where there is no
-    history (of the issue, or of one of its labels), nothing speaks against a person: the label is positive.
+    Positive: they set it, and it is there. Negative: they removed it, and did not set it again. A label without
+    history is positive.
     """
     word: dict[str, bool] = {}
     voice: dict[str, Voice] = {}
     for event in _in_order(issue):
-        said = voices.of_event(event, issue)
+        said = attribution.of_event(event, issue)
         if said == "person":
             word[event.label] = event.added
         if event.added:
@@ -91,10 +91,10 @@ def provenance_of(issue: Issue, voices: Attribution) -> Provenance:
 
 
 def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
-    """Events of renamed labels under the names that the issues carry, for files that hold no label ids.
+    """Give events of renamed labels the names that the issues carry, for files without label ids.
 
-    A name that no issue carries any more was renamed where each issue that its events leave it on has exactly one
-    label that no event explains, and always the same one.
+    A name that no issue carries any more was renamed where each issue that should carry it by its events has exactly
+    one label without events, and always the same one.
     """
     carried = {name for issue in issues for name in issue.labels}
     candidates: dict[str, set[str]] = defaultdict(set)
@@ -104,34 +104,36 @@ def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
         for old in left - carried:
             clear = len(unexplained) == 1 and len(left - set(issue.labels)) == 1
             candidates[old].add(min(unexplained) if clear else "")
-    renamed = {old: new for old, found in candidates.items() for new in found if len(found) == 1 and new}
+    renamed = {old: new for old, news in candidates.items() for new in news if len(news) == 1 and new}
     return [_under(issue, renamed) for issue in issues]
 
 
-def process_by_evidence(issues: Iterable[Issue], voices: Attribution, least: int = LEAST) -> dict[str, str]:
-    """Labels whose history is that of a process, with the reason: bots handle them, or they come and go.
+def process_by_evidence(
+    issues: Iterable[Issue], attribution: Attribution, least: int = LEAST
+) -> dict[str, str]:
+    """Labels of a process, with the reason: bots handle them, or they come and go.
 
-    More than half of what happened to the label was done by bots other than this one; or it was removed for good
-    from more than half of the issues on which a person had set it. Told of labels on `least` issues or more.
+    Other bots did more than half of what happened to the label; or it was removed for good from more than half of the
+    issues on which a person had set it. Only labels on `least` issues or more are examined.
     """
     handled: dict[str, Counter[Voice]] = defaultdict(Counter)
     issues_with, set_on, removed_from = Counter[str](), Counter[str](), Counter[str]()
     for issue in issues:
-        said = [(event, voices.of_event(event, issue)) for event in _in_order(issue)]
+        said = [(event, attribution.of_event(event, issue)) for event in _in_order(issue)]
         for event, voice in said:
             handled[event.label][voice] += 1
         issues_with.update({event.label for event, _ in said})
         meant = {event.label for event, voice in said if event.added and voice == "person"}
         set_on.update(meant)
         removed_from.update(meant - set(issue.labels))
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for name in sorted(name for name, count in issues_with.items() if count >= least):
         by_bots, events = handled[name]["bot"], handled[name].total()
         if by_bots > MOSTLY * events:
-            found[name] = f"bots set or removed it {by_bots} of {events} times"
+            reasons[name] = f"bots set or removed it {by_bots} of {events} times"
         elif set_on[name] >= least and removed_from[name] > MOSTLY * set_on[name]:
-            found[name] = f"removed later from {removed_from[name]} of {set_on[name]} issues"
-    return found
+            reasons[name] = f"removed later from {removed_from[name]} of {set_on[name]} issues"
+    return reasons
 
 
 def _in_order(issue: Issue) -> list[LabelEvent]:
@@ -139,7 +141,7 @@ def _in_order(issue: Issue) -> list[LabelEvent]:
 
 
 def _at_opening(event: LabelEvent, issue: Issue) -> bool:
-    by_opener = event.actor in NOBODY or event.actor == issue.author
+    by_opener = event.actor in NO_ACTOR or event.actor == issue.author
     return (
         event.added
         and by_opener
@@ -159,3 +161,87 @@ def _under(issue: Issue, renamed: Mapping[str, str]) -> Issue:
         return issue
     events = (dataclasses.replace(e, label=renamed.get(e.label, e.label)) for e in issue.events or ())
     return dataclasses.replace(issue, events=tuple(events))
+
+
+@dataclass(frozen=True)
+class LiveAccuracy:
+    """What became of one label: counts of issues.
+
+    `set` by the bot; of those `kept` (it is there) and `removed` (by a person, finally); a label that another bot
+    removed is neither. `missed`: a person set it after the bot had looked at the issue and not set it.
+    """
+
+    set: int = 0
+    kept: int = 0
+    removed: int = 0
+    missed: int = 0
+
+    def __add__(self, other: LiveAccuracy) -> LiveAccuracy:
+        return LiveAccuracy(
+            self.set + other.set,
+            self.kept + other.kept,
+            self.removed + other.removed,
+            self.missed + other.missed,
+        )
+
+
+def live_accuracy(
+    issues: Iterable[Issue],
+    attribution: Attribution,
+    *,
+    since: datetime | None = None,
+    looked_at: Collection[Key] = (),
+) -> dict[str, LiveAccuracy]:
+    """What people made of the bot's labels, by label.
+
+    Counts issues on which the bot acted at `since` or later, and those it `looked_at`, perhaps without setting any.
+    People take their time: a window of some weeks says more than the days since the last run.
+    """
+    by_label: dict[str, LiveAccuracy] = {}
+    for issue in issues:
+        for name, one in _of_issue(issue, attribution, since, issue.key in looked_at).items():
+            by_label[name] = by_label.get(name, LiveAccuracy()) + one
+    return dict(sorted(by_label.items()))
+
+
+def live_accuracy_since(
+    issues: Sequence[Issue], attribution: Attribution, since: datetime
+) -> dict[str, LiveAccuracy]:
+    """`live_accuracy`, given that the bot looks at every issue opened after its first action from `since` on."""
+    mine = [
+        event.at
+        for issue in issues
+        for event in issue.events or ()
+        if event.at >= since and attribution.of_event(event, issue) == "me"
+    ]
+    if not mine:
+        return {}
+    looked_at = {issue.key for issue in issues if issue.created_at and issue.created_at >= min(mine)}
+    return live_accuracy(issues, attribution, since=since, looked_at=looked_at)
+
+
+def _of_issue(
+    issue: Issue, attribution: Attribution, since: datetime | None, looked_at: bool
+) -> dict[str, LiveAccuracy]:
+    said = [(event, attribution.of_event(event, issue)) for event in _in_order(issue)]
+    mine = [event for event, voice in said if voice == "me"]
+    acted = [event.at for event in mine if since is None or event.at >= since]
+    if not acted and not looked_at:
+        return {}
+    start = min(acted, default=issue.created_at)
+    theirs = [event for event, voice in said if voice == "person"]
+    by_me = {event.label for event in mine if event.added and event.at in acted}
+    counts = {name: _kept(name, issue, theirs) for name in by_me}
+    ever_mine = {event.label for event in mine}
+    for event in theirs:
+        late = start is None or event.at >= start
+        if event.added and late and event.label in issue.labels and event.label not in ever_mine:
+            counts[event.label] = LiveAccuracy(missed=1)
+    return counts
+
+
+def _kept(name: str, issue: Issue, theirs: Iterable[LabelEvent]) -> LiveAccuracy:
+    last = [event for event in theirs if event.label == name][-1:]
+    if name in issue.labels:
+        return LiveAccuracy(set=1, kept=1)
+    return LiveAccuracy(set=1, removed=int(bool(last) and not last[0].added))

@@ -17,9 +17,8 @@ from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue
-from triage.learn.dataset import Dataset
+from triage.learn.dataset import Dataset, Fold, Split
 from triage.learn.head import ADAPTATIONS
-from triage.learn.split import Fold, Split
 from triage.learn.tune import MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
 from triage.metrics import summary
 
@@ -126,7 +125,7 @@ class Recipe:
         return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
 
     @cached_property
-    def verdict(self) -> HeldOutResult:
+    def result(self) -> HeldOutResult:
         """The decisions on the newest window, as arrays."""
         names = [name for name, may in zip(self.data.names, self.settable, strict=True) if may]
         decisions = self.newest

@@ -1,35 +1,38 @@
 """From labelled issues to a bundle: embed, adapt, tune, judge on the newest window, then index everything.
 
-The index of a learnt bundle: as its size asks for, and where it can be, the last one brought up to date.
+A large index is compressed, and updated from that of the active bundle where possible. Maintainers get advice with a
+new bundle: what became of the bot's labels, drift, and which issues to label next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 
 from triage import __version__
-from triage.arrays import Floats, Ints
+from triage.arrays import AnyFloats, Floats, Ints
 from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, BundleManifest, Compression, Rows
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
+from triage.decide import Decision
 from triage.engine.ivf_build import Built, compress, exact, updated
-from triage.issue import Issue
-from triage.learn.dataset import Dataset
-from triage.learn.gate import recipe
+from triage.issue import Issue, Key
+from triage.learn.dataset import Dataset, split
+from triage.learn.gate import recipe_settings
+from triage.learn.provenance import Attribution, LiveAccuracy, live_accuracy_since
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.split import split
 from triage.learn.tune import sweep
 
 
 @dataclass(frozen=True)
 class TrainedBundle:
-    """A bundle ready to be saved, the study it comes from, and the tuning micro-F1 of each adaptation tried."""
+    """A bundle ready to be saved, its recipe, and the tuning micro-F1 of each adaptation tried."""
 
     bundle: Bundle
-    study: Recipe
+    recipe: Recipe
     tried: dict[str, float]
 
 
@@ -37,8 +40,8 @@ class TrainedBundle:
 class RetrainContext:
     """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data).
 
-    `after` names the bundle that was active when it began ("": none); `active` is that bundle where it can be read:
-    the index of a large one is brought up to date rather than made anew.
+    `after` names the bundle that was active when it began ("": none); `active` is that bundle where it can be read,
+    so that a large index is updated rather than rebuilt.
     """
 
     now: str
@@ -54,86 +57,86 @@ def learn(
     vectors: Floats,
     config: Config,
     engines: Engines,
-    occasion: RetrainContext,
+    context: RetrainContext,
     unlabelled: Sequence[Issue] = (),
 ) -> TrainedBundle:
     """The bundle of embedded issues, `vectors` [n, d] in the order of `data`; see `Recipe` for the rest."""
-    windows = split(data, occasion.kind)
-    names = ("none", "head") if occasion.adapt == "auto" else (occasion.adapt,)
-    studies = [Recipe(data, vectors, windows, config, engines, name, unlabelled) for name in names]
-    study, tried = best(studies)
-    return TrainedBundle(assemble(study, occasion), study, tried)
+    windows = split(data, context.kind)
+    names = ("none", "head") if context.adapt == "auto" else (context.adapt,)
+    recipes = [Recipe(data, vectors, windows, config, engines, name, unlabelled) for name in names]
+    recipe, tried = best(recipes)
+    return TrainedBundle(assemble(recipe, context), recipe, tried)
 
 
-def best(studies: Sequence[Recipe]) -> tuple[Recipe, dict[str, float]]:
-    """The study with the best micro-F1 on its tuning window; an adaptation is kept only where it helps."""
-    if len(studies) == 1 or not studies[0].enough or not any(studies[0].window.settable):
-        return studies[0], {}
+def best(recipes: Sequence[Recipe]) -> tuple[Recipe, dict[str, float]]:
+    """The recipe with the best micro-F1 on its tuning window, and that of each; an adaptation must pay off."""
+    if len(recipes) == 1 or not recipes[0].enough or not any(recipes[0].window.settable):
+        return recipes[0], {}
     tried = {
-        study.adaptation: round(max(s.micro_f1 for s in sweep(study.window, study.config.vote)), 4)
-        for study in studies
+        recipe.adaptation: round(max(s.micro_f1 for s in sweep(recipe.window, recipe.config.vote)), 4)
+        for recipe in recipes
     }
-    return max(studies, key=lambda study: tried[study.adaptation]), tried
+    return max(recipes, key=lambda recipe: tried[recipe.adaptation]), tried
 
 
 def assemble(
-    study: Recipe,
-    occasion: RetrainContext,
+    recipe: Recipe,
+    context: RetrainContext,
     *,
     vectors: Floats | None = None,
     engines: Engines | None = None,
     encoder: Mapping[str, bytes] | None = None,
 ) -> Bundle:
-    """The study's rules over an index of all its issues.
+    """The recipe's rules over an index of all its issues.
 
-    With the files of an `encoder` of its own, `vectors` [n, d] and `engines` are that one's.
+    A bundle with an encoder of its own gets the files of the `encoder`, and its `vectors` [n, d] and `engines`.
     """
-    data = study.data
+    data = recipe.data
     everything = np.arange(len(data))
-    whole = replace(study, vectors=study.vectors if vectors is None else vectors)
-    engines = engines or study.engines
+    whole = replace(recipe, vectors=recipe.vectors if vectors is None else vectors)
+    engines = engines or recipe.engines
     projection, points = whole.adapted(everything)
     manifest = BundleManifest(
-        created_at=occasion.now,
+        created_at=context.now,
         triage_version=__version__,
         encoder=engines.encoder.name,
         encoder_digest=engines.encoder.digest,
         zero_shot=engines.zero_shot.name,
-        adaptation=study.adaptation,
+        adaptation=recipe.adaptation,
         head=projection.settings() if projection else {},
-        recipe=recipe(study.config, study.adaptation, own_encoder=bool(encoder)),
-        bots=occasion.bots,
-        after=occasion.after,
+        recipe=recipe_settings(recipe.config, recipe.adaptation, own_encoder=bool(encoder)),
+        bots=context.bots,
+        after=context.after,
         issues=len(data),
         sources=tuple(sorted({issue.repo for issue in data.issues})),
-        split=study.split.describe(data)
-        if study.enough
+        split=recipe.split.describe(data)
+        if recipe.enough
         else {"kind": "none", "reason": "too few issues to tune on"},
-        figures=study.verdict.figures if study.enough else {},
+        figures=recipe.result.figures if recipe.enough else {},
     )
     bundle = Bundle(
         manifest=manifest,
-        rules=study.rules_for(everything),
+        rules=recipe.rules_for(everything),
         vectors=points,
         rows=Rows(data.keys(everything), data.labels(everything)),
         prior=whole.vectors.mean(axis=0),
         encoder=encoder or {},
         head=projection.arrays() if projection else {},
     )
-    return indexed(bundle, occasion.active)
+    return indexed(bundle, context.active)
 
 
 def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:
-    """The bundle as it is while its vectors are few, else with codes in their place.
+    """The bundle as it is while its vectors are few, else compressed: with codes in their place.
 
-    Only points that the encoder alone made are comparable with those in the index of the `active` bundle. Raises
-    BundleError where the compressed index would find too little.
+    The index of the `active` bundle is updated only where no head was learnt, since heads differ. Raises BundleError
+    where the compressed index would miss too many neighbours.
     """
     if exact(*bundle.vectors.shape):
         return bundle
-    brought = _brought_up_to_date(bundle, active) if active else None
-    built, changed = brought or (compress(bundle.vectors, _owners(bundle)), 0)
-    rows = active.manifest.index.rows if brought and active and active.manifest.index else len(built.codes)
+    update = _updated(bundle, active) if active else None
+    built, changed = update or (compress(bundle.vectors, _owners(bundle)), 0)
+    rows = active.manifest.index.rows if update and active and active.manifest.index else len(built.codes)
     return replace(
         bundle,
         manifest=replace(
@@ -151,16 +154,14 @@ def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:
 
 
 def _owners(bundle: Bundle) -> Ints | None:
-    """The number of each row's repository, where neighbours are searched in the own one alone; numbers go by name, so
-    that they are those of the repositories in the order of the lists.
-    """
+    """The number of each row's repository, in the order of names, where neighbours come from the own one only."""
     if bundle.rules.shared != ():
         return None
     repos = [repo for repo, _ in bundle.rows.keys]
     return np.unique(repos, return_inverse=True)[1].astype(np.int64)
 
 
-def _brought_up_to_date(bundle: Bundle, active: Bundle) -> tuple[Built, int] | None:
+def _updated(bundle: Bundle, active: Bundle) -> tuple[Built, int] | None:
     codes, made, keys = active.codes, active.manifest.index, active.rows.keys
     same = active.manifest.encoder_digest == bundle.manifest.encoder_digest
     if codes is None or made is None or not same or bundle.head or active.head:
@@ -175,3 +176,60 @@ def _brought_up_to_date(bundle: Bundle, active: Bundle) -> tuple[Built, int] | N
     codes.verify()
     there = np.array([-1 if row is None else row for row in keys.find(bundle.rows.keys)], dtype=np.int64)
     return updated(codes, there, bundle.vectors, made.rows, made.changed, owners)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The share of `issues` without a close neighbour: whose nearest is less similar than `floor`."""
+
+    share: float
+    issues: int
+    floor: float
+
+
+def drift(nearest: AnyFloats, floor: float) -> Drift:
+    """`nearest` [n] holds each new issue's similarity to its nearest neighbour; NaN where it has none."""
+    distant = ~(np.asarray(nearest) >= floor)
+    return Drift(float(distant.mean()) if len(distant) else 0.0, len(distant), floor)
+
+
+@dataclass(frozen=True)
+class RetrainAdvice:
+    """Live accuracy by label since the active bundle was made, drift, and the issues to label next, best first."""
+
+    live: Mapping[str, LiveAccuracy] = field(default_factory=dict)
+    drift: Drift | None = None
+    unsure: tuple[Key, ...] = ()
+
+
+def advise(
+    recipe: Recipe, issues: Sequence[Issue], attribution: Attribution, since: datetime | None
+) -> RetrainAdvice:
+    """The advice from a recipe and all `issues`; `since` is when the bot began (None: it has not labelled yet)."""
+    live = live_accuracy_since(issues, attribution, since) if since else {}
+    if not recipe.enough:
+        return RetrainAdvice(live)
+    nearest = [
+        decision.evidence.neighbours[0].similarity if decision.evidence.neighbours else np.nan
+        for decision in (*recipe.newest, *recipe.on_unlabelled)
+    ]
+    return RetrainAdvice(
+        live,
+        drift(np.array(nearest), recipe.rules.floor),
+        unsure(recipe.on_unlabelled, recipe.result.names),
+    )
+
+
+# As many as a maintainer labels in a few minutes.
+LABEL_NEXT = 8
+
+
+def unsure(decisions: Iterable[Decision], names: Collection[str], most: int = LABEL_NEXT) -> tuple[Key, ...]:
+    """The issues whose labels are least certain: most bits over the labels `names` (Lewis and Gale, 1994)."""
+    ranked = sorted((-_bits(decision, names), decision.key) for decision in decisions)
+    return tuple(key for bits, key in ranked[:most] if bits < 0)
+
+
+def _bits(decision: Decision, names: Collection[str]) -> float:
+    p = np.clip([decision.scores.get(name, 0.0) for name in names], 1e-12, 1 - 1e-12)
+    return round(float(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)).sum()), 6)

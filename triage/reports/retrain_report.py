@@ -9,8 +9,7 @@ from operator import add
 from triage.bundle.bundle import Bundle
 from triage.decide.rules import LabelRule, Rules
 from triage.learn.gate import GateResult
-from triage.learn.live_accuracy import Drift, RetrainAdvice
-from triage.learn.retrain import TrainedBundle
+from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
 from triage.reports.label_report import meter
@@ -22,7 +21,7 @@ def plain(
     name: str, trained: TrainedBundle, gate: GateResult, advice: RetrainAdvice, computed: int
 ) -> list[str]:
     """Lines for a terminal; `computed` texts were embedded, the others came from the cache."""
-    manifest, rules, data = trained.bundle.manifest, trained.bundle.rules, trained.study.data
+    manifest, rules, data = trained.bundle.manifest, trained.bundle.rules, trained.recipe.data
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
     tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in trained.tried.items())
     split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
@@ -82,7 +81,7 @@ def _never_set(rules: Rules) -> list[LabelRule]:
 
 
 def _obstacle(trained: TrainedBundle, rule: LabelRule) -> str:
-    return trained.study.policy.may_set(rule.name) or "it does not reach the precision target"
+    return trained.recipe.policy.may_set(rule.name) or "it does not reach the precision target"
 
 
 def _adaptation(bundle: Bundle) -> str:

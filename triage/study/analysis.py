@@ -1,4 +1,4 @@
-"""What the report shows, computed once from the runs: tables, curves, sweeps, labels, a map and a few queries."""
+"""What the report shows, computed once from the runs: learning curves, recommendation, sweeps, labels and examples."""
 
 from __future__ import annotations
 
@@ -9,26 +9,176 @@ from dataclasses import dataclass
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.metrics import Bin, f1_per_label, micro_f1, precision_at_coverage, reliability
-from triage.study.compare import Curve, Recommendation, advise, curves
+from triage.metrics import Bin, bootstrap, f1_per_label, micro_f1, precision_at_coverage, reliability
 from triage.study.methods.neighbours import FittedNeighbours
-from triage.study.results import StudyRun
+from triage.study.run import StudyRun
 from triage.study.study import Study, StudyOutcome
 from triage.study.sweeps import FLOORS, Grid, SweepLine, neighbour_sweep, threshold_sweep, top_k_sweep
 
+
+@dataclass(frozen=True)
+class Point:
+    """The mean over `runs` seeds, and the least and greatest of them."""
+
+    size: int
+    mean: float
+    least: float
+    greatest: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One method; a zero-shot method has one point, the same for every size."""
+
+    method: str
+    learns: bool
+    micro: tuple[Point, ...]
+    macro: tuple[Point, ...]
+
+    def micro_at(self, size: int) -> float | None:
+        """Mean micro-F1 with that many labelled issues; None where it was not measured."""
+        if not self.learns:
+            return self.micro[0].mean
+        return next((point.mean for point in self.micro if point.size == size), None)
+
+
+def curves(outcome: StudyOutcome) -> list[Curve]:
+    """Micro-F1 with the common threshold, macro-F1 with a threshold for each label, in the order of measuring."""
+    names = list(dict.fromkeys(run.method for run in outcome.runs))
+    return [_curve(name, outcome) for name in names]
+
+
+def _curve(name: str, outcome: StudyOutcome) -> Curve:
+    sizes = sorted({run.size for run in outcome.runs if run.method == name})
+
+    def point(size: int, values: Sequence[float]) -> Point:
+        return Point(size, round(float(np.mean(values)), 4), min(values), max(values), len(values))
+
+    return Curve(
+        name,
+        outcome.learns.get(name, True),
+        tuple(point(size, [run.one["micro_f1"] for run in outcome.at(name, size)]) for size in sizes),
+        tuple(point(size, [run.each["macro_f1"] for run in outcome.at(name, size)]) for size in sizes),
+    )
+
+
+# A method within this much of the best micro-F1 counts as equally good.
+CLOSE = 0.02
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Ours minus theirs in micro-F1, its 95 % interval, and the share of resamples in which ours is better."""
+
+    gain: float
+    low: float
+    high: float
+    better: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether ours is better: the whole interval is above zero."""
+        return self.low > 0
+
+    @property
+    def against(self) -> bool:
+        """Whether theirs is better: the whole interval is below zero."""
+        return self.high < 0
+
+
+def paired(truth: Mask, ours: Mask, theirs: Mask) -> PairedDifference:
+    """Both judged on the same issues [n, L], in bootstrap resamples of them."""
+    drawn = bootstrap(len(truth))
+    whole = np.arange(len(truth))[None, :]
+    gains = _f1(truth, ours, drawn) - _f1(truth, theirs, drawn)
+    low, high = np.quantile(gains, (0.025, 0.975))
+    gain = _f1(truth, ours, whole)[0] - _f1(truth, theirs, whole)[0]
+    return PairedDifference(float(gain), float(low), float(high), float((gains > 0).mean()))
+
+
+def _f1(truth: Mask, predicted: Mask, drawn: Ints) -> Array:
+    hits, total = (truth & predicted).sum(axis=1), truth.sum(axis=1) + predicted.sum(axis=1)
+    f1: Array = 2 * hits[drawn].sum(axis=1) / np.maximum(1, total[drawn].sum(axis=1))
+    return f1
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another method on the largest slice, compared with the recommended one."""
+
+    run: StudyRun
+    difference: PairedDifference
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """`best` has the highest micro-F1 on validation; `rivals` are the others, in that order.
+
+    With `enough` labelled issues (None: only with all) it comes within CLOSE of its result with all; `growth` is the
+    gain of the last doubling (None: not measured). `cold` is the zero-shot method that is better with fewer than
+    `until` labelled issues.
+    """
+
+    best: StudyRun
+    rivals: tuple[Rival, ...]
+    enough: int | None
+    growth: float | None
+    cold: str = ""
+    until: int | None = None
+
+    @property
+    def as_good(self) -> list[StudyRun]:
+        """Methods that the recommended one is not surely better than, the fastest first."""
+        near = [rival.run for rival in self.rivals if not rival.difference.sure]
+        return sorted(near, key=lambda run: run.fit_seconds + run.score_seconds)
+
+
+def advise(
+    runs: Sequence[StudyRun], predicted: dict[str, Mask], truth: Mask, measured: Sequence[Curve]
+) -> Recommendation:
+    """From each method's run on the largest slice, its labels on test [t, L] by name, and the learning curves."""
+    ranked = sorted(runs, key=lambda run: -run.validation)
+    best, others = ranked[0], ranked[1:]
+    rivals = tuple(Rival(run, paired(truth, predicted[best.method], predicted[run.method])) for run in others)
+    curve = next(curve for curve in measured if curve.method == best.method)
+    means = [(point.size, point.mean) for point in curve.micro]
+    enough = next((size for size, mean in means if mean >= means[-1][1] - CLOSE), None)
+    before = [mean for size, mean in means if size <= means[-1][0] // 2]
+    cold, until = _cold(curve, measured)
+    return Recommendation(
+        best=best,
+        rivals=rivals,
+        enough=enough if enough != means[-1][0] else None,
+        growth=round(means[-1][1] - before[-1], 4) if before else None,
+        cold=cold,
+        until=until,
+    )
+
+
+def _cold(best: Curve, measured: Sequence[Curve]) -> tuple[str, int | None]:
+    """(the best zero-shot method, the first size at which the recommended one is better)."""
+    zero_shot = [curve for curve in measured if not curve.learns and curve.method != best.method]
+    if not zero_shot or not best.learns:
+        return "", None
+    rival = max(zero_shot, key=lambda curve: curve.micro[0].mean)
+    first = next((point.size for point in best.micro if point.mean > rival.micro[0].mean), None)
+    return rival.method, first
+
+
 COVERAGES = tuple(round(0.05 * i, 2) for i in range(1, 21))
-# The chapter's number of best labels, which a threshold should beat.
+# The chapter's number of labels for each issue, which a threshold should beat.
 TOP = 3
 EXAMPLES = 4
 MAPPED = 600
 STEPS = 500
-# Of what t-SNE sees of a vector; more only cost time.
+# Principal components that t-SNE gets; more only cost time.
 COMPONENTS = 50
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A zero-shot method: both sweeps on validation, and on test what was best there, by threshold and by top-k."""
+    """A zero-shot method: both sweeps on validation, and the best settings of each on test."""
 
     method: str
     threshold: SweepLine
@@ -40,7 +190,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Voted:
-    """The grid of k, m and floor on validation, its best settings, and what these have on test."""
+    """The grid of k, m and floor on validation, and its best settings on test."""
 
     grid: Grid
     micro_at: tuple[int, int, float]
@@ -53,7 +203,7 @@ class Voted:
 class LabelLine:
     """One label on test, by the recommended method with one threshold; `own_f1` with the label's own.
 
-    `confused` is set most often, wrongly, where this one is missed, so many `times`.
+    `confused` is the wrong label that is set most often where this one is missed, `times` times.
     """
 
     name: str
@@ -97,7 +247,7 @@ class Findings:
 
 
 def find(study: Study, outcome: StudyOutcome) -> Findings:
-    """Everything; needs one method on the largest slice at least."""
+    """All of them; at least one method must have been measured on the largest slice."""
     largest, truth = study.design.largest, study.targets[study.parts.test]
     table = sorted((run for run in outcome.runs if run.size == largest), key=lambda run: -run.validation)
     predicted = {run.method: outcome.answers[run.method].test >= run.common for run in table}
@@ -202,7 +352,7 @@ def _map(vectors: Floats) -> Array:
     dense = PCA(min(COMPONENTS, *vectors.shape), random_state=0).fit_transform(vectors)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     flat = TSNE(init="pca", random_state=0, perplexity=perplexity, metric="cosine", max_iter=STEPS)
-    # Where other work holds the cores, several threads wait for one another most of the time.
+    # On a busy machine several threads spend most of their time waiting for one another.
     with threadpool_limits(1):
         found: Array = flat.fit_transform(dense)
     return found

@@ -1,33 +1,29 @@
-"""Changed copies of texts: synonyms, random insertion, swap and deletion of words.
+"""Changed copies of texts, which keep their labels.
 
-Source: Wei and Zou, EDA (2019): each operation touches a tenth of the words. What needs a model (substitution by a
-masked language model, back-translation) is in `augment_models`. Nothing is downloaded.
-
-Changed copies of texts that take a model: substitution and insertion in context, and back-translation.
-
-See triage.study.mlm_augment and triage.study.translate. Each is used where its model was named.
+Synonyms, random insertion, swap and deletion of words need no model (Wei and Zou, EDA, 2019): each operation touches a
+tenth of the words. Words in context and back-translation need a model that the user names
+(`triage.study.model_augment`). Nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triage.errors import DataError, ModelError
-from triage.study.methods.fine_tuned import adapted
-from triage.study.protocol import LabellingTask, MethodContext
-from triage.study.user_models import ADAPTED, UserModels, home, needed, why_not
+from triage.errors import DataError, ModelError, UsageError
+from triage.study.protocol import ADAPTED, LabellingTask, MethodContext, why_not
 
 if TYPE_CHECKING:
     from triage.finetune.weights import Weights
-    from triage.study.translate import Translator
+    from triage.study.model_augment import Translator
 
 SHARE = 0.1
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -35,29 +31,28 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 Random = np.random.Generator
 
 
-class Augmenter(Protocol):
-    """A way to change texts without changing what they are about."""
+class Augmenter(ABC):
+    """A way to change texts that keeps their topic; `identity` changes with whatever changes the copies."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def identity(self) -> str:
-        """Changes with whatever changes the copies."""
-        ...
+    name: str
+    identity: str
 
     def unavailable(self) -> str:
         """What it lacks here; "" where it can be used."""
-        ...
+        return why_not(lambda: self.identity)
 
+    def adapted(self, task: LabellingTask) -> Augmenter:  # noqa: ARG002 - for models that depend on the issues
+        """The augmenter for these issues. Raises ModelError, MissingExtra."""
+        return self
+
+    @abstractmethod
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:
         """One changed copy of each text, in order; equal texts and seeds give equal copies."""
-        ...
 
 
 @dataclass(frozen=True)
-class Changed:
-    """An augmenter that changes the words of one text at a time."""
+class Changed(Augmenter):
+    """Changes the words of one text at a time."""
 
     name: str
     change: Callable[[list[str], int, Random], list[str]]
@@ -71,16 +66,12 @@ class Changed:
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:
         """See `Augmenter`. The title stays a line of its own."""
         rng = np.random.default_rng(seed)
-        return [self._changed(text, rng) for text in texts]
 
-    def _changed(self, text: str, rng: Random) -> str:
-        title, newline, body = text.partition("\n")
-        lines = [self._line(title, rng), self._line(body, rng)] if newline else [self._line(title, rng)]
-        return newline.join(lines)
+        def changed(line: str) -> str:
+            words = line.split()
+            return " ".join(self.change(words, max(1, round(SHARE * len(words))), rng)) if words else line
 
-    def _line(self, line: str, rng: Random) -> str:
-        words = line.split()
-        return " ".join(self.change(words, max(1, round(SHARE * len(words))), rng)) if words else line
+        return ["\n".join(map(changed, text.split("\n", 1))) for text in texts]
 
 
 def insert(words: list[str], times: int, rng: Random) -> list[str]:
@@ -107,28 +98,24 @@ def delete(words: list[str], times: int, rng: Random) -> list[str]:
 
 
 def synonymous(table: Mapping[str, Sequence[str]]) -> Callable[[list[str], int, Random], list[str]]:
-    """Words that `table` knows (in lower case) give way to one of their synonyms."""
+    """Words of `table` (in lower case) are replaced by one of their synonyms."""
 
-    def replace(words: list[str], times: int, rng: Random) -> list[str]:
-        known = [i for i, word in enumerate(words) if _bare(word) in table]
+    def exchange(words: list[str], times: int, rng: Random) -> list[str]:
         words = list(words)
+        matches = {i: match for i, word in enumerate(words) if (match := _WORD.search(word))}
+        known = [i for i, match in matches.items() if match[0].lower() in table]
         for i in rng.permutation(known)[:times].tolist():
-            others, found = table[_bare(words[i])], _WORD.search(words[i])
-            if found:
-                other = others[int(rng.integers(len(others)))]
-                words[i] = words[i][: found.start()] + other + words[i][found.end() :]
+            match = matches[i]
+            others = table[match[0].lower()]
+            other = others[int(rng.integers(len(others)))]
+            words[i] = words[i][: match.start()] + other + words[i][match.end() :]
         return words
 
-    return replace
-
-
-def _bare(word: str) -> str:
-    found = _WORD.search(word)
-    return found[0].lower() if found else ""
+    return exchange
 
 
 def augmenters(synonyms: Mapping[str, Sequence[str]] | None) -> list[Augmenter]:
-    """Those that need no model; without `synonyms` their replacement says what it lacks."""
+    """Those that need no model; without `synonyms` the replacement by them says what it lacks."""
     lacks = "" if synonyms else "no WordNet was found (Debian: wordnet-base; or --model synonyms=FOLDER)"
     table = hashlib.sha256(repr(sorted((synonyms or {}).items())).encode()).hexdigest()
     return [
@@ -139,15 +126,15 @@ def augmenters(synonyms: Mapping[str, Sequence[str]] | None) -> list[Augmenter]:
     ]
 
 
-# Where Debian and NLTK put WordNet.
+# Where Debian and NLTK install WordNet.
 WORDNET = (Path("/usr/share/wordnet"), Path.home() / "nltk_data" / "corpora" / "wordnet")
 
 
 def synonyms_at(folder: str | None = None) -> dict[str, list[str]] | None:
-    """word → its synonyms, out of WordNet's `data.*` files in `folder` or where they usually lie; None: not there.
+    """word → its synonyms, from WordNet's `data.*` files in `folder` or in the usual places; None: not there.
 
-    Of a word of several meanings the synonyms of all; words of several parts are left out. Raises DataError where
-    a folder that was named holds no WordNet.
+    Of a word with several meanings the synonyms of all; compounds are left out. Raises DataError where a folder that
+    was named holds no WordNet.
     """
     places = (Path(folder),) if folder else WORDNET
     for place in places:
@@ -177,18 +164,9 @@ def _wordnet(files: Sequence[Path]) -> dict[str, list[str]]:
     return {word: sorted(others) for word, others in table.items()}
 
 
-@runtime_checkable
-class Suited(Protocol):
-    """An augmenter whose model depends on the issues."""
-
-    def suited(self, task: LabellingTask) -> Augmenter:
-        """The augmenter for these issues. Raises ModelError, MissingExtra."""
-        ...
-
-
 @dataclass(frozen=True)
-class Contextual:
-    """See `Augmenter`; `masked` names the masked language model, `own` is one that was adapted to the issues."""
+class Contextual(Augmenter):
+    """Words in context; `masked` names the masked language model, `own` is one that was adapted to the issues."""
 
     insert: bool
     masked: str | None
@@ -197,92 +175,87 @@ class Contextual:
     own: Path | None = None
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]
         return "insertion in context" if self.insert else "substitution in context"
 
     @cached_property
     def weights(self) -> Weights:
-        """The masked language model, or what becomes one. Raises ModelError, MissingExtra."""
+        """The masked language model, or the encoder to adapt. Raises ModelError; ModuleNotFoundError without torch."""
         if self.masked is None:
             raise ModelError("no masked language model was named (--model masked=FOLDER, or masked=adapted)")
-        try:
-            from triage.finetune.weights import named_weights
-        except ModuleNotFoundError as error:
-            raise needed(error, f"{self.name} of words") from None
+        from triage.finetune.weights import named_weights
+
         if self.own:
             return named_weights(str(self.own))
         return named_weights(self.base if self.masked == ADAPTED else self.masked)
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str:  # type: ignore[override]
         """See `Augmenter`; raises as `weights` does."""
+        weights = self.weights
         from triage.study.masked_lm import PLAN
 
-        return f"{self.name} 1 {self.weights.digest()} {PLAN if self.masked == ADAPTED else 'as named'}"
+        return f"{self.name} 1 {weights.digest()} {PLAN if self.masked == ADAPTED else 'as named'}"
 
-    def unavailable(self) -> str:
+    def adapted(self, task: LabellingTask) -> Contextual:
         """See `Augmenter`."""
-        return why_not(lambda: self.weights)
-
-    def suited(self, task: LabellingTask) -> Contextual:
-        """See `Suited`."""
         if self.masked != ADAPTED or self.own:
             return self
+        from triage.study.methods.fine_tuned import adapted
+
         return replace(self, own=adapted(self.weights, task, self.folder).folder)
 
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:
         """See `Augmenter`. A text's copy depends on the seed and its place, not on the others."""
-        from triage.study.mlm_augment import Rewriter
+        from triage.study.model_augment import Rewriter
 
         rewriter = Rewriter(self.weights)
         return [rewriter.rewrite(text, self.insert, [seed, at]) for at, text in enumerate(texts)]
 
 
 @dataclass(frozen=True)
-class BackTranslation:
-    """See `Augmenter`; `pair` names two translation models, there and back."""
+class BackTranslation(Augmenter):
+    """`pair` names two translation models, there and back."""
 
     pair: tuple[str, str] | None
     name: str = "back-translation"
 
     @cached_property
     def weights(self) -> tuple[Weights, Weights]:
-        """Both models. Raises ModelError, MissingExtra."""
+        """Both models. Raises ModelError; ModuleNotFoundError without torch."""
         if self.pair is None:
             raise ModelError("no translation models were named (--model there=FOLDER --model back=FOLDER)")
-        try:
-            from triage.finetune.weights import named_weights
-        except ModuleNotFoundError as error:
-            raise needed(error, "back-translation") from None
+        from triage.finetune.weights import named_weights
+
         return named_weights(self.pair[0]), named_weights(self.pair[1])
 
     @cached_property
     def _translators(self) -> tuple[Translator, Translator]:
-        from triage.study.translate import Translator
+        from triage.study.model_augment import Translator
 
         there, back = self.weights
         return Translator(there), Translator(back)
 
     @property
-    def identity(self) -> str:
+    def identity(self) -> str:  # type: ignore[override]
         """See `Augmenter`; raises as `weights` does."""
-        return f"{self.name} 1 {' '.join(each.digest() for each in self.weights)}"
-
-    def unavailable(self) -> str:
-        """See `Augmenter`."""
-        return why_not(lambda: self.weights)
+        return f"{self.name} 1 {' '.join(weights.digest() for weights in self.weights)}"
 
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:  # noqa: ARG002 - nothing is drawn
         """See `Augmenter`. Raises ModelError."""
-        from triage.study.translate import back_translated
+        there, back = self._translators
+        return [back.translate(there.translate(text)) for text in texts]
 
-        return back_translated(texts, *self._translators)
 
-
-def by_models(means: MethodContext) -> list[Augmenter]:
-    """Those that need a model, each saying what it lacks."""
-    models = UserModels.of(means.models)
-    found: list[Augmenter] = [
-        Contextual(insert, models.masked, home(means), models.weights) for insert in (False, True)
+def by_models(context: MethodContext) -> list[Augmenter]:
+    """Those that need a model, each saying what it lacks. Raises UsageError for half a pair of translators."""
+    models = context.models
+    there, back = models.get("there"), models.get("back")
+    if (there is None) != (back is None):
+        raise UsageError(
+            "back-translation takes two models", next_step="name both: --model there=… --model back=…"
+        )
+    masked = [
+        Contextual(new, models.get("masked"), context.home, models.get("weights")) for new in (False, True)
     ]
-    return [*found, BackTranslation(models.translate)]
+    return [*masked, BackTranslation((there, back) if there and back else None)]

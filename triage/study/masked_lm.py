@@ -1,19 +1,16 @@
 """Masked language modelling: an encoder adapted to a domain by guessing words of its texts.
 
-Source: Devlin et al., BERT (2019) for the task (15 % of the tokens: 80 % of these masked, 10 % replaced,
-10 % kept), Gururangan et al., Don't Stop Pretraining (2020) for adapting before fine-tuning. The words are
-guessed through the encoder's own embeddings, tied; where the weights come without a head, as a sentence
-encoder's do, it starts at random and from the words' shares in the texts.
-
-A masked language model adapted to the texts at hand, kept by content: the same texts are learnt once.
+Source: Devlin et al., BERT (2019) for the task (15 % of the tokens: 80 % of these masked, 10 % replaced, 10 % kept),
+Gururangan et al., Don't Stop Pretraining (2020) for adapting before fine-tuning. Words are guessed through the
+encoder's own embeddings, tied; where the weights come without a head, as a sentence encoder's do, it starts at random
+and from the words' shares in the texts. Adapted models are kept by content: the same texts are learnt once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +26,15 @@ from triage import __version__
 from triage.arrays import Indices
 from triage.errors import DataError, ModelError
 from triage.finetune.tokenization import TokenizedTexts, states
-from triage.finetune.training_loop import Batches, Done, Loop, Part, TrainingSchedule
+from triage.finetune.training_loop import (
+    Batches,
+    Loop,
+    OnStep,
+    Part,
+    TrainingSchedule,
+    fingerprint_of,
+    freeze_words,
+)
 from triage.finetune.weights import Weights
 
 PLAN = TrainingSchedule(epochs=4, max_tokens=128, batch=32, rate=2e-4)
@@ -66,32 +71,31 @@ class Masked:
         plan: TrainingSchedule = PLAN,
     ) -> None:
         self.model, self.tokenizer, trained = open_masked(weights, plan.seed)
-        self._read = TokenizedTexts(self.model, self.tokenizer, texts, plan.max_tokens)
+        self._texts = TokenizedTexts(self.model, self.tokenizer, texts, plan.max_tokens)
         self._special = torch.tensor(sorted(self.tokenizer.all_special_ids))
         if not trained:
             self._start_from_shares()
-        # Tied: moved by guessing, words that are never seen would only ever be pushed away.
-        for weight in self.model.get_input_embeddings().parameters():
-            weight.requires_grad_(False)
+        # The head is tied to them: training would only ever push unseen words away.
+        freeze_words(self.model)
         own = {
             name for name, _ in self.model.base_model.named_parameters(prefix=self.model.base_model_prefix)
         }
-        moved = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
+        moved = Part.of(self.model).weights
         parts = [
-            Part({name: each for name, each in moved.items() if name in own}),
+            Part({name: weight for name, weight in moved.items() if name in own}),
             Part(
-                {name: each for name, each in moved.items() if name not in own},
+                {name: weight for name, weight in moved.items() if name not in own},
                 1.0 if trained else HEAD_SPEED,
             ),
         ]
-        batches = Batches(self._read.lengths, [0] * len(texts), plan.batch, plan.seed)
+        batches = Batches(self._texts.lengths, [0] * len(texts), plan.batch, plan.seed)
         self._loop = Loop(plan, batches, parts, self._losses)
 
     def run(
         self,
         name: str = "",
         folder: Path | None = None,
-        progress: Callable[[Done], None] | None = None,
+        progress: OnStep | None = None,
     ) -> int:
         """Train, and return the number of steps done; `folder` keeps checkpoints of the run `name`."""
         self.model.train()
@@ -101,22 +105,22 @@ class Masked:
 
     def loss(self, texts: Sequence[str], seed: int = 0) -> float:
         """The mean surprise (nats) at a masked token of these texts, the masks drawn under `seed`."""
-        read = TokenizedTexts(self.model, self.tokenizer, texts, self._read.limit)
+        tokenized = TokenizedTexts(self.model, self.tokenizer, texts, self._texts.limit)
         torch.manual_seed(seed)
         self.model.eval()
         total, guessed = 0.0, 0
         for at in range(len(texts)):
             with torch.inference_mode():
-                surprise, count = self._guess(*read.batch([at]))
+                surprise, count = self._guess(*tokenized.batch([at]))
             total, guessed = total + surprise.item(), guessed + count
         return total / max(1, guessed)
 
-    def _losses(self, rows: Indices) -> tuple[Tensor]:
-        surprise, count = self._guess(*self._read.batch(rows))
-        return (surprise / max(1, count),)
+    def _losses(self, rows: Indices) -> dict[str, Tensor]:
+        surprise, count = self._guess(*self._texts.batch(rows))
+        return {"masked": surprise / max(1, count)}
 
     def _guess(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, int]:
-        """The surprise (nats) at the tokens that were masked, summed, and how many these are."""
+        """(the summed surprise (nats) at the masked tokens, how many these are)."""
         words = (mask == 1) & ~torch.isin(ids, self._special)
         chosen = words & (torch.rand(ids.shape) < SHARE)
         logits = logits_at(self.model, self._disguised(ids, chosen), mask, chosen)
@@ -134,8 +138,8 @@ class Masked:
         if bias is None:
             return
         counts = np.ones(len(bias))
-        for at in range(len(self._read)):
-            ids, mask = self._read.batch([at])
+        for at in range(len(self._texts)):
+            ids, mask = self._texts.batch([at])
             np.add.at(counts, ids[mask == 1].numpy(), 1)
         with torch.no_grad():
             bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
@@ -144,14 +148,14 @@ class Masked:
 def logits_at(model: PreTrainedModel, ids: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
     """The logits of every word at the `chosen` places (bool, as `ids`), fp32 [places, words].
 
-    The head, a large part of the work, is run at these places alone where the architecture names it.
+    The head, a large part of the work, runs at these places only where the architecture names it.
     """
     head = getattr(model, "cls", None) or getattr(model, "lm_head", None)
     if head is None:
         whole: Tensor = model(input_ids=ids, attention_mask=mask).logits
         return whole[chosen].float()
-    found: Tensor = head(states(cast(PreTrainedModel, model.base_model), ids, mask)[chosen])
-    return found.float()
+    logits: Tensor = head(states(cast(PreTrainedModel, model.base_model), ids, mask)[chosen])
+    return logits.float()
 
 
 MODEL, CHECKPOINT, SCRATCH = "model", "checkpoint", "model.new"
@@ -163,12 +167,12 @@ def adapt(
     home: Path,
     *,
     plan: TrainingSchedule = PLAN,
-    progress: Callable[[Done], None] | None = None,
+    progress: OnStep | None = None,
 ) -> Weights:
     """The weights after training on texts without labels, as a masked language model in a folder of `home`.
 
-    A run that was killed goes on where it stood; one that was finished is not run again, nor one that the
-    plan's `seconds` ended. Raises DataError without a text, ModelError.
+    A killed run resumes from its checkpoint; a finished one is not repeated, nor one that the plan's `seconds` ended.
+    Raises DataError without a text, ModelError.
     """
     if not texts:
         raise DataError(
@@ -176,26 +180,18 @@ def adapt(
             likely="every issue is labelled and held out",
             next_step="collect more issues; labels are not needed",
         )
-    name = _fingerprint(texts, weights, plan)
-    folder = home / name
-    if not (folder / MODEL).is_dir():
-        run = Masked(weights, texts, plan)
-        run.run(name, folder / CHECKPOINT, progress)
-        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-        run.model.save_pretrained(folder / SCRATCH)
-        run.tokenizer.save_pretrained(folder / SCRATCH)
-        (folder / SCRATCH).replace(folder / MODEL)
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-    return Weights(folder / MODEL, f"{weights.name}-adapted", weights.origin, weights.licence)
-
-
-def _fingerprint(texts: Sequence[str], weights: Weights, plan: TrainingSchedule) -> str:
-    """sha256 (hex) of all that decides what training gives."""
-    state = hashlib.sha256()
-    for part in (
+    name = fingerprint_of(
         json.dumps({**asdict(plan), "torch": version("torch"), "triage": __version__}),
         json.dumps(list(texts)),
         weights.digest(),
-    ):
-        state.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
-    return state.hexdigest()
+    )
+    folder = home / name
+    if not (folder / MODEL).is_dir():
+        training = Masked(weights, texts, plan)
+        training.run(name, folder / CHECKPOINT, progress)
+        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+        training.model.save_pretrained(folder / SCRATCH)
+        training.tokenizer.save_pretrained(folder / SCRATCH)
+        (folder / SCRATCH).replace(folder / MODEL)
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return Weights(folder / MODEL, f"{weights.name}-adapted", weights.origin, weights.licence)

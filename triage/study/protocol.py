@@ -1,18 +1,22 @@
-"""What every method of the study sees and answers, so that they can be compared side by side.
+"""What every method of the study is given and answers, so that methods can be compared.
 
-A method answers with scores, never with labels: thresholds are chosen by the study, on the validation part, in the
-same way for all of them.
+A method answers with scores, never with labels: the study chooses thresholds on the validation part, in the same way
+for all of them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from triage.arrays import Array, Floats, Mask
 from triage.config import Config
+from triage.engine.model_folder import pulled_root
+from triage.errors import MissingExtra, TriageError
 
 if TYPE_CHECKING:
     from triage.learn.recipe import Engines
@@ -33,7 +37,7 @@ class Texts:
 class LabellingTask:
     """What a method may learn from: labelled issues, `targets` [n, L] over `names`, and issues without labels.
 
-    Labelled issues stand oldest first; `descriptions` say what labels mean, where known.
+    Labelled issues are ordered oldest first; `descriptions` explain labels, where known.
     """
 
     names: Sequence[str]
@@ -46,11 +50,11 @@ class LabellingTask:
 
 @dataclass(frozen=True)
 class MethodContext:
-    """What is at hand to build methods with; every method's module has `make(means: MethodContext) -> Method`.
+    """What methods are built from.
 
-    `models` are those that the user named, by what they serve: a folder or `org/name@COMMIT`. `dated` tells
-    whether the labelled issues have dates, `folder` is for files that a method keeps while it learns, `seconds`
-    what one `fit` may take at most (None: as long as it needs).
+    `models` are those that the user named, by their role (docs/evaluate.md): a folder or `org/name@COMMIT`. `dated`:
+    whether the labelled issues have dates. `folder` is for files that a method keeps between fits, `seconds` bounds
+    one `fit` (None: no bound).
     """
 
     config: Config
@@ -60,62 +64,74 @@ class MethodContext:
     folder: Path | None = None
     seconds: float | None = None
 
+    @property
+    def home(self) -> Path:
+        """Where adapted models are kept."""
+        return self.folder or pulled_root().parent / "adapted"
 
-Told = Callable[[int], None]
+
+# In place of a masked language model: the encoder of `weights`, adapted to the issues without labels.
+ADAPTED = "adapted"
 
 
-class Fitted(Protocol):
+class Fitted(ABC):
     """A method that has learnt."""
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+    @abstractmethod
+    def scores(self, queries: Texts) -> Array:
         """A score 0 to 1 for each query and label, [q, L]; higher is likelier."""
-        ...
-
-
-@runtime_checkable
-class GradedMethod(Fitted, Protocol):
-    """A fitted method with one setting that the study chooses as it chooses thresholds: by validation micro-F1."""
 
     def choices(self, queries: Texts) -> Mapping[str, Array]:
-        """The scores [q, L] under each value of the setting."""
-        ...
+        """The scores under each value of a setting, which the study chooses by validation micro-F1; "": no setting."""
+        return {"": self.scores(queries)}
+
+    def decided(self, queries: Texts) -> Mask | None:  # noqa: ARG002 - for methods with rules of their own
+        """The labels by thresholds of its own, [q, L]; None where it has none."""
+        return None
 
 
-@runtime_checkable
-class DecidingMethod(Fitted, Protocol):
-    """A fitted method with thresholds of its own."""
-
-    def decided(self, queries: Texts) -> Mask:
-        """The labels that it would set by itself, [q, L]."""
-        ...
-
-
-class Method(Protocol):
+class Method(ABC):
     """One row of the comparison.
 
-    `needs` names the extra it takes (`learn` or `train`); `learns` is False for a zero-shot method, whose scores
-    do not depend on how many labelled issues there are. `identity` changes with whatever changes the scores,
-    such as settings and digests of models: results are kept under it.
+    `needs` names the extra it takes (`learn` or `train`); `learns` is False for a zero-shot method, whose scores do
+    not depend on how many labelled issues there are. `identity` changes with whatever changes the scores, such as
+    settings and digests of models: results are kept under it. Looking it up raises ModelError or MissingExtra where
+    a model is missing.
     """
 
     name: str
-    needs: str
-    learns: bool
-    identity: str
+    needs = "learn"
+    learns = True
+
+    @cached_property
+    def identity(self) -> str:
+        """See the class; set or overridden by every method."""
+        raise NotImplementedError
+
+    @property
+    def remarks(self) -> str:
+        """What the report should mention ("": nothing)."""
+        return ""
 
     def unavailable(self) -> str:
-        """Why it cannot be measured here, such as a model that is not at hand; "" where it can."""
-        ...
+        """Why it cannot be measured here, such as a missing model; "" where it can."""
+        return why_not(lambda: self.identity)
 
+    def prepare(self, task: LabellingTask) -> object:  # noqa: ARG002 - for methods with something to prepare
+        """Make what every fit needs once, whatever is labelled, and keep it. Raises as `fit` does."""
+        return None
+
+    @abstractmethod
     def fit(self, task: LabellingTask) -> Fitted:
         """Learn; equal tasks give equal scores on one machine. Raises DataError, ModelError, MissingExtra."""
-        ...
 
 
-@runtime_checkable
-class PreparingMethod(Method, Protocol):
-    """A method that makes something once, whatever is labelled, and keeps it for every run."""
-
-    def prepare(self, task: LabellingTask) -> object:
-        """Make it, or find it made; raises as `fit` does."""
-        ...
+def why_not(look: Callable[[], object]) -> str:
+    """Why looking up a model fails; "" where it succeeds."""
+    try:
+        look()
+    except ModuleNotFoundError as error:
+        return str(MissingExtra(f"{error.name} is not installed", "train")).replace("\n ", ";")
+    except TriageError as error:
+        return error.what
+    return ""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from triage.study.analysis import Findings
-from triage.study.compare import CLOSE, Rival
-from triage.study.results import StudyRun
+from triage.study.analysis import CLOSE, Findings, Rival
+from triage.study.run import StudyRun
 from triage.study.study import StudyOutcome
 
 # A doubling of the labels that brings less has brought nothing.

@@ -19,7 +19,7 @@ from triage.reports.pages import render
 from triage.study.analysis import Findings
 from triage.study.plots import plots
 from triage.study.recommendation import per_hundred, recommendation
-from triage.study.results import StudyRun
+from triage.study.run import StudyRun
 from triage.study.study import Study, StudyOutcome
 
 LABELS_SHOWN = 40

@@ -13,16 +13,14 @@ from functools import cached_property
 from triage.arrays import Ints, Mask
 from triage.errors import TriageError
 from triage.progress import duration
-from triage.study.data import StudyData
-from triage.study.protocol import LabellingTask, Method, PreparingMethod, Texts
-from triage.study.results import Answers, Results, StudyRun
-from triage.study.run import LabelledTexts, measure
-from triage.study.splits import Parts, slices
+from triage.study.data import Parts, StudyData, slices
+from triage.study.protocol import LabellingTask, Method, Texts
+from triage.study.run import Answers, LabelledTexts, Results, StudyRun, measure
 from triage.text import TEXT_VERSION
 
-# Raise it with any change to what a run means: kept runs of another version count as none.
+# Raise it with any change to the meaning of a run: kept runs of another version count as none.
 VERSION = 1
-# So many queries are scored before anything else, to tell how long all of them would take.
+# Queries scored beforehand, to estimate how long all of them would take.
 PROBE = 8
 _LEARN = ("faiss", "scipy.linalg", "scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model")
 WARM: Mapping[str, Sequence[str]] = {"learn": _LEARN, "train": (*_LEARN, "torch", "transformers")}
@@ -30,9 +28,9 @@ WARM: Mapping[str, Sequence[str]] = {"learn": _LEARN, "train": (*_LEARN, "torch"
 
 @dataclass(frozen=True)
 class Design:
-    """What is measured: training slices of these `sizes`, the largest of them everything, under these `seeds`.
+    """Training slices of these `sizes`, the largest of them everything, each drawn under these `seeds`.
 
-    `budget` in seconds is for all methods together (None: as long as it takes).
+    `budget` in seconds is for all methods together (None: no bound).
     """
 
     sizes: Sequence[int]
@@ -44,15 +42,15 @@ class Design:
         return max(self.sizes)
 
     def seeds_of(self, size: int) -> Sequence[int]:
-        """Of everything there is one slice, so it is measured once."""
+        """There is only one slice of everything, so it is measured once."""
         return self.seeds[:1] if size == self.largest else self.seeds
 
 
 @dataclass
 class StudyOutcome:
-    """All runs; `left_out` says of a method by name why it, or a part of its slices, was not measured.
+    """All runs; `left_out` gives the reason why a method, or some of its slices, were not measured.
 
-    `answers` are those of each method's run on the largest slice that it was measured on.
+    `answers` are those of each method's run on its largest measured slice.
     """
 
     runs: list[StudyRun] = field(default_factory=list)
@@ -67,12 +65,12 @@ class StudyOutcome:
         return [run for run in self.runs if (run.method, run.size) == (method, size)]
 
 
-Listener = Callable[[StudyRun, bool], None]
+OnRun = Callable[[StudyRun], None]
 
 
 @dataclass(frozen=True)
 class Study:
-    """Material and design; `results` remember."""
+    """Data and design; `results` keep the runs."""
 
     material: StudyData
     design: Design
@@ -114,11 +112,11 @@ class Study:
         }
 
     def rows(self, size: int, seed: int) -> Ints:
-        """The rows that are learnt from."""
+        """The rows of a training slice."""
         return self._slices[seed][size]
 
     def task(self, size: int, seed: int) -> LabellingTask:
-        """What a method gets to see: nothing of the validation and test parts."""
+        """What a method sees: nothing of the validation and test parts."""
         rows = self.rows(size, seed)
         return LabellingTask(
             names=self.material.data.names,
@@ -139,8 +137,8 @@ class Study:
         ]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
 
-    def run(self, methods: Mapping[str, Method], listener: Listener | None = None) -> StudyOutcome:
-        """Measure these methods, by name; cheap ones should come first, as what they leave of the budget is others'."""
+    def run(self, methods: Mapping[str, Method], on_run: OnRun | None = None) -> StudyOutcome:
+        """Measure these methods, by name; cheap ones should come first, since the rest share the budget they leave."""
         outcome, deadline = StudyOutcome(), _Deadline(self.design.budget)
         for place, (name, method) in enumerate(methods.items()):
             if why := method.unavailable():
@@ -151,20 +149,20 @@ class Study:
             _warm(method.needs)
             share = deadline.share(len(methods) - place)
             try:
-                for run, answers, fresh in self._ladder(name, method, share, outcome.left_out):
+                for run, answers in self._ladder(name, method, share, outcome.left_out):
                     outcome.runs.append(run)
                     if answers:
                         outcome.answers[name] = answers
-                    if listener:
-                        listener(run, fresh)
+                    if on_run:
+                        on_run(run)
             except TriageError as error:
                 outcome.left_out[name] = error.what
         return outcome
 
     def _ladder(
         self, name: str, method: Method, share: float, left_out: dict[str, str]
-    ) -> Iterator[tuple[StudyRun, Answers | None, bool]]:
-        """(run, its answers where no larger slice was measured, whether it is new), everything first.
+    ) -> Iterator[tuple[StudyRun, Answers | None]]:
+        """(run, its answers where no larger slice was measured), everything first.
 
         Where that does not fit the share of the budget, the smaller slices as far as they do.
         """
@@ -172,7 +170,6 @@ class Study:
         for size, seed in self._cells(method):
             key = self.key(method, size, seed)
             run = self.results.get(key)
-            fresh = run is None
             if run is None and share < float("inf"):
                 needed, left = self._guess(method, size, seed, before), until - time.monotonic()
                 if needed > left:
@@ -187,32 +184,31 @@ class Study:
             elif size >= reached:
                 answers = self.results.answers(key)
             before, reached = run, max(reached, size)
-            yield replace(run, method=name), answers if size >= reached else None, fresh
+            yield replace(run, method=name), answers if size >= reached else None
 
     def cells(self, method: Method) -> int:
         """How many runs the method takes."""
         return sum(1 for _ in self._cells(method))
 
     def _cells(self, method: Method) -> Iterator[tuple[int, int]]:
-        """(size, seed), everything first; what learns nothing from labels is measured on everything alone."""
+        """(size, seed), everything first; a method that needs no labels is measured on everything only."""
         largest = self.design.largest
         rest = [size for size in self.design.sizes if size != largest] if method.learns else []
         for size in (largest, *rest):
             yield from ((size, seed) for seed in self.design.seeds_of(size))
 
     def _guess(self, method: Method, size: int, seed: int, before: StudyRun | None) -> float:
-        """Seconds that a run will take, by an earlier one, else by the smallest slice and a few queries."""
+        """Estimated seconds of a run, from an earlier one, else from the smallest slice and a few queries."""
         if before:
             return before.fit_seconds * max(0.1, size / before.size) + before.score_seconds
         smallest = min(self.design.sizes)
         task = self.task(smallest, seed)
-        if isinstance(method, PreparingMethod):
-            method.prepare(task)
+        method.prepare(task)
         start = time.monotonic()
         fitted = method.fit(task)
         learnt = time.monotonic()
         few = self.material.texts(self.parts.validation[:PROBE])
-        fitted.scores(few)
+        fitted.choices(few)
         scored = time.monotonic()
         queries = len(self.validation) + len(self.test)
         growth = size / smallest if method.learns else 1.0
@@ -220,7 +216,7 @@ class Study:
 
 
 def _warm(needs: str) -> None:
-    """Import what takes seconds and many megabytes, so that the first method does not pay for the others."""
+    """Import large libraries, so that their time and memory do not count for the first method that uses them."""
     for name in WARM[needs]:
         importlib.import_module(name)
 
@@ -231,7 +227,7 @@ class _Deadline:
     started: float = field(default_factory=time.monotonic)
 
     def share(self, methods: int) -> float:
-        """An equal part of what is left for each method that is still to come."""
+        """An equal part of the time left for each remaining method."""
         if self.budget is None:
             return float("inf")
         return max(0.0, self.budget - (time.monotonic() - self.started)) / methods

@@ -34,7 +34,7 @@ class SweepLine:
         return self.at[i], self.micro[i]
 
     def micro_at(self, value: float) -> float:
-        """Micro-F1 at a value that was swept."""
+        """Micro-F1 at one of the values."""
         return self.micro[self.at.index(value)]
 
 

@@ -1,8 +1,8 @@
-"""Background vectors: what an encoder makes of issues in general, shipped beside it without any text.
+"""Background vectors: an encoder's vectors of issues in general, shipped with it without any text.
 
-Zero-shot classification by similarity subtracts what a label scores on them, see `triage.engine.zero_shot.similarity`.
-Run as `python -m triage.training.background FILE... --model FOLDER`, where each file holds issues of many
-repositories, one JSON object a line.
+Zero-shot classification by similarity subtracts a label's score on them (`triage.engine.zero_shot.similarity`). Run as
+`python -m triage.training.background FILE... --model FOLDER`, where each file holds issues of many repositories, one
+JSON object a line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import random
 import re
 import sys
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from triage.engine.zero_shot.similarity import BACKGROUND_FILE
 from triage.errors import DataError, TriageError
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
+from triage.training.corpus import grouped
 from triage.training.held_out import EVALUATED
 
 CARD_FILE = "MODEL_CARD.md"
@@ -35,26 +36,21 @@ _SECTION = re.compile(r"\n*## Background vectors\n.*?(?=\n## |\Z)", re.S)
 
 
 def by_repository(issues: Iterable[Issue], exclude: Sequence[str] = EVALUATED) -> dict[str, list[Issue]]:
-    """The issues (no pull requests) of each repository that `exclude` does not name, each text once, by number."""
-    found: dict[str, dict[str, Issue]] = defaultdict(dict)
-    for issue in issues:
-        if not (issue.kind != "issue" or matches(issue.repo, exclude)):
-            found[issue.repo].setdefault(issue.digest, issue)
-    return {repo: sorted(found[repo].values(), key=lambda i: i.number) for repo in sorted(found)}
+    """The issues of each repository that `exclude` does not name, each text once, by number."""
+    groups = grouped(issues, lambda repo: not matches(repo, exclude))
+    return {repo: sorted(rows, key=lambda issue: issue.number) for repo, rows in groups.items()}
 
 
 def choose(groups: dict[str, list[Issue]], *, seed: int = SEED) -> list[Issue]:
-    """At most OF_EACH issues of each repository and MOST in all, drawn by `seed`."""
+    """At most OF_EACH issues of each repository and MOST in all."""
     draw = random.Random(seed)  # noqa: S311 - a sample that can be repeated, not a secret
     chosen = [i for group in groups.values() for i in draw.sample(group, min(OF_EACH, len(group)))]
     return draw.sample(chosen, MOST) if len(chosen) > MOST else chosen
 
 
 def describe(chosen: Sequence[Issue]) -> str:
-    """The section of the model card: which issues the vectors come from, by repository, date and count."""
-    counts: dict[str, int] = defaultdict(int)
-    for issue in chosen:
-        counts[issue.repo] += 1
+    """The section of the model card: the issues that the vectors come from, by repository, date and count."""
+    counts = Counter(issue.repo for issue in chosen)
     dates = sorted(f"{i.created_at:%Y-%m-%d}" for i in chosen if i.created_at)
     span = f"opened {dates[0]} to {dates[-1]}" if dates else "without dates"
     undated = len(chosen) - len(dates)
@@ -70,7 +66,7 @@ def describe(chosen: Sequence[Issue]) -> str:
 
 
 def write(folder: Path, chosen: Sequence[Issue]) -> None:
-    """Encode `chosen` and put the vectors, their hash and their origin into the model folder."""
+    """Encode `chosen` and add the vectors, their hash and their origin to the model folder."""
     encoder = Encoder.load(folder)
     vectors = encoder.encode([issue.text for issue in chosen])
     shuffled = np.random.default_rng(SEED).permutation(vectors)

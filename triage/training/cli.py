@@ -12,7 +12,7 @@ from triage.errors import MissingExtra
 from triage.options import TrainOptions
 
 if TYPE_CHECKING:
-    from triage.training.multitask import MultitaskStep
+    from triage.finetune.training_loop import TrainingStep
 
 STEPS_BETWEEN_LINES = 25
 KINDS = ("encoder", "zero-shot")
@@ -64,35 +64,33 @@ def parse(args: argparse.Namespace) -> TrainOptions:
 def run(options: TrainOptions) -> int:
     """Train, export, calibrate; raises DataError, ModelError and MissingExtra."""
     try:
-        from triage.finetune.weights import find_weights
+        from triage.finetune.weights import named_weights
         from triage.training import train
     except ModuleNotFoundError as error:
         raise MissingExtra(f"`triage models train` needs {error.name}", "train") from error
     from triage.sources.issue_file import iter_issues
 
-    spec, _, revision = (options.weights or "").partition("@")
-    weights = find_weights(spec or None, revision or None)
+    weights = named_weights(options.weights or None)
     weights = replace(
         weights,
         origin=options.origin or weights.origin,
         licence=options.licence or weights.licence,
     )
     plan = train.planned(options.kind, options.steps, options.seed)
-    running = train.TrainingRun(weights, plan, options.work, _say)
+    training = train.TrainingRun(weights, plan, options.work, _print_step)
     issues = (issue for path in options.files for issue in iter_issues(path))
     if options.kind == "encoder":
-        manifest = train.train_encoder(issues, running, options.out)
+        manifest = train.train_encoder(issues, training, options.out)
     else:
-        manifest, found = train.train_zero_shot(issues, running, options.out)
-        print(found.words)
+        manifest, calibration = train.train_zero_shot(issues, training, options.out)
+        print(calibration.summary)
     print(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
     return 0
 
 
-def _say(step: MultitaskStep) -> None:
-    if step.number % STEPS_BETWEEN_LINES == 0 or step.number == step.total:
-        left = (step.total - step.number) * step.seconds / step.number
-        status(
-            f"training: step {step.number} of {step.total}, loss {step.loss:.3f} ({step.objective}), "
-            f"{step.seconds:.0f} s, {left:.0f} s left"
-        )
+def _print_step(step: TrainingStep) -> None:
+    if step.number % STEPS_BETWEEN_LINES and step.number < step.total:
+        return
+    left = (step.total - step.number) * step.seconds / step.number
+    losses = ", ".join(f"loss {loss:.3f} ({objective})" for objective, loss in step.losses.items())
+    status(f"training: step {step.number} of {step.total}, {losses}, {step.seconds:.0f} s, {left:.0f} s left")

@@ -1,13 +1,13 @@
-"""Public issues of many repositories, made ready to train models that all repositories share.
+"""Public issues of many repositories, prepared for training models that all repositories share.
 
-Nothing of a repository that is kept aside gets in (`triage.training.held_out`): it is refused here, at the only door.
+Issues of held-out repositories (`triage.training.held_out`) are dropped here, where all training data passes.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,19 +17,19 @@ from triage.config import PEOPLE_ONLY, PROCESS
 from triage.decide.policy import matches
 from triage.issue import Issue
 from triage.text import readable
-from triage.training.held_out import kept_aside
+from triage.training.held_out import EVALUATED, kept_aside
 
-# A label with fewer uses in its repository teaches its wording more than its meaning.
+# A label with fewer uses in its repository teaches its name more than its meaning.
 LEAST_USES = 3
-# A short line in so many issues of a repository comes from its form, not from who wrote the issue.
+# A short line in this share of a repository's issues comes from its form, not from the author.
 TEMPLATE_SHARE, TEMPLATE_LEAST, TEMPLATE_LENGTH = 0.03, 5, 120
-# `[Bug]: crash`, `feat(ui): themes` and `Bug - crash` say in the title what is to be told from the rest.
+# `[Bug]: crash`, `feat(ui): themes` and `Bug - crash` give the label away in the title.
 _TAG = re.compile(
     r"^\s*(?:[\[(【][^\])】]{1,30}[\])】]\s*:?"
     r"|(?:bug|feature|feat|fix|docs?|question|enhancement|proposal|rfc|request)\b[^:\-]{0,20}[:\-])\s*",
     re.I,
 )
-# Names that repositories use for one thing; a repository that has but one of them may as well have had another.
+# Synonyms among label names; a repository that uses one of them could have used another.
 SYNONYMS = (
     ("bug", "defect", "type: bug", "kind/bug", "C-bug", "bug report"),
     (
@@ -50,7 +50,7 @@ SYNONYMS = (
     ("security", "vulnerability"),
     ("refactor", "cleanup", "code quality"),
 )
-# What common labels mean, in words of our own: at times a label is met with its description.
+# Our own descriptions of common labels; training sometimes shows a label with one of them.
 MEANINGS: Mapping[str, tuple[str, ...]] = {
     "bug": ("something does not work as it should", "it breaks, crashes or gives a wrong result"),
     "enhancement": ("an improvement or something new", "a wish for better or additional behaviour"),
@@ -70,7 +70,7 @@ MEANINGS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Group:
-    """The issues of one repository: their labels as rows of `labels`, `template` its forms' lines."""
+    """The issues of one repository; `carried` index `labels`, `template` holds the lines of its issue forms."""
 
     repo: str
     issues: Sequence[Issue]
@@ -86,26 +86,41 @@ class Group:
     @cached_property
     def by_label(self) -> list[list[int]]:
         """The rows of each label."""
-        found: list[list[int]] = [[] for _ in self.labels]
+        rows: list[list[int]] = [[] for _ in self.labels]
         for row, labels in enumerate(self.carried):
             for label in labels:
-                found[label].append(row)
-        return found
+                rows[label].append(row)
+        return rows
 
 
 def corpus(issues: Iterable[Issue]) -> list[Group]:
-    """The repositories that may be learnt from, by name; each text once, pull requests and process labels left out."""
-    found: dict[str, dict[str, Issue]] = defaultdict(dict)
+    """The repositories that may be learnt from, by name; each text once, without process labels."""
+    return [_group(repo, rows) for repo, rows in grouped(issues, lambda repo: not kept_aside(repo)).items()]
+
+
+def grouped(issues: Iterable[Issue], wanted: Callable[[str], bool]) -> dict[str, list[Issue]]:
+    """The issues (no pull requests) of each repository that is `wanted`, by name; each text once."""
+    by_text: dict[str, dict[str, Issue]] = defaultdict(dict)
     for issue in issues:
-        if not (issue.kind != "issue" or kept_aside(issue.repo)):
-            found[issue.repo].setdefault(issue.digest, issue)
-    return [_group(repo, list(found[repo].values())) for repo in sorted(found)]
+        if issue.kind == "issue" and wanted(issue.repo):
+            by_text[issue.repo].setdefault(issue.digest, issue)
+    return {repo: list(by_text[repo].values()) for repo in sorted(by_text)}
+
+
+def held_out_groups(issues: Iterable[Issue]) -> dict[str, list[Issue]]:
+    """The repositories held out by the draw; those that results are checked on are left out."""
+    return grouped(issues, lambda repo: kept_aside(repo) and not matches(repo, EVALUATED))
+
+
+def label_names(issues: Iterable[Issue], least: int) -> list[str]:
+    """The labels with `least` uses, by name, without process labels and those that only people set."""
+    unwanted = (*PROCESS, *PEOPLE_ONLY)
+    uses = Counter(name for issue in issues for name in issue.labels if not matches(name, unwanted))
+    return sorted(name for name, count in uses.items() if count >= least)
 
 
 def _group(repo: str, issues: Sequence[Issue]) -> Group:
-    unwanted = (*PROCESS, *PEOPLE_ONLY)
-    uses = Counter(name for issue in issues for name in issue.labels if not matches(name, unwanted))
-    names = sorted(name for name, count in uses.items() if count >= LEAST_USES)
+    names = label_names(issues, LEAST_USES)
     at = {name: row for row, name in enumerate(names)}
     carried = [tuple(sorted(at[name] for name in issue.labels if name in at)) for issue in issues]
     lines = Counter(line for issue in issues for line in set(issue.text.split("\n")[1:]))
@@ -114,6 +129,29 @@ def _group(repo: str, issues: Sequence[Issue]) -> Group:
         line for line, count in lines.items() if count >= least and len(line) <= TEMPLATE_LENGTH
     )
     return Group(repo, issues, names, carried, template)
+
+
+# Repositories are drawn by the number of their issues to this power, so that large ones do not dominate.
+FLATTEN = 0.6
+
+
+def draw(groups: Sequence[Group], sizes: Sequence[int], rng: np.random.Generator) -> Group:
+    """One repository, by its size to the power FLATTEN."""
+    weights = np.asarray(sizes, dtype=float) ** FLATTEN
+    return groups[int(rng.choice(len(groups), p=weights / weights.sum()))]
+
+
+def some_rows(group: Group, count: int, rng: np.random.Generator) -> list[int]:
+    """Up to `count` labelled rows: half of them drawn by label, so that rare labels share a batch."""
+    chosen: dict[int, None] = {}
+    for label in rng.integers(len(group.labels), size=count // 4):
+        rows = group.by_label[int(label)]
+        chosen |= dict.fromkeys(int(row) for row in rng.choice(rows, size=min(2, len(rows)), replace=False))
+    for row in rng.permutation(group.labelled):
+        if len(chosen) >= count:
+            break
+        chosen[int(row)] = None
+    return list(chosen)
 
 
 def varied(group: Group, row: int, rng: np.random.Generator) -> str:
@@ -127,13 +165,13 @@ def varied(group: Group, row: int, rng: np.random.Generator) -> str:
 
 
 def halves(group: Group, row: int, rng: np.random.Generator) -> tuple[str, str] | None:
-    """Title and body apart; None where one of them says next to nothing."""
+    """(title, body); None where one of them is too short to match by."""
     title, _, body = varied(group, row, rng).partition("\n")
     return (title, body) if len(title) >= 15 and len(body) >= 60 else None
 
 
 def renamed(group: Group, rng: np.random.Generator) -> list[str]:
-    """The names of the group's labels, a common one at times as another repository would call it."""
+    """The names of the group's labels, some common ones replaced by a synonym."""
     names = list(group.labels)
     words = [readable(name).lower() for name in names]
     for row in SYNONYMS:
@@ -145,7 +183,7 @@ def renamed(group: Group, rng: np.random.Generator) -> list[str]:
 
 
 def phrase(name: str, rng: np.random.Generator) -> str:
-    """A label as it is served, with a description at times where there is one."""
+    """A label as it is served, sometimes with one of its MEANINGS."""
     words = readable(name)
     meanings = MEANINGS.get(words.lower(), ())
     draw = rng.random()

@@ -1,9 +1,8 @@
 """The zero-shot cross-encoder: an issue and all labels in question in one run of the transformer.
 
-The tokens of the issue come first, then those of each label. An issue's tokens see the issue alone; a label's see
-the issue and that label. So each label is read against every word of the issue in every layer, as in a
-cross-encoder for pairs, its score does not depend on which other labels are asked about, and the issue is worked
-through once instead of once for each label.
+The tokens of the issue come first, then those of each label. An issue's tokens attend to the issue only, a label's to
+the issue and that label. So each label is read against every word of the issue in every layer, as in a cross-encoder
+for pairs, while its score does not depend on the other labels, and the issue is processed once instead of once a label.
 """
 
 from __future__ import annotations
@@ -21,11 +20,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from triage.engine.zero_shot.cross_encoder import LABEL_TOKENS, Sheet, lay_out
 from triage.finetune.tokenization import WIDTHS, fast_halves
 from triage.finetune.training_loop import Part
-from triage.training.corpus import Group, phrase, renamed, varied
+from triage.training.corpus import Group, draw, phrase, renamed, some_rows, varied
 from triage.training.multitask import MultitaskSchedule, MultitaskTraining, quicken
-from triage.training.train_encoder import draw, some_rows
 
-# Issues of so many repositories meet in a batch, and an issue is shown so many labels at most.
+# Repositories in a batch; the most labels shown with an issue, and the most of them that it carries.
 GROUPS = 4
 MOST_SHOWN, MOST_CARRIED = 8, 4
 RANK_WEIGHT = 0.5
@@ -86,10 +84,10 @@ class Question:
 
 
 class CrossEncoderObjective(MultitaskTraining):
-    """A run over the repositories of a corpus: which of some labels of its repository does an issue carry?
+    """The training of a cross-encoder to predict which of some labels of its repository an issue carries.
 
-    Two losses share a step: logistic for each label, so that scores can be thresholded, and the softmax over the
-    labels shown, so that the right ones come first.
+    Two losses are added: logistic for each label, so that scores can be thresholded, and the softmax over the labels
+    shown, so that the right ones rank first.
     """
 
     def __init__(
@@ -100,23 +98,25 @@ class CrossEncoderObjective(MultitaskTraining):
         plan: MultitaskSchedule,
     ) -> None:
         quicken(model.encoder)
-        head = {name: each for name, each in model.named_parameters() if not name.startswith("encoder.")}
+        head = {name: weight for name, weight in model.named_parameters() if not name.startswith("encoder.")}
         super().__init__([Part.of(model.encoder, "encoder."), Part(head, HEAD_RATE)], plan)
         self.model, self._tokenizer = model, tokenizer
-        self._told = [g for g in groups if len(g.labels) > 1 and len(g.labelled) >= plan.batch // 4]
+        self._labelled = [g for g in groups if len(g.labels) > 1 and len(g.labelled) >= plan.batch // 4]
 
-    def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:  # noqa: ARG002 - as Rounds
+    def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:  # noqa: ARG002
         """See `MultitaskTraining`."""
         questions = [
             question(group, row, rng)
-            for group in (draw(self._told, [len(g.labelled) for g in self._told], rng) for _ in range(GROUPS))
+            for group in (
+                draw(self._labelled, [len(g.labelled) for g in self._labelled], rng) for _ in range(GROUPS)
+            )
             for row in some_rows(group, self.plan.batch // GROUPS, rng)
         ]
         logits, truth, shown = self.judge(questions)
-        told = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        single = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         shares = truth / truth.sum(dim=1, keepdim=True).clamp(min=1)
         ranked = functional.log_softmax(logits.masked_fill(~shown, -1e4), dim=1)
-        return "judging", (told * shown).sum() / shown.sum() - RANK_WEIGHT * (shares * ranked).sum(
+        return "judging", (single * shown).sum() / shown.sum() - RANK_WEIGHT * (shares * ranked).sum(
             dim=1
         ).mean()
 

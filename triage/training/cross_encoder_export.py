@@ -1,17 +1,18 @@
-"""From a trained `CrossEncoderNetwork` to a model folder that labelling can serve: ONNX, int8, checked, described.
+"""From a trained `CrossEncoderNetwork` to a model folder that labelling can serve: ONNX, int8, checked, calibrated.
 
-Weights are quantised in blocks, and the products with them take the scales of activations row by row. With the
-encoder's way, one scale for a whole run, the company of seven other labels moved a logit by up to 0.39, and here by
-0.02; logits are off from fp32 by 0.03 on average instead of 0.10. It takes 8.2 ms instead of 4.4 (fp32: 10.1), which
-matters little for one issue at a time.
+Weights are quantised in blocks, and activations row by row. With one scale for a whole run, as the encoder has it,
+seven other labels in the same run moved a logit by up to 0.39, here by 0.02; logits deviate from fp32 by 0.03 on
+average instead of 0.10. It takes 8.2 ms instead of 4.4 (fp32: 10.1), which matters little for one issue at a time.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from transformers import PreTrainedTokenizerFast
 
-from triage.arrays import Floats
+from triage.arrays import Array, Floats, Mask
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import (
     MODEL_FILE,
@@ -34,10 +35,13 @@ from triage.engine.model_folder import (
 )
 from triage.engine.zero_shot import cross_encoder as serving
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
-from triage.errors import ModelError
+from triage.errors import DataError, ModelError
 from triage.finetune.export import CARD_FILE, TEXTS, libraries
-from triage.metrics import sigmoid
+from triage.issue import Issue
+from triage.learn.tune import logistic
+from triage.metrics import Cuts, micro_f1, precision_recall, sigmoid
 from triage.text import LabelText
+from triage.training.corpus import held_out_groups, label_names
 from triage.training.cross_encoder import CrossEncoderNetwork, stacked
 
 NAMES = (
@@ -51,15 +55,15 @@ NAMES = (
     "security",
 )
 LABELS = tuple(LabelText(name) for name in NAMES)
-# Of the scores in int8 to those in fp32, over the texts and labels of the check.
+# The mean deviation of int8 scores from fp32 that is accepted, over the texts and labels of the check.
 MOST_OFF = 0.02
-# Weights that share a scale; and that products are taken in int8.
+# Weights that share a scale; onnxruntime's accuracy level for int8 products.
 BLOCK, INT8_PRODUCTS = 64, 4
 
 
 @dataclass(frozen=True)
 class Making:
-    """What the manifest and the card say of a model: where its weights come from, and how far it was trained."""
+    """For the manifest and the card: the origin and licence of the weights, and how the model was trained."""
 
     name: str
     origin: str
@@ -88,7 +92,7 @@ def export_joint(
             source=making.origin,
             revision="",
             licence=making.licence,
-            opset=next(each.version for each in graph.opset_import if each.domain in {"", "ai.onnx"}),
+            opset=next(opset.version for opset in graph.opset_import if opset.domain in {"", "ai.onnx"}),
             dimension=1,
             max_tokens=making.max_tokens,
             quantisation=f"int8 in blocks of {BLOCK}, activations row by row",
@@ -149,7 +153,7 @@ def _quantise(path: Path, out: Path) -> onnx.ModelProto:
 
 
 def difference(model: CrossEncoderNetwork, tokenizer: PreTrainedTokenizerFast, folder: Path) -> float:
-    """How far scores (0 to 1) of the folder are from PyTorch's in fp32 on average, over TEXTS and LABELS."""
+    """The mean deviation of the folder's scores (0 to 1) from PyTorch's in fp32, over TEXTS and LABELS."""
     limit = read_manifest(folder).max_tokens
     ours = serving.CrossEncoder(folder, SimilarityZeroShot.load(Encoder.load())).read(TEXTS, LABELS)
     labels = [tokenizer(label.phrase)["input_ids"] for label in LABELS]
@@ -184,3 +188,86 @@ def _card(manifest: ModelManifest, making: Making, off: float) -> str:
         f"- {making.note}",
     ]
     return "\n".join(lines) + "\n"
+
+
+LEAST_USES, SAMPLE, SEED = 10, 75, 20
+# Wrong labels on the first day cost trust: the threshold is at least an even chance, whatever F1 says.
+LEAST_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The first four go into the manifest (see `ModelManifest`); `summary` describes the measurement."""
+
+    slope: float
+    intercept: float
+    similarity: float
+    threshold: float
+    summary: str
+
+
+def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
+    """Fit the logistic on held-out repositories, except those that results are checked on.
+
+    The evidence for a label is the logit of the cross-encoder in `folder` and the similarity under the shipped
+    encoder. Each repository has the same weight. Raises DataError where there is none.
+    """
+    encoder = Encoder.load()
+    similar = SimilarityZeroShot.load(encoder)
+    models = serving.CrossEncoder(folder, similar), similar, encoder
+    judged = [_judged(models, group, repo) for repo, group in held_out_groups(issues).items()]
+    pairs = [pair for pair in judged if pair is not None]
+    if not pairs:
+        raise DataError(
+            "no repository is left to calibrate on",
+            likely="the files hold too few repositories",
+            next_step="name files with issues of more of them",
+        )
+    evidence = np.concatenate([raw for raw, _ in pairs])
+    truth = np.concatenate([carried for _, carried in pairs])
+    weights = np.concatenate([np.full(len(raw), 1 / len(raw)) for raw, _ in pairs])
+    (slope, likeness), intercept = logistic(evidence, truth, weights)
+    scores = sigmoid(evidence @ np.array([slope, likeness]) + intercept)
+    cuts = Cuts.of(scores, truth)
+    cut = max(LEAST_THRESHOLD, float(cuts.values[int(cuts.f1(true=truth.sum()).argmax())]))
+    chosen = (scores >= cut)[:, None]
+    precision, recall = precision_recall(truth[:, None], chosen)
+    summary = (
+        f"Calibrated on {len(truth)} pairs of issue and label of {len(pairs)} repositories that it was not trained on "
+        f"(seed {SEED}, label names alone): at the default threshold of {cut:.2f} micro-F1 is "
+        f"{micro_f1(truth[:, None], chosen):.3f}, precision {precision:.3f}, recall {recall:.3f}"
+    )
+    return Calibration(
+        round(slope, 4), round(intercept, 4), round(max(0.0, likeness / slope), 4), round(cut, 4), summary
+    )
+
+
+def _judged(
+    models: tuple[serving.CrossEncoder, SimilarityZeroShot, Encoder], issues: Sequence[Issue], repo: str
+) -> tuple[Array, Mask] | None:
+    """(logit and similarity [pairs, 2], truth [pairs]) of issues of a repository; None where `sampled` is."""
+    judge, similar, encoder = models
+    sample = sampled(issues, repo)
+    if sample is None:
+        return None
+    drawn, names, truth = sample
+    texts, labels = [issue.text for issue in drawn], [LabelText(name) for name in names]
+    parts = judge.read(texts, labels), similar.raw(texts, encoder.encode(texts), labels)
+    return np.stack([part.ravel() for part in parts], axis=1).astype(np.float64), truth.ravel()
+
+
+def sampled(
+    issues: Sequence[Issue], repo: str, least: int = LEAST_USES
+) -> tuple[list[Issue], list[str], Mask] | None:
+    """(up to SAMPLE issues, the labels with `least` uses in the repository, which apply [n, L]).
+
+    None where fewer than two labels have that many.
+    """
+    names = label_names(issues, least)
+    labelled = [issue for issue in issues if set(names) & set(issue.labels)]
+    if len(names) < 2:
+        return None
+    pick = random.Random(f"{SEED} {repo}")  # noqa: S311 - a sample that can be repeated, not a secret
+    drawn = pick.sample(labelled, min(SAMPLE, len(labelled)))
+    truth = np.array([[name in issue.labels for name in names] for issue in drawn], dtype=bool)
+    return drawn, names, truth

@@ -1,4 +1,4 @@
-"""Repositories on which results are checked: no model that is shipped has seen a word of them."""
+"""Held-out repositories, on which results are checked: no shipped model was trained on any of their issues."""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ EVALUATED = (
     "scikit-learn/scikit-learn",
     "tensorflow/tensorflow",
 )
-# Of all other repositories one in so many is kept aside as well, to see what the models are worth elsewhere.
+# Of all other repositories one in this many is held out as well, to measure the models elsewhere.
 ONE_IN = 5
 
 
 def kept_aside(repo: str) -> bool:
-    """Whether nothing may be learnt from `repo` (any spelling of case): by name, or by a hash of its name."""
+    """Whether `repo` is held out, whatever the case of its name: listed, or drawn by a hash of the name."""
     name = repo.lower()
-    return matches(name, EVALUATED) or _draw(name) % ONE_IN == 0
-
-
-def _draw(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:4], "big")
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return matches(name, EVALUATED) or int.from_bytes(digest[:4], "big") % ONE_IN == 0

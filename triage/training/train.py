@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,19 +14,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from triage.engine.model_folder import ModelManifest, write_manifest
 from triage.errors import DataError
 from triage.finetune.export import CARD_FILE, export
-from triage.finetune.loss_log import logged, plot
+from triage.finetune.training_loop import OnStep, logged, plot
 from triage.finetune.weights import Weights
 from triage.issue import Issue
 from triage.options import ExportOptions
-from triage.training.calibrate import Calibration, calibrate
 from triage.training.corpus import Group, corpus
 from triage.training.cross_encoder import CrossEncoderNetwork, CrossEncoderObjective
-from triage.training.cross_encoder_export import Making, export_joint
+from triage.training.cross_encoder_export import Calibration, Making, calibrate, export_joint
 from triage.training.held_out import ONE_IN, kept_aside
-from triage.training.multitask import Listener, MultitaskSchedule, fingerprint
-from triage.training.train_encoder import EncoderObjective
+from triage.training.multitask import EncoderObjective, MultitaskSchedule, MultitaskTraining, fingerprint
 
-# Of the encoder's weights, the share that is where training left it; the rest is where it started.
+# The share of the trained weights in the shipped encoder's; the rest is that of the starting weights.
 TRAINED_SHARE = 0.5
 HEAD_FILE = "head.safetensors"
 ENCODER, ZERO_SHOT = "issue-encoder", "issue-judge"
@@ -34,27 +32,27 @@ BLENDED = (
     "The weights are the mean of those it started from and those that training ended with: all the way it was better "
     "still at telling kinds of issues, and worse than its start at telling areas."
 )
-# What the shipped models were trained by; a batch of 32 issues takes a core of 2025 about a second and a half.
+# The schedules of the shipped models; a batch of 32 issues takes a core of 2025 about a second and a half.
 PLANS = {"encoder": MultitaskSchedule(), "zero-shot": MultitaskSchedule(steps=1500, max_tokens=96)}
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A training: from `weights`, by `plan`; `work` keeps checkpoints, losses and the PyTorch weights."""
+    """Training from `weights` by `plan`; the folder `work` keeps checkpoints, losses and the PyTorch weights."""
 
     weights: Weights
     plan: MultitaskSchedule
     work: Path
-    progress: Listener | None = None
+    progress: OnStep | None = None
 
     def within(self, model: PreTrainedModel) -> TrainingRun:
         """The same run, reading no more tokens than the model has positions for."""
         most = min(self.plan.max_tokens, model.config.max_position_embeddings)
         return replace(self, plan=replace(self.plan, max_tokens=most))
 
-    def follow(self, groups: Sequence[Group], rounds: EncoderObjective | CrossEncoderObjective) -> None:
-        """Train to the end, or on from the checkpoint, and draw the losses."""
-        rounds.run(
+    def train(self, groups: Sequence[Group], objective: MultitaskTraining) -> None:
+        """Train to the end, resuming from a checkpoint where there is one, and plot the losses."""
+        objective.run(
             fingerprint(groups, self.plan, self.weights.digest()), self.work, logged(self.work, self.progress)
         )
         plot(self.work)
@@ -75,8 +73,8 @@ def train_encoder(issues: Iterable[Issue], run: TrainingRun, out: Path) -> Model
     groups = checked(corpus(issues), run.plan)
     model, tokenizer = run.weights.open()
     run = run.within(model)
-    start = {name: each.detach().clone() for name, each in model.named_parameters()}
-    run.follow(groups, EncoderObjective(model, tokenizer, groups, run.plan))
+    start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    run.train(groups, EncoderObjective(model, tokenizer, groups, run.plan))
     _save(model, tokenizer, run.work / "trained")
     blend(model, start)
     folder = run.work / "weights"
@@ -92,11 +90,10 @@ def train_encoder(issues: Iterable[Issue], run: TrainingRun, out: Path) -> Model
 
 
 def blend(model: PreTrainedModel, start: Mapping[str, Tensor]) -> None:
-    """Move every weight of `model` back to halfway between where it started and where training left it.
+    """Move every weight of `model` back to halfway between its `start` and where training left it.
 
-    Labels of public issues speak of kinds (bug, feature) more than of areas, and an encoder that has followed them all
-    the way loses some of what tells areas apart. Source: Wortsman et al., Robust fine-tuning of zero-shot models
-    (2022), with their even mixture.
+    Labels of public issues name kinds (bug, feature) more than areas, and a fully trained encoder separates areas
+    worse than before. Source: Wortsman et al., Robust fine-tuning of zero-shot models (2022), with their even mixture.
     """
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -122,7 +119,7 @@ def train_zero_shot(
     torch.manual_seed(run.plan.seed)
     model = CrossEncoderNetwork(encoder)
     with_head(model, run.weights.folder)
-    run.follow(groups, CrossEncoderObjective(model, tokenizer, groups, run.plan))
+    run.train(groups, CrossEncoderObjective(model, tokenizer, groups, run.plan))
     _save(encoder, tokenizer, run.work / "weights")
     save_file(head_of(model), run.work / "weights" / HEAD_FILE)
     making = Making(
@@ -133,38 +130,29 @@ def train_zero_shot(
         max_tokens=run.plan.max_tokens,
     )
     manifest = export_joint(model, tokenizer, making, out)
-    found = calibrate(everything, out)
-    manifest = calibrated(manifest, found)
+    calibration = calibrate(everything, out)
+    figures = asdict(calibration)
+    summary = figures.pop("summary")
+    manifest = replace(manifest, **figures)
     write_manifest(out, manifest)
     with (out / CARD_FILE).open("a", encoding="utf-8") as card:
-        card.write(f"- {found.words}\n")
-    return manifest, found
+        card.write(f"- {summary}\n")
+    return manifest, calibration
 
 
 def head_of(model: CrossEncoderNetwork) -> dict[str, Tensor]:
-    """What a zero-shot model has beside its encoder, by name."""
-    return {name: each for name, each in model.state_dict().items() if not name.startswith("encoder.")}
+    """The weights of a zero-shot model that are not its encoder's, by name."""
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("encoder.")}
 
 
 def with_head(model: CrossEncoderNetwork, folder: Path) -> None:
-    """Go on with the head that an earlier training left beside the encoder in `folder`, where there is one."""
+    """Load the head that an earlier training left in `folder`, where there is one."""
     if (folder / HEAD_FILE).is_file():
         model.load_state_dict({**model.state_dict(), **load_file(folder / HEAD_FILE)})
 
 
-def calibrated(manifest: ModelManifest, found: Calibration) -> ModelManifest:
-    """The manifest with what was found."""
-    return replace(
-        manifest,
-        slope=found.slope,
-        intercept=found.intercept,
-        threshold=found.threshold,
-        similarity=found.similarity,
-    )
-
-
 def checked(groups: Sequence[Group], plan: MultitaskSchedule) -> Sequence[Group]:
-    """The groups; raises DataError where none is large enough for a batch, or one is kept aside."""
+    """The groups; raises DataError where none is large enough for a batch, or one is held out."""
     if aside := [group.repo for group in groups if kept_aside(group.repo)]:
         raise DataError(f"issues of {aside[0]} are kept aside to check results on, and reached the training")
     if not any(len(group.labels) > 1 and len(group.labelled) >= plan.batch // 2 for group in groups):
@@ -177,7 +165,7 @@ def checked(groups: Sequence[Group], plan: MultitaskSchedule) -> Sequence[Group]
 
 
 def described(groups: Sequence[Group], plan: MultitaskSchedule) -> str:
-    """For the model card: what it was trained on and how."""
+    """For the model card: how it was trained, and on which repositories."""
     issues = [issue for group in groups for issue in group.issues]
     dates = sorted(f"{issue.created_at:%Y-%m}" for issue in issues if issue.created_at)
     span = f"opened {dates[0]} to {dates[-1]} where dated" if dates else "without dates"

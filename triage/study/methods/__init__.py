@@ -1,4 +1,4 @@
-"""The methods that are compared, by the names that `--methods` takes; each module is imported when it is asked for."""
+"""The methods that are compared, by the names that `--methods` takes; each module is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import importlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
-from triage.errors import TriageError, UsageError
+from triage.errors import MissingExtra, TriageError, UsageError
 from triage.study.protocol import Method, MethodContext
 
-# name → module of this package, and the function in it that makes the method. The cheap ones first: a budget is
-# spent in this order.
+# name → module of this package, and the function or class in it that makes the method from a MethodContext. Cheap
+# methods first: a budget is spent in this order.
 METHODS: Mapping[str, tuple[str, str]] = {
     "naive-bayes": ("classical", "make_naive_bayes"),
     "tfidf": ("classical", "make_tfidf"),
     "embedding": ("zero_shot", "make_embedding"),
     "neighbours": ("neighbours", "make"),
-    "adapted": ("product", "make_product"),
+    "adapted": ("product", "Product"),
     "naive-bayes-augmented": ("classical", "make_augmented"),
     "fill-mask": ("fill_mask", "make"),
     "nli": ("zero_shot", "make_nli"),
     "fine-tuned": ("fine_tuned", "make_fine_tuned"),
     "domain-adapted": ("fine_tuned", "make_domain_adapted"),
-    "tuned": ("product", "make_product_finetuned"),
+    "tuned": ("product", "ProductFinetuned"),
     "few-shot": ("few_shot", "make"),
 }
 # The packages of the extra `train`.
@@ -38,19 +38,22 @@ def chosen(text: str | None) -> list[str]:
     return [name for name in METHODS if name in names]
 
 
-def build(name: str, means: MethodContext) -> Method:
+def build(name: str, context: MethodContext) -> Method:
     """The method of this name. Raises MissingExtra and ModelError."""
-    module, function = METHODS[name]
-    found: Method = getattr(importlib.import_module(f"{__name__}.{module}"), function)(means)
-    return found
+    module, maker = METHODS[name]
+    try:
+        method: Method = getattr(importlib.import_module(f"{__name__}.{module}"), maker)(context)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(lacking("train") or f"{error.name} is not installed", "train") from error
+    return method
 
 
-def build_all(names: Sequence[str], means: MethodContext) -> tuple[dict[str, Method], dict[str, str]]:
+def build_all(names: Sequence[str], context: MethodContext) -> tuple[dict[str, Method], dict[str, str]]:
     """(methods by name, why each of the others cannot be built here)."""
     built, left_out = {}, {}
     for name in names:
         try:
-            method = build(name, means)
+            method = build(name, context)
             why = lacking(method.needs) or method.unavailable()
         except TriageError as error:
             why = error.what

@@ -1,20 +1,16 @@
 """Labels scored as words that a masked language model would put into a gap after the text.
 
-Source: Schick and Schütze, It's Not Just Size That Matters (2021). Words of several tokens get as many
-masks, and the likeliest of them is filled in first. What a word scores after no text in particular is taken
-off, so that frequent words do not win (Holtzman et al., Surface Form Competition, 2021).
-
-Zero-shot classification by what a masked language model puts into a gap; see triage.study.methods.fill_mask.
-
-The model is the one that was named, or the encoder adapted to the issues without labels.
+Source: Schick and Schütze, It's Not Just Size That Matters (2021). Words of several tokens get as many masks, and the
+likeliest of them is filled in first. A word's usual score, after neutral texts, is subtracted, so that frequent words
+do not win (Holtzman et al., Surface Form Competition, 2021). The model is the one that was named, or the encoder
+adapted to the issues without labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,16 +18,13 @@ import torch
 from triage.arrays import Array
 from triage.errors import ConfigError
 from triage.finetune.tokenization import encodable, positions
-from triage.finetune.weights import Weights
+from triage.finetune.weights import Weights, named_weights
 from triage.metrics import sigmoid
+from triage.study import masked_lm
 from triage.study.masked_lm import logits_at, open_masked
 from triage.study.methods.fine_tuned import adapted
-from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
-from triage.study.user_models import ADAPTED, UserModels, home, needed, why_not
+from triage.study.protocol import ADAPTED, Fitted, LabellingTask, Method, MethodContext, Texts
 from triage.text import readable
-
-if TYPE_CHECKING:
-    from triage.finetune.weights import Weights
 
 MAX_TOKENS = 128
 GAP = "{}"
@@ -56,9 +49,9 @@ class FillMaskScorer:
         self._limit = min(max_tokens, positions(self._model, self._tokenizer))
         before, _, after = prompt.partition(GAP)
         self._before, self._after = self._ids(before.strip()), self._ids(after.strip())
-        said = [[self._ids(f" {each}") for each in ways] for ways in words]
-        self._variants = [ids for ways in said for ids in ways]
-        self._labels = np.repeat(np.arange(len(words)), [len(ways) for ways in said])
+        tokens = [[self._ids(f" {way}") for way in ways] for ways in words]
+        self._variants = [ids for ways in tokens for ids in ways]
+        self._labels = np.repeat(np.arange(len(words)), [len(ways) for ways in tokens])
         longest = max(map(len, self._variants), default=0)
         room = (
             self._limit - self._tokenizer.num_special_tokens_to_add() - len(self._before) - len(self._after)
@@ -70,43 +63,39 @@ class FillMaskScorer:
                 next_step="give the label shorter words",
             )
 
-    def scores(
-        self, texts: Sequence[str], neutral: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Array:
+    def scores(self, texts: Sequence[str], neutral: Sequence[str]) -> Array:
         """How much likelier each label's words are after a text than after the `neutral` ones, [n, L].
 
         In nats for each token of the words."""
         usual = np.mean([self._row(text) for text in neutral or [""]], axis=0)
-        found = np.full((len(texts), len(set(self._labels.tolist()))), -np.inf)
+        scores = np.full((len(texts), len(set(self._labels.tolist()))), -np.inf)
         for at, text in enumerate(texts):
-            np.maximum.at(found[at], self._labels, self._row(text) - usual)
-            if progress:
-                progress(at + 1)
-        return found
+            np.maximum.at(scores[at], self._labels, self._row(text) - usual)
+        return scores
 
     def _row(self, text: str) -> Array:
         """The logarithm of each variant's probability in the gap, for each of its tokens."""
         ids = self._ids(text)
-        found = np.zeros(len(self._variants))
+        scores = np.zeros(len(self._variants))
         for length in sorted({len(variant) for variant in self._variants} - {0}):
             rows = [at for at, variant in enumerate(self._variants) if len(variant) == length]
-            found[rows] = self._filled(ids, [self._variants[at] for at in rows]) / length
-        return found
+            scores[rows] = self._filled(ids, [self._variants[at] for at in rows]) / length
+        return scores
 
     def _filled(self, text: list[int], variants: list[list[int]]) -> Array:
         """The logarithm of the probability of variants of one length, in a gap of as many masks."""
         ids, at = self._prompt(text, len(variants[0]))
         wanted = torch.tensor(variants)
         total = torch.zeros(len(variants), dtype=torch.float64)
-        # The first look is the same for all: nothing is filled in yet.
+        # The first look is the same for all variants: nothing is filled in yet.
         logs = self._look(ids[None], at).expand(len(variants), -1, -1)
         filled = ids.repeat(len(variants), 1)
         still = torch.ones_like(wanted, dtype=torch.bool)
         rows = torch.arange(len(variants))
         for left in range(wanted.shape[1], 0, -1):
-            told = logs.gather(2, wanted[:, :, None])[:, :, 0].masked_fill(~still, -torch.inf)
-            best = told.argmax(dim=1)
-            total += told[rows, best]
+            of_token = logs.gather(2, wanted[:, :, None])[:, :, 0].masked_fill(~still, -torch.inf)
+            best = of_token.argmax(dim=1)
+            total += of_token[rows, best]
             still[rows, best] = False
             filled[rows, at[best]] = wanted[rows, best]
             if left > 1:
@@ -128,21 +117,21 @@ class FillMaskScorer:
         room = self._limit - len(tail) - self._tokenizer.num_special_tokens_to_add()
         ids = torch.tensor(self._tokenizer.build_inputs_with_special_tokens([*text[:room], *tail]))
         places = torch.nonzero(ids == mask_id)[:, 0]
-        # A text may spell the mask itself; the gap's masks come last.
+        # A text may contain the mask itself; the gap's masks come last.
         return ids, places[-masks:]
 
     def _ids(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer(encodable(text), add_special_tokens=False)["input_ids"]
-        return found
+        ids: list[int] = self._tokenizer(encodable(text), add_special_tokens=False)["input_ids"]
+        return ids
 
 
 PROMPT = "this issue is about {}."
-# Texts that tell how likely a label's words are after any; each costs as much as a query.
+# Texts from which the usual score of a label's words is estimated; each costs as much as a query.
 USUAL = 32
 
 
-class FillMask:
-    """See `triage.study.protocol.Method`; `words` are ways to say a label (default: its readable name)."""
+class FillMask(Method):
+    """`words` are ways to say a label (default: its readable name); `masked` names the model, None: adapt `weights`."""
 
     name = "zero-shot, fill-mask"
     needs = "train"
@@ -162,57 +151,39 @@ class FillMask:
 
     @cached_property
     def weights(self) -> Weights:
-        """The masked language model, or what becomes one. Raises ModelError, MissingExtra."""
-        try:
-            from triage.finetune.weights import named_weights
-        except ModuleNotFoundError as error:
-            raise needed(error, "filling gaps") from None
+        """The masked language model, or the encoder to adapt. Raises ModelError."""
         return named_weights(self._masked or self._weights)
 
     @cached_property
     def identity(self) -> str:
-        """See `triage.study.protocol.Method`; raises as `weights` does."""
-        from triage.study.masked_lm import PLAN
-
-        trained = "as named" if self._masked else PLAN
+        """See `Method`."""
+        trained = "as named" if self._masked else masked_lm.PLAN
         return f"{self.name} 1 {self.weights.digest()} {trained} {self._prompt} {sorted(self._words.items())}"
 
-    def unavailable(self) -> str:
-        """Without torch, or without weights."""
-        return why_not(lambda: self.weights)
-
     def fit(self, task: LabellingTask) -> FittedGap:
-        """Nothing is learnt from labels. Raises ConfigError, DataError, ModelError, MissingExtra."""
-
+        """Nothing is learnt from labels. Raises ConfigError, DataError, ModelError."""
         words = [self._words.get(name) or (readable(name),) for name in task.names]
-        cloze = FillMaskScorer(self.prepare(task), words, self._prompt)
-        return FittedGap(cloze, spread(task.unlabelled.texts, USUAL))
+        scorer = FillMaskScorer(self.prepare(task), words, self._prompt)
+        texts = task.unlabelled.texts
+        rows = np.linspace(0, max(0, len(texts) - 1), min(USUAL, len(texts))).round().astype(int)
+        return FittedGap(scorer, [texts[row] for row in rows])
 
     def prepare(self, task: LabellingTask) -> Weights:
         """The masked language model: as named, or adapted once for the same texts without labels."""
         return self.weights if self._masked else adapted(self.weights, task, self._folder)
 
 
-class FittedGap:
-    """A gap for the labels' words, and texts that tell what is usual."""
+class FittedGap(Fitted):
+    """A scorer of the labels' words, and neutral texts."""
 
-    def __init__(self, cloze: FillMaskScorer, usual: Sequence[str]) -> None:
-        self._cloze, self._usual = cloze, usual
+    def __init__(self, scorer: FillMaskScorer, neutral: Sequence[str]) -> None:
+        self._scorer, self._neutral = scorer, neutral
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
-        """See `triage.study.protocol.Fitted`; 0.5 where a text makes a label's words neither likelier nor less."""
-        return sigmoid(self._cloze.scores(queries.texts, self._usual, progress))
-
-
-def spread(texts: Sequence[str], most: int) -> list[str]:
-    """At most so many of the texts, evenly spread over all."""
-    if not texts:
-        return []
-    rows = np.linspace(0, len(texts) - 1, min(most, len(texts))).round().astype(int)
-    return [texts[row] for row in rows]
+    def scores(self, queries: Texts) -> Array:
+        """See `Fitted`; 0.5 where a text makes a label's words neither likelier nor less likely."""
+        return sigmoid(self._scorer.scores(queries.texts, self._neutral))
 
 
-def make(means: MethodContext) -> FillMask:
+def make(context: MethodContext) -> FillMask:
     """The method, with the model that was named, or the adapted encoder."""
-    models = UserModels.of(means.models)
-    return FillMask(home(means), models.masked, models.weights)
+    return FillMask(context.home, context.models.get("masked"), context.models.get("weights"))

@@ -13,7 +13,7 @@ import numpy as np
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.index import Index
-from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
+from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
 
 DEFAULT_K = 10
 
@@ -27,31 +27,24 @@ class Near:
 
     def carries(self, targets: Mask) -> Mask:
         """Which neighbour carries which label, [q, K_MAX, L]."""
-        found: Mask = targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
-        return found
+        return np.asarray(targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None])
 
 
-class Neighbours:
-    """See `triage.study.protocol.Method`; k is chosen on validation."""
+class Neighbours(Method):
+    """The unweighted vote; k is chosen on validation."""
 
     name = "nearest neighbours"
-    needs = "learn"
-    learns = True
 
     def __init__(self, encoder: str) -> None:
         self.identity = f"uniform vote 1 {encoder}"
-
-    def unavailable(self) -> str:
-        """Never: the encoder is open."""
-        return ""
 
     def fit(self, task: LabellingTask) -> FittedNeighbours:
         """An index of the labelled issues."""
         return FittedNeighbours(task)
 
 
-class FittedNeighbours:
-    """The index and the labels of what is in it."""
+class FittedNeighbours(Fitted):
+    """The index, and the labels of its issues."""
 
     def __init__(self, task: LabellingTask) -> None:
         self._targets = task.targets
@@ -62,20 +55,17 @@ class FittedNeighbours:
         return Near(*self._index.search(queries.vectors))
 
     def choices(self, queries: Texts) -> Mapping[str, Array]:
-        """See `triage.study.protocol.Graded`."""
+        """The scores by k."""
         near = self.near(queries)
         carries, weights = near.carries(self._targets), kernel(near.similarities, "uniform")
         most = min(K_MAX, len(self._index))
         return {f"k = {k}": tally(weights, carries, k) / k for k in range(1, most + 1)}
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+    def scores(self, queries: Texts) -> Array:
         """With DEFAULT_K neighbours, or all where there are fewer."""
-        found = self.choices(queries)
-        if progress:
-            progress(len(queries))
-        return found[f"k = {min(DEFAULT_K, len(found))}"]
+        return self.choices(queries)[f"k = {min(DEFAULT_K, K_MAX, len(self._index))}"]
 
 
-def make(means: MethodContext) -> Neighbours:
+def make(context: MethodContext) -> Neighbours:
     """The method, with the encoder of the configuration."""
-    return Neighbours(means.engines.encoder.digest)
+    return Neighbours(context.engines.encoder.digest)

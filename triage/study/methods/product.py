@@ -25,8 +25,7 @@ from triage.finetune.retrain import Untuned, learn_tuned
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.retrain import RetrainContext, learn
-from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
-from triage.study.user_models import UserModels, needed, why_not
+from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
 
 if TYPE_CHECKING:
     from triage.finetune.weights import Weights
@@ -44,26 +43,24 @@ class Rendered(Issue):
         return self.body
 
 
-class Product:
-    """See `triage.study.protocol.Method`."""
+class Product(Method):
+    """The product as it is."""
 
     name = "nearest neighbours, adapted"
-    needs = "learn"
-    learns = True
     tuned = False
 
-    def __init__(self, means: MethodContext) -> None:
-        self._means = means
-        config, engines = means.config, means.engines
+    def __init__(self, context: MethodContext) -> None:
+        self._context = context
+        config, engines = context.config, context.engines
         settings = json.dumps(
             [asdict(part) for part in (config.vote, config.zero_shot, config.labels)], default=str
         )
-        self._settings = f"{engines.encoder.digest} {engines.zero_shot.digest} {means.dated} {settings}"
-        self.identity = f"product 1 {self._settings}"
+        self._settings = f"{engines.encoder.digest} {engines.zero_shot.digest} {context.dated} {settings}"
 
-    def unavailable(self) -> str:
-        """Never unavailable: the engines are open."""
-        return ""
+    @cached_property
+    def identity(self) -> str:
+        """See `Method`."""
+        return f"product 1 {self._settings}"
 
     def fit(self, task: LabellingTask) -> FittedProduct:
         """Learn the bundle that a retraining on these issues makes. Raises DataError without any label."""
@@ -73,17 +70,17 @@ class Product:
                 number=row + 1,
                 title="",
                 body=text,
-                created_at=START + timedelta(hours=row) if self._means.dated else None,
+                created_at=START + timedelta(hours=row) if self._context.dated else None,
                 labels=tuple(task.names[j] for j in np.flatnonzero(task.targets[row]).tolist()),
             )
             for row, text in enumerate(task.labelled.texts)
         ]
         data = Dataset(issues, task.names, task.targets, {})
         model = self._model(data, task.labelled.vectors)
-        return FittedProduct(model, Policy.of(self._means.config), task.names, len(issues), self.tuned)
+        return FittedProduct(model, Policy.of(self._context.config), task.names, len(issues), self.tuned)
 
     def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
-        config, engines = self._means.config, self._means.engines
+        config, engines = self._context.config, self._context.engines
         learnt = learn(data, vectors, config, engines, RetrainContext(START.isoformat()))
         return open_model(
             learnt.bundle, "study", engines.encoder, engines.zero_shot, config.labels.descriptions
@@ -91,7 +88,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class FittedProduct:
+class FittedProduct(Fitted):
     """A bundle with `known` issues, opened, and the policy; `tuned`: it has an encoder of its own."""
 
     model: ServingModel
@@ -100,7 +97,7 @@ class FittedProduct:
     known: int
     tuned: bool = False
 
-    def decisions(self, queries: Texts, progress: Told | None = None) -> Iterator[Decision]:
+    def decisions(self, queries: Texts) -> Iterator[Decision]:
         """The decision on each, as if it had just been opened."""
         for start in range(0, len(queries), BATCH):
             texts = queries.texts[start : start + BATCH]
@@ -108,26 +105,18 @@ class FittedProduct:
             vectors = queries.vectors[start : start + BATCH]
             model = self.model if self.tuned else self.model.recorded(issues, vectors)
             yield from decide(map(case_of, issues), model, self.policy)
-            if progress:
-                progress(start + len(texts))
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
-        """See `triage.study.protocol.Fitted`; 0 for unknown labels."""
+    def scores(self, queries: Texts) -> Array:
+        """See `Fitted`; 0 for unknown labels."""
         rows = [
-            [decision.scores.get(name, 0.0) for name in self.names]
-            for decision in self.decisions(queries, progress)
+            [decision.scores.get(name, 0.0) for name in self.names] for decision in self.decisions(queries)
         ]
         return np.array(rows, dtype=float).reshape(len(queries), len(self.names))
 
     def decided(self, queries: Texts) -> Mask:
-        """See `triage.study.protocol.Deciding`."""
+        """See `Fitted`."""
         rows = [[name in decision.labels for name in self.names] for decision in self.decisions(queries)]
         return np.array(rows, dtype=bool).reshape(len(queries), len(self.names))
-
-
-def make_product(means: MethodContext) -> Product:
-    """The method, under the configuration."""
-    return Product(means)
 
 
 # Each fit tunes two encoders, one to choose the settings and one to keep.
@@ -135,40 +124,33 @@ SECONDS = 1_200.0
 
 
 class ProductFinetuned(Product):
-    """See `triage.study.protocol.Method`; a fit takes SECONDS at most unless the means say otherwise."""
+    """With an encoder of its own; a fit takes SECONDS at most unless the context says otherwise."""
 
     name = "nearest neighbours, fine-tuned encoder"
     needs = "train"
     tuned = True
 
-    def __init__(self, means: MethodContext) -> None:
-        super().__init__(means)
-        self._named = UserModels.of(means.models).weights
-        self._seconds = means.seconds or SECONDS
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(context)
+        self._named = context.models.get("weights")
+        self._seconds = context.seconds or SECONDS
 
     @cached_property
     def weights(self) -> Weights:
-        """The weights that training starts from. Raises ModelError, MissingExtra."""
-        try:
-            from triage.finetune.weights import named_weights
-        except ModuleNotFoundError as error:
-            raise needed(error, "fine-tuning") from None
+        """The weights that training starts from. Raises ModelError; ModuleNotFoundError without torch."""
+        from triage.finetune.weights import named_weights
+
         return named_weights(self._named)
 
     @cached_property
-    def identity(self) -> str:  # type: ignore[override] # a plain attribute of the base class
-        """See `triage.study.protocol.Method`; raises as `weights` does."""
+    def identity(self) -> str:
+        """See `Method`."""
         return f"tuned {self._settings} {self.weights.digest()} {self._seconds}"
 
-    def unavailable(self) -> str:
-        """Without torch, or without weights."""
-        return why_not(lambda: self.weights)
-
     def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
-        from triage.finetune.contrastive import Labelled
-        from triage.finetune.fine_tune import Budget, fine_tune
+        from triage.finetune.fine_tune import Budget, Labelled, fine_tune
 
-        config, engines = self._means.config, self._means.engines
+        config, engines = self._context.config, self._context.engines
         with tempfile.TemporaryDirectory() as scratch:
 
             def tune(data: Dataset, rows: Ints, name: str) -> Path:
@@ -184,8 +166,3 @@ class ProductFinetuned(Product):
             encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.budget)
             zero_shot = open_zero_shot(config.zero_shot, encoder)
         return open_model(learnt.bundle, "study", encoder, zero_shot, config.labels.descriptions)
-
-
-def make_product_finetuned(means: MethodContext) -> ProductFinetuned:
-    """The method, from the named weights or the shipped encoder's."""
-    return ProductFinetuned(means)

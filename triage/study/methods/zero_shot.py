@@ -1,11 +1,8 @@
-"""Zero-shot classification as the product does it by default: similarity to what a label's name and description say.
+"""Zero-shot classification through the product's own engines, by similarity and by natural language inference.
 
-Each label's usual similarity is subtracted: over the issues without labels where there are enough of them, else
-over the vectors shipped beside the encoder.
-
-Zero-shot classification by natural language inference, through the product's own engine.
-
-See triage.engine.zero_shot.entailment: one judgement for each issue and label, apart from the others.
+Similarity compares an issue with a label's name and description, as the product does by default. Each label's usual
+similarity is subtracted: over the issues without labels where there are enough of them, else over the vectors shipped
+with the encoder. Inference judges each pair of issue and label by itself (`triage.engine.zero_shot.entailment`).
 """
 
 from __future__ import annotations
@@ -27,28 +24,22 @@ from triage.engine.model_folder import (
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
-from triage.study.protocol import LabellingTask, MethodContext, Texts, Told
-from triage.study.user_models import UserModels, why_not
+from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
 from triage.text import LabelText
 
-# A mean over fewer issues says less than the shipped vectors.
+# A mean over fewer issues is a worse estimate than the shipped vectors.
 ENOUGH = 50
 
 
-class Embedding:
-    """See `triage.study.protocol.Method`."""
+class Embedding(Method):
+    """By similarity."""
 
     name = "zero-shot, embedding"
-    needs = "learn"
     learns = False
 
     def __init__(self, labels: SimilarityZeroShot) -> None:
         self._labels = labels
         self.identity = f"embedded {labels.digest}"
-
-    def unavailable(self) -> str:
-        """Never: the encoder is open."""
-        return ""
 
     def fit(self, task: LabellingTask) -> FittedEmbedding:
         """Nothing is learnt from labels. Raises ModelError where the usual similarity is not known."""
@@ -59,57 +50,52 @@ class Embedding:
             try:
                 fitted.scores(Texts((), task.labelled.vectors[:0]))
             except ModelError:
-                # Another encoder than the shipped one; the issues' texts say what is usual, their labels do not.
+                # No vectors are shipped with this encoder: estimate from the labelled issues, without their labels.
                 return FittedEmbedding(self._labels, labels, task.labelled.vectors.mean(axis=0))
         return fitted
 
 
 def usual(task: LabellingTask) -> Floats | None:
-    """The mean vector [d] of the issues without labels; None where they are too few to tell."""
+    """The mean vector [d] of the issues without labels; None where they are too few."""
     return task.unlabelled.vectors.mean(axis=0) if len(task.unlabelled) >= ENOUGH else None
 
 
-class FittedEmbedding:
+class FittedEmbedding(Fitted):
     """Labels and the mean vector of issues in general."""
 
     def __init__(self, engine: SimilarityZeroShot, labels: list[LabelText], prior: Floats | None) -> None:
         self._engine, self._labels, self._prior = engine, labels, prior
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
-        """See `triage.study.protocol.Fitted`."""
-        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior, progress=progress)
+    def scores(self, queries: Texts) -> Array:
+        """See `Fitted`."""
+        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior)
         return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
 
 
-def make_embedding(means: MethodContext) -> Embedding:
+def make_embedding(context: MethodContext) -> Embedding:
     """The method, with the encoder of the configuration."""
-    return Embedding(SimilarityZeroShot.load(means.engines.encoder))
+    return Embedding(SimilarityZeroShot.load(context.engines.encoder))
 
 
-class Inference:
-    """See `triage.study.protocol.Method`."""
+class Inference(Method):
+    """By natural language inference."""
 
     name = "zero-shot, NLI"
-    needs = "learn"
     learns = False
 
-    def __init__(self, named: str | None, means: MethodContext) -> None:
-        self._named, self._means = named, means
+    def __init__(self, named: str | None, context: MethodContext) -> None:
+        self._named, self._context = named, context
 
     @cached_property
     def engine(self) -> ZeroShotModel:
         """The opened judge. Raises ModelError, and UnavailableError where it cannot be downloaded."""
-        settings = replace(self._means.config.zero_shot, model=str(entailment_folder(self._named)))
-        return open_zero_shot(settings, self._means.engines.encoder)
+        settings = replace(self._context.config.zero_shot, model=str(entailment_folder(self._named)))
+        return open_zero_shot(settings, self._context.engines.encoder)
 
     @cached_property
     def identity(self) -> str:
-        """See `triage.study.protocol.Method`; raises as `engine` does."""
+        """See `Method`."""
         return f"{self.name} 2 {self.engine.digest}"
-
-    def unavailable(self) -> str:
-        """Without an entailment model."""
-        return why_not(lambda: self.engine)
 
     def fit(self, task: LabellingTask) -> FittedInference:
         """Nothing is learnt. Raises as `engine` does."""
@@ -117,15 +103,15 @@ class Inference:
         return FittedInference(self.engine, labels, usual(task))
 
 
-class FittedInference:
+class FittedInference(Fitted):
     """A judge and the labels that it judges; `prior` is the mean vector of issues in general."""
 
     def __init__(self, engine: ZeroShotModel, labels: list[LabelText], prior: Floats | None) -> None:
         self._engine, self._labels, self._prior = engine, labels, prior
 
-    def scores(self, queries: Texts, progress: Told | None = None) -> Array:
+    def scores(self, queries: Texts) -> Array:
         """See `triage.study.protocol.Fitted`: the probability of entailment against contradiction."""
-        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior, progress=progress)
+        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior)
         return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
 
 
@@ -161,6 +147,6 @@ def entailment_folder(named: str | None) -> Path:
     return folder
 
 
-def make_nli(means: MethodContext) -> Inference:
+def make_nli(context: MethodContext) -> Inference:
     """The method, with the model that was named, or the shipped one."""
-    return Inference(UserModels.of(means.models).nli, means)
+    return Inference(context.models.get("nli"), context)

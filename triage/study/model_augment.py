@@ -1,6 +1,8 @@
-"""Words of a text replaced, or added, by what a masked language model expects in their place.
+"""Texts changed by a model: words in context, and translation there and back.
 
-Source: Kobayashi, Contextual Augmentation (2018), without the conditioning on labels.
+Words are replaced, or added, by what a masked language model expects in their place (Kobayashi, Contextual
+Augmentation, 2018, without the conditioning on labels). Translation there and back gives other words for the same
+(Sennrich et al., 2016).
 """
 
 from __future__ import annotations
@@ -11,17 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
+from triage.errors import ModelError
 from triage.finetune.tokenization import encodable, positions
 from triage.finetune.weights import Weights
 from triage.study.masked_lm import logits_at, open_masked
 
 SHARE = 0.1
-# A word is drawn from so many that the model expects most, by their probabilities.
+# A word is drawn from this many that the model finds likeliest, by their probabilities.
 CANDIDATES = 10
 MAX_TOKENS = 256
-# Marks of a token that begins a word, where the tokenizer marks them.
+# How tokenizers mark a token that begins a word.
 BEGINNINGS = ("Ġ", "▁")
 WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -44,31 +47,31 @@ class Rewriter:
         self._model, self._tokenizer, _ = open_masked(weights)
         self._model.eval()
         special = self._tokenizer.num_special_tokens_to_add()
-        # What is added to a text must still be read.
+        # The added words must fit too.
         self._room = int((min(MAX_TOKENS, positions(self._model, self._tokenizer)) - special) / (1 + SHARE))
         self._words = whole_words(self._tokenizer, self._model.config.vocab_size)
 
     def rewrite(self, text: str, insert: bool, seed: Sequence[int]) -> str:
         """The text with a tenth of its words replaced, or with a tenth more; the same under the same seed.
 
-        Only what the model reads is changed, the rest stays as it is.
+        Beyond the tokens that the model reads the text stays as it is.
         """
         text = encodable(text)
-        ids, spans = self._read(text)
+        ids, spans = self._spans(text)
         if not spans:
             return text
         rng = np.random.default_rng(seed)
         times = max(1, round(SHARE * len(spans)))
         chosen = [spans[at] for at in sorted(rng.choice(len(spans), size=times, replace=False).tolist())]
-        found = self._expected(ids, chosen, insert, rng)
-        for span, word in reversed(list(zip(chosen, found, strict=True))):
+        words = self._expected(ids, chosen, insert, rng)
+        for span, word in reversed(list(zip(chosen, words, strict=True))):
             before, after = text[: span.start], text[span.start if insert else span.end :]
             text = f"{before}{word}{' ' if insert else ''}{after}"
         return text
 
-    def _read(self, text: str) -> tuple[list[int], list[MaskedSpan]]:
+    def _spans(self, text: str) -> tuple[list[int], list[MaskedSpan]]:
         """The tokens, and the words of at least two letters among them."""
-        read = self._tokenizer(
+        encoded = self._tokenizer(
             text,
             add_special_tokens=False,
             return_offsets_mapping=True,
@@ -76,19 +79,19 @@ class Rewriter:
             max_length=self._room,
         )
         spans: dict[int, MaskedSpan] = {}
-        for at, word in enumerate(read.word_ids()):
+        for at, word in enumerate(encoded.word_ids()):
             if word is not None:
-                start, end = read["offset_mapping"][at]
-                known = spans.get(word, MaskedSpan(at, at, start, end))
-                spans[word] = MaskedSpan(known.first, at + 1, known.start, end)
+                start, end = encoded["offset_mapping"][at]
+                begun = spans.get(word, MaskedSpan(at, at, start, end))
+                spans[word] = MaskedSpan(begun.first, at + 1, begun.start, end)
         words = [span for span in spans.values() if WORD.fullmatch(text, span.start, span.end)]
-        return read["input_ids"], words
+        return encoded["input_ids"], words
 
     @torch.inference_mode()
     def _expected(
         self, ids: list[int], chosen: Sequence[MaskedSpan], insert: bool, rng: np.random.Generator
     ) -> list[str]:
-        """A word drawn for each of the chosen places, all of which are masked at once."""
+        """A word drawn for each of the chosen places, which are all masked at once."""
         mask_id, masked, places, done = self._tokenizer.mask_token_id or 0, [], [], 0
         for span in chosen:
             masked += ids[done : span.first]
@@ -102,14 +105,9 @@ class Rewriter:
         asked[0, torch.tensor(places) + front] = True
         logits = logits_at(self._model, row, torch.ones_like(row), asked).double()
         logits = logits.masked_fill(~self._words, -torch.inf)
-        return [
-            self._drawn(found, -1 if insert else self._only(ids, span), rng)
-            for found, span in zip(logits, chosen, strict=True)
-        ]
-
-    def _only(self, ids: list[int], span: MaskedSpan) -> int:
-        """The token that a word is, or -1 where it has several."""
-        return ids[span.first] if span.last - span.first == 1 else -1
+        # A replacement differs from the word, where that is a single token.
+        forbidden = [-1 if insert or span.last - span.first > 1 else ids[span.first] for span in chosen]
+        return [self._drawn(of_one, token, rng) for of_one, token in zip(logits, forbidden, strict=True)]
 
     def _drawn(self, logits: torch.Tensor, forbidden: int, rng: np.random.Generator) -> str:
         if forbidden >= 0:
@@ -126,7 +124,41 @@ def whole_words(tokenizer: PreTrainedTokenizerFast, size: int) -> torch.Tensor:
     """Which of `size` tokens are words of at least two letters, not pieces of one; bool [size]."""
     tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
     mark = next((mark for mark in BEGINNINGS if sum(token.startswith(mark) for token in tokens) > 1), "")
-    found = torch.zeros(size, dtype=torch.bool)
+    whole = torch.zeros(size, dtype=torch.bool)
     for at, token in enumerate(tokens):
-        found[at] = token.startswith(mark) and bool(WORD.fullmatch(token.removeprefix(mark)))
-    return found
+        whole[at] = token.startswith(mark) and bool(WORD.fullmatch(token.removeprefix(mark)))
+    return whole
+
+
+LINE_TOKENS = 128
+BEAMS = 4
+# Bounds the length of a translation, as a share of the source's.
+LONGEST = 1.5
+
+
+class Translator:
+    """A translation model, line by line; what a long line holds beyond LINE_TOKENS is dropped."""
+
+    def __init__(self, weights: Weights) -> None:
+        """Raises ModelError."""
+        self._model, self._tokenizer = weights.open_any(AutoModelForSeq2SeqLM)
+        self._model.eval()
+        if self._tokenizer.pad_token_id is None:
+            raise ModelError(f"{weights.folder} has no padding token", next_step="choose another model")
+
+    def translate(self, text: str) -> str:
+        """The lines of the text in the other language, by beam search; equal texts give equal ones."""
+        return "\n".join(self._line(line) if line.strip() else line for line in encodable(text).split("\n"))
+
+    @torch.inference_mode()
+    def _line(self, line: str) -> str:
+        encoded = self._tokenizer(line, truncation=True, max_length=LINE_TOKENS, return_tensors="pt")
+        ids = encoded["input_ids"]
+        translated = self._model.generate(  # type: ignore[operator] # of the mixin that these models have
+            input_ids=ids,
+            attention_mask=encoded["attention_mask"],
+            num_beams=BEAMS,
+            do_sample=False,
+            max_new_tokens=int(LONGEST * ids.shape[1]) + 8,
+        )
+        return str(self._tokenizer.decode(translated[0], skip_special_tokens=True)).strip()

@@ -13,14 +13,13 @@ from triage.config import from_dict
 from triage.issue import Issue, LabelEvent
 from triage.learn.provenance import (
     Attribution,
-    Identity,
     Provenance,
-    identity,
     process_by_evidence,
     provenance_of,
     with_present_names,
 )
 from triage.sources.issue_file import read_issues
+from triage.sources.load import Identity, identity
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLE = Path(__file__).parents[1] / "examples/sample/events.jsonl"
@@ -105,18 +104,18 @@ def test_a_trusted_bot_speaks_for_people(sample: dict[int, Issue]) -> None:
     config = from_dict(
         {"learn": {"bots": ["ferry-*"], "trusted_bots": ["FERRY-ci-robot", "dependabot[bot]"]}}
     )
-    voices = Attribution.of(config)
-    assert provenance_of(sample[650], voices) == Provenance(("bug", "area: sync"), (), {})
+    attribution = Attribution.of(config)
+    assert provenance_of(sample[650], attribution) == Provenance(("bug", "area: sync"), (), {})
     assert provenance_of(
-        issue(event("+bug", "dependabot[bot]", bot=True), labels="bug"), voices
+        issue(event("+bug", "dependabot[bot]", bot=True), labels="bug"), attribution
     ).positive == ("bug",)
 
 
 def test_the_bot_never_trusts_itself() -> None:
     """`trusted_bots` that match its own login change nothing."""
-    voices = Attribution.of(from_dict({"learn": {"trusted_bots": ["*"]}}), me=["GitHub-Actions[bot]"])
+    attribution = Attribution.of(from_dict({"learn": {"trusted_bots": ["*"]}}), me=["GitHub-Actions[bot]"])
     mine = event("+bug", "github-actions[bot]", bot=True)
-    assert provenance_of(issue(mine, labels="bug"), voices) == Provenance((), (), {"bug": "me"})
+    assert provenance_of(issue(mine, labels="bug"), attribution) == Provenance((), (), {"bug": "me"})
 
 
 @pytest.mark.parametrize(("login", "bot"), [("app[bot]", False), ("app", True)])
