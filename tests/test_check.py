@@ -74,7 +74,7 @@ def test_a_configuration_that_cannot_be_meant_is_wrong(
         ),
         (
             "learn: {repositories: ['!org/old-*', 'org/*']}",
-            "! !org/old-* comes first in learn.repositories: it takes nothing away",
+            "! !org/old-* comes first in learn.repositories, where it excludes nothing",
         ),
     ],
 )
@@ -98,7 +98,7 @@ def test_labels_that_the_repository_does_not_have_are_wrong(step: Step) -> None:
         "✗ `Bug` is described, but the repository spells it `bug`",
         "✗ `chore` is described, but the repository has no such label",
         "✗ `task` is in an exclusive group, but the repository has no such label",
-        "✗ `needs-triage` marks what got no label, but the repository has no such label",
+        "✗ `needs-triage` is the abstain label, but the repository has no such label",
     ]
 
 
@@ -106,7 +106,7 @@ def test_labels_that_will_be_created_are_only_told(step: Step) -> None:
     """The configuration asks for them."""
     step.configure("labels: {create: true, descriptions: {chore: Work}}")
     assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
-    assert "! `chore` is described; it does not exist yet, and will be created (labels.create)" in step.out
+    assert "! `chore` is described; it does not exist yet and will be created (labels.create)" in step.out
 
 
 def test_a_permission_that_is_missing_is_named(step: Step) -> None:

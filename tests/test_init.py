@@ -75,7 +75,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(folder: Path, capsys: pytest
     config.write_text("labels: {max: 2}\n", "utf-8")
     assert main(["init", f"--dir={folder}"]) == 0
     out = capsys.readouterr().out
-    assert f"kept     {config} (it is there already; --force overwrites it)\n" in out
+    assert f"kept     {config} (it exists; --force overwrites it)\n" in out
     assert f"wrote    {folder}/.github/workflows/triage.yml\n" in out
     assert load(config).labels.max == 2
     assert main(["init", f"--dir={folder}", "--force"]) == 0

@@ -136,13 +136,13 @@ def _report(plan: Plan) -> int:
     from triage.github.open import server_url
     from triage.reports.plan_report import markdown, page, totals
 
-    found = totals(plan.header, plan.entries())
+    counts = totals(plan.header, plan.entries())
     report, html = plan.path.with_suffix(".md"), plan.path.with_suffix(".html")
-    text = markdown(plan.header, found)
+    text = markdown(plan.header, counts)
     try:
         report.write_text(text, "utf-8")
         with html.open("w", encoding="utf-8") as file:
-            file.writelines(page(plan.header, found, plan.entries(), server_url()))
+            file.writelines(page(plan.header, counts, plan.entries(), server_url()))
     except OSError as error:
         raise DataError(
             f"{html}: the report cannot be written ({error.strerror})",
@@ -150,7 +150,7 @@ def _report(plan: Plan) -> int:
             next_step=f"make room and run the same command again; the plan, {plan.path}, is whole",
         ) from None
     Runner(os.environ).summary(text)
-    print(f"{found.labelled} of {found.issues} issues would get a label, {found.planned} labels in all")
+    print(f"{counts.labelled} of {counts.issues} issues would get a label, {counts.planned} labels in all")
     print(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")
     print(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")
     return 0

@@ -111,7 +111,7 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
     if config.learn.repositories[:1] and config.learn.repositories[0].startswith(NOT):
         yield (
             DOUBTFUL,
-            f"{config.learn.repositories[0]} comes first in learn.repositories: it takes nothing away",
+            f"{config.learn.repositories[0]} comes first in learn.repositories, where it excludes nothing",
         )
     if all(pattern in labels.deny for pattern in labels.allow):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
@@ -136,13 +136,13 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
     named = dict.fromkeys(config.labels.descriptions, "is described")
     named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
     if config.labels.abstain:
-        named[config.labels.abstain] = "marks what got no label"
+        named[config.labels.abstain] = "is the abstain label"
     missing = {name: role for name, role in named.items() if name not in known}
     for name, role in missing.items():
         if name.casefold() in spelt:
             yield WRONG, f"`{name}` {role}, but the repository spells it `{spelt[name.casefold()]}`"
         elif config.labels.create:
-            yield DOUBTFUL, f"`{name}` {role}; it does not exist yet, and will be created (labels.create)"
+            yield DOUBTFUL, f"`{name}` {role}; it does not exist yet and will be created (labels.create)"
         else:
             yield WRONG, f"`{name}` {role}, but the repository has no such label"
     if not missing:
@@ -151,16 +151,18 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
 
 def _check_token(report: Report, tracker: Tracker) -> None:
     may = tracker.permissions()
-    for allowed, words in (
+    for allowed, permission in (
         (may.read_issues, "read issues (`issues: read`)"),
         (may.read_contents, "read the configuration and the bundle (`contents: read`)"),
         (may.write_labels, "set labels (`issues: write`)"),
     ):
         if allowed is None:
-            report.add(DOUBTFUL, f"whether the token may {words} shows only once there is an issue")
+            report.add(DOUBTFUL, f"whether the token may {permission} is known only once there is an issue")
         else:
             report.add(
-                FINE if allowed else WRONG, f"the token may {'' if allowed else 'not '}{words}", AccessError
+                FINE if allowed else WRONG,
+                f"the token may {'' if allowed else 'not '}{permission}",
+                AccessError,
             )
     viewer = tracker.viewer()
     if viewer.is_bot:
@@ -200,10 +202,10 @@ def _check_store(report: Report, name: StoreName, config: Config, tracker: Track
     bundle = store.load(active)
     open_model(bundle, active, *open_engines(config, bundle), {})
     days = (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days
-    words = (
+    state = (
         f"bundle {active} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
     )
-    report.add(FINE, f"{words} {days} days ago" if days else f"{words} today")
+    report.add(FINE, f"{state} {days} days ago" if days else f"{state} today")
     if days > OLD_DAYS:
         report.add(
             DOUBTFUL,

@@ -29,8 +29,8 @@ HEADER = """\
 """
 PRECISION_TARGET = 0.9
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")
-# What an issue is, of which it is one thing; with or without a common prefix such as `type: `.
-KINDS = {
+# Labels of which an issue has at most one, with or without a common prefix such as `type: `.
+TYPES = {
     "bug",
     "defect",
     "enhancement",
@@ -102,7 +102,7 @@ def workflows() -> Path:
 
 
 def chosen(labels: Mapping[str, str]) -> dict[str, str]:
-    """The keys that are set, as YAML, for a repository with these labels and descriptions."""
+    """The YAML of the keys to set for a repository with these labels and descriptions, by `section.name`."""
     policy = Policy.of(Config())
     ours = {name: text for name, text in labels.items() if policy.may_set(name) is None}
     values = {"vote.precision_target": f" {PRECISION_TARGET}"}
@@ -114,11 +114,11 @@ def chosen(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def exclusive(names: Iterable[str]) -> list[list[str]]:
-    """Groups of at least two labels that say what kind of thing an issue is, by their prefix."""
+    """Groups of at least two labels with the same prefix that state the type of an issue."""
     groups: dict[str, list[str]] = {}
     for name in names:
         kind = name.replace("/", ":").rpartition(":")[2].strip()
-        if kind.casefold() in KINDS:
+        if kind.casefold() in TYPES:
             groups.setdefault(name.removesuffix(kind), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
@@ -129,10 +129,10 @@ def _described(name: str, text: str) -> str:
 
 
 def _write(path: Path, content: str, *, force: bool) -> str:
-    """What was done with one file, in words."""
-    there = path.exists()
-    if there and not force:
-        return f"kept     {path} (it is there already; --force overwrites it)"
+    """Write a file unless it exists; returns a line that says what was done."""
+    exists = path.exists()
+    if exists and not force:
+        return f"kept     {path} (it exists; --force overwrites it)"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
@@ -140,22 +140,22 @@ def _write(path: Path, content: str, *, force: bool) -> str:
         raise UsageError(
             f"{path} cannot be written ({error.strerror})", next_step="choose another --dir"
         ) from None
-    return f"{'replaced' if there else 'wrote   '} {path}"
+    return f"{'replaced' if exists else 'wrote   '} {path}"
 
 
 def _next_steps(repo: str, labels: Mapping[str, str]) -> str:
     steps = [
         f"Read {CONFIG_PATH}: which labels may the bot set, and what do they mean?",
-        "Commit the files to the default branch; workflows run from nowhere else.",
-        "Run the workflow `triage-retrain` once (Actions, Run workflow): it learns from the labels there are.",
+        "Commit the files to the default branch; workflows run from there only.",
+        "Run the workflow `triage-retrain` once (Actions, Run workflow): it learns from the existing labels.",
         "Run the workflow `triage` on some past issues: it only reports, unless dry-run is switched off.",
         "Run the workflow `triage-backfill`: it plans labels for all past issues, and sets them once you approve.",
     ]
     if not labels:
-        why = f"set {TOKEN}" if repo else f"set {TOKEN} and give --repo OWNER/NAME"
+        remedy = f"set {TOKEN}" if repo else f"set {TOKEN} and give --repo OWNER/NAME"
         steps.insert(
             0,
-            f"No labels were read; to have them written into {CONFIG_PATH}, {why} and run again with --force.",
+            f"No labels were read; to add them to {CONFIG_PATH}, {remedy} and run again with --force.",
         )
     return "\nNext:\n" + "\n".join(f"  {i}. {step}" for i, step in enumerate(steps, 1))
 
