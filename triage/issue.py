@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
 from triage.errors import DataError
-from triage.schema import is_utf8
+from triage.schema import SchemaError, build, is_utf8
 from triage.text import digest, render
 
 Key = tuple[str, int]
@@ -59,27 +58,79 @@ class Issue:
         return digest(self.text)
 
 
-def from_row(row: object, *, where: str, default_repo: str = "") -> Issue:
+@dataclass(frozen=True)
+class _EventRow:
+    label: str
+    action: str = field(metadata={"choices": ("labeled", "unlabeled")})
+    created_at: str
+    actor: str = ""
+    actor_type: str = "User"
+
+
+@dataclass(frozen=True)
+class _IssueRow:
+    number: int = field(metadata={"low": 1, "high": MAX_NUMBER})
+    title: str
+    body: str | None
+    labels: tuple[str, ...]
+    repo: str = ""
+    created_at: str = ""
+    is_pull_request: bool = False
+    author: str = ""
+    label_events: tuple[_EventRow, ...] | None = None
+
+
+def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
     """An issue from a decoded JSON row.
 
     `number, title, body, labels` are required; `repo, created_at, is_pull_request, author, label_events`
     are optional. Raises DataError that names `where` and the field.
     """
-    if not isinstance(row, Mapping):
-        raise DataError(f"{where}: expected a JSON object, found {_kind(row)}")
-    take = _Row(row, where)
-    labels = tuple(dict.fromkeys(take.texts("labels")))
-    return Issue(
-        repo=take.repo(default_repo),
-        number=take.number(),
-        title=take.text("title"),
-        body=take.nullable_text("body"),
-        created_at=take.time("created_at"),
-        kind="pull request" if take.optional("is_pull_request", bool, False) else "issue",
-        author=str(take.optional("author", str, "")),
-        labels=labels,
-        events=take.events(),
+    try:
+        row = build(_IssueRow, data, strict=False)
+        return Issue(
+            repo=_repo(row.repo or default_repo),
+            number=row.number,
+            title=row.title,
+            body=row.body or "",
+            created_at=_moment(row.created_at, "created_at") if row.created_at else None,
+            kind="pull request" if row.is_pull_request else "issue",
+            author=row.author,
+            labels=_labels(row.labels),
+            events=None if row.label_events is None else tuple(map(_event, row.label_events)),
+        )
+    except SchemaError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _repo(name: str) -> str:
+    if not is_utf8(name):
+        raise SchemaError(f"in 'repo': expected text that UTF-8 can carry, found {name!r:.60}")
+    return name
+
+
+def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
+    for i, name in enumerate(names):
+        if not name or not is_utf8(name):
+            raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
+    return tuple(dict.fromkeys(names))
+
+
+def _event(row: _EventRow) -> LabelEvent:
+    return LabelEvent(
+        label=row.label,
+        added=row.action == "labeled",
+        actor=row.actor,
+        actor_is_bot=row.actor_type == "Bot",
+        at=_moment(row.created_at, "label_events"),
     )
+
+
+def _moment(text: str, path: str) -> datetime:
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError):
+        raise SchemaError(f"in '{path}': expected a date in ISO 8601, found {text!r:.60}") from None
 
 
 def to_row(issue: Issue) -> dict[str, object]:
@@ -116,96 +167,3 @@ def parse_time(value: str) -> datetime:
     """A moment from ISO 8601, in UTC where no zone is given. Raises ValueError."""
     at = datetime.fromisoformat(value)
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-class _Row:
-    """Typed access to the fields of a row; every method raises DataError that names the place and the field."""
-
-    def __init__(self, row: Mapping[object, object], where: str) -> None:
-        self.row, self.where = row, where
-
-    def fail(self, name: str, expected: str) -> DataError:
-        found = _kind(self.row[name]) if name in self.row else "nothing"
-        return DataError(f"{self.where}: `{name}` should be {expected}, found {found}")
-
-    def optional(self, name: str, kind: type, default: object) -> object:
-        value = self.row.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, kind):
-            raise self.fail(name, f"a {kind.__name__}")
-        return value
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.row.get(name)
-        if isinstance(value, str):
-            return value
-        if value is None and default is not None:
-            return default
-        raise self.fail(name, "a string")
-
-    def repo(self, default: str) -> str:
-        value = self.text("repo", default) or default
-        if not is_utf8(value):
-            raise self.fail("repo", "a name that UTF-8 can carry")
-        return value
-
-    def nullable_text(self, name: str) -> str:
-        if name not in self.row:
-            raise self.fail(name, "a string or null")
-        return self.text(name, "")
-
-    def number(self) -> int:
-        value = self.row.get("number")
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_NUMBER:
-            raise self.fail("number", "a positive whole number")
-        return value
-
-    def texts(self, name: str) -> list[str]:
-        value = self.row.get(name)
-        if not isinstance(value, list):
-            raise self.fail(name, "a list of label names")
-        for i, item in enumerate(value):
-            if not isinstance(item, str) or not item or not is_utf8(item):
-                raise DataError(f"{self.where}: `{name}[{i}]` should be a label's name, found {item!r:.40}")
-        return value
-
-    def time(self, name: str) -> datetime | None:
-        value = self.optional(name, str, None)
-        if not value:
-            return None
-        try:
-            return parse_time(str(value))
-        except (ValueError, OverflowError):
-            raise self.fail(name, "a date in ISO 8601") from None
-
-    def events(self) -> tuple[LabelEvent, ...] | None:
-        value = self.row.get("label_events")
-        if value is None:
-            return None
-        if not isinstance(value, list):
-            raise self.fail("label_events", "a list of events")
-        return tuple(_event(v, f"{self.where}: label_events[{i}]") for i, v in enumerate(value))
-
-
-def _event(row: object, where: str) -> LabelEvent:
-    if not isinstance(row, Mapping):
-        raise DataError(f"{where}: expected a JSON object, found {_kind(row)}")
-    take = _Row(row, where)
-    at = take.time("created_at")
-    action = take.text("action")
-    if at is None or action not in {"labeled", "unlabeled"}:
-        name = "created_at" if at is None else "action"
-        raise take.fail(name, "a date in ISO 8601" if at is None else '"labeled" or "unlabeled"')
-    return LabelEvent(
-        label=take.text("label"),
-        added=action == "labeled",
-        actor=take.text("actor", ""),
-        actor_is_bot=take.text("actor_type", "User") == "Bot",
-        at=at,
-    )
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), f"{value!r:.40}")
