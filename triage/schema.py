@@ -52,7 +52,8 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
     for name, (field, hint, optional) in fields.items():
         if name in data and (strict or not optional or data[name] is not None):
             where = _join(path, name)
-            values[name] = _checked(_value(hint, data[name], where, strict), field.metadata, where)
+            value = _value(hint, data[name], where, strict)
+            values[name] = _checked(value, field.metadata, where) if field.metadata else value
         elif not optional:
             raise SchemaError(f"in '{_join(path, name)}': missing")
     return cls(**values)
@@ -97,6 +98,8 @@ def _wrong(path: str, expected: str, found: object) -> SchemaError:
 def _value(hint: Any, data: object, path: str, strict: bool) -> object:
     if hint is Any:
         return data
+    if hint in (str, int, float, bool):
+        return _scalar(hint, data, path, strict)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [a for a in typing.get_args(hint) if a is not type(None)]
