@@ -25,9 +25,9 @@ def learnt(material: Material) -> TrainedBundle:
     return TrainedBundle(bundle_of(study), study, {})
 
 
-def plain(trained: TrainedBundle, advice: RetrainAdvice | None = None) -> list[str]:
+def terminal(trained: TrainedBundle, advice: RetrainAdvice | None = None) -> list[str]:
     """The lines for the terminal, of a bundle that passed."""
-    return retrain_report.plain("it", trained, GateResult(), advice or RetrainAdvice(), 0)
+    return retrain_report.terminal("it", trained, GateResult(), advice or RetrainAdvice(), 0)
 
 
 def markdown(
@@ -47,7 +47,7 @@ def test_labels_that_miss_the_target_are_named_in_both(learnt: TrainedBundle) ->
     """They are suggestions; the others have votes and the precision that was measured."""
     short = {rule.name for rule in learnt.bundle.rules.voted if rule.votes is None}
     assert 0 < len(short) < len(learnt.bundle.rules.voted)
-    lines = plain(learnt)
+    lines = terminal(learnt)
     assert {line[17:] for line in lines if line.startswith("  never set      ")} == {
         f"{name}: it does not reach the precision target" for name in short
     }
@@ -72,7 +72,7 @@ def test_a_fine_tuned_encoder_is_told(learnt: TrainedBundle) -> None:
     for how, words in (("none", "encoder"), ("head", "encoder and head")):
         manifest = replace(learnt.bundle.manifest, adaptation=how)
         tuned = replace(learnt, bundle=replace(learnt.bundle, manifest=manifest, encoder={"model.onnx": b""}))
-        assert f"  adaptation     {words}" in plain(tuned)
+        assert f"  adaptation     {words}" in terminal(tuned)
         assert f"adaptation {words}.\n" in markdown(tuned)
 
 
@@ -80,15 +80,15 @@ def test_a_label_that_may_not_be_set_is_not_blamed_for_its_precision(learnt: Tra
     """The reason that is given is the configuration's."""
     name = next(rule.name for rule in learnt.bundle.rules.voted if rule.votes is None)
     denied = replace(learnt, recipe=replace(learnt.recipe, config=Config(LabelsConfig(deny=(name,)))))
-    assert f"  never set      {name}: only people set it (labels.deny)" in plain(denied)
+    assert f"  never set      {name}: only people set it (labels.deny)" in terminal(denied)
     assert "a suggestion: only people set it (labels.deny)" in html.unescape(markdown(denied))
 
 
 def test_advice_holds_what_there_is_and_no_more(learnt: TrainedBundle) -> None:
     """Nothing known, nothing said; hostile label names and addresses are text."""
     advice = RetrainAdvice({"a|b @x": LiveAccuracy(3, 2, 1, 4)}, Drift(0.25, 8, 0.3), (("o/r", 7),))
-    assert plain(learnt, advice) == [
-        *plain(learnt),
+    assert terminal(learnt, advice) == [
+        *terminal(learnt),
         "  live           3 labels set since the active bundle was made, 2 kept, 1 removed by people; 4 missed",
         "  drift          25% of the newest 8 issues have no close neighbour (usually about 1%)",
         "  label next     o/r#7",

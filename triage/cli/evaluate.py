@@ -152,12 +152,12 @@ def run(options: EvaluateOptions) -> int:
 def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> int:
     from triage.actions import Runner
     from triage.study.analysis import find
-    from triage.study.report import plain, write
+    from triage.study.report import terminal, write
 
     findings = find(study, outcome)
     written = write(options.out, study, outcome, findings, options.command)
     Runner(os.environ).summary(written.markdown)
-    log("\n".join(plain(study, outcome, findings)))
+    log("\n".join(terminal(study, outcome, findings)))
     print(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")
     for name, reason in outcome.left_out.items():
         warning(f"{name} was left out: {reason}")

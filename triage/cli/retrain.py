@@ -219,7 +219,7 @@ def _report(
 
     verdict = learnt.recipe.result if learnt.recipe.enough else None
     bins = reliability(verdict.truth, verdict.scores) if verdict else []
-    for line in retrain_report.plain(name, learnt, result, advice, computed):
+    for line in retrain_report.terminal(name, learnt, result, advice, computed):
         log(line)
     url = f"{server_url()}/{{}}/issues/{{}}".format
     Runner(os.environ).summary(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
 
@@ -12,12 +12,10 @@ from triage.learn.gate import GateResult
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
-from triage.reports.label_report import meter
-
-Url = Callable[[str, int], str]
+from triage.reports.label_report import Url, meter
 
 
-def plain(
+def terminal(
     name: str, trained: TrainedBundle, gate: GateResult, advice: RetrainAdvice, computed: int
 ) -> list[str]:
     """Lines for a terminal; `computed` texts were embedded, the others came from the cache."""
@@ -39,7 +37,7 @@ def plain(
         *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
         *(f"  gate           {line}" for line in _gate(gate)),
         *(f"  not learnt     {label}: {reason}" for label, reason in data.process.items()),
-        *_plain_advice(advice),
+        *_terminal_advice(advice),
     ]
 
 
@@ -107,7 +105,7 @@ def _gate(gate: GateResult) -> Iterator[str]:
     yield from (f"objection: {objection}" for objection in gate.objections)
 
 
-def _plain_advice(advice: RetrainAdvice) -> Iterator[str]:
+def _terminal_advice(advice: RetrainAdvice) -> Iterator[str]:
     if advice.live:
         total = reduce(add, advice.live.values())
         yield (

@@ -59,7 +59,7 @@ def write(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings,
     return written
 
 
-def plain(study: Study, outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
+def terminal(study: Study, outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
     """Lines for a terminal: the recommendation and a table."""
     yield from recommendation(findings, outcome)
     yield ""
