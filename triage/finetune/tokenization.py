@@ -1,4 +1,4 @@
-"""Texts as a model reads them: cut into tokens, padded where they meet, pooled as the encoder is served."""
+"""Tokenized texts: cut to length, padded in batches, pooled as the encoder is served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.arrays import Indices
 
-# Batches are padded to a multiple of so many tokens: each width leaves buffers behind that nobody frees.
+# Batches are padded to a multiple of this many tokens: torch keeps buffers for each width that occurs.
 WIDTHS = 16
 
 
@@ -37,14 +37,14 @@ class TokenizedTexts:
     @property
     def lengths(self) -> list[int]:
         """The tokens of each text."""
-        return [len(each) for each in self._tokens]
+        return [len(tokens) for tokens in self._tokens]
 
     def batch(self, rows: Indices | Sequence[int]) -> tuple[Tensor, Tensor]:
         """Ids and mask of these texts, int64 [n, width]; the mask is 0 where a row is padding."""
         tokens = [self._tokens[i] for i in rows]
         longest = min(self.limit, -(-max(map(len, tokens)) // WIDTHS) * WIDTHS)
-        ids = torch.tensor([each + [self._pad] * (longest - len(each)) for each in tokens])
-        mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in tokens])
+        ids = torch.tensor([row + [self._pad] * (longest - len(row)) for row in tokens])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
         return ids, mask
 
 
@@ -56,8 +56,8 @@ def positions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int
 def states(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
     """The last hidden states, fp32 [n, width, d]."""
     with torch.autocast("cpu", torch.bfloat16, enabled=fast_halves()):
-        found: Tensor = model(input_ids=ids, attention_mask=mask).last_hidden_state
-    return found.float()
+        hidden: Tensor = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    return hidden.float()
 
 
 def summed(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:

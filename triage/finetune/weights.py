@@ -1,10 +1,8 @@
-"""Where PyTorch weights to start from are found; only safetensors are read, never a pickle.
+"""PyTorch weights to start training from: a folder, a pinned hub model, or a model folder of ours.
 
-PyTorch weights out of a model folder of ours: int8 and scales become fp32, to start fine-tuning from.
-
-Nothing but what is shipped is needed, and nothing is downloaded. Fine-tuning moves a weight by less than a step of
-int8; from the steps themselves every one would be rounded back to where it began, and the exported encoder would be
-the old one. So each weight of a product is put anywhere within its step, by a fixed seed (dithering).
+Only safetensors are read, never a pickle. The shipped encoder needs no download: its int8 weights are dequantized.
+Fine-tuning moves a weight by less than a step of int8, so that rounding would restore the old encoder on export; so
+each weight of a product is placed at random within its step, by a fixed seed (dithering).
 """
 
 from __future__ import annotations
@@ -67,7 +65,7 @@ WHAT_TO_NAME = "name a folder that holds config.json, model.safetensors and the 
 
 @dataclass(frozen=True)
 class Weights:
-    """A folder of weights as transformers saves it, and what a manifest says of where they come from."""
+    """A folder of weights as transformers saves it, and their origin, for a manifest."""
 
     folder: Path
     name: str
@@ -90,7 +88,7 @@ class Weights:
         return model, tokenizer
 
     def open_any(self, family: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """As `open`, with whatever tokenizer there is."""
+        """As `open`, with any kind of tokenizer."""
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         try:
@@ -141,8 +139,7 @@ def named_weights(spec: str | None) -> Weights:
 
 
 def _ours(folder: Path) -> Weights:
-    """The weights of a model folder of this project, made of what labelling is served with."""
-
+    """The dequantized weights of a model folder of this project."""
     manifest = read_manifest(folder)
     return Weights(restored(folder), manifest.name, manifest.source, manifest.licence)
 
@@ -204,21 +201,21 @@ def _settings(folder: Path, manifest: ModelManifest) -> dict[str, Any]:
 
 def weights_of(graph: onnx.ModelProto) -> dict[str, torch.Tensor]:
     """The weights of an exported encoder by the names that transformers gives them, in fp32."""
-    stored = {each.name: numpy_helper.to_array(each) for each in graph.graph.initializer}
-    found, rng = {}, np.random.default_rng(SEED)
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    weights, rng = {}, np.random.default_rng(SEED)
     for name, values in stored.items():
         if name.endswith(("weight", "bias")):
-            found[name] = values
+            weights[name] = values
         elif name.endswith(".weight_quantized"):
-            found[name.removesuffix("_quantized")] = _widened(stored, name.removesuffix("_quantized"))
+            weights[name.removesuffix("_quantized")] = _widened(stored, name.removesuffix("_quantized"))
     for node in graph.graph.node:
         if node.name.endswith(PRODUCT):
             name = node.input[1].removesuffix("_quantized")
             path = node.name.removesuffix(PRODUCT).strip("/").replace("/", ".")
             within = rng.uniform(-0.5, 0.5, size=stored[node.input[1]].shape)
             # A linear layer keeps its weights as [out, in], the product as [in, out].
-            found[f"{path}.weight"] = (_widened(stored, name) + within * stored[f"{name}_scale"]).T
-    return {name: torch.from_numpy(np.array(values, dtype=np.float32)) for name, values in found.items()}
+            weights[f"{path}.weight"] = (_widened(stored, name) + within * stored[f"{name}_scale"]).T
+    return {name: torch.from_numpy(np.array(values, dtype=np.float32)) for name, values in weights.items()}
 
 
 def _widened(stored: dict[str, Values], name: str) -> Values:

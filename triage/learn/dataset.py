@@ -79,7 +79,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         said = provenance_of(issue, attribution)
         labels = _learnable(said.positive, config, process)
         if {"bot", "me"} & set(said.unjudged.values()):
-            dropped["with a bot's label that nobody judged"] += 1
+            dropped["with a bot's label that no person confirmed"] += 1
         elif not labels and not _learnable(said.negative, config, process):
             dropped["without a label to learn"] += 1
         else:

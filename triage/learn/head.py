@@ -1,15 +1,11 @@
-"""Fitting a head: kernel ridge regression of all labels at once, judged by leaving one out.
+"""Adapting the encoder's vectors to a repository's labels before neighbours are searched: not at all, or by a head.
 
-The points that are indexed must come from scores that did not see the issue's own labels: in-sample scores
-look far surer than those of a new issue ever will. Ridge regression gives them exactly and for nothing
-(Allen's PRESS: the residual without row i is alpha_i / G_ii, where G is the inverse of the kernel plus its
-ridge), from n - 1 issues each, while a new issue is scored from n: no folds, hardly a shift between the two.
-A logistic curve for each label (Platt 1999) then makes probabilities of scores.
-
-How the encoder's vectors are adapted to a repository's labels before neighbours are searched.
-
-none   as they are
-head   a projection learnt from the labels, in seconds and without torch (triage.learn.head)
+A head is a projection learnt from the labels, in seconds and without torch: kernel ridge regression of all labels at
+once. The points that are indexed must come from scores that did not see the issue's own labels, since in-sample scores
+are far more confident than those of new issues. Ridge regression gives leave-one-out scores exactly and at no cost
+(Allen's PRESS: the residual without row i is alpha_i / G_ii, where G is the inverse of the kernel plus its ridge), from
+n - 1 issues each, while a new issue is scored from n. A logistic curve for each label (Platt, 1999) turns scores into
+probabilities.
 """
 
 from __future__ import annotations
@@ -27,20 +23,20 @@ from triage.bundle.model import Projection
 from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, count
 from triage.metrics import sigmoid
 
-# Fewer examples draw a direction out of chance.
+# With fewer examples a direction would be noise.
 MIN_EXAMPLES = 5
 # Memory grows with the square of the rows and time with the cube: a kernel of 8,000 takes half a gigabyte.
 MAX_ROWS = 8_000
 RIDGE = 0.7
-# Of the vector's length, against the label part's mean length of one.
+# The length of the vector part, relative to a mean length of one of the label part.
 VECTOR_LENGTH = 0.3
 # Rows of the kernel computed at a time: the sparse product of all at once takes three times its memory.
 BLOCK = 512
-# Features of more than this share of the issues are few, and nine tenths of a sparse product's time.
+# Features in more than this share of the issues are few, but take nine tenths of a sparse product's time.
 OFTEN = 0.1
 PRIOR_WEIGHT = 2.0
 NEWTON_STEPS = 25
-# Buckets that a single issue fills tell nothing of others.
+# Features of a single issue do not generalise.
 MIN_TEXTS = 2
 # Bounds the size of a head: two bytes for each feature and label.
 MAX_FEATURES = 1 << 16
@@ -56,10 +52,9 @@ def fit(
 ) -> tuple[Head, Floats]:
     """The head for new issues, and the points [n, d + l] of the n issues themselves, to be indexed.
 
-    `vectors` [n, d] are unit vectors of the encoder, `targets` [n, labels]; labels with fewer than
-    MIN_EXAMPLES get no direction. No point has seen the labels of its own issue. Of more than MAX_ROWS
-    issues, oldest first where `time_ordered`, the newest are learnt from, else a sample drawn by `seed`;
-    the others are then projected as new ones are.
+    `vectors` [n, d] are unit vectors of the encoder, `targets` [n, labels]; labels with fewer than MIN_EXAMPLES get no
+    direction. No point has seen the labels of its own issue. Of more than MAX_ROWS issues the newest are learnt from
+    where they are `time_ordered`, oldest first, else a sample drawn by `seed`; the others are projected like new ones.
     """
     used = _used(len(texts), seed, time_ordered)
     labels = targets[used].astype(np.float64)
@@ -85,7 +80,7 @@ def _used(n: int, seed: int, time_ordered: bool) -> Indices:
 
 @dataclass(frozen=True)
 class _Space:
-    """What the linear model sees of n issues: hashed features and the centred vector, at their shares."""
+    """The linear model's input for n issues: hashed features and the centred vector, weighted by their shares."""
 
     kept: KeptFeatures
     lexical: csr_matrix
@@ -144,8 +139,8 @@ def _ridge(kernel: Array, labels: Array) -> tuple[Array, Array]:
 def _curves(scores: Array, labels: Array) -> tuple[Array, Array]:
     """Slope and offset [l] of the logistic curve from scores to labels, by Newton's method.
 
-    The slope, of a score brought to deviation one, is drawn to one with the weight of two examples and is
-    never negative: a label whose scores rank worse than chance gets its frequency.
+    The slope, for scores scaled to deviation one, is pulled towards one with the weight of two examples and is never
+    negative: a label whose scores rank worse than chance gets its frequency.
     """
     mean, deviation = scores.mean(axis=0), scores.std(axis=0) + 1e-9
     z = (scores - mean) / deviation
@@ -165,7 +160,7 @@ def _curves(scores: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def _balance(probabilities: Array) -> float:
-    """Brings the label part to a mean length of one and the vector to VECTOR_LENGTH; only the ratio counts."""
+    """Scales the label part to a mean length of one and the vector to VECTOR_LENGTH; only the ratio counts."""
     length = float(np.sqrt(probabilities.sum(axis=1).mean()))
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
 
@@ -182,7 +177,6 @@ def none(_texts: Sequence[str], vectors: Floats, _targets: Mask) -> tuple[None, 
 
 def head(texts: Sequence[str], vectors: Floats, targets: Mask) -> tuple[Projection, Floats]:
     """The head, and the points [n, p] of the issues themselves, scored without their own labels."""
-
     return fit(texts, vectors, targets)
 
 

@@ -1,8 +1,6 @@
-"""Choose k, the votes each label needs and the calibration, from one search.
+"""Choose k, the votes each label needs, the calibration and the zero-shot thresholds on the tuning window.
 
 Neighbours are searched once, K_MAX deep; every k is a slice of that list and every m a cut through its votes.
-
-When zero-shot classification may set a label: its thresholds and calibration, from the tuning window.
 """
 
 from __future__ import annotations
@@ -36,14 +34,14 @@ SHRINK = 20.0
 # A label's threshold stays within this factor of the common one.
 REACH = 3.0
 HIGHEST_SHARE = 0.95
-# The chance that a label's true precision is at least the target, Jeffreys prior, on the newest RECENT of the
-# tuning window: what a label means drifts, and a promise is about what comes next.
+# The probability that a label's true precision is at least the target (Jeffreys prior), on the newest RECENT of the
+# tuning window: labels drift, and the target is for future issues.
 CONFIDENCE = 0.9
 RECENT = 0.6
-# The least sure of what a label would be set on, as a share, of which the target must be likelier than not: else sure
-# issues pay for unsure ones until the mean is used up, and those go wrong first when labels drift.
+# The target must also be likelier than not for the least certain of the issues that would get the label, this share of
+# them: else certain issues make up for uncertain ones, and those go wrong first when labels drift.
 LEAST_SURE, LIKELIER = 0.25, 0.5
-# So few of the tuning window's issues lie further from everything known than the floor.
+# The share of the tuning window's issues without a neighbour above the floor.
 FLOOR_QUANTILE = 0.01
 MIN_QUERIES = 20
 MIN_POSITIVES = 10
@@ -51,12 +49,11 @@ MIN_POSITIVES = 10
 
 @dataclass(frozen=True)
 class Window:
-    """The tuning window: neighbours of its issues and what its issues carry.
+    """The tuning window: the neighbours of its issues, and the labels of both.
 
     `similarities` and `rows` are [q, K_MAX] (-inf and -1: none), `targets` [n, L] over all rows that can be
-    neighbours, `truth` [q, L]. Columns are the labels that the vote is asked about; k is chosen
-    for those that are `settable` [L]. `speaks` [q, K_MAX, L] or one that broadcasts to it: whether a label of that
-    neighbour may speak for the issue at all (None: always).
+    neighbours, `truth` [q, L]. Columns are the labels that are voted on; k is chosen for those that are `settable` [L].
+    `speaks` [q, K_MAX, L], or one that broadcasts to it: whether that neighbour's label counts (None: always).
     """
 
     names: Sequence[str]
@@ -68,8 +65,9 @@ class Window:
     speaks: Mask | None = None
 
     def carries(self) -> Mask:
-        found: Mask = self.targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
-        return found if self.speaks is None else found & self.speaks
+        """Which neighbour votes for which label, [q, K_MAX, L]."""
+        carries: Mask = self.targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
+        return carries if self.speaks is None else carries & self.speaks
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def precise_cut(counted: Array, truth: Mask, target: float) -> float | None:
 
 
 def _surely(hits: Ints, of: Ints, chance: float) -> Array:
-    """What a share is above with that chance, Jeffreys prior."""
+    """The lower bound of a share with that probability, Jeffreys prior."""
     from scipy.stats import beta
 
     lowest: Array = beta.ppf(1 - chance, hits + 0.5, of - hits + 0.5)
@@ -157,7 +155,7 @@ def calibrate_odds(odds: AnyFloats, truth: Mask) -> tuple[float, float]:
     if truth.all() or not truth.any():
         return 1.0, 0.0
     (slope,), intercept = logistic(odds.reshape(-1, 1), truth)
-    # A falling curve would put the labels with fewer votes first; so little data calibrates nothing.
+    # A falling curve, a sign of too little data, would rank labels with fewer votes first.
     return (slope, intercept) if slope > 0 else (1.0, 0.0)
 
 
@@ -235,7 +233,7 @@ def _label_rule(
 
 
 def _untuned(vote: VoteConfig, known: dict[str, tuple[int, float]], zero_shot: ZeroShotRule) -> Rules:
-    """Too little to tune on: the chapter's rule of thumb, a majority among a few neighbours."""
+    """Rules without tuning: the chapter's rule of thumb, a majority among a few neighbours."""
     k = vote.k or max(5, vote.m or 0)
     m = float(vote.m or (k + 1) // 2)
     return Rules(
@@ -248,7 +246,7 @@ def _untuned(vote: VoteConfig, known: dict[str, tuple[int, float]], zero_shot: Z
     )
 
 
-# An entailment model judges every pair of issue and label by itself; so many are affordable.
+# An entailment model runs once for each pair of issue and label; at most this many are affordable.
 PAIRS = 20_000
 FEWEST, MOST = 50, 5_000
 
@@ -257,8 +255,8 @@ FEWEST, MOST = 50, 5_000
 class Trial:
     """Raw zero-shot scores in the tuning window: `raw` and `truth` [q, L], `elected` [q, V] by the vote.
 
-    `rare` [L] tells the labels without enough examples from the others, `rarity` [L] is theirs in log-odds;
-    `voted_truth` [q, V] goes with `elected`. Columns of either are labels that may be set.
+    `rare` [L] are the labels with too few examples to vote on, `rarity` [L] are log-odds; `voted_truth` [q, V] goes
+    with `elected`. All columns are labels that may be set.
     """
 
     raw: Floats
@@ -277,10 +275,10 @@ def affordable(queries: int, labels: int, *, costly: bool) -> int:
 def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings, target: float | None = None) -> Rules:
     """`rules` with the thresholds that are best for the micro-F1 of the whole decision.
 
-    Rare labels: one threshold for them all, where they occur MIN_POSITIVES times in the window; else the default
-    stays. Labels with examples: asked only where the vote elected nothing, and only if that is better than
-    silence. With a precision `target`: the smallest thresholds that reach it, and none where none does. What the
-    configuration fixes stays as it is.
+    Rare labels share one threshold, tuned where they occur MIN_POSITIVES times in the window; else the default stays.
+    Labels with examples are scored only where the vote elected nothing, and only if that improves on no label. With a
+    precision `target`: the smallest thresholds that reach it, None where none does. Thresholds that the configuration
+    sets stay as they are.
     """
     rule = rules.zero_shot
     seen = trial.truth & trial.rare
@@ -299,8 +297,8 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings, target: float
         return best_threshold(scores[pairs], trial.truth[pairs], standing)
 
     anywhere = np.ones((len(scores), 1), dtype=bool)
-    told = seen.sum() >= MIN_POSITIVES or target is not None
-    if settings.threshold is None and settings.top_k is None and told:
+    tunable = seen.sum() >= MIN_POSITIVES or target is not None
+    if settings.threshold is None and settings.top_k is None and tunable:
         rare = threshold(anywhere & trial.rare)
     silent = ~trial.elected.any(axis=1, keepdims=True)
     if silent.any() and not trial.rare.all():
@@ -327,7 +325,7 @@ def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> 
     f1 = cuts.f1(had, predicted, true)
     best = int(np.where(cuts.distinct, f1, -1).argmax())
     before = 2 * had / max(1, predicted + true)
-    # Too few right answers are luck, not skill.
+    # Too few hits may be luck.
     if f1[best] <= before or cuts.hits[best] < MIN_POSITIVES // 2:
         return None
     return sigmoid(cuts.below(best, smallest=float(cuts.values[best]) - 1))

@@ -1,6 +1,6 @@
-"""The embedding cache: vectors by the hash of the text, so that a weekly run embeds only what is new.
+"""The embedding cache: vectors by the hash of the text, so that a weekly run embeds only new issues.
 
-It lies beside the bundles, is of one encoder and text version, and is never downloaded for labelling.
+It is stored with the bundles, belongs to one encoder and text version, and is never downloaded for labelling.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from triage.issue import Issue
 from triage.text import TEXT_VERSION
 
 NAME = "embeddings"
-# Texts embedded at a time; at some 50 a second a killed run loses under a minute where saving is quick.
+# Texts embedded at a time; at about 50 a second a killed run loses less than a minute where saving is quick.
 PIECE = 2_000
-# Saving writes all there is, and is worth a twentieth of the time at most: no more is spent on a million texts.
+# Each save writes the whole cache; it may take at most a twentieth of the time.
 PATIENCE = 20.0
 
 
 class Encode(Protocol):
-    """Encodes as `Encoder.encode` does, wherever that may be; see there for `progress`."""
+    """Encodes as `Encoder.encode` does, perhaps on other machines; see there for `progress`."""
 
     def __call__(
         self, texts: Sequence[str], /, *, progress: Callable[[int], None] | None = None
@@ -52,12 +52,11 @@ def embed(
     encode: Encode | None = None,
     piece: int = 0,
 ) -> Embedded:
-    """Embed what `kept` (an earlier cache, or None) does not hold; `keep` gets the cache after a piece, where
-    saving is due, and at the end.
+    """Embed the issues that `kept`, an earlier cache, lacks; `keep` saves the cache when due, and at the end.
 
     `encode` (default: the encoder's own) gets at most `piece` texts at a time (default: PIECE). A cache of another
-    encoder or text version, or a damaged one, counts as none. Memory: two to three times the vectors', an earlier
-    cache included.
+    encoder or text version is ignored, as is a damaged one. Takes two to three times the memory of the vectors, the
+    earlier cache included.
     """
     stamp = f"{encoder.digest} {TEXT_VERSION}"
     wanted = {issue.digest: issue for issue in issues}
@@ -68,13 +67,13 @@ def embed(
     for start in range(known, len(digests), step):
         stop = min(start + step, len(digests))
 
-        def said(done: int, before: int = start - known) -> None:
+        def report(done: int, before: int = start - known) -> None:
             if listener:
                 listener(before + done)
 
         texts = [wanted[digest].text for digest in digests[start:stop]]
         for row, vector in zip(
-            range(start, stop), (encode or encoder.encode)(texts, progress=said), strict=True
+            range(start, stop), (encode or encoder.encode)(texts, progress=report), strict=True
         ):
             vectors[row] = vector
         began = time.monotonic()
@@ -89,14 +88,14 @@ def embed(
 def _start(
     held: tuple[Sequence[str], Floats], wanted: Iterable[str], dimension: int
 ) -> tuple[list[str], Floats, int]:
-    """(digests, their vectors, how many of these are known): what is known comes first, so that it is one block."""
+    """(digests, their vectors, how many of these are known): the known ones come first, in one block."""
     digests, kept = held
     places = dict(zip(digests, range(len(digests)), strict=True))
     distinct = list(dict.fromkeys(wanted))
     known = [digest for digest in distinct if digest in places]
     vectors = np.empty((len(distinct), dimension), dtype=np.float32)
     rows = np.array([places[digest] for digest in known], dtype=np.intp)
-    # In this mode nothing is copied on the way.
+    # This mode avoids a copy.
     np.take(kept, rows, axis=0, out=vectors[: len(known)], mode="clip")
     return [*known, *(digest for digest in distinct if digest not in places)], vectors, len(known)
 

@@ -59,7 +59,7 @@ class FillMaskScorer:
         if longest > room // 2:
             raise ConfigError(
                 f"a label's words take {longest} of the {self._limit} tokens that the model reads",
-                likely="a description stands in for a name",
+                likely="a description was given as a name",
                 next_step="give the label shorter words",
             )
 
