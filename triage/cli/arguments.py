@@ -6,10 +6,11 @@ Values are parsed by `type=` functions, which the action's inputs pass through a
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from triage.errors import UsageError
 from triage.issue import parse_time
@@ -25,7 +26,8 @@ ENGINE = re.compile(r"local|ray(://(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,
 SHARDS = "write 1/4, 2/4, 3/4 and 4/4"
 ISSUES = "N, N,N or A-B"
 
-# Argparse, or one of its groups.
+T = TypeVar("T", bound=Any)
+# A parser, or one of its groups.
 Parser = argparse._ActionsContainer
 
 
@@ -130,8 +132,19 @@ def store(text: str) -> StoreName:
     return StoreName.parse(text)
 
 
+def build(options: type[T], args: argparse.Namespace, **values: object) -> T:
+    """The options, with each field from the argument of the same name; `values` replace and add to them."""
+    names = {field.name for field in dataclasses.fields(options)}
+    given = {name: value for name, value in vars(args).items() if name in names}
+    if "config" in names:
+        given["config"] = ConfigSource(args.config, args.config_path)
+    given |= values
+    built: T = options(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
+    return built
+
+
 def add_config(parser: Parser) -> None:
-    """`--config` and `--config-path`; see `config_source`."""
+    """`--config` and `--config-path`, which `build` combines."""
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="local configuration file, in place of the repository's"
     )
@@ -141,11 +154,6 @@ def add_config(parser: Parser) -> None:
         metavar="PATH",
         help=f"path of the configuration on the repository's default branch (default: {CONFIG_PATH})",
     )
-
-
-def config_source(args: argparse.Namespace) -> ConfigSource:
-    """The value of the options that `add_config` adds."""
-    return ConfigSource(args.config, args.config_path)
 
 
 def add_store(

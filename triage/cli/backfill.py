@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 OUT, PLAN = "backfill", "plan.jsonl"
 # The options that choose issues to plan for, by the names of their values.
-FILTERS = ("since", "until", "state", "label", "unlabelled", "issue", "limit", "shard")
+FILTERS = {
+    name: f"--{name.removesuffix('s')}"
+    for name in ("since", "until", "state", "labels", "unlabelled", "issues", "limit", "shard")
+}
 BackfillOptions = PlanOptions | ApplyOptions | MergeOptions
 
 
@@ -29,8 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="OWNER/NAME|FILE",
         help="plan labels for these issues, without setting any",
     )
-    what.add_argument("--apply", type=Path, metavar="PLAN", help="set exactly the labels of this plan")
-    what.add_argument("--merge", type=Path, nargs="+", metavar="PLAN", help="merge the plans of all shards")
+    what.add_argument(
+        "--apply", dest="plan", type=Path, metavar="PLAN", help="set exactly the labels of this plan"
+    )
+    what.add_argument(
+        "--merge", dest="plans", type=Path, nargs="+", metavar="PLAN", help="merge the plans of all shards"
+    )
     _add_planning(parser)
     arguments.add_writing(parser.add_argument_group("applying"), "set")
     arguments.add_config(parser)
@@ -59,11 +66,21 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--state", choices=("open", "closed", "all"), help="in this state (default: all)")
     which.add_argument(
-        "--label", action="append", metavar="NAME", help="with this label; if repeated, with any of them"
+        "--label",
+        dest="labels",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with this label; if repeated, with any of them",
     )
     which.add_argument("--unlabelled", action="store_true", help="without any label that the bot may set")
     which.add_argument(
-        "--issue", type=arguments.issue_numbers, metavar="NUMBERS", help=f"these issues: {arguments.ISSUES}"
+        "--issue",
+        dest="issues",
+        type=arguments.issue_numbers,
+        default=(),
+        metavar="NUMBERS",
+        help=f"these issues: {arguments.ISSUES}",
     )
     which.add_argument("--limit", type=arguments.count, metavar="N", help="the newest N of them")
     which.add_argument(
@@ -86,32 +103,16 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
 
 def parse(args: argparse.Namespace) -> BackfillOptions:
     """The options of a command line: to plan, to apply or to merge. Raises UsageError."""
-    config = arguments.config_source(args)
     if args.source:
-        return PlanOptions(
-            source=args.source,
-            out=args.out,
-            config=config,
-            store=args.store,
-            repo=args.repo,
-            since=args.since,
-            until=args.until,
-            state=args.state or "all",
-            labels=tuple(args.label or ()),
-            unlabelled=args.unlabelled,
-            issues=args.issue or (),
-            limit=args.limit,
-            shard=args.shard,
-            engine=args.engine,
-        )
-    if given := [name for name in FILTERS if getattr(args, name)]:
+        return arguments.build(PlanOptions, args, state=args.state or "all")
+    if given := [option for name, option in FILTERS.items() if getattr(args, name)]:
         raise UsageError(
-            f"--{given[0]} chooses issues to plan for, and the plan is already made",
+            f"{given[0]} chooses issues to plan for, and the plan is already made",
             next_step="plan again with it and --from, or delete lines of the plan",
         )
-    if args.merge:
-        return MergeOptions(tuple(args.merge), args.out)
-    return ApplyOptions(args.apply, config, args.repo, args.journal, args.per_minute, args.dry_run)
+    if args.plans:
+        return arguments.build(MergeOptions, args)
+    return arguments.build(ApplyOptions, args)
 
 
 def run(options: BackfillOptions) -> int:

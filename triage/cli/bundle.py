@@ -36,13 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def parse(args: argparse.Namespace) -> BundleOptions:
     """The options of a command line."""
-    return BundleOptions(
-        action=args.action,
-        store=args.store,
-        config=arguments.config_source(args),
-        name=getattr(args, "name", None),
-        source=getattr(args, "of", None),
-    )
+    return arguments.build(BundleOptions, args, source=getattr(args, "of", None))
 
 
 def run(options: BundleOptions) -> int:

@@ -59,7 +59,7 @@ def parse(args: argparse.Namespace) -> CheckOptions:
     """The options of a command line. Raises UsageError where they name nothing."""
     if not (args.repo or args.config or args.store):
         raise UsageError("nothing is named to check", next_step="give --repo, --config or --store")
-    return CheckOptions(arguments.config_source(args), args.repo, args.store)
+    return arguments.build(CheckOptions, args)
 
 
 def run(options: CheckOptions) -> int:

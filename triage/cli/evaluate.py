@@ -106,22 +106,11 @@ def parse(args: argparse.Namespace) -> EvaluateOptions:
     """The options of a command line. Raises UsageError for an unknown method."""
     from triage.study.methods import chosen
 
-    return EvaluateOptions(
-        sources=tuple(args.sources),
-        out=args.out,
-        config=arguments.config_source(args),
-        repo=args.repo,
+    return arguments.build(
+        EvaluateOptions,
+        args,
         methods=tuple(chosen(args.methods)),
-        slices=args.slices,
-        seeds=args.seeds,
-        budget=args.budget,
-        split=args.split,
-        least=args.least,
-        issues=args.issues,
-        unlabelled=args.unlabelled,
         models=dict(args.model),
-        cache=args.cache,
-        skip_bad=args.skip_bad,
         command=shlex.join(["triage", *args.argv]),
     )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triage.cli import arguments
 from triage.config import Config, from_text, load
 from triage.console import log
 from triage.decide import Policy
@@ -46,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "--dir",
+        dest="folder",
         type=Path,
         default=Path(),
         metavar="DIR",
@@ -62,9 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def parse(args: argparse.Namespace) -> InitOptions:
     """The options of a command line. Raises UsageError where the folder does not exist."""
-    if not args.dir.is_dir():
-        raise UsageError(f"{args.dir} is not a folder", next_step="give the repository's folder with --dir")
-    return InitOptions(args.dir, args.repo, args.force)
+    if not args.folder.is_dir():
+        raise UsageError(
+            f"{args.folder} is not a folder", next_step="give the repository's folder with --dir"
+        )
+    return arguments.build(InitOptions, args)
 
 
 def run(options: InitOptions) -> int:

@@ -30,7 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="repository of the issues; with --file, of the rows that do not name theirs",
     )
     which.add_argument(
-        "--issue", type=arguments.issue_numbers, metavar="NUMBERS", help=f"these issues: {arguments.ISSUES}"
+        "--issue",
+        dest="issues",
+        type=arguments.issue_numbers,
+        default=(),
+        metavar="NUMBERS",
+        help=f"these issues: {arguments.ISSUES}",
     )
     which.add_argument(
         "--since",
@@ -49,18 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def parse(args: argparse.Namespace) -> LabelOptions:
     """The options of a command line. Raises UsageError where they name no issue."""
-    options = LabelOptions(
-        config=arguments.config_source(args),
-        store=args.store,
-        file=args.file,
-        event=read_event(args.event) if args.event and not args.file else None,
-        repo=args.repo,
-        issues=args.issue or (),
-        since=args.since,
-        json=args.json,
-        dry_run=args.dry_run,
-        skip_bad=args.skip_bad,
-    )
+    event = read_event(args.event) if args.event and not args.file else None
+    options = arguments.build(LabelOptions, args, event=event)
     return options if args.file else with_environment(options, os.environ)
 
 

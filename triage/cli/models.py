@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from triage.cli import arguments
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.options import ExportOptions
@@ -65,17 +66,8 @@ def _configure_export(export: argparse.ArgumentParser) -> None:
 
 
 def _parse_export(args: argparse.Namespace) -> Action:
-    options = ExportOptions(
-        source=args.source,
-        name=args.name or args.out.name,
-        kind=args.kind,
-        revision=args.revision,
-        origin=args.origin,
-        licence=args.licence,
-        note=args.note,
-        max_tokens=args.max_tokens,
-        int8=not args.fp32,
-    )
+    name = args.name or args.out.name
+    options = arguments.build(ExportOptions, args, name=name, int8=not args.fp32)
     return partial(_export, options, args.out)
 
 

@@ -71,22 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def parse(args: argparse.Namespace) -> RetrainOptions:
     """The options of a command line."""
-    return RetrainOptions(
-        sources=tuple(args.sources),
-        store=args.store,
-        against=args.against,
-        config=arguments.config_source(args),
-        repo=args.repo,
-        adapt=args.adapt,
-        budget=args.budget,
-        weights=args.weights,
-        split=args.split,
-        cache=args.cache,
-        plots=args.plots,
-        engine=args.engine,
-        always=args.always,
-        skip_bad=args.skip_bad,
-    )
+    return arguments.build(RetrainOptions, args)
 
 
 def run(options: RetrainOptions) -> int:

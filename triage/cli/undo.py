@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def parse(args: argparse.Namespace) -> UndoOptions:
     """The options of a command line."""
-    return UndoOptions(args.undone, args.journal, args.per_minute, args.dry_run)
+    return arguments.build(UndoOptions, args)
 
 
 def run(options: UndoOptions) -> int:
