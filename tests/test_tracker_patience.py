@@ -75,7 +75,7 @@ def test_a_rest_read_is_as_patient(github: FakeGitHub, demo: Repository) -> None
 def test_waits_are_spread_but_never_shorter_than_asked(github: FakeGitHub) -> None:
     """Jitter comes on top of what GitHub asks."""
     sleeps, tracker = Sleeps(), tracker_of(github)
-    tracker._http._sleep, tracker._http._jitter = sleeps, lambda: 1.0
+    tracker._sleep, tracker._jitter = sleeps, lambda: 1.0
     github.faults.add(secondary_limit(50))
     github.faults.add(outage())
     tracker.labels()

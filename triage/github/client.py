@@ -5,16 +5,13 @@ Nothing here decides. Every failure is a TriageError; labels are added by id, an
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, NoReturn, TypeVar, Unpack
 from urllib.parse import quote
 
-from triage.config import ActConfig
 from triage.errors import AccessError, DataError, UsageError
 from triage.github import graphql
 from triage.github.errors import IssueGone, LabelGone, NotFound, Overloaded, Rejected
@@ -29,16 +26,14 @@ from triage.github.graphql import (
     Repository,
     RepositoryInfo,
 )
-from triage.github.http import Http, Purpose, part, read, read_content, read_list
+from triage.github.http import ConnectionSettings, Http, Purpose, part, read, read_content, read_list
 from triage.issue import Kind
 from triage.patterns import NAME
 
 if TYPE_CHECKING:
-    from triage.github.rate_limit import RateLimiter
+    pass
 
 T = TypeVar("T")
-API_URL = "https://api.github.com"
-SERVER_URL = "https://github.com"
 PAGE = 100
 SMALLEST_PAGE = 10
 METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
@@ -54,69 +49,8 @@ class Permissions:
     write_contents: bool | None
 
 
-class ConnectionSettings(TypedDict, total=False):
-    """How GitHub is reached.
-
-    `max_wait` is the most seconds that one request may wait for limits and outages; `sleep` takes seconds, `jitter`
-    returns a number from 0 to 1. An empty `graphql_url` is derived from `api_url`. Connections that are used at the
-    same time share a `limiter`.
-    """
-
-    api_url: str
-    graphql_url: str
-    server_url: str
-    max_wait: float
-    sleep: Callable[[float], object]
-    jitter: Callable[[], float]
-    limiter: RateLimiter | None
-
-
-class Connection:
-    """Serves one thread at a time. Raises UsageError for an invalid address, AccessError for an invalid token."""
-
-    def __init__(self, token: str, **settings: Unpack[ConnectionSettings]) -> None:
-        self._server_url = settings.get("server_url", SERVER_URL).rstrip("/")
-        self._http: Http = Http(
-            token,
-            api_url=settings.get("api_url", API_URL),
-            graphql_url=settings.get("graphql_url", ""),
-            max_wait=settings.get("max_wait", ActConfig.max_rate_limit_wait),
-            sleep=settings.get("sleep", time.sleep),
-            jitter=settings.get("jitter", random.random),
-            limiter=settings.get("limiter"),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the socket; the next request opens another."""
-        self._http.close()
-
-    @property
-    def max_wait(self) -> float:
-        """The most seconds that one request may wait for limits and outages; may be set at any time."""
-        return self._http.max_wait
-
-    @max_wait.setter
-    def max_wait(self, seconds: float) -> None:
-        self._http.max_wait = seconds
-
-    def now(self) -> datetime:
-        """The time by GitHub's clock, which dates events and changes there; this machine's may be wrong."""
-        return self._http.now()
-
-    def graphql(
-        self,
-        document: str,
-        variables: Mapping[str, object],
-        doing: str,
-        needs: str,
-        *,
-        repeatable: bool = True,
-    ) -> object:
-        """The decoded answer to a GraphQL request; `doing`, `needs` and `repeatable` as in `Purpose`."""
-        return self._http.graphql(document, variables, Purpose(doing, needs, repeatable))
+class Connection(Http):
+    """GitHub as the token's owner sees it."""
 
     def viewer(self) -> Actor:
         """The token's owner: a person, or an App such as `github-actions[bot]` for a workflow's own token."""
@@ -180,7 +114,9 @@ class Tracker(Connection):
         """
         # A redirect from a former name would lose the query, so the present name is used.
         path = f"/repos/{self.repository.name}{path}"
-        return self._http.rest(verb, path, Purpose(f"{doing} in {self.repo}", needs), query=query, body=body)
+        return self._send(
+            verb, f"{self._api_url}{path}", Purpose(f"{doing} in {self.repo}", needs), query, body
+        )
 
     @cached_property
     def repository(self) -> Repository:

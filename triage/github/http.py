@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Self, TypedDict, TypeVar, Unpack
 from urllib.parse import urljoin, urlsplit
 
 from triage import __version__
+from triage.config import ActConfig
 from triage.errors import AccessError, DataError, UsageError
 from triage.github.errors import TRANSIENT, failure, rate_limited
 from triage.github.rate_limit import RateLimiter
@@ -31,6 +32,8 @@ from triage.issue import parse_time
 from triage.schema import SchemaError, build, build_list
 
 T = TypeVar("T")
+API_URL = "https://api.github.com"
+SERVER_URL = "https://github.com"
 LIMITED = {"RATE_LIMITED", "RATE_LIMIT"}
 TRIES = 5
 HOPS = 3
@@ -149,27 +152,39 @@ def _problem(error: Mapping[str, object]) -> Problem:
     return Problem(str(error.get("type") or code or ""), str(message))
 
 
-class Http:
-    """Sends requests with one token to one GitHub; PyGithub's objects do not leave this class.
+class ConnectionSettings(TypedDict, total=False):
+    """How GitHub is reached.
 
-    `max_wait` is the most seconds that one request may wait for limits and outages; it may be changed at any time.
+    `max_wait` is the most seconds that one request may wait for limits and outages; `sleep` takes seconds, `jitter`
+    returns a number from 0 to 1. An empty `graphql_url` is derived from `api_url`. Connections that are used at the
+    same time share a `limiter`.
     """
 
-    def __init__(
-        self,
-        token: str,
-        *,
-        api_url: str,
-        graphql_url: str,
-        max_wait: float,
-        sleep: Callable[[float], object] = time.sleep,
-        jitter: Callable[[], float] = random.random,
-        limiter: RateLimiter | None = None,
-    ) -> None:
-        self.max_wait, self._sleep, self._jitter, self._limiter = max_wait, sleep, jitter, limiter
+    api_url: str
+    graphql_url: str
+    server_url: str
+    max_wait: float
+    sleep: Callable[[float], object]
+    jitter: Callable[[], float]
+    limiter: RateLimiter | None
+
+
+class Http:
+    """Sends requests with one token to one GitHub, from one thread at a time; `max_wait` may be set at any time.
+
+    PyGithub's objects do not leave this class. Raises UsageError for an invalid address, AccessError for an invalid
+    token.
+    """
+
+    def __init__(self, token: str, **settings: Unpack[ConnectionSettings]) -> None:
+        self.max_wait = settings.get("max_wait", ActConfig.max_rate_limit_wait)
+        self._sleep = settings.get("sleep", time.sleep)
+        self._jitter = settings.get("jitter", random.random)
+        self._limiter = settings.get("limiter")
         self._latest: tuple[Response, datetime] | None = None
-        self._api_url = _checked_url(api_url)
-        self._graphql_url = _checked_url(graphql_url or graphql_url_of(api_url))
+        self._api_url = _checked_url(settings.get("api_url", API_URL))
+        self._graphql_url = _checked_url(settings.get("graphql_url") or graphql_url_of(self._api_url))
+        self._server_url = settings.get("server_url", SERVER_URL).rstrip("/")
         # PyGithub takes 0.3 s to import.
         from github import Auth, Github
 
@@ -188,35 +203,31 @@ class Http:
             for url in (self._graphql_url, self._api_url)
         }
 
-    def close(self) -> None:
-        """Close the connections; the next request opens them again."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the sockets; the next request opens them again."""
         for requester in self._requesters.values():
             requester.close()
 
     def now(self) -> datetime:
-        """The time by GitHub's clock as of its last response; by this machine's before the first."""
+        """The time by GitHub's clock, which dates events and changes there; by this machine's before a response."""
         now = datetime.now(UTC)
         if self._latest is None:
             return now
         response, received = self._latest
         return response.now + (now - received)
 
-    def rest(
-        self,
-        verb: str,
-        path: str,
-        purpose: Purpose,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
+    def graphql(
+        self, document: str, variables: Mapping[str, object], doing: str, needs: str, repeatable: bool = True
     ) -> object:
-        """The decoded JSON of a REST request; `path` is percent-encoded."""
-        return self._send(verb, self._api_url + path, purpose, query, body)
+        """The decoded answer to a GraphQL request; `doing`, `needs` and `repeatable` as in `Purpose`.
 
-    def graphql(self, document: str, variables: Mapping[str, object], purpose: Purpose) -> object:
-        """The decoded JSON of a GraphQL request; a response with any error raises, even if it has data too."""
+        An answer with any error raises, even if it has data too.
+        """
         body = {"query": document, "variables": variables}
-        return self._send("POST", self._graphql_url, purpose, None, body)
+        return self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), None, body)
 
     def _send(
         self,

@@ -11,7 +11,8 @@ from triage.errors import AccessError
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
-    from triage.github.client import Connection, ConnectionSettings, Tracker
+    from triage.github.client import Connection, Tracker
+    from triage.github.http import ConnectionSettings
     from triage.github.rate_limit import RateLimiter
     from triage.options import ConfigSource
 
@@ -73,7 +74,7 @@ def visibility_of(repo: str) -> str:
 
 def server_url() -> str:
     """The address of GitHub's pages."""
-    from triage.github.client import SERVER_URL
+    from triage.github.http import SERVER_URL
 
     return os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
 
