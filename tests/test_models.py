@@ -66,7 +66,7 @@ def test_a_manifest_survives_the_way_through_json() -> None:
         ({"kind": "other"}, "in 'manifest.kind': expected one of encoder, zero-shot, found 'other'"),
         (
             {"files": {"../x": "0" * 64}},
-            "in 'manifest.files': '../x' is not the name of a file beside the manifest",
+            "in 'manifest.files': '../x' is not the name of a file in the model folder",
         ),
         ({"files": {"a": "0" * 64}}, "in 'manifest.files': model.onnx is missing"),
         ({"files": {"a": "xyz"}}, "in 'manifest.files.a': expected 64 hex digits, found 'xyz'"),

@@ -24,25 +24,25 @@ class Shared:
     """One progress bar for parts that are processed at the same time."""
 
     def __init__(self, title: str, total: int) -> None:
-        self._tell, self._total, self._done = bar(title, total), total, 0
+        self._report, self._total, self._done = bar(title, total), total, 0
         self._lock = threading.Lock()
 
     def part(self, _total: int) -> Callable[[int], None]:
         """A function, for any thread, that takes the number done of a part."""
         before = 0
 
-        def tell(done: int) -> None:
+        def report(done: int) -> None:
             nonlocal before
             with self._lock:
                 self._done, before = self._done + done - before, done
                 # A part may be larger than estimated; only `finish` reports the end.
-                self._tell(min(self._done, self._total - 1))
+                self._report(min(self._done, self._total - 1))
 
-        return tell
+        return report
 
     def finish(self) -> None:
         """Report the end of all parts."""
-        self._tell(self._total)
+        self._report(self._total)
 
 
 def duration(seconds: float) -> str:

@@ -214,9 +214,9 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
             raise BundleError(f"{where}: {name} is missing")
         if name in MAPPED and isinstance(files[name], mmap):
             continue
-        found = hashlib.sha256(files[name]).hexdigest()
-        if found != expected:
-            raise BundleError(f"{where}: {name} was changed: expected sha256 {expected}, found {found}")
+        actual = hashlib.sha256(files[name]).hexdigest()
+        if actual != expected:
+            raise BundleError(f"{where}: {name} was changed: expected sha256 {expected}, found {actual}")
     arrays = views(files, [name for name in manifest.files if name.endswith(".npy")], where)
     encoder = {
         name.removeprefix(ENCODER): bytes(files[name]) for name in manifest.files if name.startswith(ENCODER)

@@ -197,10 +197,10 @@ def index_from(arrays: Mapping[str, AnyArray], probes: int, recall: float) -> tu
 
     def array(name: str, kind: type[np.generic]) -> Any:
         # Of another kind, it would have to be read whole to be converted.
-        found = arrays[f"index-{name}.npy"]
-        if found.dtype != kind:
-            raise BundleError(f"index-{name}.npy holds {found.dtype} where {np.dtype(kind)} is needed")
-        return found
+        values = arrays[f"index-{name}.npy"]
+        if values.dtype != kind:
+            raise BundleError(f"index-{name}.npy holds {values.dtype} where {np.dtype(kind)} is needed")
+        return values
 
     codes = IvfCodes(
         centroids=array("centroids", np.float32),

@@ -39,8 +39,8 @@ class LocalStore:
         return VISIBILITY[-1]
 
     def names(self) -> list[str]:
-        found = (self.folder / "bundles").glob(f"*/{MANIFEST}")
-        return sorted((path.parent.name for path in found if NAME.fullmatch(path.parent.name)), reverse=True)
+        folders = (path.parent.name for path in (self.folder / "bundles").glob(f"*/{MANIFEST}"))
+        return sorted(filter(NAME.fullmatch, folders), reverse=True)
 
     def role(self, role: str) -> str | None:
         try:

@@ -91,17 +91,17 @@ def open_serving(
     from triage.decide import Policy
     from triage.decide.rules import Rules
 
-    found = usable_bundle(store, repo) if store else None
+    usable = usable_bundle(store, repo) if store else None
     may_set = Policy.of(config).may_set
     allowed = {name: text for name, text in (described or {}).items() if text and may_set(name) is None}
     descriptions = allowed | config.labels.descriptions
-    if found is None:
+    if usable is None:
         if not descriptions:
             raise NothingToLabelWith("there is no bundle to label with, and no label is described")
         encoder, zero_shot = open_engines(config)
         rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot))
         return ServingModel(encoder, zero_shot, descriptions, rules)
-    name, bundle = found
+    name, bundle = usable
     return open_model(bundle, name, *open_engines(config, bundle), descriptions)
 
 
@@ -129,8 +129,8 @@ def previous_bundle(against: Store) -> PreviousBundle:
     """The bundle that a new one is compared with. A store without any whole bundle does not prevent learning."""
     name = role_name(against, "active")
     try:
-        found = usable_bundle(against)
+        usable = usable_bundle(against)
     except BundleError as error:
         warning(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
         return PreviousBundle(name, whole=False)
-    return PreviousBundle(name, found[1], found[0] == name) if found else PreviousBundle(name)
+    return PreviousBundle(name, usable[1], usable[0] == name) if usable else PreviousBundle(name)

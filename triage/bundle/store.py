@@ -93,7 +93,7 @@ class Store(Protocol):
 
 
 def role_name(store: Store, role: str) -> str:
-    """The name of the bundle in that role; empty where there is none, or what holds the role is no bundle."""
+    """The name of the bundle in that role; empty without one, and where the role is damaged."""
     try:
         return store.role(role) or ""
     except BundleError:

@@ -77,10 +77,7 @@ class Encoder:
                 vectors[at] = self._vector(texts[at], at)
             return stop
 
-        with ThreadPoolExecutor(threads or usable_cores()) as pool:
-            for done in pool.map(fill, range(0, len(texts), CHUNK)):
-                if progress:
-                    progress(done)
+        in_threads(fill, range(0, len(texts), CHUNK), progress, threads)
         return vectors
 
     def _vector(self, text: str, at: int) -> Floats:
@@ -106,6 +103,19 @@ class PackedEncoder:
     def open(self) -> Encoder:
         """Check the files against their hashes and load them; raises ModelError."""
         return Encoder.load(unpacked(self.files), budget=self.max_tokens)
+
+
+def in_threads(
+    work: Callable[[int], int],
+    places: Sequence[int],
+    progress: Callable[[int], None] | None,
+    threads: int | None = None,
+) -> None:
+    """Call `work` for each place, by default on all usable cores; `progress` gets its results, in order."""
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
+        for done in pool.map(work, places):
+            if progress:
+                progress(done)
 
 
 def usable_cores() -> int:

@@ -84,10 +84,10 @@ class Index:
         rows = np.flatnonzero(within)
         place = {int(row): at for at, row in enumerate(rows)}
         few = Index(self.vectors[rows], [int(rank) for rank in self._rank[rows]])
-        similarities, found = few.search(
+        similarities, nearest = few.search(
             queries, without=[None if w is None else place.get(w) for w in without]
         )
-        return similarities, np.append(rows, -1)[found]
+        return similarities, np.append(rows, -1)[nearest]
 
     def _ordered(self, query: Floats, candidates: Ints, itself: int | None) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; asks for more candidates while others may tie with the last."""

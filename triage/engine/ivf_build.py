@@ -50,12 +50,12 @@ def compress(vectors: Floats, owners: Ints | None = None) -> Built:
     held_out = rng.choice(len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False)
     taught = _taught(len(vectors), held_out, rng)
     centroids, owned = _drawn(vectors, taught, owners)
-    lists = assigned(vectors, centroids, owned, owners)
+    lists = _assigned(vectors, centroids, owned, owners)
     residuals = vectors[taught] - centroids[lists[taught]]
     middle, reach = residuals.mean(axis=0), SPREAD * np.maximum(residuals.std(axis=0), 1e-6)
     ranges = np.stack([middle - reach, 2 * reach]).astype(np.float32)
-    codes, order = _laid_out(encoded(vectors, lists, centroids, ranges), lists, centroids, ranges, owned)
-    return judged(codes, order, vectors, np.sort(held_out), owners)
+    codes, order = _laid_out(_encoded(vectors, lists, centroids, ranges), lists, centroids, ranges, owned)
+    return _tuned(codes, order, vectors, np.sort(held_out), owners)
 
 
 def list_count(rows: int) -> int:
@@ -63,11 +63,11 @@ def list_count(rows: int) -> int:
     return int(2 ** max(1, round(np.log2(4 * max(1, rows) ** 0.5))))
 
 
-def assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | None) -> Ints:
+def _assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | None) -> Ints:
     """The list of each vector: the one of its repository (`owned` [l]) with the greatest inner product."""
     faiss = library()
     lists = np.empty(len(vectors), dtype=np.int64)
-    for owner, rows in rooms(len(vectors), owners):
+    for owner, rows in _by_owner(len(vectors), owners):
         own = np.flatnonzero(owned == owner)
         near, mine = centroids[own], vectors if owners is None else vectors[rows]
         for start, block in _blocks(mine):
@@ -76,7 +76,7 @@ def assigned(vectors: Floats, centroids: Floats, owned: Ints, owners: Ints | Non
     return lists
 
 
-def encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> Bytes:
+def _encoded(vectors: Floats, lists: Ints, centroids: Floats, ranges: Floats) -> Bytes:
     """The codes [n, d] of vectors in the given lists."""
     codes = np.empty(vectors.shape, dtype=np.uint8)
     for start, block in _blocks(vectors):
@@ -98,22 +98,22 @@ def updated(
     """
     lists = np.searchsorted(old.bounds, rows, side="right") - 1
     kept = np.flatnonzero(rows >= 0)
-    again = encoded(vectors[kept], lists[kept], old.centroids, old.ranges)
+    again = _encoded(vectors[kept], lists[kept], old.centroids, old.ranges)
     moved = kept[(again != old.codes[rows[kept]]).any(axis=1)]
     new = np.union1d(np.flatnonzero(rows < 0), moved)
     gone = len(old) - (len(vectors) - len(new))
     changed += len(new) + gone
     if changed > CHANGED * first_of:
         return None
-    lists[new] = assigned(vectors[new], old.centroids, old.owners, None if owners is None else owners[new])
+    lists[new] = _assigned(vectors[new], old.centroids, old.owners, None if owners is None else owners[new])
     codes = np.empty(vectors.shape, dtype=np.uint8)
     codes[kept] = again
-    codes[new] = encoded(vectors[new], lists[new], old.centroids, old.ranges)
+    codes[new] = _encoded(vectors[new], lists[new], old.centroids, old.ranges)
     held_out = np.random.default_rng(SEED).choice(
         len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False
     )
     laid_out, order = _laid_out(codes, lists, old.centroids, old.ranges, old.owners)
-    return judged(laid_out, order, vectors, np.sort(held_out), owners), changed
+    return _tuned(laid_out, order, vectors, np.sort(held_out), owners), changed
 
 
 def _taught(rows: int, held_out: Ints, rng: np.random.Generator) -> Ints:
@@ -123,15 +123,15 @@ def _taught(rows: int, held_out: Ints, rng: np.random.Generator) -> Ints:
 
 
 def _drawn(vectors: Floats, taught: Ints, owners: Ints | None) -> tuple[Floats, Ints]:
-    """The centroids of the lists, and whose each is."""
+    """(centroids [l, d] of the lists, their owners [l])."""
     if owners is None:
         centroids = _centroids(vectors[taught], list_count(len(vectors)))
         return centroids, np.full(len(centroids), ANYBODY)
     parts, owned = [], []
-    for owner, rows in rooms(len(vectors), owners):
-        known = np.intersect1d(rows, taught)
+    for owner, rows in _by_owner(len(vectors), owners):
+        sample = np.intersect1d(rows, taught)
         few = len(rows) <= EXACT_ROWS
-        part = _centroids(vectors[known if len(known) else rows], 1 if few else list_count(len(rows)))
+        part = _centroids(vectors[sample if len(sample) else rows], 1 if few else list_count(len(rows)))
         parts.append(part)
         owned.append(np.full(len(part), owner))
     return np.concatenate(parts), np.concatenate(owned)
@@ -155,7 +155,7 @@ def _centroids(sample: Floats, lists: int) -> Floats:
 def _laid_out(
     codes: Bytes, lists: Ints, centroids: Floats, ranges: Floats, owned: Ints
 ) -> tuple[IvfCodes, Ints]:
-    """The codes list by list, and which row each was before."""
+    """(the codes sorted by list, the former row of each)."""
     order = np.argsort(lists, kind="stable")
     bounds = np.searchsorted(lists[order], np.arange(len(centroids) + 1))
     codes = codes[order]
@@ -195,7 +195,7 @@ class Built:
     queries: int
 
 
-def rooms(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
+def _by_owner(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
     """(number of the repository, its rows), ascending; (ANYBODY, all rows) where `owners` is None."""
     if owners is None:
         yield ANYBODY, np.arange(rows)
@@ -205,7 +205,7 @@ def rooms(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
     yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
 
 
-def judged(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None = None) -> Built:
+def _tuned(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None = None) -> Built:
     """The index with the fewest probes whose recall against an exact search of `vectors` reaches TARGET.
 
     `queries` are rows of `vectors`, ascending; with `owners` [n], each is searched in its own repository. Raises
@@ -256,17 +256,17 @@ def _least(vectors: Floats, queries: Ints, owners: Ints | None) -> tuple[Floats,
     """(the similarity of the K-th nearest to each query [q] without itself; the number of nearest in all)."""
     faiss = library()
     least, others = np.empty(len(queries), dtype=np.float32), 0
-    for _, rows in rooms(len(vectors), owners):
+    for _, rows in _by_owner(len(vectors), owners):
         mine = np.flatnonzero(np.isin(queries, rows))
         if not len(mine):
             continue
-        known = vectors if owners is None else vectors[rows]
+        candidates = vectors if owners is None else vectors[rows]
         asked = np.ascontiguousarray(vectors[queries[mine]])
-        similarities, found = faiss.knn(
-            asked, known, min(K + 1, len(rows)), metric=faiss.METRIC_INNER_PRODUCT
+        similarities, nearest = faiss.knn(
+            asked, candidates, min(K + 1, len(rows)), metric=faiss.METRIC_INNER_PRODUCT
         )
         for at, i in enumerate(mine.tolist()):
-            near = similarities[at][rows[found[at]] != queries[i]][:K]
+            near = similarities[at][rows[nearest[at]] != queries[i]][:K]
             least[i] = near[-1] if len(near) else np.inf
             others += len(near)
     return least, others

@@ -74,7 +74,7 @@ class ModelManifest:
         for name, sha in self.files.items():
             if Path(name).name != name or name == MANIFEST_FILE:
                 raise SchemaError(
-                    f"in 'manifest.files': {name!r} is not the name of a file beside the manifest"
+                    f"in 'manifest.files': {name!r} is not the name of a file in the model folder"
                 )
             if not SHA256.fullmatch(sha):
                 raise SchemaError(f"in 'manifest.files.{name}': expected 64 hex digits, found {sha!r:.70}")
@@ -147,9 +147,9 @@ def verify(folder: Path) -> ModelManifest:
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
     """Raise ModelError for the first file of `files` (name to sha256) that is missing or differs."""
     for name, expected in files.items():
-        found = sha256_of(folder / name)
-        if found != expected:
-            raise ModelError(f"{folder / name} was changed: expected sha256 {expected}, found {found}")
+        actual = sha256_of(folder / name)
+        if actual != expected:
+            raise ModelError(f"{folder / name} was changed: expected sha256 {expected}, found {actual}")
 
 
 def shipped_root() -> Path:

@@ -63,7 +63,7 @@ class PackedZeroShot(Protocol):
     """A zero-shot model as a value that can be sent to another process."""
 
     def open(self, encoder: Encoder, /) -> ZeroShotModel:
-        """Open it beside the encoder; raises ModelError."""
+        """Open it with the encoder; raises ModelError."""
         ...
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
-from triage.engine.encoder import Encoder, usable_cores
+from triage.engine.encoder import Encoder, in_threads
 from triage.engine.model_folder import packed, read_manifest, unpacked
 from triage.engine.onnx import OnnxModel
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
@@ -132,10 +131,7 @@ class CrossEncoder:
                 scores[at, some] = self._logits(lay_out(issue, [cut[j] for j in some]), len(some))
             return at + 1
 
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            for done in pool.map(fill, range(len(texts))):
-                if progress:
-                    progress(done)
+        in_threads(fill, range(len(texts)), progress)
         return scores
 
     def _logits(self, sheet: Sheet, labels: int) -> Floats:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from triage.arrays import Floats
-from triage.engine.encoder import Encoder, usable_cores
+from triage.engine.encoder import Encoder, in_threads
 from triage.engine.model_folder import ModelManifest, packed, unpacked
 from triage.engine.onnx import OnnxModel
 from triage.errors import ConfigError, ModelError
@@ -73,10 +72,7 @@ class EntailmentZeroShot:
             scores[at] = [self._logit(texts[at], hypothesis) for hypothesis in hypotheses]
             return at + 1
 
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            for done in pool.map(fill, range(len(texts))):
-                if progress:
-                    progress(done)
+        in_threads(fill, range(len(texts)), progress)
         return scores
 
     def _logit(self, text: str, hypothesis: str) -> float:
