@@ -22,9 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from triage.engine.encoder import CHUNK, Encoder
+from triage.engine.encoder import CHUNK, Encoder, OnnxModel
 from triage.engine.model_folder import BUILTIN_ENCODER, shipped
-from triage.engine.onnx import OnnxModel
 from triage.issue import Issue
 from triage.learn.vectors import embed
 from triage.sources.issue_file import iter_issues

@@ -13,8 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from triage.engine import model_folder as models
-from triage.engine.encoder import Encoder
-from triage.engine.onnx import OnnxModel
+from triage.engine.encoder import Encoder, OnnxModel
 from triage.errors import ModelError
 
 WORDS = [

@@ -12,8 +12,7 @@ transformers = pytest.importorskip("transformers", reason="the extra `train` is 
 pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
 
 from triage.engine import model_folder as models  # noqa: E402 - after the check for the extra
-from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.onnx import OnnxModel  # noqa: E402
+from triage.engine.encoder import Encoder, OnnxModel  # noqa: E402
 from triage.errors import ModelError, UsageError  # noqa: E402
 from triage.finetune import export as module  # noqa: E402
 from triage.finetune.export import export  # noqa: E402

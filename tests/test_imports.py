@@ -36,8 +36,8 @@ RINGS = (
 )
 # Library → where alone it is imported.
 HOMES = {
-    "onnxruntime": ("engine/onnx.py", "finetune/", "training/", "study/"),
-    "tokenizers": ("engine/onnx.py",),
+    "onnxruntime": ("engine/encoder.py", "finetune/", "training/", "study/"),
+    "tokenizers": ("engine/encoder.py",),
     "faiss": ("engine/index.py", "engine/ivf_build.py"),
     "github": ("github/http.py",),
     "requests": ("github/http.py",),

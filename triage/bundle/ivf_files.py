@@ -232,11 +232,9 @@ class RepositorySlice:
     def of(cls, repo: str, files: Mapping[str, Data], where: str) -> RepositorySlice | None:
         """The slice that issues of `repo` are searched in; None where that is the whole index.
 
-        `files` are those that are read whole, not checked yet. A repository without lists gets the first one. Raises
-        BundleError where the files do not match.
+        `files` are those that are read whole, OWNERS among them, not checked yet. A repository without lists gets the
+        first one. Raises BundleError where the files do not match.
         """
-        if OWNERS not in files:
-            return None
         try:
             stated = json.loads(bytes(files["rules.json"]))
             if stated["rules"].get("shared") != []:

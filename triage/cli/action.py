@@ -10,6 +10,7 @@ from pathlib import Path
 
 from triage import console
 from triage.actions import Inputs, event_of
+from triage.bundle.store import StoreName
 from triage.cli import arguments
 from triage.errors import TriageError, UsageError
 from triage.options import (
@@ -71,7 +72,7 @@ def _label(inputs: Inputs) -> LabelOptions:
     issues = inputs.text("issues")
     options = LabelOptions(
         config=_config(inputs),
-        store=arguments.store(_store(inputs)),
+        store=_store(inputs),
         event=None if issues else event,
         repo=inputs.text("repository"),
         issues=arguments.issue_numbers(issues) if issues else (),
@@ -82,7 +83,7 @@ def _label(inputs: Inputs) -> LabelOptions:
 
 
 def _check(inputs: Inputs) -> CheckOptions:
-    return CheckOptions(_config(inputs), _repository(inputs), arguments.store(_store(inputs)))
+    return CheckOptions(_config(inputs), _repository(inputs), _store(inputs))
 
 
 def _retrain(inputs: Inputs) -> RetrainOptions:
@@ -93,8 +94,8 @@ def _retrain(inputs: Inputs) -> RetrainOptions:
         )
     return RetrainOptions(
         sources=tuple(_repository(inputs).split()),
-        store=arguments.store(str(_folder(inputs))),
-        against=arguments.store(_store(inputs)),
+        store=StoreName(_folder(inputs)),
+        against=_store(inputs),
         config=_config(inputs),
         adapt=adapt,
     )
@@ -105,9 +106,9 @@ def _publish(inputs: Inputs) -> BundleOptions:
         raise UsageError("`publish` has no dry run", next_step="leave the step out, or run `check`")
     return BundleOptions(
         action="publish",
-        store=arguments.store(_store(inputs)),
+        store=_store(inputs),
         config=_config(inputs),
-        source=arguments.store(str(_folder(inputs))),
+        source=StoreName(_folder(inputs)),
     )
 
 
@@ -127,7 +128,7 @@ def _backfill(inputs: Inputs) -> PlanOptions | ApplyOptions | MergeOptions:
         source=_repository(inputs),
         out=folder,
         config=_config(inputs),
-        store=arguments.store(_store(inputs)),
+        store=_store(inputs),
         since=arguments.when(since) if since else None,
         issues=arguments.issue_numbers(issues) if issues else (),
         shard=arguments.shard(shard) if shard else None,
@@ -142,8 +143,9 @@ def _repository(inputs: Inputs) -> str:
     return inputs.text("repository", inputs.environment.get("GITHUB_REPOSITORY", ""))
 
 
-def _store(inputs: Inputs) -> str:
-    return inputs.text("store", f"github:{inputs.environment.get('GITHUB_REPOSITORY', '')}")
+def _store(inputs: Inputs) -> StoreName:
+    own = f"github:{inputs.environment.get('GITHUB_REPOSITORY', '')}"
+    return StoreName.parse(inputs.text("store", own))
 
 
 def _folder(inputs: Inputs) -> Path:

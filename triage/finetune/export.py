@@ -35,6 +35,7 @@ from transformers import (
 from transformers.utils import logging
 
 from triage.arrays import Floats
+from triage.engine.encoder import OnnxModel
 from triage.engine.hub import CONFIG_FILE, entailment_of, labels_of
 from triage.engine.model_folder import (
     MANIFEST_FILE,
@@ -44,7 +45,6 @@ from triage.engine.model_folder import (
     sha256_of,
     write_manifest,
 )
-from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError, UsageError
 from triage.options import ExportOptions
 

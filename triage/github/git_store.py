@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from triage.arrays import HEAD, Data, shape_of, view
 from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
-from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, ROWS, RepositorySlice
+from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
 from triage.errors import BundleError, DataError, LostRace
@@ -65,7 +65,7 @@ class GitStore:
         self._check_origin(commit)
         tree = Pieces(self._git, commit.tree)
         files: dict[str, Data] = {file: tree.whole(file) for file in tree.names if file not in MAPPED}
-        span = RepositorySlice.of(repo, files, where) if repo else None
+        span = RepositorySlice.of(repo, files, where) if repo and OWNERS in files else None
         if span:
             files |= tree.within(span, files, where)
         else:

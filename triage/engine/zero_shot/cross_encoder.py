@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
-from triage.engine.encoder import Encoder, in_threads
+from triage.engine.encoder import Encoder, OnnxModel, in_threads
 from triage.engine.model_folder import packed, read_manifest, unpacked
-from triage.engine.onnx import OnnxModel
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 from triage.text import LabelText

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Floats
-from triage.engine.encoder import Encoder, in_threads
+from triage.engine.encoder import Encoder, OnnxModel, in_threads
 from triage.engine.model_folder import ModelManifest, packed, unpacked
-from triage.engine.onnx import OnnxModel
 from triage.errors import ConfigError, ModelError
 from triage.text import LabelText
 
