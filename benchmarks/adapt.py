@@ -24,14 +24,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
-from labelled import embedded, labelled
+from shared import embedded, labelled
 
 from triage.arrays import Floats, Indices, Mask
 from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
 from triage.engine.model_folder import MANIFEST_FILE
-from triage.finetune.fine_tune import Budget, ContrastiveStep, Labelled, fine_tune
+from triage.finetune.fine_tune import Budget, Labelled, fine_tune
+from triage.finetune.training_loop import TrainingStep
 from triage.finetune.weights import Weights, find_weights
 from triage.learn.dataset import Dataset, stratify
 from triage.learn.head import fit
@@ -95,11 +96,12 @@ class Training:
         return embedded(Encoder.load(out), material.data.issues, None), minutes
 
 
-def say(step: ContrastiveStep) -> None:
+def say(step: TrainingStep) -> None:
     """A line on standard error, now and then."""
     if step.number % 25 == 0 or step.number == step.total:
         print(
-            f"step {step.number} of {step.total}: {step.contrast:.3f} {step.labels:.3f}, {step.seconds:.0f} s",
+            f"step {step.number} of {step.total}: {' '.join(f'{x:.3f}' for x in step.losses.values())}, "
+            f"{step.seconds:.0f} s",
             file=sys.stderr,
             flush=True,
         )

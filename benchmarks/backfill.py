@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from labelled import embedded
+from shared import add_data_options, embedded, shipped_engines
 
 from triage.arrays import Floats
 from triage.backfill.plan import Header, fingerprint, promises
@@ -24,11 +24,8 @@ from triage.backfill.planner import Planner
 from triage.backfill.selection import PastIssue
 from triage.bundle.bundle import Bundle
 from triage.bundle.model import ServingModel, open_model
-from triage.bundle.open import open_engines
 from triage.config import Config, from_dict
 from triage.decide import Policy
-from triage.engine.encoder import Encoder
-from triage.engine.zero_shot import ZeroShotModel
 from triage.issue import Issue
 from triage.learn.dataset import prepare
 from triage.learn.recipe import Engines
@@ -59,24 +56,20 @@ def measure(path: Path, cache: Path | None) -> None:
     known = prepare(read_issues(path), Config()).issues
     dated = sorted(known, key=lambda issue: (issue.created_at is not None, issue.created_at, issue.number))
     cut = len(dated) * 2 // 3
-    encoder, zero_shot = open_engines(Config())
-    vectors = dict(zip((i.digest for i in dated), embedded(encoder, dated, cache), strict=True))
+    engines = shipped_engines()
+    vectors = dict(zip((i.digest for i in dated), embedded(engines.encoder, dated, cache), strict=True))
     for target in TARGETS:
         config = from_dict({"vote": {"precision_target": target}})
         data = prepare(dated[:cut], config)
         points = np.array([vectors[issue.digest] for issue in data.issues])
-        bundle = learn(
-            data, points, config, Engines(encoder, zero_shot), RetrainContext("2026-01-01T00:00:00Z")
-        ).bundle
-        model = opened(bundle, encoder, zero_shot, vectors)
+        bundle = learn(data, points, config, engines, RetrainContext("2026-01-01T00:00:00Z")).bundle
+        model = opened(bundle, engines, vectors)
         row(path.name.partition(".")[0], target, dated[cut:], Planner(model, config), bundle)
 
 
-def opened(
-    bundle: Bundle, encoder: Encoder, zero_shot: ZeroShotModel, vectors: dict[str, Floats]
-) -> ServingModel:
+def opened(bundle: Bundle, engines: Engines, vectors: dict[str, Floats]) -> ServingModel:
     """The bundle's model over kept vectors."""
-    model = open_model(bundle, "benchmark", encoder, zero_shot, {})
+    model = open_model(bundle, "benchmark", engines.encoder, engines.zero_shot, {})
     return replace(model, encoder=Kept(vectors))  # type: ignore[arg-type]  # only `encode` is used
 
 
@@ -113,8 +106,7 @@ def share(part: float, whole: float) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="What a backfill promises, and what it keeps.")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues with dates")
-    parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
+    add_data_options(parser, least=False)
     given = parser.parse_args()
     print(HEAD)
     for path in given.files:

@@ -24,7 +24,7 @@ from tests.fetch_specs import GRAPHQL, OPENAPI, ensure
 from triage.config import Config
 from triage.github.client import Connection
 from triage.sources.load import read_repositories
-from triage.sources.spec import find
+from triage.sources.spec import select
 
 TOKEN = "token"
 MINUTES = timedelta(minutes=30)
@@ -54,7 +54,7 @@ def measured(github: FakeGitHub, folder: Path) -> tuple[int, int, int, Counter[s
     """(issues, requests, points, requests by the root of their query) of finding and reading the organisation."""
     github.requests.clear()
     before = github.points.spent
-    names = find(["org/*"], Connection(TOKEN, api_url=github.url)).names
+    names = select(["org/*"], Connection(TOKEN, api_url=github.url)).names
     issues = sum(len(one.issues) for one in read_repositories(names, folder, Config()).collected)
     kinds = Counter(_kind(request.body) for request in github.requests)
     return issues, len(github.requests), github.points.spent - before, kinds

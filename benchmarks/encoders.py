@@ -20,22 +20,20 @@ from pathlib import Path
 
 import numpy as np
 from baselines import Material, answer, plain_vote
-from labelled import described, embedded, labelled
+from shared import add_data_options, described, embedded, labelled
 from within import BEST, baseline, macro_within, product
 
 from triage.arrays import Mask
 from triage.config import Config
-from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
-from triage.issue import Issue
 from triage.learn.dataset import Dataset, split
 from triage.learn.recipe import Engines, Recipe
 from triage.metrics import macro_f1, micro_f1
 from triage.sources.issue_file import iter_issues
 from triage.study.analysis import paired
-from triage.training.held_out import EVALUATED, kept_aside
+from triage.training.corpus import held_out_groups
 
 WAYS = ("plain k/m vote", "`--adapt none`", "`--adapt head`")
 ASIDE_LEAST, ASIDE_ISSUES = 10, 60
@@ -108,12 +106,8 @@ def aside(path: Path, encoders: Mapping[str, Encoder], cache: Path | None) -> No
 
 def kept_sets(path: Path) -> list[Dataset]:
     """The labelled issues of each repository kept aside that has enough of them."""
-    groups: dict[str, list[Issue]] = {}
-    for issue in iter_issues(path):
-        if kept_aside(issue.repo) and not matches(issue.repo, EVALUATED):
-            groups.setdefault(issue.repo, []).append(issue)
     sets = []
-    for _, issues in sorted(groups.items()):
+    for issues in held_out_groups(iter_issues(path)).values():
         with suppress(DataError):
             sets.append(labelled(issues, ASIDE_LEAST))
     return [data for data in sets if len(data) >= ASIDE_ISSUES and len(data.names) > 1]
@@ -128,11 +122,10 @@ def padded(parts: Sequence[Mask]) -> Mask:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Encoders compared.")
-    parser.add_argument("files", type=Path, nargs="+", help="labelled issues, one JSON object a line")
+    add_data_options(parser, least=False)
     parser.add_argument(
         "--encoder", type=Path, action="append", required=True, help="a model folder; several"
     )
-    parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
     parser.add_argument("--aside", action="store_true", help="only repositories kept aside")
     given = parser.parse_args()
     encoders = {folder.name: Encoder.load(folder) for folder in given.encoder}

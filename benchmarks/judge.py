@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from labelled import described, labelled
+from shared import described, labelled
 from sklearn.metrics import average_precision_score, f1_score
 from zero_shot import THREE
 
 from triage.arrays import Array, Mask
-from triage.config import ZeroShotModel as Settings
-from triage.decide.policy import matches
+from triage.config import ZeroShotConfig
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN, shipped
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
@@ -36,8 +34,8 @@ from triage.issue import Issue
 from triage.metrics import macro_f1, micro_f1, precision_recall
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
+from triage.training.corpus import held_out_groups
 from triage.training.cross_encoder_export import SEED, sampled
-from triage.training.held_out import EVALUATED, kept_aside
 
 NEWEST, LEAST = 300, 20
 # Issues that are timed.
@@ -56,12 +54,8 @@ class Asked:
 
 def many(path: Path) -> list[Asked]:
     """The repositories kept aside."""
-    groups: dict[str, dict[str, Issue]] = defaultdict(dict)
-    for issue in iter_issues(path):
-        if kept_aside(issue.repo) and not (issue.kind != "issue" or matches(issue.repo, EVALUATED)):
-            groups[issue.repo].setdefault(issue.digest, issue)
-    found = (sampled(list(group.values()), repo) for repo, group in sorted(groups.items()))
-    return [Asked(*each) for each in found if each]
+    samples = (sampled(group, repo) for repo, group in held_out_groups(iter_issues(path)).items())
+    return [Asked(*sample) for sample in samples if sample]
 
 
 def one(path: Path) -> tuple[str, Asked]:
@@ -155,7 +149,7 @@ def main() -> None:
     similar = SimilarityZeroShot.load(encoder)
     models: dict[str, ZeroShotModel] = {
         "similarity": similar,
-        "cross-encoder": open_zero_shot(Settings(model=given.judge), encoder),
+        "cross-encoder": open_zero_shot(ZeroShotConfig(model=given.judge), encoder),
     }
     if given.fp32 is not None:
         from judge_fp32 import Unquantized

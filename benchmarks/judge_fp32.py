@@ -14,7 +14,7 @@ from triage.engine.model_folder import MODEL_FILE
 from triage.engine.zero_shot.cross_encoder import CrossEncoder, Sheet, feeds
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.finetune.weights import SEED, Values, Weights, find_weights, weights_of
-from triage.training.cross_encoder import CrossEncoder as Original
+from triage.training.cross_encoder import CrossEncoderNetwork as Original
 from triage.training.train import with_head
 
 PRODUCT = "/MatMul_Q8"

@@ -10,14 +10,12 @@ from triage.arrays import Floats, Ints, Mask
 from triage.bundle.model import Projection
 from triage.config import Config, VoteConfig
 from triage.learn.recipe import Recipe
-from triage.metrics import coverage
-
-DRAWS, SEED = 1000, 0
+from triage.metrics import bootstrap, coverage
 
 
 @dataclass(frozen=True)
 class Remembering(Recipe):
-    """A study that fits the adaptation to the same rows once, also for copies with another target."""
+    """A recipe that fits the adaptation to the same rows once, also for copies with another target."""
 
     fitted: dict[bytes, tuple[Projection | None, Floats]] = field(default_factory=dict)
 
@@ -48,11 +46,10 @@ class Kept:
     broken: int
 
 
-def kept(study: Recipe, target: float | None) -> Kept:
-    """The study with that target, judged."""
-    aimed = replace(study, config=Config(vote=VoteConfig(precision_target=target)))
-    verdict = aimed.result
-    truth, predicted = verdict.truth, verdict.predicted
+def kept(recipe: Recipe, target: float | None) -> Kept:
+    """The recipe with that target, judged."""
+    aimed = replace(recipe, config=Config(vote=VoteConfig(precision_target=target)))
+    truth, predicted = aimed.result.truth, aimed.result.predicted
     low, high = interval(truth, predicted)
     voted = aimed.rules.voted
     return Kept(
@@ -75,7 +72,7 @@ def precision(truth: Mask, predicted: Mask) -> float | None:
 
 def interval(truth: Mask, predicted: Mask) -> tuple[float, float]:
     """The 95 % interval of the precision, issues resampled."""
-    drawn = np.random.default_rng(SEED).integers(len(truth), size=(DRAWS, len(truth)))
+    drawn = bootstrap(len(truth))
     hits, count = (truth & predicted).sum(axis=1)[drawn].sum(axis=1), predicted.sum(axis=1)[drawn].sum(axis=1)
     some = count > 0
     if not some.any():

@@ -19,18 +19,17 @@ from pathlib import Path
 
 import numpy as np
 from keeping import Kept, Remembering, kept
-from labelled import described, embedded, labelled
+from shared import add_data_options, described, embedded, labelled, shipped_engines
 
 from triage.arrays import Array, Mask
-from triage.bundle.open import open_engines
 from triage.config import Config
+from triage.figures import blank
 from triage.learn.dataset import prepare, split
 from triage.learn.head import ADAPTATIONS
-from triage.learn.recipe import Engines
 from triage.metrics import Bin, reliability
 
 TARGETS = "0.8,0.9,0.95"
-# Bins of fewer pairs are not drawn: a share of so few is mostly luck.
+# Bins of fewer pairs are not drawn: their share is mostly luck.
 FEW = 10
 
 
@@ -59,16 +58,15 @@ def measure(path: Path, given: argparse.Namespace) -> Measured:
     """Print a file's rows as they come."""
     data = labelled(path, given.least)
     data = prepare(data.issues[: round(len(data) * (1 - given.leave_out))], Config())
-    encoder, zero_shot = open_engines(Config())
-    vectors, engines = embedded(encoder, data.issues, given.cache), Engines(encoder, zero_shot)
-    study = Remembering(data, vectors, split(data, None), Config(), engines, given.adapt)
+    engines = shipped_engines()
+    vectors = embedded(engines.encoder, data.issues, given.cache)
+    recipe = Remembering(data, vectors, split(data, None), Config(), engines, given.adapt)
     name, rows = described(data), []
     for target in (None, *given.target):
-        rows.append(kept(study, target))
-        print(line(name, rows[-1], len(study.result.truth)), flush=True)
-    verdict = study.result
-    best = reliability(*best_scores(verdict.truth, verdict.scores))
-    return Measured(name, rows, reliability(verdict.truth, verdict.scores), best)
+        rows.append(kept(recipe, target))
+        print(line(name, rows[-1], len(recipe.result.truth)), flush=True)
+    truth, scores = recipe.result.truth, recipe.result.scores
+    return Measured(name, rows, reliability(truth, scores), reliability(*best_scores(truth, scores)))
 
 
 def line(name: str, row: Kept, issues: int) -> str:
@@ -92,7 +90,7 @@ def together(measured: Sequence[Measured]) -> Iterator[str]:
 
 def tables(measured: Sequence[Measured]) -> Iterator[str]:
     """The lines on reliability: errors by file, then the bins of each issue's best score."""
-    yield "\nExpected calibration error of the scores on the same issues (0: they mean what they say):\n"
+    yield "\nExpected calibration error of the scores on the same issues (0: as promised):\n"
     yield "| data | all scores | each issue's best |\n|---|---|---|"
     for each in measured:
         error, at_best = calibration_error(each.all_scores), calibration_error(each.best)
@@ -118,11 +116,7 @@ def about(each: Measured, low: float, high: float) -> str:
 
 def draw(measured: Sequence[Measured], path: Path) -> None:
     """Kept against promised, the share of issues labelled, and reliability."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(13, 4.6)
     keeping, covering, believing = figure.subplots(1, 3)
     for i, each in enumerate(measured):
         # Side by side, or the bars would hide each other.
@@ -169,21 +163,17 @@ def targets(text: str) -> list[float]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Precision promised, precision kept.")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues")
+    add_data_options(parser)
     parser.add_argument(
         "--target", type=targets, default=TARGETS, metavar="P,…", help=f"precisions (default: {TARGETS})"
     )
     parser.add_argument("--adapt", choices=ADAPTATIONS, default="head", help="(default: head)")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
-    parser.add_argument(
-        "--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)"
-    )
     parser.add_argument(
         "--leave-out",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="leave so much of the newest out, to judge on an earlier window (default: 0)",
+        help="leave out this share of the newest, to judge on an earlier window (default: 0)",
     )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the tables")
     given = parser.parse_args()

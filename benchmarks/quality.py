@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines import METHODS, Material, answer
-from labelled import described, embedded, labelled
+from shared import add_data_options, described, embedded, labelled, shipped_engines
 from within import within_repositories
 
 from triage.arrays import Array, Mask
-from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.learn.dataset import Split, split
 from triage.learn.head import ADAPTATIONS
@@ -54,8 +53,8 @@ def rows_of(material: Material, windows: Split, engines: Engines, adapt: Sequenc
         if "regression" in name:
             rows.append(Row(f"{name}, a threshold per label", found.by_label, found.scores))
     for adaptation in adapt:
-        verdict = Recipe(material.data, material.vectors, windows, Config(), engines, adaptation).result
-        rows.append(Row(product(adaptation), verdict.predicted, verdict.scores))
+        result = Recipe(material.data, material.vectors, windows, Config(), engines, adaptation).result
+        rows.append(Row(product(adaptation), result.predicted, result.scores))
     return rows
 
 
@@ -76,9 +75,8 @@ class Rest:
 def measure(path: Path, least: int, adapt: Sequence[str], cache: Path | None) -> Rest:
     """Print the rows of a file."""
     data = labelled(path, least)
-    encoder, zero_shot = open_engines(Config())
-    engines = Engines(encoder, zero_shot)
-    material = Material(data, embedded(encoder, data.issues, cache))
+    engines = shipped_engines()
+    material = Material(data, embedded(engines.encoder, data.issues, cache))
     windows = split(data, None)
     truth, name = data.targets[windows.test.query], described(data)
     rows = rows_of(material, windows, engines, adapt)
@@ -114,12 +112,10 @@ def adaptations(text: str) -> list[str]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="How well labels are found, beside simple methods.")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues")
+    add_data_options(parser)
     parser.add_argument(
         "--adapt", type=adaptations, default="none,head", help="of the product (default: none,head)"
     )
-    parser.add_argument("--cache", type=Path, help="a folder that keeps vectors between runs")
-    parser.add_argument("--least", type=int, default=20, help="the uses a label needs (default: 20)")
     given = parser.parse_args()
     print(HEAD)
     rest = [measure(file, given.least, given.adapt, given.cache) for file in given.files]

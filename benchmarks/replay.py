@@ -20,13 +20,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from labelled import described, embedded, labelled
+from shared import add_data_options, described, embedded, labelled, shipped_engines, table_head
 
 from triage.arrays import Floats
 from triage.bundle.model import ServingModel, open_model
-from triage.bundle.open import open_engines
 from triage.config import Config
 from triage.decide import Policy, case_of, decide
+from triage.figures import blank
 from triage.learn.dataset import Dataset
 from triage.learn.gate import TAIL, compare
 from triage.learn.head import CHOICES
@@ -53,10 +53,10 @@ class Period:
 
 @dataclass(frozen=True)
 class Replayed:
-    """One period and the verdicts on it of both bundles, in the order of WAYS."""
+    """One period and the results on it of both bundles, in the order of WAYS."""
 
     period: Period
-    verdicts: tuple[HeldOutResult, HeldOutResult]
+    results: tuple[HeldOutResult, HeldOutResult]
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Replay:
         known = data.targets[:stop].sum(axis=0) > 0
         names = [name for name, there in zip(data.names, known, strict=True) if there]
         past = Dataset(data.issues[:stop], names, data.targets[:stop][:, known], {})
-        occasion = RetrainContext(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)
-        bundle = learn(past, self.vectors[:stop], Config(), self.engines, occasion).bundle
+        context = RetrainContext(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)
+        bundle = learn(past, self.vectors[:stop], Config(), self.engines, context).bundle
         return open_model(bundle, "", self.engines.encoder, self.engines.zero_shot, {})
 
-    def verdict(self, model: ServingModel, period: Period) -> HeldOutResult:
+    def result(self, model: ServingModel, period: Period) -> HeldOutResult:
         """What the model answers for the period, beside the truth."""
         rows = slice(period.start, period.stop)
         policy, names = Policy.of(Config()), self.data.names
@@ -97,7 +97,7 @@ class Replay:
         first = self.learnt(periods[0].start)
         for period in periods:
             fresh = first if period is periods[0] else self.learnt(period.start)
-            yield Replayed(period, (self.verdict(fresh, period), self.verdict(first, period)))
+            yield Replayed(period, (self.result(fresh, period), self.result(first, period)))
 
 
 def by_months(data: Dataset, start: str, every: int) -> list[Period]:
@@ -120,32 +120,32 @@ def _month(at: datetime | None) -> int:
     return at.year * 12 + at.month if at else 0
 
 
-def pooled(verdicts: Sequence[HeldOutResult]) -> HeldOutResult:
-    """The verdicts on several periods as one."""
+def pooled(results: Sequence[HeldOutResult]) -> HeldOutResult:
+    """The results on several periods as one."""
     return HeldOutResult(
-        names=verdicts[0].names,
-        truth=np.concatenate([v.truth for v in verdicts]),
-        predicted=np.concatenate([v.predicted for v in verdicts]),
-        scores=np.concatenate([v.scores for v in verdicts]),
+        names=results[0].names,
+        truth=np.concatenate([v.truth for v in results]),
+        predicted=np.concatenate([v.predicted for v in results]),
+        scores=np.concatenate([v.scores for v in results]),
     )
 
 
-def row(name: str, verdicts: Sequence[HeldOutResult]) -> str:
+def row(name: str, results: Sequence[HeldOutResult]) -> str:
     """A line of the table: each figure for both bundles."""
-    figures = [verdict.figures for verdict in verdicts]
+    figures = [result.figures for result in results]
     cells = (f"{figures[0][key]:.3f} | {figures[1][key]:.3f}" for key in SHOWN)
-    return f"| {name} | {len(verdicts[0].truth)} | {' | '.join(cells)} |"
+    return f"| {name} | {len(results[0].truth)} | {' | '.join(cells)} |"
 
 
 def report(done: Iterator[Replayed]) -> list[Replayed]:
     """Print the table as the periods come in, then the totals and how sure the differences are."""
-    heads = " | ".join(f"{title}, {way}" for title in SHOWN.values() for way in WAYS)
-    print(f"| from | issues | {heads} |\n|---|---|" + "---|" * (2 * len(SHOWN)), flush=True)
+    heads = (f"{title}, {way}" for title in SHOWN.values() for way in WAYS)
+    print(table_head("from", "issues", *heads), flush=True)
     finished = []
     for each in done:
         finished.append(each)
-        print(row(each.period.name, each.verdicts), flush=True)
-    fresh, first = (pooled([each.verdicts[way] for each in finished]) for way in (0, 1))
+        print(row(each.period.name, each.results), flush=True)
+    fresh, first = (pooled([each.results[way] for each in finished]) for way in (0, 1))
     print(row("**all**", (fresh, first)))
     print(
         f"\nRetrained minus never retrained over all periods, with the {1 - 2 * TAIL:.0%} interval of a paired"
@@ -158,15 +158,11 @@ def report(done: Iterator[Replayed]) -> list[Replayed]:
 
 def draw(title: str, done: Sequence[Replayed], path: Path) -> None:
     """The four figures over time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(10, 6)
     figure.suptitle(title)
     for axes, (key, name) in zip(figure.subplots(2, 2, sharex=True).flat, SHOWN.items(), strict=True):
         for way, label in enumerate(WAYS):
-            values = [each.verdicts[way].figures[key] for each in done]
+            values = [each.results[way].figures[key] for each in done]
             axes.plot(range(len(done)), values, marker="o", color=f"C{way}", label=label)
         axes.set(title=name, ylim=(0, 1), xticks=range(len(done)))
         axes.grid(alpha=0.3)
@@ -178,7 +174,7 @@ def draw(title: str, done: Sequence[Replayed], path: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Quality over time, with and without retraining.")
-    parser.add_argument("file", type=Path, metavar="FILE", help="labelled issues with dates")
+    add_data_options(parser, many=False)
     parser.add_argument(
         "--from", dest="start", metavar="YYYY-MM", help="first labelled month (default: halfway)"
     )
@@ -188,10 +184,6 @@ def main() -> None:
     )
     length.add_argument("--issues", type=int, metavar="N", help="retrain every N issues instead")
     parser.add_argument("--adapt", choices=CHOICES, default="head", help="(default: head)")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
-    parser.add_argument(
-        "--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)"
-    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the figures over time")
     given = parser.parse_args()
     data = labelled(given.file, given.least)
@@ -201,10 +193,8 @@ def main() -> None:
     periods = by_number(data, start, given.issues) if given.issues else by_months(data, start, given.every)
     if not periods or not periods[0].start:
         sys.exit(f"{given.file}: there must be issues both before {start} and from then on")
-    encoder, zero_shot = open_engines(Config())
-    replay = Replay(
-        data, embedded(encoder, data.issues, given.cache), Engines(encoder, zero_shot), given.adapt
-    )
+    engines = shipped_engines()
+    replay = Replay(data, embedded(engines.encoder, data.issues, given.cache), engines, given.adapt)
     title = f"{described(data)}: {len(data)} issues, {len(data.names)} labels, --adapt {given.adapt}"
     print(f"{title}; {periods[0].start} issues before the first period\n")
     done = report(replay.run(periods))

@@ -28,6 +28,9 @@ from typing import Any
 
 from scale_indexes import kinds as kinds_of
 from serve import HERE, run
+from shared import table_head
+
+from triage.figures import blank
 
 KINDS = {
     "triage": "triage",
@@ -107,7 +110,7 @@ def cold_starts(desk: Desk, rows: Sequence[Figures], runs: int) -> None:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows by size, in Markdown."""
     head = ["issues", "of them real", "index", "how", *(title for title, _, _ in COLUMNS)]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = [table_head(*head)]
     for row in rows:
         cells = [f"{row['size']:,}", f"{row['real']:,}", KINDS[row["kind"]], row["how"]]
         cells += [form.format(row[key]) if key in row else "-" for _, key, form in COLUMNS]
@@ -117,12 +120,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def draw(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Six pictures in one: each figure against the number of issues."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), layout="constrained")
+    figure = blank(13, 7)
+    axes = figure.subplots(2, 3)
     shown = ("build", "peak", "megabytes", "cold", "search", "recall")
     titles = {key: title for title, key, _ in COLUMNS}
     for place, key in zip(axes.flat, shown, strict=True):

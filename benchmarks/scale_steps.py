@@ -48,7 +48,7 @@ def vectors(work: Path, rows: int, real: int, seed: int) -> Figures:
 
 def _real(work: Path, most: int) -> Floats:
     """Vectors of distinct texts, those that are known already before others."""
-    from labelled import embedded
+    from shared import embedded
 
     from triage.engine.encoder import Encoder
     from triage.sources.issue_file import read_issues

@@ -19,12 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelled import described, embedded, labelled
 from serve import HERE, run
+from shared import described, embedded, labelled
 
 from triage.config import Config
 from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.zero_shot import open_zero_shot
+from triage.figures import blank
 from triage.learn.dataset import Dataset, split
 from triage.learn.recipe import Engines, Recipe
 
@@ -55,8 +56,8 @@ def found(data: Dataset, encoder: Encoder, cache: Path | None) -> list[tuple[flo
     config = Config()
     engines = Engines(encoder, open_zero_shot(config.zero_shot, encoder))
     vectors = embedded(encoder, data.issues, cache)
-    studies = (Recipe(data, vectors, split(data, None), config, engines, name) for name in ADAPTATIONS)
-    figures = [study.result.figures for study in studies]
+    recipes = (Recipe(data, vectors, split(data, None), config, engines, name) for name in ADAPTATIONS)
+    figures = [recipe.result.figures for recipe in recipes]
     return [(each["micro_f1"], each["macro_f1"]) for each in figures]
 
 
@@ -85,12 +86,8 @@ def draw(
     peer: Speed | None,
 ) -> None:
     """The picture: by the clock with each number of threads, and by processor time with one."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (clock, processor) = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
+    figure = blank(11, 5)
+    clock, processor = figure.subplots(1, 2, sharey=True)
     for a, (adaptation, colour) in enumerate(zip(ADAPTATIONS, ("tab:blue", "tab:orange"), strict=True)):
         scores = [row[a][0] for row in f1]
         for threads, line in zip(THREADS, ("o-", "o--"), strict=False):

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from labelled import embedded
+from shared import embedded
 
 from triage.arrays import Array, Floats, Mask
 from triage.config import Config

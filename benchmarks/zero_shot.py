@@ -15,30 +15,27 @@ the figure is the macro-F1 of the best label of each.
 from __future__ import annotations
 
 import argparse
-import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from shared import embedded
 from sklearn.metrics import average_precision_score, f1_score
 
-from triage.arrays import Array, Floats
-from triage.config import PEOPLE_ONLY, PROCESS
-from triage.decide.policy import matches
+from triage.arrays import Array
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN
 from triage.engine.zero_shot import calibrated
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
-from triage.issue import Issue
+from triage.learn.tune import logistic
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
 from triage.training.background import SEED, by_repository, choose
+from triage.training.cross_encoder_export import sampled
 from triage.training.held_out import kept_aside
 
 LEAST_USES = 15
-SAMPLE = 75
 CORRECTIONS = ("none", "background", "own mean")
 THREE = (
     LabelText("bug", "something does not work as expected"),
@@ -66,37 +63,6 @@ class Fit:
     threshold: float
 
 
-def labels_of(issues: Sequence[Issue]) -> list[str]:
-    """The labels of a repository with enough uses that tell what an issue is about."""
-    uses = Counter(label for issue in issues for label in issue.labels)
-    return sorted(n for n, c in uses.items() if c >= LEAST_USES and not matches(n, (*PROCESS, *PEOPLE_ONLY)))
-
-
-def draw(groups: dict[str, list[Issue]]) -> dict[str, tuple[list[str], list[Issue]]]:
-    """For each usable repository its labels and the issues drawn from it."""
-    drawn = {}
-    for repo, issues in groups.items():
-        names = labels_of(issues)
-        labelled = [issue for issue in issues if set(names) & set(issue.labels)]
-        if len(names) > 1:
-            pick = random.Random(f"{SEED} {repo}")
-            drawn[repo] = names, pick.sample(labelled, min(SAMPLE, len(labelled)))
-    return drawn
-
-
-def encode(encoder: Encoder, issues: Sequence[Issue], cache: Path | None) -> dict[str, Floats]:
-    """A vector for each digest; `cache` keeps them between runs of the same encoder."""
-    texts = {issue.digest: issue.text for issue in issues}
-    file = cache / f"{encoder.digest[:16]}.npz" if cache else None
-    known = dict(np.load(file, allow_pickle=False)) if file and file.is_file() else {}
-    missing = [key for key in texts if key not in known]
-    known.update(zip(missing, encoder.encode([texts[key] for key in missing]), strict=True))
-    if file and missing:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **known)
-    return known
-
-
 def raw(sample: Sample, background: Array, correction: str, divide: bool) -> Array:
     """Raw scores [n, L]; `own mean` leaves the issue itself out, as an index would not hold it yet."""
     x = sample.vectors
@@ -113,18 +79,11 @@ def fit(scores: Sequence[Array], truths: Sequence[Array]) -> Fit:
     """The logistic fit of all pairs and the threshold of best micro-F1, each repository weighing the same."""
     x, y = np.concatenate([s.ravel() for s in scores]), np.concatenate([t.ravel() for t in truths])
     pairs = np.concatenate([np.full(s.size, 1 / s.size) for s in scores])
-    centre, scale = x.mean(), x.std()
-    design = np.stack([(x - centre) / scale, np.ones_like(x)], axis=1)
-    beta = np.zeros(2)
-    for _ in range(30):  # Newton's method
-        p = 1 / (1 + np.exp(-design @ beta))
-        curvature = (design * (pairs * p * (1 - p))[:, None]).T @ design
-        beta -= np.linalg.solve(curvature, design.T @ (pairs * (p - y)))
-    slope = beta[0] / scale
+    (slope,), intercept = logistic(x[:, None], y > 0, pairs)
     order = np.argsort(-x)
     rows = np.concatenate([np.full(s.size, 1 / len(s)) for s in scores])
     f1 = 2 * np.cumsum((rows * y)[order]) / (np.cumsum(rows[order]) + (rows * y).sum())
-    return Fit(slope, beta[1] - slope * centre, float(x[order][f1.argmax()]))
+    return Fit(slope, intercept, float(x[order][f1.argmax()]))
 
 
 def figures(scores: Sequence[Array], truths: Sequence[Array], fitted: Fit) -> Array:
@@ -150,12 +109,17 @@ def many(path: Path, encoder: Encoder, cache: Path | None) -> None:
     """Print the table for a file of many repositories, then the constants."""
     groups = by_repository(iter_issues(path))
     # The shipped encoder was trained on the others.
-    drawn = draw({repo: issues for repo, issues in groups.items() if kept_aside(repo)})
+    drawn = {
+        repo: sample
+        for repo, issues in groups.items()
+        if kept_aside(repo) and (sample := sampled(issues, repo, LEAST_USES))
+    }
     behind = choose(groups)
-    known = encode(encoder, [*behind, *(i for _, issues in drawn.values() for i in issues)], cache)
+    texts = [*behind, *(issue for issues, _, _ in drawn.values() for issue in issues)]
+    known = dict(zip((issue.digest for issue in texts), embedded(encoder, texts, cache), strict=True))
     samples = []
-    for repo, (names, issues) in drawn.items():
-        truth = np.array([[name in issue.labels for name in names] for issue in issues], dtype=np.float64)
+    for repo, (issues, names, carried) in drawn.items():
+        truth = carried.astype(np.float64)
         named = encoder.encode([LabelText(name).phrase for name in names]).astype(np.float64)
         samples.append(Sample(repo, np.array([known[i.digest] for i in issues], np.float64), named, truth))
     order = np.random.default_rng(SEED).permutation(len(samples))
@@ -187,8 +151,7 @@ def many(path: Path, encoder: Encoder, cache: Path | None) -> None:
 def three(path: Path, encoder: Encoder, cache: Path | None) -> None:
     """Print the macro-F1 of the best of three described labels, by correction."""
     issues = list(iter_issues(path))
-    known = encode(encoder, issues, cache)
-    vectors = np.array([known[i.digest] for i in issues])
+    vectors = embedded(encoder, issues, cache)
     truth = [[label.name for label in THREE].index(issue.labels[0]) for issue in issues]
     method = SimilarityZeroShot.load(encoder)
     nothing = np.zeros(encoder.dimension, dtype=np.float32)

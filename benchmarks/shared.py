@@ -1,7 +1,8 @@
-"""What the benchmarks share: labelled issues of a file, and their vectors, kept between runs."""
+"""Shared by the benchmarks: labelled issues of a file, their vectors (kept between runs), engines, options, tables."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Floats
+from triage.bundle.open import open_engines
 from triage.config import PEOPLE_ONLY, PROCESS, Config
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
+from triage.learn.recipe import Engines
 from triage.sources.issue_file import read_issues
 
 
@@ -58,3 +61,25 @@ def described(data: Dataset) -> str:
     if not data.dated:
         return f"{where}, no dates"
     return f"{where}, {data.issues[0].created_at:%Y-%m} to {data.issues[-1].created_at:%Y-%m}"
+
+
+def shipped_engines() -> Engines:
+    """The shipped models, opened under the default configuration."""
+    return Engines(*open_engines(Config()))
+
+
+def add_data_options(parser: argparse.ArgumentParser, *, many: bool = True, least: bool = True) -> None:
+    """FILE (`files`, or `file` where not `many`), --cache and, where asked for, --least."""
+    if many:
+        parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues")
+    else:
+        parser.add_argument("file", type=Path, metavar="FILE", help="labelled issues")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
+    if least:
+        help_text = "the uses a label needs (default: 20)"
+        parser.add_argument("--least", type=int, default=20, metavar="N", help=help_text)
+
+
+def table_head(*titles: str) -> str:
+    """The first two lines of a Markdown table."""
+    return f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
