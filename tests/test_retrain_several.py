@@ -11,6 +11,7 @@ from tests.fake_github.repository import Repository
 from tests.learning import HOME, RETRAIN, active, histories, populate
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG
+from triage.bundle.ivf_files import RepositorySlice
 from triage.bundle.local_store import LocalStore
 from triage.issue import Issue
 
@@ -115,7 +116,7 @@ def test_an_event_fetches_its_own_repositorys_part_and_decides_as_with_all_of_it
     scores, fetched = [], []
     for part in (True, False):
         if not part:
-            monkeypatch.setattr("triage.github.git_store.span_of", lambda *_: None)
+            monkeypatch.setattr(RepositorySlice, "of", lambda *_: None)
         past.github.requests.clear()
         assert past.run("label", f"--store={HOME}", "--dry-run") == 0, past.err
         scores.append(past.outputs["scores"])
