@@ -24,7 +24,8 @@ from triage.cli import main
 from triage.config import Config
 from triage.decide import Policy, case_of, decide
 from triage.github import client as connection
-from triage.issue import KINDS, Issue, parse_time, to_row
+from triage.issue import KINDS, Issue, to_row
+from triage.schema import parse_time
 
 
 def may_set(name: str) -> str | None:

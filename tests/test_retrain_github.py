@@ -16,7 +16,7 @@ from tests.storing import ACTIVE
 from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
 from triage.github.git_store import GitStore
-from triage.issue import parse_time
+from triage.schema import parse_time
 
 
 def labels_of(bundle: Bundle, number: int) -> tuple[str, ...] | None:

@@ -214,7 +214,7 @@ def test_a_date_that_is_none_is_named(github: FakeGitHub, demo: Repository) -> N
         "timeline": {"nodes": [], "info": {"more": False}},
     }
     github.faults.add(Answer(Reply(200, {"data": {"repository": {"issueOrPullRequest": issue}}})))
-    with pytest.raises(DataError, match="answer contains an invalid date: 'yesterday'"):
+    with pytest.raises(DataError, match="expected a date in ISO 8601, found 'yesterday'"):
         tracker_of(github).issue(1)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from triage.errors import DataError
-from triage.schema import SchemaError, build, is_utf8
+from triage.schema import SchemaError, build, is_utf8, parse_time
 from triage.text import digest, render
 
 Key = tuple[str, int]
@@ -161,9 +161,3 @@ def to_row(issue: Issue) -> dict[str, object]:
 
 def format_time(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_time(value: str) -> datetime:
-    """A moment from ISO 8601, in UTC where no zone is given. Raises ValueError."""
-    at = datetime.fromisoformat(value)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,7 +1,8 @@
 """Frozen dataclasses from decoded YAML or JSON: the types of their fields are the schema.
 
 A field's `metadata` may hold `doc` (one sentence, used by the documentation), `low` and `high` (inclusive
-bounds of a number) and `choices`. A value of another type is refused with its path.
+bounds of a number) and `choices`; a `nested` field lies deeper in the data. A value of another type is refused with
+its path.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -36,6 +38,17 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def nested(path: str, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field that is read from a dotted path; see `within`."""
+    return dataclasses.field(default=default, metadata={"path": path})
+
+
+def parse_time(value: str) -> datetime:
+    """A moment from ISO 8601, in UTC where no zone is given. Raises ValueError."""
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) -> T:
     """An instance of the dataclass `cls` from a mapping. Raises SchemaError.
 
@@ -50,21 +63,33 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
         raise SchemaError(f"in '{_join(path, str(unknown[0]))}': unknown key; known here: {known}")
     values = {}
     for name, (field, hint, optional) in fields.items():
-        if name in data and (strict or not optional or data[name] is not None):
-            where = _join(path, name)
-            value = _value(hint, data[name], where, strict)
+        place = field.metadata.get("path", name)
+        found = data.get(name, MISSING) if place == name else within(data, place)
+        if found is MISSING and not optional:
+            raise SchemaError(f"in '{_join(path, place)}': missing")
+        if found is not MISSING and (strict or not optional or found is not None):
+            where = _join(path, place)
+            value = convert(hint, found, where, strict=strict)
             values[name] = _checked(value, field.metadata, where) if field.metadata else value
-        elif not optional:
-            raise SchemaError(f"in '{_join(path, name)}': missing")
     return cls(**values)
 
 
-def build_list(cls: type[T], data: object, path: str = "", *, strict: bool = True) -> list[T]:
-    """Like `build` for each item of a list."""
-    if not isinstance(data, list):
-        raise _wrong(path, "a list", data)
-    kept = [(i, item) for i, item in enumerate(data) if strict or item is not None]
-    return [build(cls, item, f"{path}[{i}]", strict=strict) for i, item in kept]
+class _Missing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING = _Missing()
+
+
+def within(data: object, path: str) -> object:
+    """What decoded data has at a dotted path, or MISSING; `*` stands for every item of a list."""
+    keys = path.split(".") if path else []
+    for i, key in enumerate(keys):
+        if key == "*" and isinstance(data, list):
+            return [within(item, ".".join(keys[i + 1 :])) for item in data]
+        data = data.get(key, MISSING) if isinstance(data, Mapping) else MISSING
+    return data
 
 
 @functools.cache
@@ -95,32 +120,42 @@ def _wrong(path: str, expected: str, found: object) -> SchemaError:
     return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {found!r:.60}")
 
 
-def _value(hint: Any, data: object, path: str, strict: bool) -> object:
+def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> object:
+    """A value of the type `hint`; otherwise as `build`."""
     if hint is Any:
         return data
     if hint in (str, int, float, bool):
         return _scalar(hint, data, path, strict)
+    if hint is datetime:
+        return _moment(data, path)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [a for a in typing.get_args(hint) if a is not type(None)]
-        return None if data is None else _value(inner[0], data, path, strict)
+        return None if data is None else convert(inner[0], data, path, strict=strict)
     if origin is tuple:
         if not isinstance(data, list | tuple):
             raise _wrong(path, "a list", data)
         item = typing.get_args(hint)[0]
         kept = [(i, v) for i, v in enumerate(data) if strict or v is not None]
-        return tuple([_value(item, v, f"{path}[{i}]", strict) for i, v in kept])
+        return tuple([convert(item, v, f"{path}[{i}]", strict=strict) for i, v in kept])
     if origin is dict:
         if not isinstance(data, Mapping):
             raise _wrong(path, "a mapping", data)
         of_key, of_value = typing.get_args(hint)
         return {
-            _value(of_key, k, path, strict): _value(of_value, v, _join(path, str(k)), strict)
+            convert(of_key, k, path, strict=strict): convert(of_value, v, _join(path, str(k)), strict=strict)
             for k, v in data.items()
         }
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), data, path, strict=strict)
     return _scalar(hint, data, path, strict)
+
+
+def _moment(data: object, path: str) -> datetime:
+    try:
+        return parse_time(data if isinstance(data, str) else "")
+    except (ValueError, OverflowError):
+        raise _wrong(path, "a date in ISO 8601", data) from None
 
 
 def _scalar(hint: object, data: object, path: str, strict: bool) -> object:

@@ -16,9 +16,10 @@ from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_repository
-from triage.issue import LabelEvent, format_time, parse_time
+from triage.issue import LabelEvent, format_time
 from triage.label.writer import LabelWriter
 from triage.options import ApplyOptions
+from triage.schema import parse_time
 
 BY_PERSON = "a person has set or removed labels on it since the plan"
 # Clocks that are right differ by less.

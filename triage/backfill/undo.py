@@ -20,9 +20,10 @@ from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
-from triage.issue import format_time, parse_time
+from triage.issue import format_time
 from triage.label.writer import LabelWriter
 from triage.options import UndoOptions
+from triage.schema import parse_time
 
 
 def undo(options: UndoOptions) -> int:

@@ -12,7 +12,8 @@ from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, NothingToLabelWith
-from triage.issue import format_time, parse_time
+from triage.issue import format_time
+from triage.schema import parse_time
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triage.errors import UsageError
-from triage.issue import parse_time
 from triage.options import CONFIG_PATH, LOCAL, PER_MINUTE, ConfigSource, When
+from triage.schema import parse_time
 
 if TYPE_CHECKING:
     from triage.bundle.store import StoreName

@@ -15,9 +15,9 @@ from triage.console import log
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import open_repository, open_store, visibility_of
-from triage.issue import parse_time
 from triage.options import CheckOptions
 from triage.patterns import NOT
+from triage.schema import parse_time
 
 if TYPE_CHECKING:
     from triage.bundle.store import StoreName

@@ -13,9 +13,9 @@ from triage.cli import arguments
 from triage.console import log
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
-from triage.issue import parse_time
 from triage.learn.provenance import Attribution
 from triage.options import ADAPTATIONS, RetrainOptions
+from triage.schema import parse_time
 from triage.sources.load import LoadedIssues, load_issues
 from triage.sources.spec import configured, parse_sources, repositories
 

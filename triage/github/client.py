@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn, TypeVar, Unpack
+from typing import NoReturn, TypeVar, Unpack
 from urllib.parse import quote
 
 from triage.errors import AccessError, DataError, UsageError
@@ -29,9 +29,6 @@ from triage.github.graphql import (
 from triage.github.http import ConnectionSettings, Http, Purpose, part, read, read_content, read_list
 from triage.issue import Kind
 from triage.patterns import NAME
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 PAGE = 100
@@ -54,9 +51,9 @@ class Connection(Http):
 
     def viewer(self) -> Actor:
         """The token's owner: a person, or an App such as `github-actions[bot]` for a workflow's own token."""
-        answer = self.graphql(graphql.VIEWER, {}, "find out whose the token is", "")
+        answer = self.graphql("Viewer", {}, "find out whose the token is", "")
         # In GraphQL every viewer is a User; only the login reveals an App.
-        login = read(graphql.ActorNode, answer, "data.viewer").login
+        login = read(str, answer, "data.viewer.login")
         return Actor(login, is_bot=login.endswith(BOT))
 
     def repositories_of(self, owner: str) -> list[RepositoryInfo]:
@@ -65,7 +62,7 @@ class Connection(Http):
 
         def page(after: str | None) -> object:
             variables = {"login": owner, "after": after}
-            answer = self.graphql(graphql.REPOSITORIES, variables, doing, METADATA)
+            answer = self.graphql("Repositories", variables, doing, METADATA)
             if part(answer, "data.owner") is None:
                 raise NotFound(
                     f"cannot {doing}: there is no such person or organisation",
@@ -122,8 +119,9 @@ class Tracker(Connection):
     def repository(self) -> Repository:
         """Requested once. Raises NotFound if it does not exist or the token cannot see it."""
         doing = f"find {self.repo}"
-        answer = self.graphql(graphql.REPOSITORY, self._names, doing, METADATA)
-        return graphql.repository_of(read(graphql.RepositoryNode, answer, "data.repository"))
+        answer = self.graphql("Repository", self._names, doing, METADATA)
+        found = read(Repository, answer, "data.repository")
+        return replace(found, visibility=found.visibility.lower())
 
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None if there is none."""
@@ -144,7 +142,7 @@ class Tracker(Connection):
         """Every label of the repository by its name."""
 
         def page(after: str | None) -> object:
-            return self._ask(graphql.LABELS, "list the labels", after=after)
+            return self._ask("Labels", "list the labels", after=after)
 
         return {label.name: label for label in _all_nodes(Label, "data.repository.labels", page)}
 
@@ -152,7 +150,7 @@ class Tracker(Connection):
         """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
         doing = f"read issue {number}"
         try:
-            answer = self._ask(graphql.ISSUE, doing, number=number)
+            answer = self._ask("Issue", doing, number=number)
         except NotFound as missing:
             self._raise_reason(number, missing)
         return self._with_events(read(graphql.IssueNode, answer, "data.repository.issueOrPullRequest"))
@@ -168,9 +166,9 @@ class Tracker(Connection):
     def counts(self, since: datetime | None = None) -> IssueCounts:
         """How much there is to read, in all and of what changed `since`."""
         changed = {"since": since.isoformat()} if since else {}
-        answer = self._ask(graphql.COUNTS, "count the issues", changed=changed)
+        answer = self._ask("Counts", "count the issues", changed=changed)
         labels, issues, pulls, new = (
-            read(graphql.Count, answer, f"data.repository.{name}").total
+            read(int, answer, f"data.repository.{name}.total")
             for name in ("labels", "issues", "pulls", "changed")
         )
         return IssueCounts(
@@ -206,7 +204,7 @@ class Tracker(Connection):
             nodes = read_list(graphql.IssueNode, answer, "data.repository.page.nodes")
             lives = [self._with_events(node) for node in nodes]
             info = read(graphql.PageInfo, answer, "data.repository.page.info")
-            total = read(graphql.Count, answer, "data.repository.page").total
+            total = read(int, answer, "data.repository.page.total")
             more = info.more and not any(map(wanted.is_past, lives))
             after = info.cursor or after
             items = tuple(live for live in lives if wanted.within_dates(live))
@@ -218,23 +216,23 @@ class Tracker(Connection):
         """Add labels to those of the issue. Raises IssueGone, LabelGone; ValueError for an empty list."""
         if not label_ids:
             raise ValueError("a request to add no labels must not be sent")
-        self._change_labels(graphql.ADD_LABELS, "add labels", node_id, label_ids)
+        self._change_labels("AddLabels", "add labels", node_id, label_ids)
 
     def remove_label(self, node_id: str, label_id: str) -> None:
         """Remove one label from the issue. Raises IssueGone, LabelGone."""
-        self._change_labels(graphql.REMOVE_LABELS, "remove a label", node_id, [label_id])
+        self._change_labels("RemoveLabels", "remove a label", node_id, [label_id])
 
     def create_label(self, name: str, color: str, description: str) -> Label:
         """A new label, `color` as six hexadecimal digits; an existing label of that name is returned unchanged."""
         body = {"name": name, "color": color, "description": description}
         try:
-            label = read(_CreatedLabel, self.rest("POST", "/labels", "create a label", WRITE, body=body))
+            created = self.rest("POST", "/labels", "create a label", WRITE, body=body)
         except Rejected:
             existing = {key.casefold(): label for key, label in self.labels().items()}
             if name.casefold() not in existing:
                 raise
             return existing[name.casefold()]
-        return Label(label.node_id, label.name, label.description)
+        return Label(read(str, created, "node_id"), read(str, created, "name"), description)
 
     def put_comment(self, node_id: str, marker: str, body: str) -> None:
         """Write the token's one comment with this `marker` on an issue, or update it in place.
@@ -256,7 +254,7 @@ class Tracker(Connection):
             read_issues=read_issues,
             write_labels=write_labels,
             read_contents=self._may_read_contents(),
-            write_contents=read(_Push, granted, "permissions").push if part(granted, "permissions") else None,
+            write_contents=read(bool, granted, "permissions.push") if part(granted, "permissions") else None,
         )
 
     @property
@@ -264,9 +262,9 @@ class Tracker(Connection):
         owner, _, name = self.repo.partition("/")
         return {"owner": owner, "name": name}
 
-    def _ask(self, document: str, doing: str, **variables: object) -> object:
+    def _ask(self, operation: str, doing: str, **variables: object) -> object:
         """The answer to a query about the repository."""
-        return self.graphql(document, {**self._names, **variables}, f"{doing} in {self.repo}", READ)
+        return self.graphql(operation, {**self._names, **variables}, f"{doing} in {self.repo}", READ)
 
     def _page(self, wanted: IssueFilter, after: str | None, size: int) -> object:
         states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
@@ -277,39 +275,39 @@ class Tracker(Connection):
         else:
             bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
-        document = graphql.PAGES[wanted.kind]
-        return self._ask(document, "list issues", first=size, after=after, **terms)
+        return self._ask(graphql.PAGES[wanted.kind], "list issues", first=size, after=after, **terms)
 
     def _with_events(self, node: graphql.IssueNode) -> LiveIssue:
         events, timeline = list(node.timeline.nodes), node.timeline
         while timeline.info.more:
             variables = {"id": node.id, "after": timeline.info.cursor}
             doing = f"read the events of issue {node.number} in {self.repo}"
-            answer = self.graphql(graphql.MORE_EVENTS, variables, doing, READ)
+            answer = self.graphql("MoreEvents", variables, doing, READ)
             timeline = read(graphql.Timeline, answer, "data.node.timeline")
             events += timeline.nodes
         return graphql.issue_of(node, events)
 
     def _raise_reason(self, number: int, missing: NotFound) -> NoReturn:
         """Raise why GraphQL does not find an issue: REST says whether it was deleted or transferred."""
-        place = read(_Place, self.rest("GET", f"/issues/{number}", f"read issue {number}", READ))
-        if place.repository_url.casefold().endswith(f"/{self.repository.name}".casefold()):
+        issue = self.rest("GET", f"/issues/{number}", f"read issue {number}", READ)
+        if read(str, issue, "repository_url").casefold().endswith(f"/{self.repository.name}".casefold()):
             raise missing
+        url = read(str, issue, "html_url")
         raise IssueGone(
             f"cannot read issue {number} in {self.repo}",
-            likely=f"it was transferred to {place.html_url}",
-            moved_to=place.html_url,
+            likely=f"it was transferred to {url}",
+            moved_to=url,
         )
 
     def _issue_permissions(self) -> tuple[bool, bool | None]:
         """Whether issues can be read and labelled."""
         try:
-            answer = self._ask(graphql.CAN_LABEL, "list issues")
+            answer = self._ask("CanLabel", "list issues")
         except AccessError:
             return False, False
         # GitHub answers this for an issue only, so it is unknown while there is none.
-        newest = read_list(graphql.CanLabelNode, answer, "data.repository.issues.nodes")
-        return True, newest[0].allowed if newest else None
+        newest = read_list(bool, answer, "data.repository.issues.nodes.*.allowed")
+        return True, newest[0] if newest else None
 
     def _may_read_contents(self) -> bool:
         branch = quote(self.repository.default_branch or "main")
@@ -322,11 +320,11 @@ class Tracker(Connection):
             return False
         return True
 
-    def _change_labels(self, document: str, doing: str, node_id: str, label_ids: Sequence[str]) -> None:
+    def _change_labels(self, operation: str, doing: str, node_id: str, label_ids: Sequence[str]) -> None:
         """Both changes have no effect the second time, so the request may be repeated."""
         variables = {"issue": node_id, "labels": list(label_ids)}
         try:
-            self.graphql(document, variables, f"{doing} in {self.repo}", WRITE)
+            self.graphql(operation, variables, f"{doing} in {self.repo}", WRITE)
         except NotFound as missing:
             if any(f"'{label}'" in missing.what for label in label_ids):
                 raise LabelGone(missing.what, likely="a label was deleted") from None
@@ -336,40 +334,22 @@ class Tracker(Connection):
         marker, _, _ = text.partition("\n")
         own = next((c for c in self._own_comments(node_id) if c.body.startswith(marker)), None)
         if own is None:
-            document, variables = graphql.ADD_COMMENT, {"issue": node_id, "body": text}
+            operation, variables = "AddComment", {"issue": node_id, "body": text}
         elif own.body != text:
-            document, variables = graphql.EDIT_COMMENT, {"comment": own.id, "body": text}
+            operation, variables = "EditComment", {"comment": own.id, "body": text}
         else:
             return
-        self.graphql(document, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
+        self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
 
     def _own_comments(self, node_id: str) -> Iterator[graphql.CommentNode]:
         """The comments on an issue that the token's owner wrote."""
 
         def page(after: str | None) -> object:
             variables = {"id": node_id, "after": after}
-            return self.graphql(graphql.COMMENTS, variables, f"read comments in {self.repo}", READ)
+            return self.graphql("Comments", variables, f"read comments in {self.repo}", READ)
 
         comments = _all_nodes(graphql.CommentNode, "data.node.comments", page)
         return (comment for comment in comments if comment.own)
-
-
-@dataclass(frozen=True)
-class _CreatedLabel:
-    node_id: str
-    name: str
-    description: str = ""
-
-
-@dataclass(frozen=True)
-class _Push:
-    push: bool
-
-
-@dataclass(frozen=True)
-class _Place:
-    html_url: str
-    repository_url: str
 
 
 def _all_nodes(shape: type[T], path: str, page: Callable[[str | None], object]) -> Iterator[T]:

@@ -33,7 +33,8 @@ from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected
 from triage.github.graphql import BOT
-from triage.github.http import read, read_content, read_list, read_time
+from triage.github.http import read, read_content, read_list
+from triage.schema import nested
 
 SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
@@ -252,13 +253,20 @@ class Commit:
     """
 
     sha: str
-    message: str
-    tree: str
-    parents: tuple[str, ...]
-    author: str
-    committer: str
-    verified: bool
-    at: datetime
+    message: str = nested("commit.message")
+    tree: str = nested("commit.tree.sha")
+    parents: tuple[str, ...] = nested("parents.*.sha")
+    verified: bool = nested("commit.verification.verified")
+    at: datetime = nested("commit.committer.date")
+    author: str = nested("author.login", "")
+    committer: str = nested("committer.login", "")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    path: str
+    type: str
+    sha: str
 
 
 class GitObjects:
@@ -283,7 +291,7 @@ class GitObjects:
             if "empty" not in rejected.said:
                 raise
             return None
-        return read(_Sha, found, "object").sha
+        return read(str, found, "object.sha")
 
     def create_ref(self, ref: str, sha: str) -> None:
         """Create a ref. Raises LostRace if it exists with another commit, RefRefused if it is not allowed."""
@@ -334,10 +342,12 @@ class GitObjects:
     def get_tree(self, sha: str) -> list[tuple[str, str]]:
         """(path, hash) of every file in a tree. Raises NotFound, DataError if the tree is too large."""
         path = f"/git/trees/{quote(sha, safe='')}"
-        tree = read(_Tree, self._read(path, f"tree {sha}", {"recursive": "1"}))
-        if tree.truncated:
+        answer = self._read(path, f"tree {sha}", {"recursive": "1"})
+        if read(bool, answer, "truncated"):
             raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
-        return [(entry.path, entry.sha) for entry in tree.tree if entry.type == "blob"]
+        return [
+            (entry.path, entry.sha) for entry in read_list(_Entry, answer, "tree") if entry.type == "blob"
+        ]
 
     def create_commit(self, message: str, tree: str, parents: Sequence[str]) -> str:
         """A commit by the token's owner, signed by GitHub for Apps; returns its hash."""
@@ -350,7 +360,7 @@ class GitObjects:
     def history(self, sha: str, limit: int) -> list[Commit]:
         """A commit and its ancestors, newest first, at most `limit` (1 to 100). Raises NotFound."""
         answer = self._read("/commits", f"commit {sha}", {"sha": sha, "per_page": str(limit)})
-        commits = [_commit(node) for node in read_list(_CommitAnswer, answer)]
+        commits = list(read_list(Commit, answer))
         if not commits or commits[0].sha != sha:
             raise DataError(f"GitHub answered with another commit than {sha}")
         return commits
@@ -359,7 +369,7 @@ class GitObjects:
         return self._tracker.rest("GET", path, f"read {what}", READ, query=query)
 
     def _create(self, kind: str, body: Mapping[str, object]) -> str:
-        return read(_Sha, self._write("POST", f"/git/{kind}", body, f"write {kind}")).sha
+        return read(str, self._write("POST", f"/git/{kind}", body, f"write {kind}"), "sha")
 
     def _write(self, verb: str, path: str, body: Mapping[str, object] | None, doing: str) -> object:
         return self._tracker.rest(verb, path, doing, WRITE, body=body)
@@ -367,72 +377,6 @@ class GitObjects:
 
 def _path(ref: str, kind: str) -> str:
     return f"/git/{kind}/{quote(ref.removeprefix('refs/'))}"
-
-
-# The shapes of answers.
-
-
-@dataclass(frozen=True)
-class _Sha:
-    sha: str
-
-
-@dataclass(frozen=True)
-class _Entry:
-    path: str
-    type: str
-    sha: str
-
-
-@dataclass(frozen=True)
-class _Tree:
-    truncated: bool
-    tree: tuple[_Entry, ...]
-
-
-@dataclass(frozen=True)
-class _Account:
-    login: str = ""
-
-
-@dataclass(frozen=True)
-class _Signature:
-    date: str
-
-
-@dataclass(frozen=True)
-class _Verification:
-    verified: bool
-
-
-@dataclass(frozen=True)
-class _GitCommit:
-    message: str
-    tree: _Sha
-    committer: _Signature
-    verification: _Verification
-
-
-@dataclass(frozen=True)
-class _CommitAnswer:
-    sha: str
-    commit: _GitCommit
-    parents: tuple[_Sha, ...]
-    author: _Account | None = None
-    committer: _Account | None = None
-
-
-def _commit(node: _CommitAnswer) -> Commit:
-    return Commit(
-        sha=node.sha,
-        message=node.commit.message,
-        tree=node.commit.tree.sha,
-        parents=tuple(parent.sha for parent in node.parents),
-        author=node.author.login if node.author else "",
-        committer=node.committer.login if node.committer else "",
-        verified=node.commit.verification.verified,
-        at=read_time(node.commit.committer.date),
-    )
 
 
 # GitHub refuses requests of some tens of megabytes and limits the number of new blobs an hour; a dropped request is

@@ -1,23 +1,28 @@
-"""The GraphQL documents that are sent to GitHub, and the values that their answers are read into.
-
-Values reach GitHub only as variables, never as part of a document.
-"""
+"""The documents of documents.graphql, and the values that their answers are read into."""
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from pathlib import Path
+from typing import Literal
 
-from triage.github.http import read_time
 from triage.issue import Issue, Kind, LabelEvent
+from triage.schema import nested
 
 State = Literal["open", "closed"]
 # The login of deleted accounts.
 GHOST = "ghost"
 # The end of an App's login in REST, in events and on the website; GraphQL leaves it out.
 BOT = "[bot]"
+# The operations that list the items of a kind, with or without their texts.
+PAGES: Mapping[Kind, str] = {"issue": "Issues", "pull request": "PullRequests"}
+NUMBERS: Mapping[Kind, str] = {"issue": "IssueNumbers", "pull request": "PullRequestNumbers"}
+# GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests.
+PAGE_POINTS = 2
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Repository:
     name: str
     node_id: str
     visibility: str
-    default_branch: str
+    default_branch: str = nested("branch.name", "")
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,27 @@ class IssueCounts:
     changed: Mapping[Kind, int]
 
 
-# The shapes of answers; the documents below give GitHub's fields these names.
+@functools.cache
+def document(operation: str) -> str:
+    """The operation of documents.graphql with that name, and the fragments that it uses."""
+    definitions = _definitions()
+    used = {operation: definitions[operation]}
+    pending = [operation]
+    while pending:
+        for name in re.findall(r"\.\.\.(\w+)", used[pending.pop()]):
+            if name not in used:
+                used[name] = definitions[name]
+                pending.append(name)
+    return "\n\n".join(used.values())
+
+
+@functools.cache
+def _definitions() -> dict[str, str]:
+    text = Path(__file__).with_name("documents.graphql").read_text("utf-8")
+    return {found[2]: found[0] for found in re.finditer(r"(?ms)^(query|mutation|fragment) (\w+).*?^}$", text)}
+
+
+# The shapes of answers; the documents give GitHub's fields these names.
 
 
 @dataclass(frozen=True)
@@ -135,55 +160,25 @@ class PageInfo:
 
 
 @dataclass(frozen=True)
-class Node:
+class NumberNode:
     id: str
-
-
-@dataclass(frozen=True)
-class NumberNode(Node):
     number: int
 
 
 @dataclass(frozen=True)
-class CommentNode(Node):
+class CommentNode:
+    id: str
     body: str
     own: bool
 
 
 @dataclass(frozen=True)
-class Count:
-    total: int
-
-
-@dataclass(frozen=True)
-class CanLabelNode:
-    allowed: bool
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
-
-
-@dataclass(frozen=True)
-class RepositoryNode(Node):
-    name: str
-    visibility: str
-    branch: Named | None = None
-
-
-@dataclass(frozen=True)
-class ActorNode:
-    login: str
-    type: str = "User"
-
-
-@dataclass(frozen=True)
 class EventNode:
     type: str
-    created_at: str
+    created_at: datetime
     label: Label
-    actor: ActorNode | None = None
+    actor: str = nested("actor.login", GHOST)
+    actor_type: str = nested("actor.type", "User")
 
 
 @dataclass(frozen=True)
@@ -193,42 +188,34 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class Labels:
-    nodes: tuple[Label, ...]
-
-
-@dataclass(frozen=True)
-class IssueNode(Node):
+class IssueNode:
+    id: str
     type: str
     number: int
     title: str
     body: str
     closed: bool
     locked: bool
-    created_at: str
-    updated_at: str
-    repository: Named
-    labels: Labels
+    created_at: datetime
+    updated_at: datetime
     timeline: Timeline
-    author: ActorNode | None = None
-
-
-def repository_of(node: RepositoryNode) -> Repository:
-    branch = node.branch.name if node.branch else ""
-    return Repository(node.name, node.id, node.visibility.lower(), branch)
+    repo: str = nested("repository.name")
+    labels: tuple[Label, ...] = nested("labels.nodes")
+    author: str = nested("author.login", GHOST)
+    author_type: str = nested("author.type", "User")
 
 
 def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
     """An issue with all of its events."""
-    labels = {label.name: label.id for label in node.labels.nodes}
+    labels = {label.name: label.id for label in node.labels}
     issue = Issue(
-        repo=node.repository.name,
+        repo=node.repo,
         number=node.number,
         title=node.title,
         body=node.body,
-        created_at=read_time(node.created_at),
+        created_at=node.created_at,
         kind="pull request" if node.type == "PullRequest" else "issue",
-        author=_actor(node.author).login,
+        author=_login(node.author, node.author_type),
         labels=tuple(labels),
         events=tuple([_event(event) for event in events]),
     )
@@ -237,193 +224,21 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         node_id=node.id,
         state="closed" if node.closed else "open",
         locked=node.locked,
-        updated_at=read_time(node.updated_at),
+        updated_at=node.updated_at,
         # If two labels had the same name one after the other, the issue carries the later one.
         label_ids={**{event.label.name: event.label.id for event in events}, **labels},
     )
 
 
 def _event(node: EventNode) -> LabelEvent:
-    actor = _actor(node.actor)
     return LabelEvent(
-        node.label.name, node.type == "LabeledEvent", actor.login, actor.is_bot, read_time(node.created_at)
+        label=node.label.name,
+        added=node.type == "LabeledEvent",
+        actor=_login(node.actor, node.actor_type),
+        actor_is_bot=node.actor_type == "Bot",
+        at=node.created_at,
     )
 
 
-def _actor(node: ActorNode | None) -> Actor:
-    if node is None:
-        return Actor(GHOST, is_bot=False)
-    is_bot = node.type == "Bot"
-    return Actor(node.login.removesuffix(BOT) + BOT if is_bot else node.login, is_bot)
-
-
-# Documents
-
-_OF_REPOSITORY: Final = "$owner: String!, $name: String!"
-_CURSOR: Final = "info: pageInfo { more: hasNextPage cursor: endCursor }"
-_NEWEST: Final = "orderBy: {field: CREATED_AT, direction: DESC}"
-_TYPES: Final = "itemTypes: [LABELED_EVENT, UNLABELED_EVENT]"
-_ACTOR: Final = "type: __typename login"
-_EVENTS: Final = f"""
-    {_CURSOR}
-    nodes {{
-      type: __typename
-      ... on LabeledEvent {{ created_at: createdAt actor {{ {_ACTOR} }} label {{ id name }} }}
-      ... on UnlabeledEvent {{ created_at: createdAt actor {{ {_ACTOR} }} label {{ id name }} }}
-    }}
-"""
-_FIELDS: Final = f"""
-    type: __typename
-    id
-    number
-    title
-    body
-    closed
-    locked
-    created_at: createdAt
-    updated_at: updatedAt
-    author {{ {_ACTOR} }}
-    repository {{ name: nameWithOwner }}
-    labels(first: 100) {{ nodes {{ id name }} }}
-    timeline: timelineItems(first: 100, {_TYPES}) {{ {_EVENTS} }}
-"""
-_PAGE: Final = f"total: totalCount {_CURSOR} nodes {{ {_FIELDS} }}"
-
-
-def _of_either(fields: str) -> str:
-    return f"... on Issue {{ {fields} }} ... on PullRequest {{ {fields} }}"
-
-
-VIEWER: Final = "query Viewer { viewer { login } }"
-
-REPOSITORIES: Final = f"""
-query Repositories($login: String!, $after: String) {{
-  owner: repositoryOwner(login: $login) {{
-    repositories(first: 100, after: $after, ownerAffiliations: [OWNER],
-                 orderBy: {{field: NAME, direction: ASC}}) {{
-      {_CURSOR}
-      nodes {{ name: nameWithOwner visibility is_fork: isFork has_issues: hasIssuesEnabled }}
-    }}
-  }}
-}}
-"""
-
-REPOSITORY: Final = f"""
-query Repository({_OF_REPOSITORY}) {{
-  repository(owner: $owner, name: $name) {{
-    id
-    name: nameWithOwner
-    visibility
-    branch: defaultBranchRef {{ name }}
-  }}
-}}
-"""
-
-LABELS: Final = f"""
-query Labels({_OF_REPOSITORY}, $after: String) {{
-  repository(owner: $owner, name: $name) {{
-    labels(first: 100, after: $after, orderBy: {{field: NAME, direction: ASC}}) {{
-      {_CURSOR}
-      nodes {{ id name description }}
-    }}
-  }}
-}}
-"""
-
-ISSUE: Final = f"""
-query Issue({_OF_REPOSITORY}, $number: Int!) {{
-  repository(owner: $owner, name: $name) {{ issueOrPullRequest(number: $number) {{ {_of_either(_FIELDS)} }} }}
-}}
-"""
-
-MORE_EVENTS: Final = f"""
-query MoreEvents($id: ID!, $after: String!) {{
-  node(id: $id) {{ {_of_either(f"timeline: timelineItems(first: 100, after: $after, {_TYPES}) {{ {_EVENTS} }}")} }}
-}}
-"""
-
-# GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests.
-PAGE_POINTS: Final = 2
-
-PAGES: Final[Mapping[Kind, str]] = {
-    "issue": f"""
-query Issues({_OF_REPOSITORY}, $first: Int!, $after: String, $filter: IssueFilters) {{
-  repository(owner: $owner, name: $name) {{
-    page: issues(first: $first, after: $after, filterBy: $filter, {_NEWEST}) {{ {_PAGE} }}
-  }}
-}}
-""",
-    "pull request": f"""
-query PullRequests({_OF_REPOSITORY}, $first: Int!, $after: String,
-                   $states: [PullRequestState!], $labels: [String!]) {{
-  repository(owner: $owner, name: $name) {{
-    page: pullRequests(first: $first, after: $after, states: $states, labels: $labels, {_NEWEST}) {{ {_PAGE} }}
-  }}
-}}
-""",
-}
-
-
-def _numbers(name: str, items: str) -> str:
-    return f"""
-query {name}({_OF_REPOSITORY}, $after: String) {{
-  repository(owner: $owner, name: $name) {{
-    page: {items}(first: 100, after: $after, {_NEWEST}) {{ {_CURSOR} nodes {{ number id }} }}
-  }}
-}}
-"""
-
-
-NUMBERS: Final[Mapping[Kind, str]] = {
-    "issue": _numbers("IssueNumbers", "issues"),
-    "pull request": _numbers("PullRequestNumbers", "pullRequests"),
-}
-
-COUNTS: Final = f"""
-query Counts({_OF_REPOSITORY}, $changed: IssueFilters) {{
-  repository(owner: $owner, name: $name) {{
-    labels(first: 1) {{ total: totalCount }}
-    issues(first: 1) {{ total: totalCount }}
-    changed: issues(first: 1, filterBy: $changed) {{ total: totalCount }}
-    pulls: pullRequests(first: 1) {{ total: totalCount }}
-  }}
-}}
-"""
-
-CAN_LABEL: Final = f"""
-query CanLabel({_OF_REPOSITORY}) {{
-  repository(owner: $owner, name: $name) {{ issues(first: 1, {_NEWEST}) {{ nodes {{ allowed: viewerCanLabel }} }} }}
-}}
-"""
-
-ADD_LABELS: Final = """
-mutation AddLabels($issue: ID!, $labels: [ID!]!) {
-  addLabelsToLabelable(input: {labelableId: $issue, labelIds: $labels}) { clientMutationId }
-}
-"""
-
-REMOVE_LABELS: Final = """
-mutation RemoveLabels($issue: ID!, $labels: [ID!]!) {
-  removeLabelsFromLabelable(input: {labelableId: $issue, labelIds: $labels}) { clientMutationId }
-}
-"""
-
-COMMENTS: Final = f"""
-query Comments($id: ID!, $after: String) {{
-  node(id: $id) {{
-    {_of_either(f"comments(first: 100, after: $after) {{ {_CURSOR} nodes {{ id body own: viewerDidAuthor }} }}")}
-  }}
-}}
-"""
-
-ADD_COMMENT: Final = """
-mutation AddComment($issue: ID!, $body: String!) {
-  addComment(input: {subjectId: $issue, body: $body}) { clientMutationId }
-}
-"""
-
-EDIT_COMMENT: Final = """
-mutation EditComment($comment: ID!, $body: String!) {
-  updateIssueComment(input: {id: $comment, body: $body}) { clientMutationId }
-}
-"""
+def _login(login: str, account: str) -> str:
+    return login.removesuffix(BOT) + BOT if account == "Bot" else login

@@ -20,16 +20,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Self, TypedDict, TypeVar, Unpack
+from types import GenericAlias
+from typing import Self, TypedDict, TypeVar, Unpack, cast
 from urllib.parse import urljoin, urlsplit
 
 from triage import __version__
 from triage.config import ActConfig
 from triage.errors import AccessError, DataError, UsageError
 from triage.github.errors import TRANSIENT, failure, rate_limited
+from triage.github.graphql import document
 from triage.github.rate_limit import RateLimiter
-from triage.issue import parse_time
-from triage.schema import SchemaError, build, build_list
+from triage.schema import MISSING, SchemaError, convert, within
 
 T = TypeVar("T")
 API_URL = "https://api.github.com"
@@ -220,13 +221,13 @@ class Http:
         return response.now + (now - received)
 
     def graphql(
-        self, document: str, variables: Mapping[str, object], doing: str, needs: str, repeatable: bool = True
+        self, operation: str, variables: Mapping[str, object], doing: str, needs: str, repeatable: bool = True
     ) -> object:
-        """The decoded answer to a GraphQL request; `doing`, `needs` and `repeatable` as in `Purpose`.
+        """The decoded answer to an operation of documents.graphql; `doing`, `needs` and `repeatable` as in `Purpose`.
 
         An answer with any error raises, even if it has data too.
         """
-        body = {"query": document, "variables": variables}
+        body = {"query": document(operation), "variables": variables}
         return self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), None, body)
 
     def _send(
@@ -349,47 +350,32 @@ def _redirected(where: str) -> AccessError:
 
 
 def read(shape: type[T], body: object, path: str = "") -> T:
-    """The dataclass `shape` from the part of a decoded body at a dotted `path`. Raises DataError if it does not fit."""
+    """The part of a decoded body at a dotted `path`: a dataclass, a scalar or a tuple. Raises DataError if it does
+    not fit `shape`.
+    """
     try:
-        return build(shape, part(body, path), path, strict=False)
+        return cast(T, convert(shape, part(body, path), path, strict=False))
     except SchemaError as error:
         raise _unexpected(f"is not as expected: {error}") from None
 
 
-def read_list(shape: type[T], body: object, path: str = "") -> list[T]:
+def read_list(shape: type[T], body: object, path: str = "") -> tuple[T, ...]:
     """Like `read` for each item of the list at `path`, without nulls."""
-    try:
-        return build_list(shape, part(body, path), path, strict=False)
-    except SchemaError as error:
-        raise _unexpected(f"is not as expected: {error}") from None
+    return read(cast(type[tuple[T, ...]], GenericAlias(tuple, (shape, ...))), body, path)
 
 
 def part(body: object, path: str) -> object:
     """What a decoded body has at a dotted `path`, or None."""
-    for key in path.split(".") if path else ():
-        body = body.get(key) if isinstance(body, Mapping) else None
-    return body
+    found = within(body, path)
+    return None if found is MISSING else found
 
 
 def read_content(body: object) -> bytes:
     """The content of a file or blob, which GitHub encodes in base64. Raises DataError."""
     try:
-        return base64.b64decode(read(_Content, body).content)
+        return base64.b64decode(read(str, body, "content"))
     except binascii.Error:
         raise _unexpected("contains invalid base64") from None
-
-
-@dataclass(frozen=True)
-class _Content:
-    content: str
-
-
-def read_time(text: str) -> datetime:
-    """Raises DataError."""
-    try:
-        return parse_time(text)
-    except ValueError:
-        raise _unexpected(f"contains an invalid date: {text!r:.40}") from None
 
 
 def _unexpected(what: str) -> DataError:

@@ -19,8 +19,9 @@ from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
 from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
 from triage.github.rate_limit import Quota
-from triage.issue import KINDS, Issue, Kind, format_time, parse_time
+from triage.issue import KINDS, Issue, Kind, format_time
 from triage.progress import duration
+from triage.schema import parse_time
 from triage.sources.cache import Cache, Reading, Row, opened, peek
 
 # GitHub's replicas and search index may show a change later than the time that it is dated with.
