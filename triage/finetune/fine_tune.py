@@ -167,7 +167,7 @@ class ContrastiveTraining:
         self._directions = Directions(issues.targets.shape[1], model.config.hidden_size)
         self._loop = Loop(
             plan,
-            Batches(self._texts.lengths, issues.group_numbers, plan.batch, plan.seed),
+            Batches(self._texts.lengths, issues.group_numbers, plan.batch, plan.seed).epoch,
             [Part.of(model), Part.of(self._directions, "directions.", DIRECTION_RATE)],
             self._losses,
         )

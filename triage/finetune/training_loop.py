@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -110,17 +109,10 @@ class Part:
         return cls(named, speed)
 
 
-class Epochs(Protocol):
-    """The rows of each step, by epoch; the length is that of an epoch."""
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, number: int) -> Sequence[Indices]: ...
-
-
 class Loop:
     """A run that lowers the sum of the scalars that `losses` gives, by name, for the rows of a batch.
 
+    `batches` gives the rows of each step of an epoch, by its number; all epochs have the same number of steps.
     Equal arguments give equal weights on the same machine, whether the run was interrupted or not, unless the budget
     ends it: what `losses` draws from torch's generator is a function of the seed and the step.
     """
@@ -128,7 +120,7 @@ class Loop:
     def __init__(
         self,
         plan: TrainingSchedule,
-        batches: Epochs,
+        batches: Callable[[int], Sequence[Indices]],
         parts: Sequence[Part],
         losses: Callable[[Indices], Mapping[str, Tensor]],
         warm_up: float = WARM_UP,
@@ -155,11 +147,14 @@ class Loop:
         resumed = load(folder, name, self._weights, self._optimizer) if folder else None
         done, before = (resumed.step, resumed.seconds) if resumed else (0, 0.0)
         first, start, saved = done, clock() - before, clock()
-        planned = self.plan.epochs * len(self._batches)
+        current, batches = 0, self._batches(0)
+        planned = self.plan.epochs * len(batches)
         total = planned
         while done < total:
-            epoch, at = divmod(done, len(self._batches))
-            losses = self._step(done, total, self._batches.epoch(epoch)[at])
+            epoch, at = divmod(done, len(batches))
+            if epoch != current:
+                current, batches = epoch, self._batches(epoch)
+            losses = self._step(done, total, batches[at])
             done, spent = done + 1, clock() - start
             total = self._affordable(done, first, spent, before, planned)
             if progress:

@@ -187,16 +187,16 @@ def restored(folder: Path) -> Path:
 
 
 def _settings(folder: Path, manifest: ModelManifest) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if manifest.kind == "encoder" and CONFIG_FILE in manifest.files:
-        found = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    if found.get("model_type") != "bert":
+        settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    if settings.get("model_type") != "bert":
         raise ModelError(
             f"{folder} holds no encoder that PyTorch weights can be made of",
             likely="it was exported without its configuration, or is of another architecture than BERT",
             next_step="name a folder that holds config.json, model.safetensors and the tokenizer",
         )
-    return found
+    return settings
 
 
 def weights_of(graph: onnx.ModelProto) -> dict[str, torch.Tensor]:

@@ -354,8 +354,7 @@ def _map(vectors: Floats) -> Array:
     flat = TSNE(init="pca", random_state=0, perplexity=perplexity, metric="cosine", max_iter=STEPS)
     # On a busy machine several threads spend most of their time waiting for one another.
     with threadpool_limits(1):
-        found: Array = flat.fit_transform(dense)
-    return found
+        return np.asarray(flat.fit_transform(dense))
 
 
 def _queries(study: Study, voters: FittedNeighbours, predicted: Mask, k: int) -> list[Query]:
@@ -363,7 +362,7 @@ def _queries(study: Study, voters: FittedNeighbours, predicted: Mask, k: int) ->
     names, rows = study.material.data.names, study.rows(study.design.largest, study.design.seeds[0])
     at = np.unique(np.linspace(0, len(study.test) - 1, EXAMPLES).astype(int))
     near = voters.near(study.material.texts(study.parts.test[at]))
-    found = []
+    queries = []
     for place, similarities, nearest in zip(at.tolist(), near.similarities, near.rows, strict=True):
         row = int(study.parts.test[place])
         among = [
@@ -372,7 +371,7 @@ def _queries(study: Study, voters: FittedNeighbours, predicted: Mask, k: int) ->
             if i >= 0
         ]
         votes = Counter(name for _, i in among for name in study.material.data.issues[i].labels)
-        found.append(
+        queries.append(
             Query(
                 row,
                 study.material.data.issues[row].labels,
@@ -381,4 +380,4 @@ def _queries(study: Study, voters: FittedNeighbours, predicted: Mask, k: int) ->
                 dict(votes.most_common()),
             )
         )
-    return found
+    return queries

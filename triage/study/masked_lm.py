@@ -89,7 +89,7 @@ class Masked:
             ),
         ]
         batches = Batches(self._texts.lengths, [0] * len(texts), plan.batch, plan.seed)
-        self._loop = Loop(plan, batches, parts, self._losses)
+        self._loop = Loop(plan, batches.epoch, parts, self._losses)
 
     def run(
         self,

@@ -110,11 +110,9 @@ def _cuts(counted: npt.NDArray[np.int16], truth: Mask, k: int) -> tuple[Ints, In
 
 def _from_above(counts: Ints) -> Ints:
     """How many have at least m votes, [k, L], from how many have 0..k of them, [L, k + 1]."""
-    found: Ints = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].T
-    return found
+    return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].T)
 
 
 def _f1(hits: Ints, predicted: Ints, true: Ints) -> Array:
     total = predicted + true
-    found: Array = np.divide(2.0 * hits, total, out=np.zeros(hits.shape), where=total > 0)
-    return found
+    return np.asarray(np.divide(2.0 * hits, total, out=np.zeros(hits.shape), where=total > 0))

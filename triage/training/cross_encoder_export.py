@@ -162,8 +162,7 @@ def difference(model: CrossEncoderNetwork, tokenizer: PreTrainedTokenizerFast, f
         tokens = tokenizer(text, truncation=True, max_length=limit)["input_ids"]
         sheet = serving.lay_out(tokens, labels)
         with torch.inference_mode():
-            found: Floats = model(*stacked([sheet]), torch.arange(len(labels) + 1))[0].numpy()
-        return found
+            return np.asarray(model(*stacked([sheet]), torch.arange(len(labels) + 1))[0].numpy())
 
     expected = np.array([theirs(text) for text in TEXTS])
     return float(np.abs(_score(ours) - _score(expected)).mean())

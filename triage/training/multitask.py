@@ -39,27 +39,15 @@ class MultitaskSchedule:
     seed: int = 0
 
 
-class StepNumbers:
-    """One epoch of step numbers in place of rows: a step draws its issues itself."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def epoch(self, _number: int) -> list[Indices]:
-        """One step after the other."""
-        return [np.array([step]) for step in range(self._steps)]
-
-
 class MultitaskTraining(ABC):
     """Training that changes a model in place; a subclass defines the objective of each step."""
 
     def __init__(self, parts: Sequence[Part], plan: MultitaskSchedule) -> None:
         self.plan = plan
         schedule = TrainingSchedule(1, plan.max_tokens, plan.batch, plan.rate, seed=plan.seed)
-        self._loop = Loop(schedule, StepNumbers(plan.steps), parts, self._losses, warm_up=WARM_UP)
+        # One epoch of step numbers in place of rows: a step draws its issues itself.
+        steps = [np.array([step]) for step in range(plan.steps)]
+        self._loop = Loop(schedule, lambda _epoch: steps, parts, self._losses, warm_up=WARM_UP)
 
     @abstractmethod
     def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:

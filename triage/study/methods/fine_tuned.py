@@ -72,7 +72,7 @@ class TextClassifier(Fitted):
 
         self.model.train()
         parts = [Part.of(self.model), Part.of(self._head, "head.", HEAD_SPEED)]
-        steps = Loop(replace(self._plan, epochs=epochs), batches, parts, losses).run(progress=progress)
+        steps = Loop(replace(self._plan, epochs=epochs), batches.epoch, parts, losses).run(progress=progress)
         self.model.eval()
         return steps
 
