@@ -17,6 +17,8 @@ from triage.engine.encoder import Encoder
 from triage.engine.onnx import OnnxModel
 from triage.errors import ModelError
 
+pytestmark = pytest.mark.real_models
+
 WORDS = [
     "the",
     "build",
