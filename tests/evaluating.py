@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.clock import Clock
 from tests.toy_encoder import toy_issues
 from triage.arrays import Array, Floats, Mask
 from triage.issue import Issue
@@ -83,28 +84,37 @@ def queries(n: int = 40, *, seed: int = 5) -> tuple[Texts, Mask]:
 
 
 class Counting(Method):
-    """A method that scores by the share of a label among what it learnt from, and counts how often it is fitted."""
+    """A method that scores by the share of a label among what it learnt from, and counts how often it is fitted.
 
-    def __init__(self, *, learns: bool = True, dies_at: int | None = None, slow: float = 0.0) -> None:
+    Scoring takes `slow` seconds a query of the `clock`.
+    """
+
+    def __init__(
+        self,
+        *,
+        learns: bool = True,
+        dies_at: int | None = None,
+        clock: Clock | None = None,
+        slow: float = 0.0,
+    ) -> None:
         self.name, self.identity, self.learns = "counting", "counting 1", learns
         self.fits: list[tuple[int, int]] = []
-        self._dies_at, self._slow = dies_at, slow
+        self._dies_at, self._clock, self._slow = dies_at, clock, slow
 
     def fit(self, task: LabellingTask) -> FittedCounting:
         if self._dies_at == len(self.fits):
             raise KeyboardInterrupt
         self.fits.append((len(task.labelled), task.seed))
-        return FittedCounting(task.targets.mean(axis=0), self._slow)
+        return FittedCounting(task.targets.mean(axis=0), self._clock, self._slow)
 
 
 class FittedCounting(Fitted):
     """The shares, and a little of the vector so that scores differ."""
 
-    def __init__(self, shares: Array, slow: float) -> None:
-        self._shares, self._slow = shares, slow
+    def __init__(self, shares: Array, clock: Clock | None, slow: float) -> None:
+        self._shares, self._clock, self._slow = shares, clock, slow
 
     def scores(self, queries: Texts) -> Array:
-        import time
-
-        time.sleep(self._slow * len(queries))
+        if self._clock:
+            self._clock.pass_(self._slow * len(queries))
         return np.clip(self._shares + queries.vectors[:, : len(self._shares)], 0, 1).astype(float)

@@ -94,4 +94,6 @@ def machine(no_token: None) -> Iterator[Machine]:
         for process in there.processes():
             os.kill(process, signal.SIGKILL)
         head.wait(STAY)
+        if head.stdout:
+            head.stdout.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.sharing import made_once
 from triage import config as configuration
 from triage.bundle.bundle import Bundle
 from triage.bundle.local_store import LocalStore
@@ -48,13 +50,18 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The sample issues, learnt; to be read only, `own_store` is a copy to spoil."""
-    folder = tmp_path_factory.mktemp("sample") / "store"
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        code = main(["retrain", "--from", str(LEARNT_FROM), "--store", str(folder), "--config", str(CONFIG)])
-    return Trained(code, out.getvalue(), folder)
+def trained(shared_folder: Path) -> Trained:
+    """The sample issues, learnt once in a run; to be read only, `own_store` is a copy to spoil."""
+
+    def learn(folder: Path) -> None:
+        argv = ["retrain", f"--from={LEARNT_FROM}", f"--store={folder / 'store'}", f"--config={CONFIG}"]
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = main(argv)
+        (folder / "said.json").write_text(json.dumps([code, out.getvalue()]), "utf-8")
+
+    folder = made_once(shared_folder / "sample", learn)
+    code, out = json.loads((folder / "said.json").read_text("utf-8"))
+    return Trained(code, out, folder / "store")
 
 
 @pytest.fixture

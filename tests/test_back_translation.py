@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
+import torch
+import transformers
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
-
-from tests.toy_language import train  # noqa: E402 - after the check for the extra
-from triage.study.augment import BackTranslation  # noqa: E402
+from tests.toy_language import train
+from triage.study.augment import BackTranslation
 
 HOME = ("salt", "key", "rain", "cup")
 ABROAD = ("sel", "cle", "pluie", "tasse")

@@ -10,22 +10,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-pytest.importorskip("transformers", reason="the extra `train` is not installed")
-
-from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
-from triage.errors import ModelError  # noqa: E402
-from triage.finetune import training_loop as checkpoint  # noqa: E402
-from triage.finetune import training_loop as loop  # noqa: E402
-from triage.finetune.fine_tune import ContrastiveTraining, Labelled, contrast  # noqa: E402
-from triage.finetune.training_loop import (  # noqa: E402
+from tests.toy_encoder import save_bert, toy_issues
+from triage.errors import ModelError
+from triage.finetune import training_loop as checkpoint
+from triage.finetune import training_loop as loop
+from triage.finetune.fine_tune import ContrastiveTraining, Labelled, contrast
+from triage.finetune.training_loop import (
     LIKE_LENGTH,
     Batches,
     TrainingSchedule,
     TrainingStep,
 )
-from triage.finetune.weights import Weights  # noqa: E402
+from triage.finetune.weights import Weights
 
 SHORT = TrainingSchedule(epochs=2, max_tokens=16, batch=8, rate=1e-3, seed=3)
 

@@ -7,29 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
-
-from tests.toy_language import (  # noqa: E402 - after the check for the extra
+from tests.toy_language import (
     LABELS,
     agreement,
     labelled_texts,
     pairs_of,
+    save_causal,
     save_toy,
     task_of,
     texts_of,
     train,
 )
-from triage.finetune.training_loop import TrainingSchedule  # noqa: E402
-from triage.finetune.weights import find_weights  # noqa: E402
-from triage.study import masked_lm as masked  # noqa: E402
-from triage.study.augment import BackTranslation, Contextual  # noqa: E402
-from triage.study.masked_lm import adapt  # noqa: E402
-from triage.study.methods import fine_tuned as classify  # noqa: E402
-from triage.study.methods.few_shot import FewShot  # noqa: E402
-from triage.study.methods.fill_mask import FillMask  # noqa: E402
-from triage.study.methods.fine_tuned import DomainAdapted, FineTuned  # noqa: E402
+from triage.finetune.training_loop import TrainingSchedule
+from triage.finetune.weights import find_weights
+from triage.study import masked_lm as masked
+from triage.study.augment import BackTranslation, Contextual
+from triage.study.masked_lm import adapt
+from triage.study.methods import fine_tuned as classify
+from triage.study.methods.few_shot import FewShot
+from triage.study.methods.fill_mask import FillMask
+from triage.study.methods.fine_tuned import DomainAdapted, FineTuned
 
 KNOWN, TRUTH = labelled_texts(120, seed=1)
 NEW, WANTED = labelled_texts(60, seed=2)
@@ -106,38 +106,6 @@ def test_a_gap_tells_labels_without_an_example(weights: str, tmp_path: Path) -> 
     assert agreement(found, WANTED) > 0.8
     assert agreement(FillMask(tmp_path, weights).fit(task).scores(queries), WANTED) < 0.7
     assert method.fit(replace(task, targets=~TRUTH)).scores(queries).tolist() == found.tolist()
-
-
-def save_causal(folder: Path, steps: int) -> str:
-    """A causal model that learnt, in so many steps, to repeat a label that stands in the prompt before."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = ["<pad>", "<unk>", "Issue", ":", "Labels", ",", *LABELS, "zo", "ba", "tu", "mi", "re"]
-    raw = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
-    raw.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=raw, unk_token="<unk>", pad_token="<pad>", model_max_length=96
-    )
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(
-        vocab_size=len(words), n_positions=96, n_embd=32, n_layer=2, n_head=2, n_inner=64,
-        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=None, eos_token_id=None,
-    )  # fmt: skip
-    model = transformers.GPT2LMHeadModel(config)
-
-    def batch(step: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng(step)
-        label = rng.choice(LABELS, size=32)
-        texts = [f"Issue : zo ba Labels : {each} Issue : zo tu Labels : {each}" for each in label]
-        ids = torch.tensor(tokenizer(texts)["input_ids"])
-        answer = torch.full_like(ids, -100)
-        answer[:, -1] = ids[:, -1]
-        return {"input_ids": ids, "labels": answer}
-
-    train(model, steps, batch)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 def test_a_prompt_follows_its_examples(tmp_path: Path) -> None:

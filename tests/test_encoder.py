@@ -16,6 +16,8 @@ from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder, OnnxModel
 from triage.errors import ModelError
 
+pytestmark = pytest.mark.real_models
+
 WORDS = [
     "the",
     "build",

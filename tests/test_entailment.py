@@ -8,24 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
-pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
-
-from triage.config import Config  # noqa: E402 - after the check for the extra
-from triage.config import ZeroShotConfig as Settings  # noqa: E402
-from triage.engine import model_folder as models  # noqa: E402
-from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.zero_shot import calibrated, open_zero_shot  # noqa: E402
-from triage.engine.zero_shot.entailment import EntailmentZeroShot, contradiction  # noqa: E402
-from triage.errors import ConfigError, ModelError  # noqa: E402
-from triage.finetune.export import export  # noqa: E402
-from triage.learn.recipe import Engines  # noqa: E402
-from triage.options import ExportOptions  # noqa: E402
-from triage.study.methods.zero_shot import make_nli  # noqa: E402
-from triage.study.protocol import LabellingTask, MethodContext, Texts  # noqa: E402
-from triage.text import LabelText  # noqa: E402
+from triage.config import Config
+from triage.config import ZeroShotConfig as Settings
+from triage.engine import model_folder as models
+from triage.engine.encoder import Encoder
+from triage.engine.zero_shot import calibrated, open_zero_shot
+from triage.engine.zero_shot.entailment import EntailmentZeroShot, contradiction
+from triage.errors import ConfigError, ModelError
+from triage.finetune.export import export
+from triage.learn.recipe import Engines
+from triage.options import ExportOptions
+from triage.study.methods.zero_shot import make_nli
+from triage.study.protocol import LabellingTask, MethodContext, Texts
+from triage.text import LabelText
 
 TOPICS = ("crash", "docs", "speed", "theme")
 LABELS = tuple(LabelText(name) for name in TOPICS)

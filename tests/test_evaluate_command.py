@@ -98,8 +98,8 @@ def test_a_second_run_measures_nothing_again(
 
 
 def hostile(folder: Path) -> Path:
-    """The sample with a title and a label that would do something if they were not escaped."""
-    rows = [json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines()]
+    """Some of the sample, with titles and a label that would do something if they were not escaped."""
+    rows = [json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines()][:100]
     for row in rows:
         row["title"] = HOSTILE + row["title"]
         row["labels"] = [HOSTILE_LABEL if name == "bug" else name for name in row["labels"]]

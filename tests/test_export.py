@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-transformers = pytest.importorskip("transformers", reason="the extra `train` is not installed")
-pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
-
-from triage.engine import model_folder as models  # noqa: E402 - after the check for the extra
-from triage.engine.encoder import Encoder, OnnxModel  # noqa: E402
-from triage.errors import ModelError, UsageError  # noqa: E402
-from triage.finetune import export as module  # noqa: E402
-from triage.finetune.export import export  # noqa: E402
-from triage.options import ExportOptions  # noqa: E402
+from triage.engine import model_folder as models
+from triage.engine.encoder import Encoder, OnnxModel
+from triage.errors import ModelError, UsageError
+from triage.finetune import export as module
+from triage.finetune.export import export
+from triage.options import ExportOptions
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "crash", "file", "empty", "theme", "dark", "the", "is"]
 LABELS = {0: "contradiction", 1: "entailment"}

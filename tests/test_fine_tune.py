@@ -8,29 +8,25 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
+from onnx import numpy_helper
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-pytest.importorskip("transformers", reason="the extra `train` is not installed")
-pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
-
-import onnx  # noqa: E402
-from onnx import numpy_helper  # noqa: E402
-
-from tests.toy_encoder import save_bert, toy_issues  # noqa: E402 - after the check for the extra
-from triage.engine import model_folder as models  # noqa: E402
-from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.model_folder import BUILTIN_ENCODER, read_manifest, shipped, write_manifest  # noqa: E402
-from triage.errors import DataError, ModelError  # noqa: E402
-from triage.finetune import export, fine_tune  # noqa: E402
-from triage.finetune import training_loop as checkpoint  # noqa: E402
-from triage.finetune import training_loop as loop  # noqa: E402
-from triage.finetune.fine_tune import (  # noqa: E402
+from tests.toy_encoder import save_bert, toy_issues
+from triage.engine import model_folder as models
+from triage.engine.encoder import Encoder
+from triage.engine.model_folder import BUILTIN_ENCODER, read_manifest, shipped, write_manifest
+from triage.errors import DataError, ModelError
+from triage.finetune import export, fine_tune
+from triage.finetune import training_loop as checkpoint
+from triage.finetune import training_loop as loop
+from triage.finetune.fine_tune import (
     Budget,
     Labelled,
 )
-from triage.finetune.training_loop import LOSSES_FILE, TrainingStep  # noqa: E402
-from triage.finetune.weights import (  # noqa: E402
+from triage.finetune.training_loop import LOSSES_FILE, TrainingStep
+from triage.finetune.weights import (
     Weights,
     find_weights,
     weights_of,

@@ -20,6 +20,8 @@ from triage.decide import Case, Decision, Evidence, Neighbour, Policy, Recorded,
 from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote, gather
 from triage.issue import Issue
 
+pytestmark = pytest.mark.real_models
+
 NAMES = ("bug", "docs", "web")
 LABELS = st.lists(st.sampled_from(NAMES), unique=True).map(tuple)
 COSINES = st.floats(-1, 1, width=32)

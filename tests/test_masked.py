@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-pytest.importorskip("transformers", reason="the extra `train` is not installed")
-
-from tests.toy_language import PAIRS, pairs_of, save_toy  # noqa: E402 - after the check for the extra
-from triage.errors import ConfigError, DataError, ModelError  # noqa: E402
-from triage.finetune import training_loop as loop  # noqa: E402
-from triage.finetune.training_loop import TrainingSchedule, TrainingStep  # noqa: E402
-from triage.finetune.weights import Weights, find_weights  # noqa: E402
-from triage.study.masked_lm import CHECKPOINT, MODEL, Masked, adapt, logits_at, open_masked  # noqa: E402  # noqa: E402
-from triage.study.methods.fill_mask import FillMaskScorer  # noqa: E402
+from tests.toy_language import PAIRS, pairs_of, save_toy
+from triage.errors import ConfigError, DataError, ModelError
+from triage.finetune import training_loop as loop
+from triage.finetune.training_loop import TrainingSchedule, TrainingStep
+from triage.finetune.weights import Weights, find_weights
+from triage.study.masked_lm import CHECKPOINT, MODEL, Masked, adapt, logits_at, open_masked
+from triage.study.methods.fill_mask import FillMaskScorer
 
 PLAN = TrainingSchedule(epochs=30, max_tokens=16, batch=16, rate=5e-3, seed=1)
 SHORT = replace(PLAN, epochs=1)

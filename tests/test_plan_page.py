@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from tests.backfilling import entry, header
+from tests.lacking import lack
 from triage.backfill.plan import Entry, Header, Promise
 from triage.reports.pages import render
 from triage.reports.plan_report import page, totals
@@ -27,9 +29,6 @@ HOSTILE = (
     "{{7*7}} ${7*7} <!-- ]]> \u2028 \u202e",
 )
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium to open the page: apt-get install chromium"
-)
 
 ENTRIES = [
     entry(1, "bug", "docs", title="Crash in the sync loop"),
@@ -88,25 +87,29 @@ class Elements(HTMLParser):
         return [int(row[0].removeprefix("#")) for row in self.rows]
 
 
-def opened(folder: Path, text: str, fragment: str = "") -> Elements:
-    """The page as the browser has it once its script ran."""
-    path = folder / "plan.html"
-    path.write_text(text, "utf-8")
-    command = [
-        str(BROWSER),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={folder / 'profile'}",
-    ]
-    done = subprocess.run(
-        [*command, "--dump-dom", f"{path.as_uri()}#{fragment}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return Elements(done.stdout)
+Opened = Callable[..., Elements]
+
+
+@pytest.fixture
+def opened(pytestconfig: pytest.Config, tmp_path: Path) -> Opened:
+    """Call it with a page, and the fragment of its address: the page as a browser has it once its script ran."""
+    if BROWSER is None:
+        lack(pytestconfig, "--no-browser", "there is no Chromium: apt-get install chromium")
+
+    def load(text: str, fragment: str = "") -> Elements:
+        path = tmp_path / "plan.html"
+        path.write_text(text, "utf-8")
+        switches = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+        done = subprocess.run(
+            [BROWSER, *switches, "--dump-dom", f"{path.as_uri()}#{fragment}"],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        return Elements(done.stdout)
+
+    return load
 
 
 def test_the_page_loads_nothing() -> None:
@@ -175,11 +178,10 @@ def test_the_picture_shows_how_many_and_how_precise() -> None:
     assert "never measured" in text
 
 
-@needs_browser
-def test_the_script_runs_and_hostile_words_do_not(tmp_path: Path) -> None:
+def test_the_script_runs_and_hostile_words_do_not(opened: Opened) -> None:
     """Whatever titles and labels hold, the table shows them as they are."""
     entries = [Entry(i, words, (words,), {words: 0.5}) for i, words in enumerate(HOSTILE, start=1)]
-    found = opened(tmp_path, written(entries))
+    found = opened(written(entries))
     assert [row[1] for row in found.rows] == list(HOSTILE)[::-1]
     assert [given.get("href") for tag, given in found.tags if tag == "a"] == [
         f"{SERVER}/octo/demo/issues/{number}" for number in (4, 3, 2, 1)
@@ -187,7 +189,6 @@ def test_the_script_runs_and_hostile_words_do_not(tmp_path: Path) -> None:
     assert not any("onload" in given or "onerror" in given for _, given in found.tags)
 
 
-@needs_browser
 @pytest.mark.parametrize(
     ("fragment", "numbers", "order"),
     [
@@ -202,16 +203,15 @@ def test_the_script_runs_and_hostile_words_do_not(tmp_path: Path) -> None:
         ("label=nobody", [6, 3, 2, 1], "number descending"),
     ],
 )
-def test_the_table_sorts_and_filters(tmp_path: Path, fragment: str, numbers: list[int], order: str) -> None:
+def test_the_table_sorts_and_filters(opened: Opened, fragment: str, numbers: list[int], order: str) -> None:
     """By label, confidence and disagreement, as the address says; what is chosen can be sent to somebody."""
-    found = opened(tmp_path, written(ENTRIES), fragment)
+    found = opened(written(ENTRIES), fragment)
     assert (found.numbers, found.sorted) == (numbers, order)
     assert found.count == f"{len(numbers)} of 5 issues"
 
 
-@needs_browser
-def test_a_long_table_is_shown_in_pieces(tmp_path: Path) -> None:
+def test_a_long_table_is_shown_in_pieces(opened: Opened) -> None:
     """All are counted, and the rest is a click away."""
-    found = opened(tmp_path, written([entry(i, "bug") for i in range(1, 1001)]))
+    found = opened(written([entry(i, "bug") for i in range(1, 1001)]))
     assert (len(found.rows), found.count) == (200, "1,000 of 1,000 issues")
     assert ("button", {"id": "more"}) in found.tags

@@ -9,29 +9,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import ray
 
 from tests.ray_machine import STAY, Machine, free_port
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
-from tests.test_benchmarks import bench
+from tests.test_benchmarks import bench_apart
 from triage import __version__
 from triage.bundle.workers import EncodeTask
+from triage.cli import main
 from triage.engine import ray_backend as on_ray
 from triage.engine.encoder import Encoder, PackedEncoder, usable_cores
 from triage.engine.model_folder import MODEL_FILE, packed
 from triage.engine.ray_backend import PART, RETRIES, connected
 from triage.errors import ClusterError, ModelError
 
-ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-
 pytestmark = pytest.mark.usefixtures("no_token")
 
 
-def start(*argv: str | Path) -> subprocess.Popen[str]:
+def start(*argv: str | Path, config: Path = CONFIG) -> subprocess.Popen[str]:
     """The program in a process of its own, which Ray may shut down as it likes."""
-    command = [sys.executable, "-m", "triage", *map(str, argv), f"--config={CONFIG}"]
+    command = [sys.executable, "-m", "triage", *map(str, argv), f"--config={config}"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -49,38 +50,61 @@ def recipe(folder: Path) -> dict[str, object]:
     return files | {"manifest.json": {**manifest, "created_at": ""}}
 
 
+@dataclass(frozen=True)
+class Cheap:
+    """A bundle that was learnt here, with zero-shot by similarity: it is not what workers are given."""
+
+    config: Path
+    store: Path
+
+
+@pytest.fixture(scope="module")
+def cheap(tmp_path_factory: pytest.TempPathFactory) -> Cheap:
+    """Of the sample."""
+    folder = tmp_path_factory.mktemp("cheap")
+    found = Cheap(folder / "triage.yml", folder / "store")
+    found.config.write_text(CONFIG.read_text("utf-8") + "zero_shot: {model: embedding}\n", "utf-8")
+    argv = ["retrain", f"--from={LEARNT_FROM}", f"--store={found.store}", f"--config={found.config}"]
+    assert main(argv) == 0
+    return found
+
+
 def test_a_bundle_is_the_same_though_a_worker_was_killed(
-    machine: Machine, trained: Trained, tmp_path: Path
+    machine: Machine, cheap: Cheap, tmp_path: Path
 ) -> None:
     """Vectors, rules and every other file, byte for byte, but for the date."""
-    learning = start(
-        "retrain", "--from", LEARNT_FROM, "--store", tmp_path, f"--engine=ray://{machine.address}"
-    )
+    options = (f"--store={tmp_path}", f"--engine=ray://{machine.address}")
+    learning = start("retrain", f"--from={LEARNT_FROM}", *options, config=cheap.config)
     killed = machine.kill_one_at_work()
     ended(learning)
-    (found,) = (tmp_path / "bundles").iterdir()
-    assert recipe(found) == recipe(trained.bundle_folder)
+    found, expected = (recipe(next((store / "bundles").iterdir())) for store in (tmp_path, cheap.store))
+    assert found == expected
     assert killed not in machine.processes()
 
 
 def test_a_plan_is_the_same_though_a_worker_was_killed(
-    machine: Machine, trained: Trained, tmp_path: Path
+    machine: Machine, cheap: Cheap, tmp_path: Path
 ) -> None:
     """Every line of it but the header, which holds the time."""
-    argv = ("backfill", "--from", LEARNT_FROM, "--store", trained.folder)
-    planning = start(*argv, "--out", tmp_path / "ray", f"--engine=ray://{machine.address}")
+    argv = ("backfill", f"--from={LEARNT_FROM}", f"--store={cheap.store}")
+    options = (f"--out={tmp_path / 'ray'}", f"--engine=ray://{machine.address}")
+    planning = start(*argv, *options, config=cheap.config)
     killed = machine.kill_one_at_work()
     ended(planning)
-    ended(start(*argv, "--out", tmp_path / "here"))
+    assert main([*argv, f"--out={tmp_path / 'here'}", f"--config={cheap.config}"]) == 0
     plans = [(tmp_path / name / "plan.jsonl").read_bytes().split(b"\n", 1)[1] for name in ("ray", "here")]
     assert plans[0] == plans[1]
     assert killed not in machine.processes()
 
 
-def test_a_ray_of_this_machine_says_what_the_local_engine_says(trained: Trained, tmp_path: Path) -> None:
+def test_a_ray_of_this_machine_says_what_the_local_engine_says(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing that Ray prints is in the answer, and the labels are the same."""
     argv = ("backfill", "--from", NEW, "--store", trained.folder, "--out", tmp_path)
-    assert ended(start(*argv, "--engine=ray")) == ended(start(*argv))
+    by_ray = ended(start(*argv, "--engine=ray"))
+    assert main([*map(str, argv), f"--config={CONFIG}"]) == 0
+    assert by_ray == capsys.readouterr().out
 
 
 class Doubling:
@@ -194,7 +218,9 @@ def test_an_encoder_that_travelled_gives_the_same_vectors(
 
 def test_the_benchmark_compares_both_engines(machine: Machine) -> None:
     """It checks the bits itself, and tells each part beside encoding here."""
-    done = bench("cluster.py", str(NEW), "--issues=8", "--repeat=1", f"--engine=ray://{machine.address}")
+    done = bench_apart(
+        "cluster.py", str(NEW), "--issues=8", "--repeat=1", f"--engine=ray://{machine.address}"
+    )
     assert done.returncode == 0, done.stderr
     head, _, _, _, *rows = done.stdout.splitlines()
     assert head == f"8 issues, 2 workers, {usable_cores()} cores here; the vectors are the same bits"

@@ -10,20 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-pytest.importorskip("transformers", reason="the extra `train` is not installed")
-pytest.importorskip("optimum.onnxruntime", reason="the extra `train` is not installed")
-
-from tests.learning import NOW, Material  # noqa: E402 - after the check for the extra
-from tests.toy_encoder import save_bert, toy_issues  # noqa: E402
-from triage.arrays import Ints  # noqa: E402
-from triage.bundle.local_store import LocalStore  # noqa: E402
-from triage.cli import main  # noqa: E402
-from triage.config import Config  # noqa: E402
-from triage.engine.model_folder import BUILTIN_ENCODER, shipped  # noqa: E402
-from triage.finetune.retrain import Untuned, learn_tuned  # noqa: E402
-from triage.learn.dataset import split  # noqa: E402
-from triage.learn.retrain import RetrainContext  # noqa: E402
+from tests.learning import NOW, Material
+from tests.toy_encoder import save_bert, toy_issues
+from triage.arrays import Ints
+from triage.bundle.local_store import LocalStore
+from triage.cli import main
+from triage.config import Config
+from triage.engine.model_folder import BUILTIN_ENCODER, shipped
+from triage.finetune.retrain import Untuned, learn_tuned
+from triage.learn.dataset import split
+from triage.learn.retrain import RetrainContext
 
 LABELS = "bug", "enhancement", "question"
 COUNT = 120
@@ -61,7 +57,7 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
 ) -> None:
     """It is told so, whole when verified, and kept by the gate against a retraining without one."""
     store = LocalStore(tmp_path / "store")
-    assert main([*argv, "--budget=40s"]) == 0
+    assert main([*argv, "--budget=30m"]) == 0
     name = store.role("active") or ""
     bundle, said = store.load(name), capsys.readouterr()
     assert bundle.manifest.recipe["own_encoder"] is True

@@ -10,29 +10,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-pytest.importorskip("transformers", reason="the extra `train` is not installed")
-pytest.importorskip("optimum", reason="the extra `train` is not installed")
-
-from tests.test_benchmarks import bench  # noqa: E402 - after the check for the extra
-from tests.toy_encoder import FILLER, TELLING, save_bert  # noqa: E402
-from triage.cli import main  # noqa: E402
-from triage.config import ZeroShotConfig as Settings  # noqa: E402
-from triage.engine.encoder import Encoder  # noqa: E402
-from triage.engine.zero_shot import open_zero_shot  # noqa: E402
-from triage.engine.zero_shot.cross_encoder import CrossEncoder as Served  # noqa: E402
-from triage.engine.zero_shot.similarity import SimilarityZeroShot  # noqa: E402
-from triage.errors import DataError, ModelError  # noqa: E402
-from triage.finetune.training_loop import TrainingStep  # noqa: E402
-from triage.finetune.weights import Weights  # noqa: E402
-from triage.issue import Issue, to_row  # noqa: E402
-from triage.metrics import macro_f1  # noqa: E402
-from triage.text import LabelText  # noqa: E402
-from triage.training import train  # noqa: E402
-from triage.training.corpus import Group, corpus, halves, renamed, varied  # noqa: E402
-from triage.training.held_out import EVALUATED, kept_aside  # noqa: E402
-from triage.training.multitask import MultitaskSchedule  # noqa: E402
+from tests.test_benchmarks import bench
+from tests.toy_encoder import FILLER, TELLING, save_bert
+from triage.cli import main
+from triage.config import ZeroShotConfig as Settings
+from triage.engine.encoder import Encoder
+from triage.engine.zero_shot import open_zero_shot
+from triage.engine.zero_shot.cross_encoder import CrossEncoder as Served
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.errors import DataError, ModelError
+from triage.finetune.training_loop import TrainingStep
+from triage.finetune.weights import Weights
+from triage.issue import Issue, to_row
+from triage.metrics import macro_f1
+from triage.text import LabelText
+from triage.training import train
+from triage.training.corpus import Group, corpus, halves, renamed, varied
+from triage.training.held_out import EVALUATED, kept_aside
+from triage.training.multitask import MultitaskSchedule
 
 # Whether a name is kept aside hangs on a hash of it alone.
 TAUGHT = [name for name in (f"team/project-{i}" for i in range(40)) if not kept_aside(name)][:4]

@@ -1,4 +1,4 @@
-"""Bodies made to blow up a parser: cleaning takes time in proportion to their length."""
+"""Bodies made to blow up a parser: the cost of cleaning does not grow with the square of their length."""
 
 from __future__ import annotations
 
@@ -55,24 +55,18 @@ SHAPES = [
     *("a" * 59 + " ", "a", "\u200b", "1. [x] y\n", "<a" * 3 + "\n", "***", "`" * 5 + "x"),
 ]
 
-# In a process of its own, so that a blow-up is an end by the clock rather than a suite that hangs. A cost that
-# grows with the square makes eight times the text 64 times as long; measurements below the floor are noise.
-MEASURE = """
-import sys, time
+# Of 300 kB of a shape, each character takes microseconds at most, half a second in all. A cost that grows with the
+# square of the length would take minutes to hours, so that nothing has to be compared: the alarm counts this process's
+# own work, and ends it. The shape that it was at is the last line.
+BOUNDED = """
+import signal, sys
 from triage import text
 text.MAX_BODY_READ = 10**9
-def seconds(body):
-    spans = []
-    for _ in range(3):
-        start = time.perf_counter()
-        text.render("t", body)
-        spans.append(time.perf_counter() - start)
-    return min(spans)
 for shape in eval(sys.stdin.read()):
-    short, long = (shape * (n // len(shape) + 1) for n in (8_000, 64_000))
-    a, b = seconds(short), seconds(long)
-    if b > 0.02 and b > 27 * a:
-        print(repr(shape), a, b)
+    print(ascii(shape), flush=True)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 20)
+    text.render("t", shape * (300_000 // len(shape)))
+print("done")
 """
 
 
@@ -91,14 +85,9 @@ def test_nothing_past_the_limit_is_read() -> None:
     assert render("t", body + "tail" * 100_000) == render("t", body)
 
 
-def test_time_grows_with_the_length_and_not_with_its_square() -> None:
-    """With the limit on the length taken away, eight times the hostile text costs far below 64 times as much."""
+def test_the_cost_does_not_grow_with_the_square_of_the_length() -> None:
+    """With the limit on the length taken away, 300 kB of any hostile shape are rendered, and not only begun."""
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE],
-        input=ascii(SHAPES),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        [sys.executable, "-c", BOUNDED], input=ascii(SHAPES), capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "done", "")

@@ -19,6 +19,8 @@ from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroSh
 from triage.errors import ModelError
 from triage.text import LabelText, readable
 
+pytestmark = pytest.mark.real_models
+
 BUG = LabelText("bug", "something does not work as expected")
 DOCS = LabelText("documentation", "the guides or the reference are wrong or lack something")
 SPEED = LabelText("performance", "it is slow or takes too much memory")

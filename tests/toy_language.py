@@ -13,6 +13,7 @@ from triage.study.protocol import LabellingTask, Texts
 
 PAIRS = [("salt", "pepper"), ("bread", "butter"), ("lock", "key"), ("thunder", "rain"), ("cup", "saucer")]
 LABELS = ("kitchen", "weather")
+SAID = ("zo", "ba", "tu", "mi", "re")
 WORDS = [
     "[PAD]",
     "[UNK]",
@@ -21,7 +22,7 @@ WORDS = [
     "[MASK]",
     *(word for pair in PAIRS for word in pair),
     *LABELS,
-    *("this", "issue", "is", "about", ".", "zo", "ba", "tu", "mi", "re"),
+    *("this", "issue", "is", "about", ".", *SAID),
 ]
 
 
@@ -38,7 +39,7 @@ def labelled_texts(n: int, *, seed: int) -> tuple[list[str], Mask]:
     texts, targets = [], np.zeros((n, 2), dtype=np.bool_)
     for row in targets:
         row[:] = [(True, False), (False, True), (True, True)][rng.choice(3, p=[0.4, 0.4, 0.2])]
-        words = [str(word) for word in rng.choice(["zo", "ba", "tu", "mi", "re"], size=rng.integers(2, 6))]
+        words = [str(word) for word in rng.choice(SAID, size=rng.integers(2, 6))]
         for label in np.flatnonzero(row):
             telling = [("salt", "butter", "cup"), ("thunder", "rain")][label]
             words.insert(int(rng.integers(len(words) + 1)), str(rng.choice(telling)))
@@ -91,6 +92,49 @@ def save_toy(folder: Path, *, with_head: bool = False) -> Path:
     family(config).save_pretrained(folder)
     transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     return folder
+
+
+def save_causal(folder: Path, steps: int, words: Sequence[str] = SAID) -> str:
+    """A causal model of these words that learnt, in so many steps, to repeat a label that stands before."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    every = ["<pad>", "<unk>", "Issue", ":", "Labels", ",", *LABELS, *words]
+    raw = Tokenizer(models.WordLevel({word: at for at, word in enumerate(every)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=raw, unk_token="<unk>", pad_token="<pad>", model_max_length=96
+    )
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=len(every),
+        n_positions=96,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        n_inner=64,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = transformers.GPT2LMHeadModel(config)
+
+    def batch(step: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng(step)
+        label = rng.choice(LABELS, size=32)
+        texts = [f"Issue : zo ba Labels : {each} Issue : zo tu Labels : {each}" for each in label]
+        ids = torch.tensor(tokenizer(texts)["input_ids"])
+        answer = torch.full_like(ids, -100)
+        answer[:, -1] = ids[:, -1]
+        return {"input_ids": ids, "labels": answer}
+
+    train(model, steps, batch)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
 
 
 def train(model: Any, batches: int, batch: Any, rate: float = 3e-3) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,28 +15,33 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.validate import OpenApi
 from tests.fake_github.wire import Json
-from tests.fetch_specs import GRAPHQL, OPENAPI, WEBHOOKS, SpecsMissing, ensure
+from tests.fetch_specs import GRAPHQL, OPENAPI, WEBHOOKS, Package, SpecsMissing, ensure
+from tests.lacking import lack
 
 BOT_TOKEN = "bot-token"
 DEMO = "octo/demo"
 
 
-@pytest.fixture(scope="session")
-def published() -> tuple[OpenApi, GraphQL]:
-    """GitHub's published descriptions, read once; the test is skipped where they cannot be had."""
+def specification(config: pytest.Config, package: Package) -> Path:
+    """The file of a package, fetched if need be; a test that cannot have it fails, or skips under `--offline`."""
+    if config.getoption("--offline") and not package.file.exists():
+        lack(config, "--offline", f"{package.name} {package.version} was not fetched before")
     try:
-        return OpenApi(ensure(OPENAPI)), GraphQL(ensure(GRAPHQL))
+        return ensure(package)
     except SpecsMissing as missing:
-        pytest.skip(str(missing))
+        lack(config, "--offline", str(missing))
 
 
 @pytest.fixture(scope="session")
-def webhook_examples() -> list[dict[str, Json]]:
+def published(pytestconfig: pytest.Config) -> tuple[OpenApi, GraphQL]:
+    """GitHub's published descriptions, read once."""
+    return OpenApi(specification(pytestconfig, OPENAPI)), GraphQL(specification(pytestconfig, GRAPHQL))
+
+
+@pytest.fixture(scope="session")
+def webhook_examples(pytestconfig: pytest.Config) -> list[dict[str, Json]]:
     """GitHub's published examples: for each event a `name` and `examples`, the payloads."""
-    try:
-        found: list[dict[str, Json]] = json.loads(ensure(WEBHOOKS).read_text(encoding="utf-8"))
-    except SpecsMissing as missing:
-        pytest.skip(str(missing))
+    found: list[dict[str, Json]] = json.loads(specification(pytestconfig, WEBHOOKS).read_text("utf-8"))
     return found
 
 
