@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from triage.engine.onnx import Floats, OnnxModel
+
+from triage.arrays import Floats
+from triage.engine.encoder import OnnxModel
 
 Feeds = Mapping[str, npt.NDArray[np.int64]]
 SHIPPED = Path(__file__).resolve().parents[1] / "model_cache"
