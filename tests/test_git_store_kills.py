@@ -25,7 +25,7 @@ CONTEXT.set_forkserver_preload(["tests.storing", "triage.github.http"])
 
 def child(work: Callable[[Store], None], api_url: str, graphql_url: str) -> None:
     """One run of `work` in a process of its own."""
-    tracker = Tracker(DEMO, BOT_TOKEN, api_url=api_url, graphql_url=graphql_url, server_url=api_url)
+    tracker = Tracker(DEMO, BOT_TOKEN, api_url=api_url, graphql_url=graphql_url)
     work(GitStore(tracker))
 
 

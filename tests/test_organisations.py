@@ -23,7 +23,7 @@ from tests.test_collect import DAY, asked, query_of
 from triage.config import Config, LearnConfig
 from triage.errors import UsageError
 from triage.github.client import Connection
-from triage.github.errors import NoneMatch, NotFound, PartlyRead, RateLimited
+from triage.github.errors import NotFound, PartlyRead, RateLimited
 from triage.progress import Shared
 from triage.sources.load import RepositoriesRead, read_repositories
 from triage.sources.spec import SelectedRepositories, parse_sources, repositories, select
@@ -106,7 +106,7 @@ def test_what_is_named_for_the_run_is_not_taken_away(org: list[Repository]) -> N
 def test_a_pattern_that_finds_nothing_is_refused(org: list[Repository], github: FakeGitHub) -> None:
     """With how many there are to be seen, since the token may be why."""
     org[0].fork = True
-    with pytest.raises(NoneMatch) as refused:
+    with pytest.raises(NotFound) as refused:
         select(["org/*", "org/tool-*"], connected(github))
     assert str(refused.value) == (
         "no repository matches org/tool-*: the token sees 6 of org, of which 5 are no forks and have issues\n"

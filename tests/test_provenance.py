@@ -263,14 +263,14 @@ def test_a_persons_token_is_warned_about() -> None:
     """What the person said is only left out where the bot is recorded to have labelled under that login."""
     assert identity("Ann", False, ["triage[bot]"]) == Identity(
         frozenset({"triage[bot]"}),
-        "the token is a person's (Ann), so that what the bot sets with it looks like that person's word; "
+        "the token is a person's (Ann), so that the labels it sets look like that person's own; "
         "use the workflow's or an App's token for labelling",
     )
     recorded = identity("Ann", False, ["ann"])
     assert recorded == Identity(
         frozenset({"ann"}),
-        "the token is a person's (Ann), so that what the bot sets with it looks like that person's word; "
-        "whatever Ann set or removed is not learnt",
+        "the token is a person's (Ann), so that the labels it sets look like that person's own; "
+        "labels that Ann set or removed are not learnt",
     )
     said = issue(event("+bug", "Ann"), labels="bug")
     assert provenance_of(said, Attribution.of(from_dict({}), recorded.me)).unjudged == {"bug": "me"}

@@ -52,7 +52,6 @@ def tracker_of(
         token,
         api_url=api_url or github.url,
         graphql_url=graphql_url,
-        server_url=github.server_url,
         max_wait=max_wait,
         sleep=sleeps or Sleeps(),
         jitter=lambda: 0.0,

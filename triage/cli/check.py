@@ -176,7 +176,7 @@ def _check_token(report: Report, tracker: Tracker) -> None:
 
 
 def _check_sources(report: Report, tracker: Tracker, config: Config, name: StoreName) -> None:
-    """Raises NoneMatch for a pattern without a match, BundleError where the store is too public."""
+    """Raises NotFound for a pattern without a match, BundleError where the store is too public."""
     from triage.bundle.store import refuse_exposure
     from triage.sources.spec import select
 

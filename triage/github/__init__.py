@@ -1,1 +1,1 @@
-"""GitHub: its API, and what is there."""
+"""GitHub's API: requests, typed answers, and the store of bundles in git refs."""

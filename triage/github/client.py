@@ -1,11 +1,11 @@
-"""GitHub reached with one token: what is asked of it, and of the issues and labels of one repository.
+"""Connections to GitHub with one token: its accounts and repositories, and the issues and labels of a repository.
 
-Nothing here decides. Every failure is a TriageError; labels are added by id, and the set of labels is never replaced.
+Every failure is a TriageError. Labels are added by id; the set of labels is never replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -26,7 +26,17 @@ from triage.github.graphql import (
     Repository,
     RepositoryInfo,
 )
-from triage.github.http import ConnectionSettings, Http, Purpose, part, read, read_content, read_list
+from triage.github.http import (
+    Body,
+    ConnectionSettings,
+    Http,
+    Purpose,
+    Query,
+    part,
+    read,
+    read_content,
+    read_list,
+)
 from triage.issue import Kind
 from triage.patterns import NAME
 
@@ -59,19 +69,35 @@ class Connection(Http):
     def repositories_of(self, owner: str) -> list[RepositoryInfo]:
         """All repositories of a person or organisation that the token can see, by name. Raises NotFound."""
         doing = f"list the repositories of {owner}"
-
-        def page(after: str | None) -> object:
-            variables = {"login": owner, "after": after}
-            answer = self.graphql("Repositories", variables, doing, METADATA)
-            if part(answer, "data.owner") is None:
-                raise NotFound(
-                    f"cannot {doing}: there is no such person or organisation",
-                    likely="the owner is misspelt or was renamed",
-                )
-            return answer
-
-        infos = _all_nodes(RepositoryInfo, "data.owner.repositories", page)
+        missing = NotFound(
+            f"cannot {doing}: there is no such person or organisation",
+            likely="the owner is misspelt or was renamed",
+        )
+        path, variables = "data.owner.repositories", {"login": owner}
+        infos = self._nodes(RepositoryInfo, path, "Repositories", variables, doing, METADATA, missing)
         return [replace(info, visibility=info.visibility.lower()) for info in infos]
+
+    def _nodes(
+        self,
+        shape: type[T],
+        path: str,
+        operation: str,
+        variables: Mapping[str, object],
+        doing: str,
+        needs: str,
+        missing: NotFound | None = None,
+    ) -> Iterator[T]:
+        """All nodes of the connection at `path`, page by page; raises `missing` if there is no connection."""
+        after: str | None = None
+        while True:
+            answer = self.graphql(operation, {**variables, "after": after}, doing, needs)
+            if missing and part(answer, path) is None:
+                raise missing
+            yield from read_list(shape, answer, f"{path}.nodes")
+            info = read(graphql.PageInfo, answer, f"{path}.info")
+            if not info.more:
+                return
+            after = info.cursor
 
 
 class Tracker(Connection):
@@ -87,64 +113,44 @@ class Tracker(Connection):
         super().__init__(token, **settings)
         self.repo = repo
 
-    def url(self, number: int) -> str:
-        """The web page of an issue."""
-        return self.url_of(self.repo, number)
-
-    def url_of(self, repo: str, number: int) -> str:
-        """The web page of an issue in any repository of the same GitHub."""
-        return f"{self._server_url}/{repo}/issues/{number}"
-
     def rest(
-        self,
-        verb: str,
-        path: str,
-        doing: str,
-        needs: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
+        self, verb: str, path: str, doing: str, needs: str, *, query: Query = None, body: Body = None
     ) -> object:
         """The decoded JSON of a REST request below `/repos/OWNER/NAME`; `path` is percent-encoded.
 
         It may be sent twice when its response is lost.
         """
         # A redirect from a former name would lose the query, so the present name is used.
-        path = f"/repos/{self.repository.name}{path}"
-        return self._send(
-            verb, f"{self._api_url}{path}", Purpose(f"{doing} in {self.repo}", needs), query, body
-        )
+        url = f"{self._api_url}/repos/{self.repository.name}{path}"
+        return self._send(verb, url, Purpose(f"{doing} in {self.repo}", needs), query, body)
 
     @cached_property
     def repository(self) -> Repository:
         """Requested once. Raises NotFound if it does not exist or the token cannot see it."""
         doing = f"find {self.repo}"
         answer = self.graphql("Repository", self._names, doing, METADATA)
-        found = read(Repository, answer, "data.repository")
-        return replace(found, visibility=found.visibility.lower())
+        repository = read(Repository, answer, "data.repository")
+        return replace(repository, visibility=repository.visibility.lower())
 
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None if there is none."""
         # Outside `try`, since a missing repository is an error.
         where = f"{path} of {self.repository.name}"
         try:
-            found = self.rest("GET", f"/contents/{quote(path)}", f"read {path}", "`contents: read`")
+            answer = self.rest("GET", f"/contents/{quote(path)}", f"read {path}", "`contents: read`")
         except NotFound:
             return None
-        if not isinstance(found, dict) or found.get("encoding") != "base64":
+        if part(answer, "encoding") != "base64":
             raise DataError(f"{where} is not a file below 1 MB")
         try:
-            return read_content(found).decode()
+            return read_content(answer).decode()
         except UnicodeDecodeError:
             raise DataError(f"{where} is not UTF-8 text") from None
 
     def labels(self) -> dict[str, Label]:
         """Every label of the repository by its name."""
-
-        def page(after: str | None) -> object:
-            return self._ask("Labels", "list the labels", after=after)
-
-        return {label.name: label for label in _all_nodes(Label, "data.repository.labels", page)}
+        path, doing = "data.repository.labels", f"list the labels in {self.repo}"
+        return {label.name: label for label in self._nodes(Label, path, "Labels", self._names, doing, READ)}
 
     def issue(self, number: int) -> LiveIssue:
         """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
@@ -179,11 +185,8 @@ class Tracker(Connection):
 
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
-
-        def page(after: str | None) -> object:
-            return self._ask(graphql.NUMBERS[kind], "list the issues' numbers", after=after)
-
-        nodes = _all_nodes(graphql.NumberNode, "data.repository.page", page)
+        path, doing = "data.repository.page", f"list the issues' numbers in {self.repo}"
+        nodes = self._nodes(graphql.NumberNode, path, graphql.NUMBERS[kind], self._names, doing, READ)
         return {node.number: node.id for node in nodes}
 
     def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
@@ -247,7 +250,7 @@ class Tracker(Connection):
             self._put_comment(node_id, text)
 
     def permissions(self) -> Permissions:
-        """The token's permissions, found out without writing."""
+        """The token's permissions, tested without writing."""
         granted = self.rest("GET", "", "read the repository", METADATA)
         read_issues, write_labels = self._issue_permissions()
         return Permissions(
@@ -288,7 +291,7 @@ class Tracker(Connection):
         return graphql.issue_of(node, events)
 
     def _raise_reason(self, number: int, missing: NotFound) -> NoReturn:
-        """Raise why GraphQL does not find an issue: REST says whether it was deleted or transferred."""
+        """Raise the reason for which GraphQL has no such issue: REST says whether it was deleted or transferred."""
         issue = self.rest("GET", f"/issues/{number}", f"read issue {number}", READ)
         if read(str, issue, "repository_url").casefold().endswith(f"/{self.repository.name}".casefold()):
             raise missing
@@ -305,7 +308,7 @@ class Tracker(Connection):
             answer = self._ask("CanLabel", "list issues")
         except AccessError:
             return False, False
-        # GitHub answers this for an issue only, so it is unknown while there is none.
+        # GitHub reports it only for an issue: without issues it is unknown.
         newest = read_list(bool, answer, "data.repository.issues.nodes.*.allowed")
         return True, newest[0] if newest else None
 
@@ -332,7 +335,9 @@ class Tracker(Connection):
 
     def _put_comment(self, node_id: str, text: str) -> None:
         marker, _, _ = text.partition("\n")
-        own = next((c for c in self._own_comments(node_id) if c.body.startswith(marker)), None)
+        path, doing = "data.node.comments", f"read comments in {self.repo}"
+        comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, doing, READ)
+        own = next((c for c in comments if c.own and c.body.startswith(marker)), None)
         if own is None:
             operation, variables = "AddComment", {"issue": node_id, "body": text}
         elif own.body != text:
@@ -340,25 +345,3 @@ class Tracker(Connection):
         else:
             return
         self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
-
-    def _own_comments(self, node_id: str) -> Iterator[graphql.CommentNode]:
-        """The comments on an issue that the token's owner wrote."""
-
-        def page(after: str | None) -> object:
-            variables = {"id": node_id, "after": after}
-            return self.graphql("Comments", variables, f"read comments in {self.repo}", READ)
-
-        comments = _all_nodes(graphql.CommentNode, "data.node.comments", page)
-        return (comment for comment in comments if comment.own)
-
-
-def _all_nodes(shape: type[T], path: str, page: Callable[[str | None], object]) -> Iterator[T]:
-    """All nodes of the list at `path`; `page` requests the page after a cursor, None for the first one."""
-    after: str | None = None
-    while True:
-        answer = page(after)
-        yield from read_list(shape, answer, f"{path}.nodes")
-        info = read(graphql.PageInfo, answer, f"{path}.info")
-        if not info.more:
-            return
-        after = info.cursor

@@ -3,8 +3,7 @@
 AccessError
 ├── NotFound        the repository or object does not exist, or the token cannot see it
 │   ├── IssueGone   the issue was deleted or transferred
-│   ├── LabelGone   the label was deleted
-│   └── NoneMatch   a pattern matches no repository
+│   └── LabelGone   the label was deleted
 ├── PartlyRead      some of several repositories cannot be read; the exit code is that of the first failure
 ├── Rejected        GitHub understood the request and refuses it (409, 422)
 └── RefRefused      the host does not allow a git ref of this name
@@ -16,8 +15,7 @@ UnavailableError
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING
 from triage.errors import AccessError, TriageError, UnavailableError
 
 if TYPE_CHECKING:
-    from triage.github.http import Problem, Purpose, Response
+    from triage.github.http import Purpose, Response
 
 MAX_QUOTED = 200
 # GraphQL errors that may not occur again; an error without a type is a time limit or an internal error.
@@ -49,11 +47,6 @@ class IssueGone(NotFound):
 
 class LabelGone(NotFound):
     next_step = "run again: the labels are read at the start of each run"
-
-
-class NoneMatch(NotFound):
-    likely = "a typing mistake, or a token that sees public repositories only, such as a workflow's own"
-    next_step = "correct the pattern, or use a token that can read the owner's repositories"
 
 
 class PartlyRead(AccessError):
@@ -112,75 +105,54 @@ def rate_limited(response: Response, purpose: Purpose, *, wait: float, allowed: 
 
 def failure(response: Response, purpose: Purpose) -> TriageError:
     """The failure that an unsuccessful response means."""
+    status, message = response.status, response.message
     if response.problems:
-        return _graphql_failure(response.problems, purpose)
-    if response.status in _MEANINGS:
-        needs = _permissions(response.headers.get("x-accepted-github-permissions", "")) or purpose.needs
-        return _MEANINGS[response.status](replace(purpose, needs=needs), response.message)
-    status = f" (status {response.status})" if response.status else ""
-    kind = Overloaded if response.transient else AccessError
-    return kind(f"cannot {purpose.doing}: {_line(response.message)}{status}")
+        status = _status_of({problem.type for problem in response.problems})
+        message = "; ".join(dict.fromkeys(problem.message for problem in response.problems))
+    message = " ".join(message.split())[:MAX_QUOTED] or "no reason given"
+    what = f"cannot {purpose.doing}: {message}"
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return AccessError(
+                f"cannot {purpose.doing}: GitHub does not accept the token ({message})",
+                likely="the token has expired, was revoked or belongs to another host",
+                next_step="check the `token` input, and that GITHUB_API_URL is the address of the token's host",
+            )
+        case HTTPStatus.FORBIDDEN:
+            accepted = response.headers.get("x-accepted-github-permissions", "")
+            needs = _permissions(accepted) or purpose.needs
+            return AccessError(
+                what,
+                likely=f"the token lacks the permission {needs}" if needs else None,
+                next_step="grant it under `permissions:` in the workflow, or to the App or token"
+                if needs
+                else None,
+            )
+        case HTTPStatus.NOT_FOUND:
+            return NotFound(what, likely="it does not exist, or the token cannot see it")
+        case HTTPStatus.GONE if "disabled" in message:
+            return AccessError(
+                what,
+                likely="issues are switched off in the repository's settings",
+                next_step="switch them on, or remove the workflow",
+            )
+        case HTTPStatus.GONE:
+            return IssueGone(what, likely="it was deleted")
+        case HTTPStatus.CONFLICT | HTTPStatus.UNPROCESSABLE_ENTITY:
+            return Rejected(what, said=message)
+    kind = Overloaded if status == 0 or status >= HTTPStatus.INTERNAL_SERVER_ERROR else AccessError
+    return kind(f"{what} (status {response.status})" if status == response.status > 0 else what)
 
 
-def _graphql_failure(problems: tuple[Problem, ...], purpose: Purpose) -> TriageError:
-    types = {problem.type for problem in problems}
-    message = "; ".join(dict.fromkeys(problem.message for problem in problems))
+def _status_of(types: Set[str]) -> int:
+    """The HTTP status with the meaning of GraphQL's errors, which arrive with status 200."""
     if types & {"FORBIDDEN", "INSUFFICIENT_SCOPES"}:
-        return _forbidden(purpose, message)
+        return HTTPStatus.FORBIDDEN
     if "NOT_FOUND" in types:
-        return _missing(purpose, message)
+        return HTTPStatus.NOT_FOUND
     if types & HEAVY or types <= TRANSIENT:
-        return Overloaded(f"cannot {purpose.doing}: {_line(message)}")
-    return _rejected(purpose, message)
-
-
-def _bad_token(purpose: Purpose, message: str) -> AccessError:
-    return AccessError(
-        f"cannot {purpose.doing}: GitHub does not accept the token ({_line(message)})",
-        likely="the token has expired, was revoked or belongs to another host",
-        next_step="check the `token` input, and that GITHUB_API_URL is the address of the token's host",
-    )
-
-
-def _forbidden(purpose: Purpose, message: str) -> AccessError:
-    lacks = f"the token lacks the permission {purpose.needs}" if purpose.needs else None
-    return AccessError(
-        f"cannot {purpose.doing}: {_line(message)}",
-        likely=lacks,
-        next_step="grant it under `permissions:` in the workflow, or to the App or token" if lacks else None,
-    )
-
-
-def _missing(purpose: Purpose, message: str) -> NotFound:
-    return NotFound(
-        f"cannot {purpose.doing}: {_line(message)}",
-        likely="it does not exist, or the token cannot see it",
-    )
-
-
-def _gone(purpose: Purpose, message: str) -> AccessError:
-    what = f"cannot {purpose.doing}: {_line(message)}"
-    if "disabled" not in message:
-        return IssueGone(what, likely="it was deleted")
-    return AccessError(
-        what,
-        likely="issues are switched off in the repository's settings",
-        next_step="switch them on, or remove the workflow",
-    )
-
-
-def _rejected(purpose: Purpose, message: str) -> Rejected:
-    return Rejected(f"cannot {purpose.doing}: {_line(message)}", said=message)
-
-
-_MEANINGS: dict[int, Callable[[Purpose, str], TriageError]] = {
-    HTTPStatus.UNAUTHORIZED: _bad_token,
-    HTTPStatus.FORBIDDEN: _forbidden,
-    HTTPStatus.NOT_FOUND: _missing,
-    HTTPStatus.GONE: _gone,
-    HTTPStatus.CONFLICT: _rejected,
-    HTTPStatus.UNPROCESSABLE_ENTITY: _rejected,
-}
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def _permissions(header: str) -> str:
@@ -188,7 +160,3 @@ def _permissions(header: str) -> str:
     ways = [re.findall(r"([a-z_]+)=([a-z]+)", way) for way in header.split(";")]
     texts = [" and ".join(f"`{name.replace('_', '-')}: {level}`" for name, level in way) for way in ways]
     return " or ".join(filter(None, texts))
-
-
-def _line(message: str) -> str:
-    return " ".join(message.split())[:MAX_QUOTED] or "no reason given"

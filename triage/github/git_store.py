@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -187,16 +187,11 @@ class GitStore:
     def _commits(self) -> dict[str, Commit]:
         """Every reachable bundle by name; its newest commit if it was made active again."""
         commits = dict(self._made)
-        for commit in self._reachable():
+        heads = [sha for role in ROLES if (sha := self._head(role)[1])]
+        for commit in (commit for sha in heads for commit in self._git.history(sha, KEPT + 1)):
             if NAME.fullmatch(name := _title(commit)):
                 commits.setdefault(name, commit)
         return commits
-
-    def _reachable(self) -> Iterator[Commit]:
-        for role in ROLES:
-            sha = self._head(role)[1]
-            if sha is not None:
-                yield from self._git.history(sha, KEPT + 1)
 
     def _commit(self, name: str) -> Commit:
         commit = self._made.get(name) or self._commits().get(name)
@@ -283,7 +278,7 @@ class GitObjects:
     def read_ref(self, ref: str) -> str | None:
         """The commit that a ref points to, or None if there is no such ref."""
         try:
-            found = self._tracker.rest("GET", _path(ref, "ref"), f"read {ref}", READ)
+            answer = self._tracker.rest("GET", _path(ref, "ref"), f"read {ref}", READ)
         except NotFound:
             return None
         except Rejected as rejected:
@@ -291,7 +286,7 @@ class GitObjects:
             if "empty" not in rejected.said:
                 raise
             return None
-        return read(str, found, "object.sha")
+        return read(str, answer, "object.sha")
 
     def create_ref(self, ref: str, sha: str) -> None:
         """Create a ref. Raises LostRace if it exists with another commit, RefRefused if it is not allowed."""

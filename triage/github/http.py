@@ -33,6 +33,8 @@ from triage.github.rate_limit import RateLimiter
 from triage.schema import MISSING, SchemaError, convert, within
 
 T = TypeVar("T")
+Query = Mapping[str, str] | None
+Body = Mapping[str, object] | None
 API_URL = "https://api.github.com"
 SERVER_URL = "https://github.com"
 LIMITED = {"RATE_LIMITED", "RATE_LIMIT"}
@@ -79,7 +81,10 @@ class Response:
     body: object = None
     message: str = ""
     problems: tuple[Problem, ...] = ()
-    succeeded: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES and not self.problems
 
     @property
     def limited(self) -> bool:
@@ -132,18 +137,15 @@ def read_response(status: int, headers: dict[str, str], text: str) -> Response:
         body: object = json.loads(text) if text else None
     except ValueError:
         # An HTML page of GitHub's load balancer or of a proxy is a failure even with status 200.
-        return Response(
-            0 if status == HTTPStatus.OK else status, headers, message="an answer that is not JSON"
-        )
-    succeeded = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+        status = 0 if status < HTTPStatus.MULTIPLE_CHOICES else status
+        return Response(status, headers, message="an answer that is not JSON")
     if not isinstance(body, dict):
-        return Response(status, headers, body, succeeded=succeeded)
+        return Response(status, headers, body)
     problems = tuple(_problem(e) for e in body.get("errors") or () if isinstance(e, dict))
     if "message" not in body:
-        return Response(status, headers, body, problems=problems, succeeded=succeeded and not problems)
+        return Response(status, headers, body, problems=problems)
     # In REST, `errors` lists the fields that are wrong.
-    message = "; ".join([str(body["message"]), *(p.message for p in problems)])
-    return Response(status, headers, body, message, succeeded=succeeded)
+    return Response(status, headers, body, "; ".join([str(body["message"]), *(p.message for p in problems)]))
 
 
 def _problem(error: Mapping[str, object]) -> Problem:
@@ -163,7 +165,6 @@ class ConnectionSettings(TypedDict, total=False):
 
     api_url: str
     graphql_url: str
-    server_url: str
     max_wait: float
     sleep: Callable[[float], object]
     jitter: Callable[[], float]
@@ -185,7 +186,6 @@ class Http:
         self._latest: tuple[Response, datetime] | None = None
         self._api_url = _checked_url(settings.get("api_url", API_URL))
         self._graphql_url = _checked_url(settings.get("graphql_url") or graphql_url_of(self._api_url))
-        self._server_url = settings.get("server_url", SERVER_URL).rstrip("/")
         # PyGithub takes 0.3 s to import.
         from github import Auth, Github
 
@@ -228,16 +228,9 @@ class Http:
         An answer with any error raises, even if it has data too.
         """
         body = {"query": document(operation), "variables": variables}
-        return self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), None, body)
+        return self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), body=body)
 
-    def _send(
-        self,
-        verb: str,
-        url: str,
-        purpose: Purpose,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, object] | None,
-    ) -> object:
+    def _send(self, verb: str, url: str, purpose: Purpose, query: Query = None, body: Body = None) -> object:
         """The body of the first success; waits at most `max_wait` seconds in all, then raises the last failure."""
         waited = 0.0
         for attempt in itertools.count(1):
@@ -276,9 +269,7 @@ class Http:
             return backoff * (0.5 + self._jitter())
         return None
 
-    def _follow(
-        self, verb: str, url: str, query: Mapping[str, str] | None, body: Mapping[str, object] | None
-    ) -> Response:
+    def _follow(self, verb: str, url: str, query: Query, body: Body) -> Response:
         """The response after redirects; a redirect to another host is an error."""
         for _ in range(HOPS + 1):
             response = self._request(verb, url, query, body)
@@ -291,9 +282,7 @@ class Http:
             url, query = target, None
         raise _redirected("again and again")
 
-    def _request(
-        self, verb: str, url: str, query: Mapping[str, str] | None, body: Mapping[str, object] | None
-    ) -> Response:
+    def _request(self, verb: str, url: str, query: Query, body: Body) -> Response:
         from requests import RequestException
 
         requester = self._requesters[_origin(url)]

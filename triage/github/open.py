@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from triage import config as configuration
 from triage.config import Config
 from triage.errors import AccessError
+from triage.github.client import Connection, Tracker
+from triage.github.http import API_URL, SERVER_URL, ConnectionSettings
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
-    from triage.github.client import Connection, Tracker
-    from triage.github.http import ConnectionSettings
     from triage.github.rate_limit import RateLimiter
     from triage.options import ConfigSource
 
@@ -26,15 +26,11 @@ def open_tracker(repo: str, max_wait: float | None = None, limiter: RateLimiter 
 
     A request waits at most `max_wait` seconds for GitHub's limits; by default as the default configuration says.
     """
-    from triage.github.client import Tracker
-
     return Tracker(repo, _token(repo), **_settings(max_wait, limiter))
 
 
 def open_connection(purpose: str) -> Connection:
     """GitHub without a repository. Raises AccessError where GITHUB_TOKEN is not set."""
-    from triage.github.client import Connection
-
     return Connection(_token(purpose), **_settings(None, None))
 
 
@@ -74,8 +70,6 @@ def visibility_of(repo: str) -> str:
 
 def server_url() -> str:
     """The address of GitHub's pages."""
-    from triage.github.http import SERVER_URL
-
     return os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
 
 
@@ -92,9 +86,8 @@ def _token(purpose: str) -> str:
 
 def _settings(max_wait: float | None, limiter: RateLimiter | None) -> ConnectionSettings:
     return {
-        "api_url": os.environ.get("GITHUB_API_URL", "https://api.github.com"),
+        "api_url": os.environ.get("GITHUB_API_URL", API_URL),
         "graphql_url": os.environ.get("GITHUB_GRAPHQL_URL", ""),
-        "server_url": server_url(),
         "max_wait": Config().act.max_rate_limit_wait if max_wait is None else max_wait,
         "limiter": limiter,
     }

@@ -99,7 +99,7 @@ class Cache:
 
     def _part(self, rows: Iterable[Row]) -> tuple[str, ...]:
         """The name of a new part with these rows; empty without rows."""
-        text = "".join(_line(row) for row in rows)
+        text = "".join(map(_line, rows))
         if not text:
             return ()
         last = int(self.state.parts[-1][7:13]) if self.state.parts else 0
@@ -136,20 +136,19 @@ def opened(folder: Path, repository: str) -> Iterator[Cache]:
 
 
 def peek(folder: Path, repository: str) -> State:
-    """The state of reading, without the lock. Raises DataError where it is damaged."""
-    state = _state(folder / STATE)
-    return state if state and state.repository == repository else State(repository)
+    """The state of reading, without the lock; that of a new folder if the format or the repository is another one.
 
-
-def _state(path: Path) -> State | None:
-    """The state in a file; None if there is none, or one of another format, so that reading starts over."""
+    Raises DataError where it is damaged.
+    """
+    path = folder / STATE
     try:
         data = json.loads(path.read_text("utf-8"))
-        return build(State, data) if data["format"] == FORMAT else None
+        state = build(State, data) if data["format"] == FORMAT else None
     except FileNotFoundError:
-        return None
+        state = None
     except (ValueError, KeyError, TypeError, SchemaError) as error:
         raise DataError(f"{path}: damaged ({error})", next_step=START_OVER) from None
+    return state if state and state.repository == repository else State(repository)
 
 
 def _row(line: str, where: str) -> Row:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from triage.errors import DataError
-from triage.issue import Issue, Key, from_row
+from triage.issue import Issue, from_row
 
 # A row holds one issue; GitHub's own limit for a body is 65,536 characters.
 MAX_LINE = 16_000_000
@@ -20,9 +20,7 @@ def read_issues(
     path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
 ) -> list[Issue]:
     """All issues in the file; see `iter_issues`. A later row of an issue replaces an earlier one."""
-    issues: dict[Key, Issue] = {}
-    for issue in iter_issues(path, repo=repo, skip_bad=skip_bad, warn=warn):
-        issues[issue.key] = issue
+    issues = {issue.key: issue for issue in iter_issues(path, repo=repo, skip_bad=skip_bad, warn=warn)}
     if not issues:
         raise DataError(
             f"{path}: holds no issue", likely="the file is empty", next_step="check how it was written"
@@ -42,12 +40,9 @@ def iter_issues(
             for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), start=1):
                 if not line.strip():
                     continue
+                where = f"{path}, line {number}"
                 try:
-                    yield from_row(
-                        _decoded(line, f"{path}, line {number}"),
-                        where=f"{path}, line {number}",
-                        default_repo=repo,
-                    )
+                    yield from_row(_decoded(line, where), where=where, default_repo=repo)
                 except DataError as error:
                     if not skip_bad:
                         raise

@@ -7,22 +7,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from triage.concurrency import map_concurrently
 from triage.config import Config
 from triage.console import status, warning
 from triage.errors import TriageError
+from triage.github.client import Tracker
 from triage.github.errors import PartlyRead, RateLimited
 from triage.github.open import open_tracker
+from triage.github.rate_limit import Quota, RateLimiter
 from triage.issue import Issue
 from triage.progress import Shared
+from triage.sources.collect import Collected, ReadEstimate, collect, describe, estimate_of
 from triage.sources.issue_file import read_issues
-
-if TYPE_CHECKING:
-    from triage.github.client import Tracker
-    from triage.github.rate_limit import Quota
-    from triage.sources.collect import Collected, ReadEstimate
 
 T = TypeVar("T")
 
@@ -61,15 +59,13 @@ def identity(login: str, is_bot: bool, recorded: Iterable[str] = ()) -> Identity
     A person's account counts as the bot only where that is recorded: otherwise a maintainer who learns with a
     personal token would lose all the labels that they ever set.
     """
-    known = frozenset(name.casefold() for name in recorded)
+    me = frozenset(name.casefold() for name in recorded)
     if is_bot:
-        return Identity(known | {login.casefold()})
-    start = (
-        f"the token is a person's ({login}), so that what the bot sets with it looks like that person's word"
-    )
-    if login.casefold() in known:
-        return Identity(known, f"{start}; whatever {login} set or removed is not learnt")
-    return Identity(known, f"{start}; use the workflow's or an App's token for labelling")
+        return Identity(me | {login.casefold()})
+    start = f"the token is a person's ({login}), so that the labels it sets look like that person's own"
+    if login.casefold() in me:
+        return Identity(me, f"{start}; labels that {login} set or removed are not learnt")
+    return Identity(me, f"{start}; use the workflow's or an App's token for labelling")
 
 
 def load_issues(
@@ -123,9 +119,6 @@ def read_repositories(
     If one repository cannot be read, the others are still read into their folders, where a later run resumes; then
     the failure is raised as by `all_or_raise`.
     """
-    from triage.github.rate_limit import RateLimiter
-    from triage.sources.collect import collect, estimate_of
-
     limiter = RateLimiter(say=status)
     trackers = [open_tracker(name, config.learn.max_rate_limit_wait, limiter) for name in names]
     viewer = trackers[0].viewer()
@@ -182,8 +175,6 @@ def _without_duplicates(
 
 def _announce(pairs: Sequence[tuple[Tracker, ReadEstimate | TriageError]], allowance: Quota | None) -> Shared:
     """Print what reading will cost, and start the progress bar."""
-    from triage.sources.collect import describe
-
     estimates = [estimate for _, estimate in pairs if not isinstance(estimate, TriageError)]
     what = pairs[0][0].repo if len(pairs) == 1 else f"{len(pairs)} repositories"
     if estimates:

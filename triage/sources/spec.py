@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.config import Config
 from triage.errors import UsageError
+from triage.github.client import Connection, Tracker
+from triage.github.errors import NotFound
+from triage.github.graphql import RepositoryInfo
 from triage.github.open import open_connection, open_repository
 from triage.options import ConfigSource
 from triage.patterns import NOT, chosen, fault, is_pattern, owners
-
-if TYPE_CHECKING:
-    from triage.github.client import Connection, Tracker
-    from triage.github.graphql import RepositoryInfo
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Sources:
 class SelectedRepositories:
     """The repositories that names and patterns select, in order.
 
-    `visibility` is known of those that a pattern matched; `left_out` counts forks and repositories without issues.
+    `visibility` is that of repositories that patterns matched; `left_out` counts forks and repositories without issues.
     """
 
     names: list[str]
@@ -63,11 +61,11 @@ def parse_sources(given: Sequence[str]) -> Sources:
 def select(given: Sequence[str], connection: Connection | None) -> SelectedRepositories:
     """Look patterns up on GitHub, over `connection`; names are not looked up.
 
-    A pattern skips forks and repositories whose issues are disabled; a name does not. Raises NoneMatch for a pattern
+    A pattern skips forks and repositories whose issues are disabled; a name does not. Raises NotFound for a pattern
     without a match.
     """
     listed: dict[str, list[RepositoryInfo]] = {}
-    if connection is not None:
+    if connection:
         listed = {owner.casefold(): connection.repositories_of(owner) for owner in owners(given)}
     usable = {owner: [info.name for info in infos if _usable(info)] for owner, infos in listed.items()}
     names, unmatched = chosen(given, usable)
@@ -85,13 +83,13 @@ def _usable(info: RepositoryInfo) -> bool:
     return info.has_issues and not info.is_fork
 
 
-def _none_match(pattern: str, listed: Sequence[RepositoryInfo]) -> Exception:
-    from triage.github.errors import NoneMatch
-
+def _none_match(pattern: str, listed: Sequence[RepositoryInfo]) -> NotFound:
     owner, usable = pattern.partition("/")[0], sum(map(_usable, listed))
-    return NoneMatch(
+    return NotFound(
         f"no repository matches {pattern}: the token sees {len(listed)} of {owner}, of which {usable} are no forks "
-        "and have issues"
+        "and have issues",
+        likely="a typing mistake, or a token that sees public repositories only, such as a workflow's own",
+        next_step="correct the pattern, or use a token that can read the owner's repositories",
     )
 
 
