@@ -296,11 +296,7 @@ class Tracker(Connection):
         if read(str, issue, "repository_url").casefold().endswith(f"/{self.repository.name}".casefold()):
             raise missing
         url = read(str, issue, "html_url")
-        raise IssueGone(
-            f"cannot read issue {number} in {self.repo}",
-            likely=f"it was transferred to {url}",
-            moved_to=url,
-        )
+        raise IssueGone(f"cannot read issue {number} in {self.repo}", likely=f"it was transferred to {url}")
 
     def _issue_permissions(self) -> tuple[bool, bool | None]:
         """Whether issues can be read and labelled."""

@@ -1,4 +1,4 @@
-"""The failures of requests to GitHub, and what each of GitHub's refusals means for the user.
+"""The failures of requests to GitHub, with the likely cause and the next step for the user.
 
 AccessError
 ├── NotFound        the repository or object does not exist, or the token cannot see it
@@ -36,13 +36,7 @@ class NotFound(AccessError):
 
 
 class IssueGone(NotFound):
-    """`moved_to` is the address of a transferred issue, empty for a deleted one."""
-
     next_step = "nothing to do: the issue is skipped"
-
-    def __init__(self, what: str, *, likely: str, moved_to: str = "") -> None:
-        super().__init__(what, likely=likely)
-        self.moved_to = moved_to
 
 
 class LabelGone(NotFound):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import GenericAlias
@@ -36,7 +36,6 @@ T = TypeVar("T")
 Query = Mapping[str, str] | None
 Body = Mapping[str, object] | None
 API_URL = "https://api.github.com"
-SERVER_URL = "https://github.com"
 LIMITED = {"RATE_LIMITED", "RATE_LIMIT"}
 TRIES = 5
 HOPS = 3
@@ -91,14 +90,8 @@ class Response:
         """Whether a primary or secondary rate limit refused the request."""
         if self.problems:
             return any(p.type in LIMITED or "secondary rate limit" in p.message for p in self.problems)
-        if self.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS):
-            return False
-        return (
-            self.status == HTTPStatus.TOO_MANY_REQUESTS
-            or "retry-after" in self.headers
-            or self.exhausted
-            or "rate limit" in self.message.lower()
-        )
+        named = "retry-after" in self.headers or self.exhausted or "rate limit" in self.message.lower()
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or (self.status == HTTPStatus.FORBIDDEN and named)
 
     @property
     def exhausted(self) -> bool:
@@ -183,7 +176,8 @@ class Http:
         self._sleep = settings.get("sleep", time.sleep)
         self._jitter = settings.get("jitter", random.random)
         self._limiter = settings.get("limiter")
-        self._latest: tuple[Response, datetime] | None = None
+        # By how much GitHub's clock is ahead of this machine's.
+        self._ahead = timedelta(0)
         self._api_url = _checked_url(settings.get("api_url", API_URL))
         self._graphql_url = _checked_url(settings.get("graphql_url") or graphql_url_of(self._api_url))
         # PyGithub takes 0.3 s to import.
@@ -214,11 +208,7 @@ class Http:
 
     def now(self) -> datetime:
         """The time by GitHub's clock, which dates events and changes there; by this machine's before a response."""
-        now = datetime.now(UTC)
-        if self._latest is None:
-            return now
-        response, received = self._latest
-        return response.now + (now - received)
+        return datetime.now(UTC) + self._ahead
 
     def graphql(
         self, operation: str, variables: Mapping[str, object], doing: str, needs: str, repeatable: bool = True
@@ -237,7 +227,7 @@ class Http:
             with self._limiter.turn(purpose, self.max_wait) if self._limiter else nullcontext():
                 response = self._follow(verb, url, query, body)
             if response.succeeded:
-                self._latest = response, datetime.now(UTC)
+                self._ahead = response.now - datetime.now(UTC)
                 if self._limiter:
                     self._limiter.record(response)
                 return response.body

@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.config import Config
+from triage.config import ActConfig, Config
 from triage.errors import AccessError
 from triage.github.client import Connection, Tracker
-from triage.github.http import API_URL, SERVER_URL, ConnectionSettings
+from triage.github.http import API_URL, ConnectionSettings
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
@@ -21,7 +21,9 @@ TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of the variable
 AN_HOUR = 3_700.0
 
 
-def open_tracker(repo: str, max_wait: float | None = None, limiter: RateLimiter | None = None) -> Tracker:
+def open_tracker(
+    repo: str, max_wait: float = ActConfig.max_rate_limit_wait, limiter: RateLimiter | None = None
+) -> Tracker:
     """The tracker of OWNER/NAME with the token in GITHUB_TOKEN. Raises AccessError where it is not set.
 
     A request waits at most `max_wait` seconds for GitHub's limits; by default as the default configuration says.
@@ -31,7 +33,7 @@ def open_tracker(repo: str, max_wait: float | None = None, limiter: RateLimiter 
 
 def open_connection(purpose: str) -> Connection:
     """GitHub without a repository. Raises AccessError where GITHUB_TOKEN is not set."""
-    return Connection(_token(purpose), **_settings(None, None))
+    return Connection(_token(purpose), **_settings())
 
 
 def open_repository(repo: str, source: ConfigSource, *, patience: float = 0.0) -> tuple[Tracker, Config]:
@@ -70,7 +72,7 @@ def visibility_of(repo: str) -> str:
 
 def server_url() -> str:
     """The address of GitHub's pages."""
-    return os.environ.get("GITHUB_SERVER_URL", SERVER_URL).rstrip("/")
+    return os.environ.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
 
 
 def _token(purpose: str) -> str:
@@ -84,10 +86,12 @@ def _token(purpose: str) -> str:
     return token
 
 
-def _settings(max_wait: float | None, limiter: RateLimiter | None) -> ConnectionSettings:
+def _settings(
+    max_wait: float = ActConfig.max_rate_limit_wait, limiter: RateLimiter | None = None
+) -> ConnectionSettings:
     return {
         "api_url": os.environ.get("GITHUB_API_URL", API_URL),
         "graphql_url": os.environ.get("GITHUB_GRAPHQL_URL", ""),
-        "max_wait": Config().act.max_rate_limit_wait if max_wait is None else max_wait,
+        "max_wait": max_wait,
         "limiter": limiter,
     }

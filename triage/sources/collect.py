@@ -95,8 +95,7 @@ def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | N
             read = _pass(tracker, cache, kind, progress)
         except Rejected:
             # GitHub no longer accepts the cursor: start again over the rows read so far.
-            started = cache.state.reading(kind)
-            cache.advance(kind, (), Reading(watermark=started.watermark))
+            cache.advance(kind, (), Reading(watermark=cache.state.reading(kind).watermark))
     return read + _pass(tracker, cache, kind, progress)
 
 
@@ -130,12 +129,12 @@ def _settle(
     tracker: Tracker, cache: Cache, now: datetime, kinds: Collection[Kind]
 ) -> tuple[dict[int, Row], int]:
     """(the rows, the number of issues gone), with the rows rewritten as one part and numbers compared if due."""
-    rows, counted = cache.rows(), cache.state.counted_at
+    rows, counted_at, gone = cache.rows(), cache.state.counted_at, 0
+    if due(counted_at, now):
+        gone, counted_at = _compare(tracker, rows, kinds), None
     # A first pass has just read every number.
-    late = due(counted, now)
-    gone = _compare(tracker, rows, kinds) if late else 0
-    if late or counted is None or len(cache.state.parts) > 1:
-        cache.rewrite(rows.values(), format_time(now) if late or counted is None else counted)
+    if counted_at is None or len(cache.state.parts) > 1:
+        cache.rewrite(rows.values(), counted_at or format_time(now))
     return rows, gone
 
 

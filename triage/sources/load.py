@@ -30,7 +30,7 @@ class LoadedIssues:
     """Issues to learn from as they were at `at` (GitHub's clock where they come from there).
 
     `config` has the descriptions of the repositories' labels added; `bots` are the logins under which this bot
-    labelled; `exist` are the labels that the repositories have, if there are any.
+    labelled; `exist` are the names of the repositories' labels, None where only files were read.
     """
 
     issues: Sequence[Issue]
