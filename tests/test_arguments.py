@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from triage.actions import Inputs
 from triage.cli import arguments, parser
+from triage.cli.action import command_of
+from triage.errors import UsageError
 from triage.options import (
     ApplyOptions,
     BundleOptions,
@@ -23,6 +27,7 @@ from triage.options import (
     UndoOptions,
     ranges,
 )
+from triage.study.methods import chosen
 
 
 def names_of(command: argparse.ArgumentParser) -> set[str]:
@@ -63,6 +68,57 @@ def test_every_argument_is_a_field_of_the_options(
 def test_issue_numbers_read_back_as_they_are_written(numbers: list[int]) -> None:
     """In their order, for plans and messages."""
     assert arguments.issue_numbers(ranges(numbers)) == tuple(numbers)
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2", "1 2", "1, 2", "1\n2", "1\r\n2\n", "1\t2", "1 ,\n 2,", " 1-2 ", "1 - 2"]
+)
+def test_commas_spaces_and_new_lines_separate_issue_numbers(text: str) -> None:
+    """Never merged into one number: "1 2" is not issue 12."""
+    assert arguments.issue_numbers(text) == (1, 2)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", "1.2", "1;2", "-1", "1-", "#1", "1--2", "0", "2-1", "²", "٣"])
+def test_anything_else_is_no_issue_number(text: str) -> None:
+    """It is refused, and not read as another number."""
+    with pytest.raises(UsageError, match=r"are not issue numbers|is not a range"):
+        arguments.issue_numbers(text)
+
+
+@pytest.mark.parametrize("text", [str(2**31), str(2**64), "9" * 400, f"1-{2**31}"])
+def test_an_issue_number_that_github_cannot_have_is_refused_without_a_request(text: str) -> None:
+    """GitHub answers them with an error that reads like a limit of requests."""
+    with pytest.raises(UsageError):
+        arguments.issue_numbers(text)
+
+
+def test_lists_of_other_things_are_separated_likewise() -> None:
+    """Slices and methods of a study, and the repositories of the action's `retrain`."""
+    assert arguments.slice_sizes("8 16, all") == (8, 16)
+    assert chosen("tfidf,nli\nadapted") == chosen("tfidf, nli, adapted")
+    inputs = Inputs(
+        {"INPUT_COMMAND": "retrain", "INPUT_REPOSITORY": "o/a, o/b\no/c", "GITHUB_REPOSITORY": "o/a"}
+    )
+    _, options = command_of(inputs)
+    assert isinstance(options, RetrainOptions)
+    assert options.sources == ("o/a", "o/b", "o/c")
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0000-01-01", "2026-13-01"]
+)
+def test_a_time_outside_the_calendar_is_refused_in_words(text: str) -> None:
+    """A zone can move a date before year 1 or behind year 9999."""
+    with pytest.raises(UsageError, match="is not a time"):
+        arguments.when(text)
+
+
+@pytest.mark.parametrize("read", [arguments.count, arguments.slice_sizes, arguments.shard])
+@pytest.mark.parametrize("text", ["9" * 5000, "²", "٣"])
+def test_a_number_out_of_range_is_refused_in_words(read: Callable[[str], object], text: str) -> None:
+    """Python itself refuses to read a number of more than 4,300 digits."""
+    with pytest.raises(UsageError):
+        read(text)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("30m", 1800.0), (" 2h ", 7200.0)])

@@ -93,7 +93,7 @@ def _retrain(inputs: Inputs) -> RetrainOptions:
             f"the input `adapt` is {adapt!r:.40}", next_step=f"choose one of {', '.join(ADAPTATIONS)}"
         )
     return RetrainOptions(
-        sources=tuple(_repository(inputs).split()),
+        sources=tuple(arguments.items(_repository(inputs))),
         store=StoreName(_folder(inputs)),
         against=_store(inputs),
         config=_config(inputs),

@@ -25,27 +25,46 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 ENGINE = re.compile(r"local|ray(://(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}))?")
 SHARDS = "write 1/4, 2/4, 3/4 and 4/4"
 ISSUES = "N, N,N or A-B"
+# GitHub's GraphQL API holds numbers of issues in 32 bits.
+MOST_ISSUES = 2**31 - 1
 
 T = TypeVar("T", bound=Any)
 # A parser, or one of its groups.
 Parser = argparse._ActionsContainer
 
 
+def items(text: str) -> list[str]:
+    """The parts of a list, which commas, spaces and new lines separate."""
+    return text.replace(",", " ").split()
+
+
 def issue_numbers(text: str) -> tuple[int, ...]:
-    """The numbers in "7", "7,9" and "7-12" in any mixture, each once."""
+    """The numbers in "7", "7,9", "7 9" and "7-12" in any mixture, each once."""
     numbers: list[int] = []
-    for part in text.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or len(part) > 30:
-            raise UsageError(f"{text!r:.60} are not issue numbers", next_step="write 7, or 7,9, or 7-12")
-        low, high = int(first), int(last or first)
+    parts = items(re.sub(r"(?<=\d)\s*-\s*(?=\d)", "-", text))
+    for part in parts:
+        span = re.fullmatch(r"([0-9]{1,20})(?:-([0-9]{1,20}))?", part)
+        if not span:
+            raise _not_numbers(text)
+        low, high = int(span[1]), int(span[2] or span[1])
+        if high > MOST_ISSUES:
+            raise UsageError(
+                f"{part!r:.60} is not an issue number: GitHub's end at {MOST_ISSUES:,}",
+                next_step="write 7, or 7,9, or 7-12",
+            )
         if not 1 <= low <= high or high - low >= MOST_IN_RANGE:
             raise UsageError(
                 f"{part!r:.60} is not a range of at most {MOST_IN_RANGE:,} issue numbers",
                 next_step="write 7-12",
             )
         numbers += range(low, high + 1)
+    if not numbers:
+        raise _not_numbers(text)
     return tuple(dict.fromkeys(numbers))
+
+
+def _not_numbers(text: str) -> UsageError:
+    return UsageError(f"{text!r:.60} are not issue numbers", next_step="write 7, or 7,9, or 7-12")
 
 
 def when(text: str) -> When:
@@ -55,7 +74,7 @@ def when(text: str) -> When:
         return When(text, ago=timedelta(**{f"{span[2]}s": int(span[1])}))
     try:
         return When(text, moment=parse_time(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r:.40} is not a time",
             next_step="write a date such as 2026-01-31, or 36 hours, or 90 days",
@@ -73,7 +92,7 @@ def duration(text: str) -> float:
 def shard(text: str) -> tuple[int, int]:
     """(i, n) of "i/n"."""
     first, slash, last = text.partition("/")
-    if not (slash and first.isdecimal() and last.isdecimal() and len(text) < 12):
+    if not (slash and first.isdecimal() and last.isdecimal() and text.isascii() and len(text) < 12):
         raise UsageError(f"{text!r:.20} is not a shard", next_step=SHARDS)
     i, n = int(first), int(last)
     if not 1 <= i <= n:
@@ -83,15 +102,15 @@ def shard(text: str) -> tuple[int, int]:
 
 def count(text: str) -> int:
     """A number of things, at least 1."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MOST:
         raise UsageError(f"{text!r:.20} is not a number from 1 to {MOST:,}")
     return int(text)
 
 
 def slice_sizes(text: str) -> tuple[int, ...]:
     """The sizes in "8,16,all"; all issues are always the last slice."""
-    parts = [part.strip() for part in text.split(",") if part.strip() != "all"]
-    if any(not part.isdecimal() or not 2 <= int(part) <= MOST for part in parts):
+    parts = [part for part in items(text) if part != "all"]
+    if any(not re.fullmatch("[0-9]{1,9}", part) or not 2 <= int(part) <= MOST for part in parts):
         raise UsageError(f"{text!r:.60} are not slice sizes", next_step="write 8,16,32, or all")
     return tuple(map(int, parts))
 

@@ -31,7 +31,7 @@ TORCH = ("torch", "transformers")
 
 def chosen(text: str | None) -> list[str]:
     """The names in "a,b", or all. Raises UsageError for one that is unknown."""
-    names = list(METHODS) if text is None else [part.strip() for part in text.split(",")]
+    names = list(METHODS) if text is None else text.replace(",", " ").split()
     for name in names:
         if name not in METHODS:
             raise UsageError(f"{name!r:.40} is no method", next_step=f"choose from {', '.join(METHODS)}")
