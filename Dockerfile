@@ -37,7 +37,8 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
  && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
     /opt/venv/lib/python3.11/site-packages/triage
 # HOME is left to the runner, which mounts one that lives as long as the job; pulled models are cached there.
-ENV HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MPLBACKEND=Agg
+# The package turns onnxruntime's telemetry off itself; here it is off for whatever else runs in the image.
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MPLBACKEND=Agg
 # No USER: GitHub runs Docker actions as root, and /github/workspace, the file of outputs and the summary belong
 # to the runner's user, which another one in here could not write.
 ENTRYPOINT ["/opt/venv/bin/triage", "action"]

@@ -17,7 +17,7 @@ demo: .venv/demo.stamp ## learn from the sample issues, label new ones, and comp
 		--out out/demo/evaluation
 
 # Without network: OFFLINE=1. Without Chromium: NO_BROWSER=1. The last line then says how many tests that skips.
-FLAGS := $(if $(OFFLINE),--offline) $(if $(NO_BROWSER),--no-browser)
+FLAGS := $(if $(OFFLINE),--offline) $(if $(NO_BROWSER),--no-browser) $(if $(NO_STRACE),--no-strace)
 test: .venv/test.stamp ## lint, types and every test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -2,6 +2,7 @@
 
     --offline      GitHub's published specifications, which npm fetches (see `tests/fetch_specs.py`)
     --no-browser   Chromium
+    --no-strace    strace
 
 No other test is skipped, and the last line of a run with a flag says how many tests it skipped.
 """
@@ -18,6 +19,7 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 FLAGS = {
     "--offline": "skip the tests that need GitHub's published specifications, if they were never fetched",
     "--no-browser": "skip the tests that open a page in a browser, if there is none",
+    "--no-strace": "skip the test that watches the system calls of native code, if there is no strace",
 }
 
 

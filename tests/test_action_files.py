@@ -250,6 +250,7 @@ def test_the_image_starts_from_a_digest_and_runs_the_action() -> None:
     outside = [base for base in bases if base not in stages]
     assert len(outside) == 1
     assert re.fullmatch(r"python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", outside[0])
+    assert re.search(r"^ENV .*\bORT_DISABLE_TELEMETRY=1\b", text.split("\nFROM ")[-1], re.MULTILINE)
     assert text.endswith('ENTRYPOINT ["/opt/venv/bin/triage", "action"]\n')
     assert all(
         "--require-hashes" in line for line in text.splitlines() if "install" in line and ".lock" in line

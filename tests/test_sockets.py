@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.lacking import lack
 from tests.live import STORAGE, Step
 
 WATCHED = """
@@ -58,3 +62,35 @@ def test_a_file_of_issues_is_labelled_without_any_connection(step: Step, tmp_pat
         check=True,
     )
     assert json.loads(told.read_text("utf-8")) == [0, []]
+
+
+ROOT = Path(__file__).parents[1]
+ENCODED = """
+import sys, time
+from triage.engine.encoder import Encoder
+Encoder.load().encode(["ferry push fails"])
+time.sleep(float(sys.argv[1]))
+"""
+
+
+def test_loading_the_encoder_leaves_nothing_of_telemetry_at_home(tmp_path: Path) -> None:
+    """onnxruntime keeps a device id and a queue of events in ~/.cache; a user's own setting does not matter."""
+    for setting in ({}, {"ORT_DISABLE_TELEMETRY": "0"}):
+        keep = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **setting}
+        subprocess.run([sys.executable, "-c", ENCODED, "0"], env=keep, cwd=ROOT, check=True)
+        assert list(tmp_path.rglob("*")) == []
+
+
+def test_native_code_looks_up_no_name_and_opens_no_connection(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """The first report would leave ten seconds after the start; Python's audit hooks do not see it."""
+    if not shutil.which("strace"):
+        lack(pytestconfig, "--no-strace", "strace is not installed")
+    trace = tmp_path / "trace"
+    watched = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
+    keep = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")}
+    subprocess.run([*watched, sys.executable, "-c", ENCODED, "13"], env=keep, cwd=ROOT, check=True)
+    assert [
+        line for line in trace.read_text("utf-8").splitlines() if "AF_INET" in line or "send" in line
+    ] == []

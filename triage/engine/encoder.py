@@ -70,6 +70,7 @@ class OnnxModel:
 
         `threads` work within one call; with another number of them, results may differ in the last bit.
         """
+        # Its telemetry is off: triage/__init__.py set the variable before any import.
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as failures
         from tokenizers import Tokenizer
@@ -79,7 +80,6 @@ class OnnxModel:
         unusable = (failures.Fail, failures.InvalidGraph, failures.InvalidProtobuf, failures.NotImplemented)
         self.folder = folder
         self.manifest: ModelManifest = verify(folder)
-        ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

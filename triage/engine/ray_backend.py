@@ -35,8 +35,13 @@ ROUND = 1_000
 # A task that fails is given to another worker this many times.
 RETRIES = 3
 SECONDS = 10.0
-# No usage statistics are sent; connecting to a wrong address fails within two minutes.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "2"}
+# No usage statistics are sent; connecting to a wrong address fails within two minutes. The processes of a cluster that
+# runs already do not get these: their telemetry of onnxruntime is off because unpickling a task imports this package.
+ENVIRONMENT = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_NUM_REDIS_GET_RETRIES": "2",
+}
 
 
 class WorkerTask(Protocol[T_contra, R_co]):
