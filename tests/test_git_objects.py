@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from tests.fake_github.faults import Answer, Drop, error, outage
@@ -85,7 +83,6 @@ def test_what_is_written_is_read_back(github: FakeGitHub, demo: Repository) -> N
         author=ACTIONS_BOT,
         committer=ACTIONS_BOT,
         verified=True,
-        at=datetime(2026, 1, 1, 0, 0, 2, tzinfo=UTC),
     )
     assert demo.git.refs == {"refs/heads/main": demo.git.refs["refs/heads/main"], ACTIVE: second}
 

@@ -19,7 +19,6 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from mmap import mmap
 from urllib.parse import quote
@@ -252,7 +251,6 @@ class Commit:
     tree: str = nested("commit.tree.sha")
     parents: tuple[str, ...] = nested("parents.*.sha")
     verified: bool = nested("commit.verification.verified")
-    at: datetime = nested("commit.committer.date")
     author: str = nested("author.login", "")
     committer: str = nested("committer.login", "")
 

@@ -147,7 +147,9 @@ def document(operation: str) -> str:
 @functools.cache
 def _definitions() -> dict[str, str]:
     text = Path(__file__).with_name("documents.graphql").read_text("utf-8")
-    return {found[2]: found[0] for found in re.finditer(r"(?ms)^(query|mutation|fragment) (\w+).*?^}$", text)}
+    return {
+        match[1]: match[0] for match in re.finditer(r"(?ms)^(?:query|mutation|fragment) (\w+).*?^}$", text)
+    }
 
 
 # The shapes of answers; the documents give GitHub's fields these names.

@@ -345,8 +345,8 @@ def read_list(shape: type[T], body: object, path: str = "") -> tuple[T, ...]:
 
 def part(body: object, path: str) -> object:
     """What a decoded body has at a dotted `path`, or None."""
-    found = within(body, path)
-    return None if found is MISSING else found
+    value = within(body, path)
+    return None if value is MISSING else value
 
 
 def read_content(body: object) -> bytes:

@@ -34,15 +34,11 @@ Progress = Callable[[int], Callable[[int], None]]
 
 @dataclass(frozen=True)
 class Collected:
-    """All issues with their events and the present names of their labels, newest first.
-
-    `read` counts the issues read this time, `gone` those that were deleted or transferred; `labels` are the
-    repository's labels by name.
+    """All issues with their events and the present names of their labels, newest first; the repository's labels by
+    name.
     """
 
     issues: list[Issue]
-    read: int
-    gone: int
     labels: Mapping[str, Label] = field(default_factory=dict, compare=False)
 
 
@@ -78,40 +74,37 @@ def collect(
     """
     repository = tracker.repository
     with opened(folder_of(work, tracker), repository.node_id) as cache:
-        read = sum(_catch_up(tracker, cache, kind, progress) for kind in KINDS if kind in kinds)
-        rows, gone = _settle(tracker, cache, now, kinds)
+        for kind in (kind for kind in KINDS if kind in kinds):
+            _catch_up(tracker, cache, kind, progress)
+        rows = _settle(tracker, cache, now, kinds)
     labels = tracker.labels()
     names = {label.id: label.name for label in labels.values()}
     present = sorted(rows.values(), key=lambda row: row.issue.number, reverse=True)
     issues = [_renamed(row, repository.name, names) for row in present if row.issue.kind in kinds]
-    return Collected(issues, read, gone, labels)
+    return Collected(issues, labels)
 
 
-def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> int:
+def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> None:
     """Finish an interrupted pass, if there is one; then read the changes since it began."""
-    read = 0
     if cache.state.reading(kind).cursor is not None:
         try:
-            read = _pass(tracker, cache, kind, progress)
+            _pass(tracker, cache, kind, progress)
         except Rejected:
             # GitHub no longer accepts the cursor: start again over the rows read so far.
             cache.advance(kind, (), Reading(watermark=cache.state.reading(kind).watermark))
-    return read + _pass(tracker, cache, kind, progress)
+    _pass(tracker, cache, kind, progress)
 
 
-def _pass(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> int:
+def _pass(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> None:
     reading = cache.state.reading(kind)
     wanted = IssueFilter(updated_since=since(reading), kind=kind)
     listen: Callable[[int], None] | None = None
-    read = 0
     for page in tracker.pages(wanted, reading.cursor):
         reading = _after(reading, page)
         cache.advance(kind, map(_row, page.items), reading)
-        read += len(page.items)
         if progress and page.total:
             listen = listen or progress(page.total)
             listen(reading.done if page.more else page.total)
-    return read
 
 
 def _after(reading: Reading, page: Page) -> Reading:
@@ -125,36 +118,31 @@ def _after(reading: Reading, page: Page) -> Reading:
     return Reading(watermark=reached)
 
 
-def _settle(
-    tracker: Tracker, cache: Cache, now: datetime, kinds: Collection[Kind]
-) -> tuple[dict[int, Row], int]:
-    """(the rows, the number of issues gone), with the rows rewritten as one part and numbers compared if due."""
-    rows, counted_at, gone = cache.rows(), cache.state.counted_at, 0
+def _settle(tracker: Tracker, cache: Cache, now: datetime, kinds: Collection[Kind]) -> dict[int, Row]:
+    """The rows, rewritten as one part, after numbers are compared if that is due."""
+    rows, counted_at = cache.rows(), cache.state.counted_at
     if due(counted_at, now):
-        gone, counted_at = _compare(tracker, rows, kinds), None
+        _compare(tracker, rows, kinds)
+        counted_at = None
     # A first pass has just read every number.
     if counted_at is None or len(cache.state.parts) > 1:
         cache.rewrite(rows.values(), counted_at or format_time(now))
-    return rows, gone
+    return rows
 
 
-def _compare(tracker: Tracker, rows: dict[int, Row], kinds: Collection[Kind]) -> int:
+def _compare(tracker: Tracker, rows: dict[int, Row], kinds: Collection[Kind]) -> None:
     """Drop issues from `rows` that the repository no longer has, and add those that `rows` lacks.
 
     Deletion and transfer leave no trace in `updatedAt`, and neither does every issue transferred from elsewhere.
     """
-    gone = 0
     for kind in kinds:
         there = tracker.numbers(kind)
-        of_kind = {n for n, row in rows.items() if row.issue.kind == kind}
-        lost = [n for n in of_kind if there.get(n) != rows[n].node_id]
-        for number in lost:
+        gone = [n for n, row in rows.items() if row.issue.kind == kind and there.get(n) != row.node_id]
+        for number in gone:
             del rows[number]
-        gone += len(lost)
         for live in tracker.issues(sorted(set(there) - set(rows))):
             if not isinstance(live, NotFound):
                 rows[live.issue.number] = _row(live)
-    return gone
 
 
 def _row(live: LiveIssue) -> Row:
