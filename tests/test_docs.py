@@ -11,7 +11,7 @@ import yaml
 
 from docs.make_reference import PAGES, exit_codes
 from triage.cli import parser
-from triage.errors import TriageError
+from triage.errors import TriageError, install
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -78,3 +78,15 @@ def test_the_picture_of_the_summary_is_small() -> None:
     data = (DOCS / "summary.png").read_bytes()
     assert data.startswith(b"\x89PNG")
     assert len(data) < 150_000
+
+
+def test_nothing_recommends_the_other_project_of_this_name_on_the_package_index() -> None:
+    """`triage` on PyPI is somebody else's: extras are installed from a checkout."""
+    folders = ("triage", "docs", "examples", "benchmarks", ".github", "model_cache")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [path for path in ROOT.iterdir() if path.is_file()]
+    offer = re.compile(rb"""pip install [^\n`]*["' ]triage(\[|[=<>~!"'`\s])""")
+    kinds = {".py", ".md", ".yml", ".yaml", ".toml", ".html", ".txt", ".graphql", ".j2", ""}
+    texts = {path: path.read_bytes() for path in files if path.suffix in kinds}
+    assert [str(path) for path, text in texts.items() if offer.search(text)] == []
+    assert install("learn") == 'pip install -e ".[learn]" in a checkout of this repository'

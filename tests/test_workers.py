@@ -36,7 +36,7 @@ def test_without_the_extra_the_command_says_how_to_install_it(
     assert main([command, "--from", str(NEW), "--store", str(tmp_path), "--engine", "ray"]) == 11
     said = capsys.readouterr().err
     assert said.startswith("error: --engine ray needs ray")
-    assert said.endswith('next step: pip install "triage[ray]"\n')
+    assert said.endswith('next step: pip install -e ".[ray]" in a checkout of this repository\n')
 
 
 def test_the_local_engine_loads_nothing_of_ray(trained: Trained, tmp_path: Path) -> None:

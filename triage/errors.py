@@ -20,6 +20,11 @@ Exit code 0 is success, 1 a defect of this program, 130 an interruption (Ctrl-C)
 from __future__ import annotations
 
 
+def install(extra: str) -> str:
+    """How to install an extra: from a checkout, because the package index has another project by this name."""
+    return f'pip install -e ".[{extra}]" in a checkout of this repository'
+
+
 class TriageError(Exception):
     """An error with a message for the user; `str()` is the whole message, one part a line."""
 
@@ -109,7 +114,7 @@ class MissingExtra(TriageError):
         super().__init__(
             what,
             likely=f"the extra `{extra}` is not installed",
-            next_step=f'pip install "triage[{extra}]"',
+            next_step=install(extra),
         )
 
 

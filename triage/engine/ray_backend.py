@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from triage import __version__
 from triage.engine.encoder import usable_cores
-from triage.errors import ClusterError, TriageError
+from triage.errors import ClusterError, TriageError, install
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -180,7 +180,7 @@ def _answer(part: Sequence[Any], order: Any, version: str) -> list[Any] | Triage
         return ClusterError(
             f"a worker has triage {__version__}, and this is {version}",
             likely="the machines of the cluster were not updated together",
-            next_step=f'install the same everywhere: pip install "triage[ray]=={version}"',
+            next_step=f"install {version} everywhere: {install('ray')}",
         )
     try:
         return list(_opened(order)(part))
@@ -236,7 +236,7 @@ def said_by_ray(error: Exception, retries: int) -> Exception:
         return ClusterError(
             f"a worker has no Python module {missing[1]}",
             likely="triage is not installed on every machine of the cluster",
-            next_step='there: pip install "triage[ray]", in the same version',
+            next_step=f"there, in the same version: {install('ray')}",
         )
     if "RayTaskError" in names:
         return error

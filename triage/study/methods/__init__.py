@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
-from triage.errors import MissingExtra, TriageError, UsageError
+from triage.errors import MissingExtra, TriageError, UsageError, install
 from triage.study.protocol import Method, MethodContext
 
 # name → module of this package, and the function or class in it that makes the method from a MethodContext. Cheap
@@ -68,4 +68,4 @@ def lacking(needs: str) -> str:
     """What to install for the extra `needs`; "" where it is there."""
     packages = TORCH if needs == "train" else ("sklearn",)
     missing = [package for package in packages if find_spec(package) is None]
-    return f'{", ".join(missing)} is not installed: pip install "triage[{needs}]"' if missing else ""
+    return f"{', '.join(missing)} is not installed: {install(needs)}" if missing else ""
