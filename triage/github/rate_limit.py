@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from triage.github.errors import RateLimited
+from triage.progress import duration
 
 if TYPE_CHECKING:
     from triage.github.http import Purpose, Response
-from triage.progress import duration
 
 WIDTH = 4
 # The share of an hour's points that is left to other jobs.

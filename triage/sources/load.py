@@ -23,6 +23,8 @@ from triage.sources.collect import Collected, ReadEstimate, collect, describe, e
 from triage.sources.issue_file import read_issues
 
 T = TypeVar("T")
+# A repository, and the cost of reading it or the reason for which it cannot be read.
+Estimated = tuple[Tracker, ReadEstimate | TriageError]
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,14 @@ def read_repositories(
         with tracker:
             return estimate_of(tracker, work, at, kinds)
 
-    pairs = _without_duplicates(trackers, map_concurrently(trackers, estimate, limiter.width, limiter.close))
+    estimates = map_concurrently(trackers, estimate, limiter.width, limiter.close)
+    pairs = _without_duplicates(zip(trackers, estimates, strict=True))
     bar = _announce(pairs, limiter.allowance)
 
-    def read(pair: tuple[Tracker, ReadEstimate | TriageError]) -> Collected:
-        tracker, ahead = pair
-        if isinstance(ahead, TriageError):
-            raise ahead
+    def read(pair: Estimated) -> Collected:
+        tracker, cost = pair
+        if isinstance(cost, TriageError):
+            raise cost
         with tracker:
             return collect(tracker, work, now=at, kinds=kinds, progress=bar.part)
 
@@ -162,18 +165,16 @@ def all_or_raise(names: Sequence[str], outcomes: Sequence[T | TriageError]) -> l
     raise PartlyRead(len(names), lasting)
 
 
-def _without_duplicates(
-    trackers: Sequence[Tracker], estimates: Sequence[ReadEstimate | TriageError]
-) -> list[tuple[Tracker, ReadEstimate | TriageError]]:
-    """The trackers with their estimates; a repository given twice, once by a former name, occurs once."""
-    pairs: dict[str, tuple[Tracker, ReadEstimate | TriageError]] = {}
-    for tracker, estimate in zip(trackers, estimates, strict=True):
-        key = tracker.repo if isinstance(estimate, TriageError) else tracker.repository.node_id
-        pairs.setdefault(key, (tracker, estimate))
-    return list(pairs.values())
+def _without_duplicates(pairs: Iterable[Estimated]) -> list[Estimated]:
+    """Every repository once, even if it was given by two names."""
+    unique: dict[str, Estimated] = {}
+    for tracker, cost in pairs:
+        key = tracker.repo if isinstance(cost, TriageError) else tracker.repository.node_id
+        unique.setdefault(key, (tracker, cost))
+    return list(unique.values())
 
 
-def _announce(pairs: Sequence[tuple[Tracker, ReadEstimate | TriageError]], allowance: Quota | None) -> Shared:
+def _announce(pairs: Sequence[Estimated], allowance: Quota | None) -> Shared:
     """Print what reading will cost, and start the progress bar."""
     estimates = [estimate for _, estimate in pairs if not isinstance(estimate, TriageError)]
     what = pairs[0][0].repo if len(pairs) == 1 else f"{len(pairs)} repositories"
