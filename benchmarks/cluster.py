@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from triage.arrays import Floats
-from triage.bundle.workers import EncodeTask, check_engine
+from triage.bundle.workers import check_engine, encoding
 from triage.cli import arguments
 from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.ray_backend import Cluster, RemoteJob, connected
@@ -55,9 +55,8 @@ def measure(path: Path, count: int, repeat: int, cluster: Cluster, clock: Clock)
     issues = clock.of("reading", lambda: list(distinct(path, count)))
     texts = clock.of("cleaning", lambda: [issue.text for issue in issues if issue.digest])
     encoder.encode(texts[:1])
-    work: RemoteJob[str, Floats] = clock.of(
-        "sending the encoder", lambda: cluster.hire(EncodeTask(encoder.packed()))
-    )
+    work: RemoteJob[str, Floats] | None = clock.of("sending the encoder", lambda: encoding(cluster, encoder))
+    assert work is not None
     clock.of("first texts", lambda: work(texts[: cluster.workers]))
     for _ in range(repeat):
         here = clock.of("this process", lambda: encoder.encode(texts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -19,11 +20,10 @@ from tests.ray_machine import STAY, Machine, free_port
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
 from tests.test_benchmarks import bench_apart
 from triage import __version__
-from triage.bundle.workers import EncodeTask
 from triage.cli import main
 from triage.engine import ray_backend as on_ray
-from triage.engine.encoder import Encoder, PackedEncoder, usable_cores
-from triage.engine.model_folder import MODEL_FILE, packed
+from triage.engine.encoder import Encoder, usable_cores
+from triage.engine.model_folder import BUILTIN_ENCODER, MODEL_FILE, shipped
 from triage.engine.ray_backend import PART, RETRIES, connected
 from triage.errors import ClusterError, ModelError
 
@@ -108,26 +108,36 @@ def test_a_ray_of_this_machine_says_what_the_local_engine_says(
 
 
 class Doubling:
-    """Takes twice of each number, and names the process."""
+    """Takes twice of each number, and names the process that it was opened in."""
 
-    def open(self) -> Callable[[Sequence[int]], list[tuple[int, int]]]:
-        opened = os.getpid()
-        return lambda numbers: [(2 * number, opened) for number in numbers]
+    def __init__(self) -> None:
+        self.opened = os.getpid()
+
+    def __reduce__(self) -> tuple[type[Doubling], tuple[()]]:
+        return Doubling, ()
+
+    def __call__(self, numbers: Sequence[int]) -> list[tuple[int, int]]:
+        return [(2 * number, self.opened) for number in numbers]
 
 
 class Refusing:
-    """Fails as a damaged model does."""
+    """Cannot be opened, as a damaged model."""
 
-    def open(self) -> Callable[[Sequence[int]], list[int]]:
-        raise ModelError("the model is damaged", likely="a test", next_step="none")
+    def __reduce__(self) -> tuple[Callable[[], Refusing], tuple[()]]:
+        return refuse, ()
 
-
-class Dying:
-    """Takes its worker with it."""
-
-    def open(self) -> Callable[[Sequence[int]], list[int]]:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def __call__(self, _: Sequence[int]) -> list[int]:
         raise AssertionError
+
+
+def refuse() -> Refusing:
+    raise ModelError("the model is damaged", likely="a test", next_step="none")
+
+
+def die(_: Sequence[int]) -> list[int]:
+    """Takes its worker with it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 def test_results_come_in_the_order_of_the_items_and_are_counted(machine: Machine) -> None:
@@ -155,7 +165,7 @@ def test_an_error_of_ours_comes_back_as_it_was(machine: Machine) -> None:
 def test_work_that_kills_every_worker_is_given_up(machine: Machine) -> None:
     """It would kill the next one too."""
     with connected(machine.address) as cluster, pytest.raises(ClusterError) as failure:
-        cluster.hire(Dying())([1])
+        cluster.hire(die)([1])
     assert failure.value.what == (f"the same task was run {RETRIES + 1} times, and each time its worker died")
 
 
@@ -188,31 +198,24 @@ def test_an_address_without_a_ray_is_said_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_changed_on_its_way_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_files: dict[str, bytes]
-) -> None:
+def test_a_model_that_changed_on_its_way_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker checks what it was given against the manifest."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    data = model_files[MODEL_FILE]
-    job = EncodeTask(PackedEncoder(model_files | {MODEL_FILE: data[:-1] + bytes([data[-1] ^ 1])}, 64))
+    sent = pickle.dumps(Encoder.load())
+    data = (shipped(BUILTIN_ENCODER) / MODEL_FILE).read_bytes()
+    sent = sent.replace(data[-99:], data[-99:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(ModelError, match=rf"{re.escape(MODEL_FILE)} was changed: expected sha256"):
-        job.open()
-
-
-@pytest.fixture
-def model_files() -> dict[str, bytes]:
-    """The shipped encoder as it travels."""
-    return packed(Encoder.load().folder)
+        pickle.loads(sent)
 
 
 def test_an_encoder_that_travelled_gives_the_same_vectors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_files: dict[str, bytes]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the last bit, and it reads as many tokens."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     texts = ["It crashes when a file is renamed. " * 20, "A question"]
     here = Encoder.load(budget=32)
-    there = EncodeTask(here.packed()).open()(texts)
+    there = pickle.loads(pickle.dumps(here)).encode(texts)
     assert [vector.tobytes() for vector in there] == [vector.tobytes() for vector in here.encode(texts)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -16,9 +16,9 @@ from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
-from triage.engine.encoder import Encoder, PackedEncoder
+from triage.engine.encoder import Encoder
 from triage.engine.index import Index, IvfCodes, IvfIndex
-from triage.engine.zero_shot import LabelText, PackedZeroShot, ZeroShotModel
+from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key
 
@@ -56,6 +56,11 @@ class Neighbourhood:
             self._index = Index(vectors, [_order_of(key) for key in keys])
         self._keys, self._labels = keys, labels
         self._shared = None if "*" in shared else tuple(shared)
+        self._parts = vectors, keys, labels, shared
+
+    def __reduce__(self) -> tuple[type[Neighbourhood], tuple[object, ...]]:
+        """Pickled without the index of faiss."""
+        return Neighbourhood, self._parts
 
     def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
         """The K_MAX nearest of each, without the issue itself, which (repository, number) identifies."""
@@ -174,39 +179,11 @@ class ServingModel:
         """This model for issues whose encoder vectors [n, d] are known already."""
         return Recorded(self.rules, {e.key: e for e in self.evidence_near(issues, vectors)}, self.name)
 
-    def packed(self) -> PackedServing:
-        """The same model by content, to be opened in another process; raises ModelError."""
-        # A fine-tuned encoder of the bundle is packed as the encoder already.
-        bundle = replace(self.bundle, encoder={}) if self.bundle else None
-        return PackedServing(
-            self.encoder.packed(), self.zero_shot.packed(), self.descriptions, self.rules, self.name, bundle
-        )
-
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
         """Raw zero-shot scores of these labels."""
         labels = [LabelText(name, self.descriptions.get(name, "")) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
-
-
-@dataclass(frozen=True)
-class PackedServing:
-    """A serving model as a value that can be sent to another process."""
-
-    encoder: PackedEncoder
-    zero_shot: PackedZeroShot
-    descriptions: Mapping[str, str]
-    rules: Rules
-    name: str
-    bundle: Bundle | None
-
-    def open(self) -> ServingModel:
-        """Raises ModelError and BundleError."""
-        encoder = self.encoder.open()
-        zero_shot = self.zero_shot.open(encoder)
-        if self.bundle is None:
-            return ServingModel(encoder, zero_shot, self.descriptions, self.rules, self.name)
-        return open_model(self.bundle, self.name, encoder, zero_shot, self.descriptions)
 
 
 def open_model(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from triage.bundle.open import need
@@ -12,9 +13,9 @@ from triage.issue import Issue
 
 if TYPE_CHECKING:
     from triage.arrays import Floats
-    from triage.bundle.model import PackedServing, ServingModel
+    from triage.bundle.model import ServingModel
     from triage.decide import Evidence
-    from triage.engine.encoder import Encoder, PackedEncoder
+    from triage.engine.encoder import Encoder
     from triage.engine.ray_backend import Cluster, RemoteJob
 
 LOCAL = "local"
@@ -40,34 +41,19 @@ def workers(engine: str) -> Iterator[Cluster | None]:
 
 def encoding(cluster: Cluster | None, encoder: Encoder) -> RemoteJob[str, Floats] | None:
     """The encoder on the workers of the cluster, if there is one. Raises ModelError."""
-    return cluster.hire(EncodeTask(encoder.packed())) if cluster else None
+    return cluster.hire(partial(_encode, encoder)) if cluster else None
 
 
 def deciding(cluster: Cluster | None, model: ServingModel) -> RemoteJob[Issue, Evidence] | None:
     """The model on the workers of the cluster, if there is one. Raises ModelError."""
-    return cluster.hire(EvidenceTask(model.packed())) if cluster else None
+    # A bundle holds the files of a fine-tuned encoder, which is sent as the encoder.
+    return cluster.hire(partial(_gather, replace(model, bundle=None))) if cluster else None
 
 
-@dataclass(frozen=True)
-class EncodeTask:
-    """Encode texts."""
-
-    encoder: PackedEncoder
-
-    def open(self) -> Callable[[Sequence[str]], Sequence[Floats]]:
-        """See `WorkerTask`. Raises ModelError."""
-        encoder = self.encoder.open()
-        # There is a worker for each core, so each encodes in one thread.
-        return lambda texts: list(encoder.encode(texts, threads=1))
+# There is a worker for each core, so each works in one thread.
+def _encode(encoder: Encoder, texts: Sequence[str]) -> list[Floats]:
+    return list(encoder.encode(texts, threads=1))
 
 
-@dataclass(frozen=True)
-class EvidenceTask:
-    """Gather the evidence on issues."""
-
-    model: PackedServing
-
-    def open(self) -> Callable[[Sequence[Issue]], Sequence[Evidence]]:
-        """See `WorkerTask`. Raises ModelError and BundleError."""
-        model = self.model.open()
-        return lambda issues: list(model.evidence(issues, threads=1))
+def _gather(model: ServingModel, issues: Sequence[Issue]) -> list[Evidence]:
+    return list(model.evidence(issues, threads=1))

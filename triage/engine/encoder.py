@@ -78,7 +78,7 @@ class OnnxModel:
         from tokenizers.pre_tokenizers import BertPreTokenizer
 
         unusable = (failures.Fail, failures.InvalidGraph, failures.InvalidProtobuf, failures.NotImplemented)
-        self.folder = folder
+        self.folder, self.threads = folder, threads
         self.manifest: ModelManifest = verify(folder)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -104,6 +104,10 @@ class OnnxModel:
         self._by_words = isinstance(self._tokenizer.pre_tokenizer, BertPreTokenizer) and isinstance(
             self._tokenizer.model, WordPiece
         )
+
+    def __reduce__(self) -> tuple[Callable[..., OnnxModel], tuple[object, ...]]:
+        """Pickled as the files of the folder, which are checked again when they are opened. Raises ModelError."""
+        return _reopened, (packed(self.folder), self.threads)
 
     def tokens(self, text: str, pair: str | None = None, *, max_tokens: int) -> Tokens:
         """At most `max_tokens` tokens of `text` (and `pair`), including special ones.
@@ -164,7 +168,6 @@ class Encoder:
         if manifest.kind != "encoder":
             raise ModelError(f"{model.folder} holds a {manifest.kind} model where an encoder is needed")
         self._model = model
-        self.folder = model.folder
         self.name = manifest.name
         self.dimension = manifest.dimension
         self.max_tokens = max_tokens
@@ -179,9 +182,9 @@ class Encoder:
         limit = model.manifest.max_tokens
         return cls(model, limit if budget is None else min(limit, budget))
 
-    def packed(self) -> PackedEncoder:
-        """The encoder as a value that can be sent to another process; raises ModelError."""
-        return PackedEncoder(packed(self.folder), self.max_tokens)
+    @property
+    def folder(self) -> Path:
+        return self._model.folder
 
     @property
     def digest(self) -> str:
@@ -224,16 +227,8 @@ class Encoder:
         return mean / length
 
 
-@dataclass(frozen=True)
-class PackedEncoder:
-    """The files of an encoder and its limit of tokens."""
-
-    files: Mapping[str, bytes]
-    max_tokens: int
-
-    def open(self) -> Encoder:
-        """Check the files against their hashes and load them; raises ModelError."""
-        return Encoder.load(unpacked(self.files), budget=self.max_tokens)
+def _reopened(files: Mapping[str, bytes], threads: int) -> OnnxModel:
+    return OnnxModel(unpacked(files), threads)
 
 
 def in_threads(

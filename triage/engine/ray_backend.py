@@ -14,10 +14,10 @@ import re
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from triage import __version__
 from triage.engine.encoder import usable_cores
@@ -25,8 +25,6 @@ from triage.errors import ClusterError, TriageError, install
 
 T = TypeVar("T")
 R = TypeVar("R")
-T_contra = TypeVar("T_contra", contravariant=True)
-R_co = TypeVar("R_co", covariant=True)
 
 # Items of one task: about two seconds of encoding, which is lost when a worker dies.
 PART = 64
@@ -44,14 +42,6 @@ ENVIRONMENT = {
 }
 
 
-class WorkerTask(Protocol[T_contra, R_co]):
-    """A task as a value that can be sent; a worker opens it once."""
-
-    def open(self) -> Callable[[Sequence[T_contra]], Sequence[R_co]]:
-        """A function from items to one result each, which depends on that item only."""
-        ...
-
-
 @dataclass(frozen=True)
 class Parcel:
     """A value that Ray Data sends unchanged; it converts plain lists to columns."""
@@ -60,9 +50,9 @@ class Parcel:
 
 
 class RemoteJob(Generic[T, R]):
-    """A task that the workers of a cluster have received."""
+    """A job that the workers of a cluster have received."""
 
-    def __init__(self, job: WorkerTask[T, R]) -> None:
+    def __init__(self, job: Callable[[Sequence[T]], Sequence[R]]) -> None:
         import ray
 
         self._order = ray.put(job)
@@ -70,7 +60,7 @@ class RemoteJob(Generic[T, R]):
     def __call__(self, items: Sequence[T], *, progress: Callable[[int], None] | None = None) -> list[R]:
         """The results in the order of the items; `progress` gets the number done.
 
-        Raises what the task raises, and ClusterError where it fails RETRIES + 1 times.
+        Raises the TriageError that the job raises, and ClusterError where it fails RETRIES + 1 times.
         """
         results: dict[int, list[R]] = {}
         done = 0
@@ -116,8 +106,8 @@ class Cluster:
         """The number of items to process between two savings of results."""
         return ROUND * self.workers
 
-    def hire(self, job: WorkerTask[T, R]) -> RemoteJob[T, R]:
-        """Send the task to the workers; its data are sent to each machine once."""
+    def hire(self, job: Callable[[Sequence[T]], Sequence[R]]) -> RemoteJob[T, R]:
+        """Send the job to each machine once; each result must depend on its own item only."""
         return RemoteJob(job)
 
 
@@ -127,7 +117,8 @@ def connected(address: str = "") -> Iterator[Cluster]:
 
     Raises ClusterError where it cannot be reached or runs another version.
     """
-    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     _check_address(address)
     import ray
     import ray.data
@@ -144,14 +135,9 @@ def connected(address: str = "") -> Iterator[Cluster]:
 def _connect(address: str) -> None:
     import ray
 
-    alone: Mapping[str, Any] = {"num_cpus": usable_cores(), "include_dashboard": False}
+    alone: dict[str, Any] = {} if address else {"num_cpus": usable_cores(), "include_dashboard": False}
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            **({} if address else alone),
-        )
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **alone)
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         raise refused(address, error, ray.__version__) from error
     # Errors and progress are reported by this program.
@@ -183,42 +169,56 @@ def _answer(part: Sequence[Any], order: Any, version: str) -> list[Any] | Triage
             next_step=f"install {version} everywhere: {install('ray')}",
         )
     try:
-        return list(_opened(order)(part))
+        return list(_received(order)(part))
     except TriageError as error:
         return error
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(order: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
+def _received(order: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
     import ray
 
-    job: WorkerTask[Any, Any] = ray.get(order)
-    return job.open()
+    try:
+        job: Callable[[Sequence[Any]], Sequence[Any]] = ray.get(order)
+    except ray.exceptions.RaySystemError as error:
+        # Ray wraps what is raised while a value is unpickled.
+        if isinstance(error.client_exc, TriageError):
+            raise error.client_exc from None
+        raise
+    return job
 
 
 # Errors of Ray, by name, that say that a process or a machine died during a task.
 DEATHS = {"WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "LocalRayletDiedError", "ActorDiedError"}
-LINE = 300
 
 
 def refused(address: str, error: Exception, ours: str) -> ClusterError:
     """The error for the cluster at `address` ("": of this machine), which Ray version `ours` cannot use."""
     text = str(error)
-    versions = re.findall(r"Ray: (\S+)", text)
-    if "ersion mismatch" in text and versions:
-        return _another_version(address, text, versions[0], ours)
+    rays, pythons = re.findall(r"Ray: (\S+)", text), re.findall(r"Python: (\d+\.\d+)", text)
+    if "ersion mismatch" in text and rays[:1] == [ours] and len(set(pythons)) == 2:
+        return ClusterError(
+            f"the cluster runs Python {pythons[0]}, and this is Python {pythons[1]}",
+            likely="Ray needs the same Python on all machines",
+            next_step=f"use Python {pythons[0]} here",
+        )
+    if "ersion mismatch" in text and rays:
+        return ClusterError(
+            f"the cluster at {address} runs Ray {rays[0]}, and this is Ray {ours}",
+            likely="Ray needs the same version on all machines",
+            next_step=f'pip install "ray[data]=={rays[0]}" here, or install Ray {ours} on the cluster',
+        )
     if not address:
         return ClusterError(
-            f"Ray does not start on this machine: {first_line(text)}",
+            f"Ray does not start on this machine: {_first_line(error)}",
             likely="too little memory, or /dev/shm or /tmp cannot be written",
             next_step="omit --engine: this machine's cores are used without Ray too",
         )
     return ClusterError(
-        f"no Ray cluster answers at {address}: {first_line(text)}",
-        likely="it is not running; the port is not that of `ray start --head` (6379; 10001 is Ray Client's); this "
-        "machine is not part of it; or it asks for a token (RAY_AUTH_MODE=token)",
-        next_step="run the command on a machine of the cluster, where `ray status` answers, "
-        "with --engine ray://auto",
+        f"no Ray cluster answers at {address}: {_first_line(error)}",
+        likely="it is not running, the port is not that of `ray start --head` (6379), this machine is not part of it, "
+        "or it asks for a token (RAY_AUTH_MODE=token)",
+        next_step="run the command where `ray status` answers, with --engine ray://auto",
     )
 
 
@@ -229,8 +229,6 @@ def said_by_ray(error: Exception, retries: int) -> Exception:
         return ClusterError(
             f"the same task was run {retries + 1} times, and each time its worker died",
             likely="the machine is short of memory, or its processor lacks what onnxruntime needs",
-            next_step="look at `ray status` and the memory of the machines, then run the same command again: "
-            "finished work is kept",
         )
     if missing := re.search(r"No module named '([\w.]+)'", str(error)):
         return ClusterError(
@@ -240,24 +238,8 @@ def said_by_ray(error: Exception, retries: int) -> Exception:
         )
     if "RayTaskError" in names:
         return error
-    return ClusterError(f"the cluster failed: {first_line(str(error)) or type(error).__name__}")
+    return ClusterError(f"the cluster failed: {_first_line(error) or type(error).__name__}")
 
 
-def first_line(text: str) -> str:
-    """The first line that is not empty, cut to LINE characters."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:LINE]
-
-
-def _another_version(address: str, text: str, theirs: str, ours: str) -> ClusterError:
-    python = re.findall(r"Python: (\d+\.\d+)", text)
-    if theirs == ours and len(set(python)) == 2:
-        return ClusterError(
-            f"the cluster runs Python {python[0]}, and this is Python {python[1]}",
-            likely="its machines were set up with another image",
-            next_step=f"use Python {python[0]} here, as Ray wants the same everywhere",
-        )
-    return ClusterError(
-        f"the cluster at {address} runs Ray {theirs}, and this is Ray {ours}",
-        likely="one of the two was updated and the other was not",
-        next_step=f'pip install "ray[data]=={theirs}" here, or install Ray {ours} on the cluster',
-    )
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]

@@ -28,7 +28,7 @@ class ZeroShotModel(Protocol):
 
     `digest` (hex) identifies the scores: equal digests, equal scores. `slope` and `intercept` turn a raw score into a
     probability, see `calibrated`; `threshold` on it (0 to 1) is for a repository without labelled issues to tune one.
-    A `costly` model runs for every pair of text and label.
+    A `costly` model runs for every pair of text and label. Models can be pickled, for workers in other processes.
     """
 
     name: str
@@ -37,10 +37,6 @@ class ZeroShotModel(Protocol):
     costly: bool
     slope: float
     intercept: float
-
-    def packed(self) -> PackedZeroShot:
-        """The model as a value that can be sent to another process; raises ModelError."""
-        ...
 
     def raw(
         self,
@@ -56,14 +52,6 @@ class ZeroShotModel(Protocol):
         `vectors` [texts, dimension] are the encoder's for the same texts; `prior` [dimension] is the mean over the
         repository's index, if there is one; `progress` gets the number of texts done. Raises ModelError.
         """
-        ...
-
-
-class PackedZeroShot(Protocol):
-    """A zero-shot model as a value that can be sent to another process."""
-
-    def open(self, encoder: Encoder, /) -> ZeroShotModel:
-        """Open it with the encoder; raises ModelError."""
         ...
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
-from triage.engine.encoder import Encoder, OnnxModel, in_threads
+from triage.engine.encoder import OnnxModel, in_threads
 from triage.engine.model_folder import packed, read_manifest, unpacked
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
@@ -83,9 +83,9 @@ class CrossEncoder:
     def _model(self) -> OnnxModel:
         return OnnxModel(self._folder)
 
-    def packed(self) -> PackedCrossEncoder:
-        """See `ZeroShotModel`."""
-        return PackedCrossEncoder(packed(self._folder))
+    def __reduce__(self) -> tuple[Callable[..., CrossEncoder], tuple[object, ...]]:
+        """See `OnnxModel`."""
+        return _reopened, (packed(self._folder), self._similar)
 
     def raw(
         self,
@@ -140,14 +140,8 @@ class CrossEncoder:
         return logits
 
 
-@dataclass(frozen=True)
-class PackedCrossEncoder:
-    """See `PackedZeroShot`."""
-
-    files: Mapping[str, bytes]
-
-    def open(self, encoder: Encoder) -> CrossEncoder:
-        return CrossEncoder(unpacked(self.files), SimilarityZeroShot.load(encoder))
+def _reopened(files: Mapping[str, bytes], similar: SimilarityZeroShot) -> CrossEncoder:
+    return CrossEncoder(unpacked(files), similar)
 
 
 def feeds(sheet: Sheet, labels: int) -> dict[str, Ints]:

@@ -7,15 +7,14 @@ zero-shot-classification pipeline does with `multi_label=True`: each pair alone,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from triage.arrays import Floats
-from triage.engine.encoder import Encoder, OnnxModel, in_threads
-from triage.engine.model_folder import ModelManifest, packed, unpacked
+from triage.engine.encoder import OnnxModel, in_threads
+from triage.engine.model_folder import ModelManifest
 from triage.errors import ConfigError, ModelError
 from triage.text import LabelText
 
@@ -45,10 +44,6 @@ class EntailmentZeroShot:
     def load(cls, folder: Path, template: str = TEMPLATE) -> EntailmentZeroShot:
         """Open a model folder; raises ModelError."""
         return cls(OnnxModel(folder), template)
-
-    def packed(self) -> PackedEntailment:
-        """See `ZeroShotModel`."""
-        return PackedEntailment(packed(self._model.folder), self._template)
 
     def raw(
         self,
@@ -89,17 +84,6 @@ class EntailmentZeroShot:
                 f"{self.name} gave {logits!r:.200}, not one finite logit for each of its classes"
             )
         return float(logits[self._yes] - logits[self._no])
-
-
-@dataclass(frozen=True)
-class PackedEntailment:
-    """See `PackedZeroShot`."""
-
-    files: Mapping[str, bytes]
-    template: str
-
-    def open(self, _encoder: Encoder) -> EntailmentZeroShot:
-        return EntailmentZeroShot.load(unpacked(self.files), self.template)
 
 
 def contradiction(manifest: ModelManifest) -> int:

@@ -62,9 +62,9 @@ class SimilarityZeroShot:
         """With the background vectors in the encoder's folder, if there are any; raises ModelError."""
         return cls(encoder, _background(encoder))
 
-    def packed(self) -> PackedSimilarity:
-        """See `ZeroShotModel`; only the encoder is needed."""
-        return PackedSimilarity()
+    def __reduce__(self) -> tuple[type[SimilarityZeroShot], tuple[object, ...]]:
+        """Pickled without the cache."""
+        return SimilarityZeroShot, (self._encoder, self._background)
 
     def raw(
         self,
@@ -93,13 +93,6 @@ class SimilarityZeroShot:
         if progress:
             progress(len(vectors))
         return scores.reshape(len(vectors), len(labels))
-
-
-class PackedSimilarity:
-    """See `PackedZeroShot`."""
-
-    def open(self, encoder: Encoder) -> SimilarityZeroShot:
-        return SimilarityZeroShot.load(encoder)
 
 
 def _background(encoder: Encoder) -> Floats | None:
