@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
-PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ")
+PLAIN = frozenset(string.ascii_letters + string.digits + " ")
 # GitHub looks for mentions and references in the rendered page, where entities are characters again.
 LINKING = re.compile(r"[@#]|gh-(?=\d)", re.IGNORECASE)
 BREAK = "\u200b"
@@ -38,7 +40,7 @@ def codes(texts: Iterable[str]) -> str:
 
 def escape_url(url: str) -> str:
     """An address that cannot end the attribute it is in."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-._~:/?#%=&+") else _percent(c) for c in url)
+    return quote(url, safe=":/?#%=&+")
 
 
 def issue_link(number: int, url: str) -> str:
@@ -66,7 +68,3 @@ def _row(cells: Sequence[str]) -> str:
 
 def _entities(text: str) -> str:
     return "".join(c if c in PLAIN or ord(c) > 127 else f"&#{ord(c)};" for c in one_line(text))
-
-
-def _percent(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode())

@@ -124,7 +124,7 @@ def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> 
     """A value of the type `hint`; otherwise as `build`."""
     if hint is Any:
         return data
-    if hint in (str, int, float, bool):
+    if hint in SCALARS:
         return _scalar(hint, data, path, strict)
     if hint is datetime:
         return _moment(data, path)
@@ -146,9 +146,7 @@ def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> 
             convert(of_key, k, path, strict=strict): convert(of_value, v, _join(path, str(k)), strict=strict)
             for k, v in data.items()
         }
-    if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type, hint), data, path, strict=strict)
-    return _scalar(hint, data, path, strict)
+    return build(typing.cast(type, hint), data, path, strict=strict)
 
 
 def _moment(data: object, path: str) -> datetime:
@@ -158,23 +156,18 @@ def _moment(data: object, path: str) -> datetime:
         raise _wrong(path, "a date in ISO 8601", data) from None
 
 
-def _scalar(hint: object, data: object, path: str, strict: bool) -> object:
-    if hint is bool:
-        if isinstance(data, bool):
-            return data
-        raise _wrong(path, "true or false", data)
-    if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
-        if not math.isfinite(data):
-            raise _wrong(path, "a finite number", data)
-        return float(data)
-    if hint is int and isinstance(data, int) and not isinstance(data, bool):
-        return data
-    if hint is str and isinstance(data, str):
-        if strict and not is_utf8(data):
-            raise _wrong(path, "text that UTF-8 can carry", data)
-        return data
-    expected = "a whole number" if hint is int else "a number" if hint is float else "a string"
-    raise _wrong(path, expected, data)
+SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+
+
+def _scalar(hint: Any, data: object, path: str, strict: bool) -> object:
+    is_number = hint is float and isinstance(data, int)
+    if not (isinstance(data, hint) or is_number) or isinstance(data, bool) != (hint is bool):
+        raise _wrong(path, SCALARS[hint], data)
+    if hint is float and not math.isfinite(typing.cast(float, data)):
+        raise _wrong(path, "a finite number", data)
+    if strict and isinstance(data, str) and not is_utf8(data):
+        raise _wrong(path, "text that UTF-8 can carry", data)
+    return float(typing.cast(float, data)) if hint is float else data
 
 
 def _checked(value: object, rules: Mapping[str, Any], path: str) -> object:

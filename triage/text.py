@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 # Part of every bundle and every cache key. Raise it with any change to what `render` returns.
 TEXT_VERSION = 1
@@ -72,8 +73,7 @@ def render(title: str, body: str | None) -> str:
     first lines of code and logs and the lines that name an error.
     """
     head = " ".join(_printable(title[: MAX_TITLE * 4]).split())[:MAX_TITLE]
-    rest = clean(body or "")
-    text = f"{head}\n{rest}".strip()[:MAX_RENDERED].rstrip()
+    text = f"{head}\n{clean(body or '')}".strip()[:MAX_RENDERED].rstrip()
     return text or "(empty)"
 
 
@@ -144,8 +144,7 @@ def _excerpt(block: list[str], keep: int) -> Iterator[str]:
         keep = min(keep, LOG_LINES_KEPT)
     yield from lines[:keep]
     errors = (line for line in lines[keep:] if _ERROR.search(line) and not _FRAME.match(line))
-    for line, _ in zip(errors, range(ERROR_LINES_KEPT), strict=False):
-        yield line
+    yield from islice(errors, ERROR_LINES_KEPT)
 
 
 def _is_log(line: str) -> bool:
@@ -163,18 +162,12 @@ def _prose(lines: Iterable[str]) -> Iterator[str]:
         logs = logs + 1 if _is_log(text) else 0
         if logs > LOG_LINES_KEPT and (_FRAME.match(text) or not _ERROR.search(text)):
             continue
-        inline = _inline(text)
-        if inline:
-            yield inline
-
-
-def _inline(line: str) -> str:
-    line = _IMAGE.sub(r"\1", line)
-    line = _LINK.sub(r"\1", line)
-    line = _URL.sub(r"\1", line)
-    line = _TAG.sub(" ", line)
-    line = _LONG_WORD.sub(r"\1", line.replace("`", "").replace("**", ""))
-    return _SPACE.sub(" ", line).strip()
+        for pattern in (_IMAGE, _LINK, _URL):
+            text = pattern.sub(r"\1", text)
+        text = _TAG.sub(" ", text).replace("`", "").replace("**", "")
+        text = _SPACE.sub(" ", _LONG_WORD.sub(r"\1", text)).strip()
+        if text:
+            yield text
 
 
 def _without_empty_sections(lines: Iterable[str]) -> Iterator[str]:
@@ -209,19 +202,15 @@ def readable(name: str) -> str:
 
     If nothing else is left, an emoji or a shortcode is spelled out: `:bug:` and `🐛` are both "bug".
     """
-    words = _words(_LETTER.sub("", _plain(_SHORTCODE.sub(" ", name)), count=1))
-    return words or _words(_SHORTCODE.sub(r" \1 ", name), pictures=True) or name
+    plain = "".join(" " if _is_picture(c) else c for c in _SHORTCODE.sub(" ", name)).strip()
+    if words := _words(_LETTER.sub("", plain, count=1)):
+        return words
+    spelled = _SHORTCODE.sub(r" \1 ", name)
+    pictures = [unicodedata.name(c, "").lower() for c in spelled if unicodedata.category(c) == "So"]
+    return _words(" ".join(pictures) or spelled) or name
 
 
-def _plain(name: str) -> str:
-    return "".join(" " if _is_picture(c) else c for c in name).strip()
-
-
-def _words(name: str, *, pictures: bool = False) -> str:
-    if pictures:
-        name = (
-            " ".join(unicodedata.name(c, "").lower() for c in name if unicodedata.category(c) == "So") or name
-        )
+def _words(name: str) -> str:
     return _JOINT.sub(" ", name).strip()
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -28,6 +28,16 @@ from triage.issue import Key
 MAPPED = ("index-codes.npy", "index-rows.npy", "index-labels.npy", "index-offsets.npy")
 CODES, ROWS, LABELS, OFFSETS = MAPPED
 CENTROIDS, OWNERS, BOUNDS = "index-centroids.npy", "index-owners.npy", "index-bounds.npy"
+# The arrays of `IvfCodes` and of `LazyRows` that are files.
+IN_CODES = {
+    "centroids": np.float32,
+    "ranges": np.float32,
+    "codes": np.uint8,
+    "bounds": np.int64,
+    "hashes": np.uint8,
+    "owners": np.int64,
+}
+IN_ROWS = {"rows": np.int64, "labels": np.int32, "offsets": np.int64}
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,8 @@ class LazyRows:
 
     def __post_init__(self) -> None:
         n, blocks = len(self.rows), len(self.bounds) - 1
-        kinds = self.rows.dtype, self.labels.dtype, self.offsets.dtype
         fits = (
-            kinds == (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64))
+            all(getattr(self, name).dtype == kind for name, kind in IN_ROWS.items())
             and self.rows.shape == (n, 2)
             and self.labels.ndim == 1
             and self.offsets.shape == (n + 1,)
@@ -92,8 +101,7 @@ class LazyRows:
         first, last = (offsets[place : place + 2] - offsets[0]).tolist()
         if not 0 <= first <= last <= len(labels):
             raise BundleError(f"the labels of row {at} lie outside of the file")
-        indices: list[int] = labels[first:last].tolist()
-        return indices
+        return list(map(int, labels[first:last]))
 
     def verify(self) -> None:
         """Read every block. Raises BundleError for the first that was changed."""
@@ -105,8 +113,7 @@ class LazyRows:
 
     @cached_property
     def _starts(self) -> list[int]:
-        starts: list[int] = self.bounds.tolist()
-        return starts
+        return list(map(int, self.bounds))
 
 
 class LazyKeys(Sequence[Key]):
@@ -119,8 +126,6 @@ class LazyKeys(Sequence[Key]):
         return len(self.table)
 
     def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
         repo, number = self.table.key(at)
         return _name(self.repos, repo), number
 
@@ -152,8 +157,6 @@ class LazyLabels(Sequence[tuple[str, ...]]):
         return len(self.table)
 
     def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
         return tuple(_name(self.names, i) for i in self.table.labels_of(at))
 
 
@@ -176,49 +179,26 @@ def _name(names: Sequence[str], at: int) -> str:
 
 def index_files(codes: IvfCodes, table: LazyRows) -> dict[str, bytes]:
     """The index, its keys and its labels as files."""
-    arrays: dict[str, AnyArray] = {
-        "codes": codes.codes,
-        "rows": table.rows,
-        "labels": table.labels,
-        "offsets": table.offsets,
-        "centroids": codes.centroids,
-        "ranges": codes.ranges,
-        "bounds": codes.bounds,
-        "hashes": codes.hashes,
-        "owners": codes.owners,
-        "blocks": table.hashes,
+    arrays = {name: getattr(codes, name) for name in IN_CODES} | {
+        name: getattr(table, name) for name in IN_ROWS
     }
-    return {f"index-{name}.npy": npy(array) for name, array in arrays.items()}
+    return {f"index-{name}.npy": npy(array) for name, array in {**arrays, "blocks": table.hashes}.items()}
 
 
 def index_from(arrays: Mapping[str, AnyArray], probes: int, recall: float) -> tuple[IvfCodes, LazyRows]:
     """The inverse of `index_files`. Raises BundleError for too low a recall and for arrays that do not match."""
     refuse_below_floor(recall)
-
-    def array(name: str, kind: type[np.generic]) -> Any:
+    checked: dict[str, Any] = {}
+    for name, kind in {**IN_CODES, **IN_ROWS, "blocks": np.uint8}.items():
+        checked[name] = arrays[f"index-{name}.npy"]
         # Of another kind, it would have to be read whole to be converted.
-        values = arrays[f"index-{name}.npy"]
-        if values.dtype != kind:
-            raise BundleError(f"index-{name}.npy holds {values.dtype} where {np.dtype(kind)} is needed")
-        return values
-
-    codes = IvfCodes(
-        centroids=array("centroids", np.float32),
-        ranges=array("ranges", np.float32),
-        codes=array("codes", np.uint8),
-        bounds=array("bounds", np.int64),
-        hashes=array("hashes", np.uint8),
-        owners=array("owners", np.int64),
-        probes=probes,
-    )
-    table = LazyRows(
-        rows=array("rows", np.int64),
-        labels=array("labels", np.int32),
-        offsets=array("offsets", np.int64),
-        bounds=codes.bounds,
-        hashes=array("blocks", np.uint8),
-    )
-    return codes, table
+        if checked[name].dtype != kind:
+            raise BundleError(
+                f"index-{name}.npy holds {checked[name].dtype} where {np.dtype(kind)} is needed"
+            )
+    codes = IvfCodes(**{name: checked[name] for name in IN_CODES}, probes=probes)
+    rows = {name: checked[name] for name in IN_ROWS}
+    return codes, LazyRows(**rows, bounds=codes.bounds, hashes=checked["blocks"])
 
 
 @dataclass(frozen=True)
@@ -253,9 +233,9 @@ class RepositorySlice:
         """The index of the slice: to be searched, not to be saved."""
         (first, stop), (start, end) = self.lists, self.rows
         bounds = codes.bounds[first : stop + 1] - start
-        own_codes = IvfCodes(
+        own_codes = replace(
+            codes,
             centroids=codes.centroids[first:stop],
-            ranges=codes.ranges,
             codes=codes.codes[start:end],
             bounds=bounds,
             hashes=codes.hashes[first:stop],
@@ -263,11 +243,5 @@ class RepositorySlice:
             probes=min(codes.probes, stop - first),
         )
         # Offsets still point into the labels of all rows, so that the hashes of blocks stay valid.
-        own_rows = LazyRows(
-            table.rows[start:end],
-            table.labels,
-            table.offsets[start : end + 1],
-            bounds,
-            table.hashes[first:stop],
-        )
-        return own_codes, own_rows
+        offsets, hashes = table.offsets[start : end + 1], table.hashes[first:stop]
+        return own_codes, LazyRows(table.rows[start:end], table.labels, offsets, bounds, hashes)

@@ -72,16 +72,9 @@ class LocalStore:
         home = self.folder / "bundles"
         if (home / name).is_dir():
             return name
-        try:
-            with new_folder(home / name) as folder:
-                for file, data in files.items():
-                    (folder / file).write_bytes(data)
-        except OSError as error:
-            raise BundleError(
-                f"{self.folder}: the bundle cannot be saved ({error.strerror})",
-                likely="the disk is full or the folder is not writable",
-                next_step="free some space or choose another --store; the store is unchanged",
-            ) from None
+        with _writing(f"{self.folder}: the bundle cannot be saved"), new_folder(home / name) as folder:
+            for file, data in files.items():
+                (folder / file).write_bytes(data)
         return name
 
     def set_role(self, role: str, name: str | None) -> None:
@@ -98,28 +91,16 @@ class LocalStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        try:
+        with _writing(f"{self.folder}: roles cannot be changed"):
             file = (self.folder / ".lock").open("wb")
-        except OSError as error:
-            raise BundleError(
-                f"{self.folder}: roles cannot be changed ({error.strerror})",
-                likely="the folder is not writable",
-                next_step="choose another --store; the store is unchanged",
-            ) from None
         with file:
             lock(file)
             yield
 
     def put(self, title: str, data: bytes) -> None:
         path = self.folder / title
-        try:
+        with _writing(f"{path}: cannot be written"):
             write(path, data)
-        except OSError as error:
-            raise BundleError(
-                f"{path}: cannot be written ({error.strerror})",
-                likely="the disk is full or the folder is not writable",
-                next_step="free some space or choose another --store; the store is unchanged",
-            ) from None
 
     def get(self, title: str) -> bytes | None:
         try:
@@ -138,6 +119,18 @@ class LocalStore:
         for folder in home.iterdir():
             if not (folder / MANIFEST).exists() and time.time() - folder.stat().st_mtime > LEFT_BEHIND:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(what_failed: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(
+            f"{what_failed} ({error.strerror})",
+            likely="the disk is full or the folder is not writable",
+            next_step="free some space or choose another --store; the store is unchanged",
+        ) from None
 
 
 def _read(path: Path) -> Data:

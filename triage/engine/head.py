@@ -65,16 +65,8 @@ class Head:
 
     def __post_init__(self) -> None:
         labels, features = len(self.intercept), len(self.buckets)
-        shapes = {
-            "buckets": (features,),
-            "idf": (features,),
-            "words": (features, labels),
-            "dense": (len(self.dense), labels),
-            "intercept": (labels,),
-            "balance": (1,),
-        }
-        for name, shape in shapes.items():
-            array = getattr(self, name)
+        shapes = (features,), (features,), (features, labels), (len(self.dense), labels), (labels,), (1,)
+        for (name, array), shape in zip(self.arrays().items(), shapes, strict=True):
             if array.shape != shape:
                 raise BundleError(f"the head's array `{name}` has the shape {array.shape} instead of {shape}")
             if not np.isfinite(array).all():
@@ -90,10 +82,11 @@ class Head:
                 f"the head was learnt from vectors of {len(self.dense)} numbers, not {vectors.shape[1]}"
             )
         features = count(texts).weighted(KeptFeatures(self.buckets, self.idf), VIEW_SHARES)
-        logits = _product(features, self.words) + self.intercept
-        for i, vector in enumerate(vectors):
+        logits = np.tile(self.intercept, (len(vectors), 1))
+        for i, (start, end) in enumerate(pairwise(features.ends)):
             # Row by row, since a product of matrices rounds differently with another number of rows.
-            logits[i] += vector @ self.dense
+            words = self.words[features.buckets[start:end]].astype(np.float32)
+            logits[i] = features.values[start:end] @ words + self.intercept + vectors[i] @ self.dense
         return self.join(sigmoid(logits), vectors)
 
     def join(self, probabilities: AnyFloats, vectors: Floats) -> Floats:
@@ -121,21 +114,8 @@ class Head:
             raise BundleError(
                 f"the head holds the arrays {sorted(arrays)} instead of {sorted(cls.__dataclass_fields__)}"
             )
-        return cls(
-            buckets=arrays["buckets"].astype(np.int32),
-            idf=arrays["idf"].astype(np.float16),
-            words=arrays["words"].astype(np.float16),
-            dense=arrays["dense"].astype(np.float32),
-            intercept=arrays["intercept"].astype(np.float32),
-            balance=arrays["balance"].astype(np.float32),
-        )
-
-
-def _product(features: FeatureCounts, words: Halves) -> Floats:
-    out = np.empty((len(features.ends) - 1, words.shape[1]), dtype=np.float32)
-    for i, (start, end) in enumerate(zip(features.ends, features.ends[1:], strict=False)):
-        out[i] = features.values[start:end] @ words[features.buckets[start:end]].astype(np.float32)
-    return out
+        kinds = {"buckets": np.int32, "idf": np.float16, "words": np.float16}
+        return cls(**{name: array.astype(kinds.get(name, np.float32)) for name, array in arrays.items()})
 
 
 @dataclass(frozen=True)

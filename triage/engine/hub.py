@@ -6,18 +6,17 @@ pickle. A pulled model is used without a request to the hub.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 
 from triage.engine.model_folder import (
     MODEL_FILE,
@@ -26,6 +25,7 @@ from triage.engine.model_folder import (
     ModelManifest,
     Pins,
     check_files,
+    mapping_of,
     pulled_folder,
     sha256_of,
     write_manifest,
@@ -59,8 +59,13 @@ def pull(model: str, revision: str = "main") -> Pins:
             likely="its authors published weights for PyTorch only",
             next_step=f"`triage models export {model} --out DIR` makes one",
         )
-    if POOLING_FILE in paths:
-        _check_pooling(model, _json(f"{model}/resolve/{commit}/{POOLING_FILE}", model))
+    pooling = _json(f"{model}/resolve/{commit}/{POOLING_FILE}", model) if POOLING_FILE in paths else None
+    if pooling is not None and not pooling.get("pooling_mode_mean_tokens"):
+        raise ModelError(
+            f"{model} does not take the mean over its tokens",
+            likely="it was trained to put the meaning into its first token",
+            next_step="choose a model with mean pooling",
+        )
     wanted = [onnx, TOKENIZER_FILE, CONFIG_FILE, *({LIMIT_FILE} & paths)]
     folder = pulled_folder(model, commit)
     with new_folder(folder) as draft:
@@ -95,60 +100,42 @@ def fetch(model: str, pins: Pins) -> Path:
     return folder
 
 
-def _check_pooling(model: str, pooling: Mapping[str, object]) -> None:
-    if not pooling.get("pooling_mode_mean_tokens"):
-        raise ModelError(
-            f"{model} does not take the mean over its tokens",
-            likely="it was trained to put the meaning into its first token",
-            next_step="choose a model with mean pooling",
-        )
-
-
 def _local(path: str) -> str:
     return MODEL_FILE if path.endswith(".onnx") else Path(path).name
 
 
 def _json(path: str, model: str) -> Mapping[str, object]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answer"
-        _get(path, model, file)
-        return mapping_of(file.read_bytes(), path)
+    with _opened(path, model) as response:
+        return mapping_of(response.read(), path)
 
 
 def _download(model: str, revision: str, path: str, folder: Path) -> str:
     file = folder / _local(path)
-    _get(f"{model}/resolve/{revision}/{path}", model, file)
+    with _opened(f"{model}/resolve/{revision}/{path}", model) as response, file.open("wb") as out:
+        shutil.copyfileobj(response, out)
     return sha256_of(file)
 
 
-def _get(path: str, model: str, file: Path) -> None:
+@contextmanager
+def _opened(path: str, model: str) -> Iterator[HTTPResponse]:
+    """The hub's response; raises ModelError and UnavailableError, also while it is read."""
     url = f"{_endpoint()}/{path}"
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer, file.open("wb") as out:  # noqa: S310 - _endpoint
-            shutil.copyfileobj(answer, out)
-    except urllib.error.HTTPError as error:
-        _refused(error, url, model)
+        with urllib.request.urlopen(url, timeout=SECONDS) as response:  # noqa: S310 - _endpoint
+            yield response
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
-        raise _unavailable(url, str(error)) from error
-
-
-def _refused(error: urllib.error.HTTPError, url: str, model: str) -> NoReturn:
-    status = error.code
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise _unavailable(url, f"HTTP {status}") from error
-    raise ModelError(
-        f"{url}: HTTP {status}",
-        likely=f"the hub has no public model {model}, no such revision or no such file",
-        next_step="look for the model in a browser; gated and private models are not supported",
-    ) from error
-
-
-def _unavailable(url: str, reason: str) -> UnavailableError:
-    return UnavailableError(
-        f"cannot download {url}: {reason}",
-        likely="the model hub limits requests, or cannot be reached from this machine",
-        next_step="run the command again later, or use the model inside the action (`model: builtin`)",
-    )
+        status = error.code if isinstance(error, urllib.error.HTTPError) else 0
+        if 400 <= status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
+            raise ModelError(
+                f"{url}: HTTP {status}",
+                likely=f"the hub has no public model {model}, no such revision or no such file",
+                next_step="look for the model in a browser; gated and private models are not supported",
+            ) from error
+        raise UnavailableError(
+            f"cannot download {url}: {f'HTTP {status}' if status else error}",
+            likely="the model hub limits requests, or cannot be reached from this machine",
+            next_step="run the command again later, or use the model inside the action (`model: builtin`)",
+        ) from error
 
 
 def _endpoint() -> str:
@@ -163,6 +150,8 @@ def _endpoint() -> str:
 def describe(folder: Path, model: str, revision: str) -> ModelManifest:
     """The manifest of a downloaded hub model; raises ModelError where its configuration lacks something."""
     config = mapping_of((folder / CONFIG_FILE).read_bytes(), f"{CONFIG_FILE} of {model}")
+    limit = folder / LIMIT_FILE
+    limits = mapping_of(limit.read_bytes(), f"{LIMIT_FILE} of {model}") if limit.is_file() else {}
     fields: dict[str, object] = {
         "name": model,
         "kind": "encoder",
@@ -171,7 +160,7 @@ def describe(folder: Path, model: str, revision: str) -> ModelManifest:
         "licence": PUBLISHED,
         "opset": None,
         "dimension": config.get("hidden_size"),
-        "max_tokens": _limit(folder, model),
+        "max_tokens": limits.get("max_seq_length") or MAX_TOKENS,
         "quantisation": PUBLISHED,
         "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
         "versions": {},
@@ -205,21 +194,3 @@ def entailment_of(labels: list[str]) -> int:
         likely="the model classifies something else",
         next_step="choose a model trained for natural language inference",
     )
-
-
-def mapping_of(raw: bytes, where: str) -> Mapping[str, object]:
-    """Decoded JSON that is a mapping; raises ModelError naming `where`."""
-    try:
-        data = json.loads(raw)
-    except ValueError as error:
-        raise ModelError(f"{where} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelError(f"{where} holds no mapping")
-    return data
-
-
-def _limit(folder: Path, model: str) -> object:
-    path = folder / LIMIT_FILE
-    if not path.is_file():
-        return MAX_TOKENS
-    return mapping_of(path.read_bytes(), f"{LIMIT_FILE} of {model}").get("max_seq_length") or MAX_TOKENS

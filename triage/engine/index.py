@@ -10,7 +10,7 @@ Neighbor Search (2011), for lists of residuals; faiss's `IndexIVFScalarQuantizer
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,13 @@ DIGITS = 6
 STEPS = 255
 
 
+def library() -> Any:
+    """faiss, imported when needed; untyped, since its annotations lack the methods that Python adds."""
+    import faiss
+
+    return faiss
+
+
 class Index:
     """Unit vectors [n, d] and their keys, searched by inner product.
 
@@ -37,8 +44,6 @@ class Index:
     """
 
     def __init__(self, vectors: Floats, order: Sequence[object]) -> None:
-        import faiss
-
         if vectors.ndim != 2 or len(vectors) != len(order):
             raise BundleError(f"{len(order)} rows cannot go with vectors of shape {vectors.shape}")
         if not np.isfinite(vectors).all():
@@ -47,7 +52,7 @@ class Index:
         ranks = sorted(range(len(order)), key=lambda i: order[i])  # type: ignore[arg-type, return-value]  # keys of one type
         self._rank = np.empty(len(order), dtype=np.int64)
         self._rank[ranks] = np.arange(len(order))
-        self._flat = faiss.IndexFlatIP(self.vectors.shape[1])
+        self._flat = library().IndexFlatIP(self.vectors.shape[1])
         self._flat.add(self.vectors)
 
     def __len__(self) -> int:
@@ -60,36 +65,28 @@ class Index:
 
         `without[i]` is the row to leave out for query i: its own. `within` [n] are the rows to search.
         """
-        if within is not None:
-            return self._search_within(queries, without, within)
-        q = len(queries)
-        similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
-        rows = np.full((q, K_MAX), -1, dtype=np.int64)
-        if not len(self) or not q:
-            return similarities, rows
-        checked_queries(queries, self.vectors.shape[1])
-        wide = min(len(self), K_MAX + SLACK)
-        _, candidates = self._flat.search(np.ascontiguousarray(queries, dtype=np.float32), wide)
-        for i in range(q):
-            itself = without[i] if i < len(without) else None
-            exact, nearest = self._ordered(queries[i], candidates[i], itself)
-            similarities[i, : len(nearest)] = exact
-            rows[i, : len(nearest)] = nearest
-        return similarities, rows
-
-    def _search_within(
-        self, queries: Floats, without: Sequence[int | None], within: Mask
-    ) -> tuple[Floats, Ints]:
-        """Search an index of those rows alone."""
-        rows = np.flatnonzero(within)
-        place = {int(row): at for at, row in enumerate(rows)}
-        few = Index(self.vectors[rows], [int(rank) for rank in self._rank[rows]])
-        similarities, nearest = few.search(
-            queries, without=[None if w is None else place.get(w) for w in without]
+        if not len(self) or not len(queries):
+            return _filled(len(queries), ())
+        _check(queries, self.vectors.shape[1])
+        candidates = self._candidates(queries, K_MAX + SLACK, within)
+        nearest = (
+            self._ordered(queries[i], candidates[i], without[i] if i < len(without) else None, within)
+            for i in range(len(queries))
         )
-        return similarities, np.append(rows, -1)[nearest]
+        return _filled(len(queries), nearest)
 
-    def _ordered(self, query: Floats, candidates: Ints, itself: int | None) -> tuple[Array, Ints]:
+    def _candidates(self, queries: Floats, wide: int, within: Mask | None) -> Ints:
+        faiss, params = library(), None
+        if within is not None:
+            bits = np.packbits(within, bitorder="little")
+            params = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        rows: Ints = self._flat.search(queries, min(len(self), wide), params=params)[1]
+        return rows
+
+    def _ordered(
+        self, query: Floats, candidates: Ints, itself: int | None, within: Mask | None
+    ) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; asks for more candidates while others may tie with the last."""
         while True:
             rows = candidates[candidates >= 0]
@@ -97,15 +94,23 @@ class Index:
                 rows = rows[rows != itself]
             exact = np.round((self.vectors[rows].astype(np.float64) * query).sum(axis=1), DIGITS)
             best = np.lexsort((self._rank[rows], -exact))[:K_MAX]
-            if len(candidates) >= len(self) or exact.min() < exact[best[-1]] - 2 * 10**-DIGITS:
+            all_seen = candidates[-1] < 0 or len(candidates) >= len(self)
+            if all_seen or exact.min() < exact[best[-1]] - 2 * 10**-DIGITS:
                 return exact[best], rows[best]
-            wide = min(len(self), 2 * len(candidates))
-            _, wider = self._flat.search(np.ascontiguousarray(query[None, :], dtype=np.float32), wide)
-            candidates = wider[0]
+            candidates = self._candidates(query[None, :], 2 * len(candidates), within)[0]
 
 
-def checked_queries(queries: Floats, dimension: int) -> None:
-    """Raise BundleError where a query is not finite or of another dimension."""
+def _filled(queries: int, nearest: Iterable[tuple[Array, Ints]]) -> tuple[Floats, Ints]:
+    """(similarities, rows) [queries, K_MAX] of those of each query."""
+    similarities = np.full((queries, K_MAX), -np.inf, dtype=np.float32)
+    rows = np.full((queries, K_MAX), -1, dtype=np.int64)
+    for i, (exact, near) in enumerate(nearest):
+        similarities[i, : len(near)] = exact
+        rows[i, : len(near)] = near
+    return similarities, rows
+
+
+def _check(queries: Floats, dimension: int) -> None:
     if queries.shape[1:] != (dimension,):
         raise BundleError(f"queries of shape {queries.shape} cannot go with vectors of {dimension} numbers")
     if not np.isfinite(queries).all():
@@ -170,13 +175,6 @@ class IvfCodes:
         return decoded
 
 
-def library() -> Any:
-    """faiss, imported when needed; untyped, since its annotations lack the methods that Python adds."""
-    import faiss
-
-    return faiss
-
-
 def hash_of(codes: Bytes) -> bytes:
     """The sha256 of the codes of a list."""
     return hashlib.sha256(codes.tobytes()).digest()
@@ -210,18 +208,16 @@ class IvfIndex:
 
         `without[i]` is the order of the row to leave out for query i; `owner` is the only repository to search.
         """
-        q = len(queries)
-        similarities = np.full((q, K_MAX), -np.inf, dtype=np.float32)
-        rows = np.full((q, K_MAX), -1, dtype=np.int64)
-        checked_queries(queries, self.codes.centroids.shape[1])
+        _check(queries, self.codes.centroids.shape[1])
         owners = self.codes.owners
         lists = np.arange(len(owners)) if owner is None else np.flatnonzero(owners == owner)
-        for i in range(q if len(self) and len(lists) else 0):
-            itself = without[i] if i < len(without) else None
-            exact, nearest = self._nearest(np.ascontiguousarray(queries[i], np.float32), itself, lists)
-            similarities[i, : len(nearest)] = exact
-            rows[i, : len(nearest)] = nearest
-        return similarities, rows
+        nearest = (
+            self._nearest(
+                np.ascontiguousarray(query, np.float32), without[i] if i < len(without) else None, lists
+            )
+            for i, query in enumerate(queries if len(self) and len(lists) else ())
+        )
+        return _filled(len(queries), nearest)
 
     def _nearest(self, query: Floats, itself: Any, lists: Ints) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; reads on where lists hold too few, or while others may tie."""

@@ -22,15 +22,38 @@ from triage.errors import BundleError
 EXACT_ROWS = 20_000
 # Of vectors. An event downloads them all, and opening the index holds three copies.
 EXACT_BYTES = 128 * 2**20
-# Rows for each list that k-means learns from; it gains little from more.
-TAUGHT = 64
-ROUNDS = 10
+# Rows for each list that k-means learns from, and its rounds; it gains little from more.
+TAUGHT, ROUNDS = 64, 10
 # Residuals are clipped to this many standard deviations.
 SPREAD = 3.5
 # The index is rebuilt when more than this share of its rows has come or gone.
 CHANGED = 0.2
 BLOCK = 1 << 16
 SEED = 0
+# Recall of the K nearest; an index below FLOOR is refused.
+K, TARGET, FLOOR = 25, 0.975, 0.95
+QUERIES = 500
+MOST_PROBES = 512
+# A row this much less similar counts too, since it does not matter which of many copies is found; as in ann-benchmarks.
+NEARLY = 1e-3
+# At least one list in this many is read: held-out rows with near copies are found in one or two lists, which says
+# nothing about an issue without any.
+LEAST_SHARE = 32
+# The owner of a list with issues of every repository.
+ANYBODY = -1
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compressed index whose row i is row `order[i]` of the vectors it was made of.
+
+    `recall` of the K nearest was measured with `queries` held-out rows.
+    """
+
+    codes: IvfCodes
+    order: Ints
+    recall: float
+    queries: int
 
 
 def exact(rows: int, dimension: int) -> bool:
@@ -47,15 +70,17 @@ def compress(vectors: Floats, owners: Ints | None = None) -> Built:
     if not all(np.isfinite(block).all() for _, block in _blocks(vectors)):
         raise BundleError("the index holds a vector that is not finite")
     rng = np.random.default_rng(SEED)
-    held_out = rng.choice(len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False)
-    taught = _taught(len(vectors), held_out, rng)
+    held_out = _held_out(len(vectors), rng)
+    taught, most = np.setdiff1d(np.arange(len(vectors)), held_out), TAUGHT * list_count(len(vectors))
+    if len(taught) > most:
+        taught = np.sort(rng.choice(taught, most, replace=False))
     centroids, owned = _drawn(vectors, taught, owners)
     lists = _assigned(vectors, centroids, owned, owners)
     residuals = vectors[taught] - centroids[lists[taught]]
     middle, reach = residuals.mean(axis=0), SPREAD * np.maximum(residuals.std(axis=0), 1e-6)
     ranges = np.stack([middle - reach, 2 * reach]).astype(np.float32)
     codes, order = _laid_out(_encoded(vectors, lists, centroids, ranges), lists, centroids, ranges, owned)
-    return _tuned(codes, order, vectors, np.sort(held_out), owners)
+    return _tuned(codes, order, vectors, held_out, owners)
 
 
 def list_count(rows: int) -> int:
@@ -109,31 +134,24 @@ def updated(
     codes = np.empty(vectors.shape, dtype=np.uint8)
     codes[kept] = again
     codes[new] = _encoded(vectors[new], lists[new], old.centroids, old.ranges)
-    held_out = np.random.default_rng(SEED).choice(
-        len(vectors), min(QUERIES, len(vectors) // 10 + 1), replace=False
-    )
+    held_out = _held_out(len(vectors), np.random.default_rng(SEED))
     laid_out, order = _laid_out(codes, lists, old.centroids, old.ranges, old.owners)
-    return _tuned(laid_out, order, vectors, np.sort(held_out), owners), changed
+    return _tuned(laid_out, order, vectors, held_out, owners), changed
 
 
-def _taught(rows: int, held_out: Ints, rng: np.random.Generator) -> Ints:
-    others = np.setdiff1d(np.arange(rows), held_out)
-    most = TAUGHT * list_count(rows)
-    return others if len(others) <= most else np.sort(rng.choice(others, most, replace=False))
+def _held_out(rows: int, rng: np.random.Generator) -> Ints:
+    return np.sort(rng.choice(rows, min(QUERIES, rows // 10 + 1), replace=False))
 
 
 def _drawn(vectors: Floats, taught: Ints, owners: Ints | None) -> tuple[Floats, Ints]:
     """(centroids [l, d] of the lists, their owners [l])."""
-    if owners is None:
-        centroids = _centroids(vectors[taught], list_count(len(vectors)))
-        return centroids, np.full(len(centroids), ANYBODY)
     parts, owned = [], []
     for owner, rows in _by_owner(len(vectors), owners):
         sample = np.intersect1d(rows, taught)
-        few = len(rows) <= EXACT_ROWS
-        part = _centroids(vectors[sample if len(sample) else rows], 1 if few else list_count(len(rows)))
-        parts.append(part)
-        owned.append(np.full(len(part), owner))
+        searched_whole = owners is not None and len(rows) <= EXACT_ROWS
+        lists = 1 if searched_whole else list_count(len(rows))
+        parts.append(_centroids(vectors[sample if len(sample) else rows], lists))
+        owned.append(np.full(len(parts[-1]), owner))
     return np.concatenate(parts), np.concatenate(owned)
 
 
@@ -159,40 +177,14 @@ def _laid_out(
     order = np.argsort(lists, kind="stable")
     bounds = np.searchsorted(lists[order], np.arange(len(centroids) + 1))
     codes = codes[order]
-    hashes = [hash_of(codes[a:b]) for a, b in pairwise(bounds)]
-    digests = np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32)
+    hashes = b"".join(hash_of(codes[a:b]) for a, b in pairwise(bounds))
+    digests = np.frombuffer(hashes, dtype=np.uint8).reshape(-1, 32)
     return IvfCodes(centroids, ranges, codes, bounds.astype(np.int64), digests, owned, 1), order
 
 
 def _blocks(vectors: Floats) -> Iterator[tuple[int, Floats]]:
     for start in range(0, len(vectors), BLOCK):
         yield start, np.ascontiguousarray(vectors[start : start + BLOCK], dtype=np.float32)
-
-
-# Recall of the K nearest; an index below FLOOR is refused.
-K, TARGET, FLOOR = 25, 0.975, 0.95
-QUERIES = 500
-MOST_PROBES = 512
-# A row this much less similar counts too, since it does not matter which of many copies is found; as in ann-benchmarks.
-NEARLY = 1e-3
-# At least one list in this many is read: held-out rows with near copies are found in one or two lists, which says
-# nothing about an issue without any.
-LEAST_SHARE = 32
-# The owner of a list with issues of every repository.
-ANYBODY = -1
-
-
-@dataclass(frozen=True)
-class Built:
-    """A compressed index whose row i is row `order[i]` of the vectors it was made of.
-
-    `recall` of the K nearest was measured with `queries` held-out rows.
-    """
-
-    codes: IvfCodes
-    order: Ints
-    recall: float
-    queries: int
 
 
 def _by_owner(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
@@ -205,7 +197,7 @@ def _by_owner(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
     yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
 
 
-def _tuned(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None = None) -> Built:
+def _tuned(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners: Ints | None) -> Built:
     """The index with the fewest probes whose recall against an exact search of `vectors` reaches TARGET.
 
     `queries` are rows of `vectors`, ascending; with `owners` [n], each is searched in its own repository. Raises
@@ -220,14 +212,11 @@ def _tuned(codes: IvfCodes, order: Ints, vectors: Floats, queries: Ints, owners:
     own = [None] * len(queries) if owners is None else owners[queries].tolist()
     for probes in _steps(int(np.unique(codes.owners, return_counts=True)[1].max())):
         index.codes = replace(codes, probes=probes)
-        rows = [
-            index.search(asked[i : i + 1], without=[int(place[row])], owner=own[i])[1][0]
-            for i, row in enumerate(queries)
-        ]
         hits = 0
-        for query, nearest, enough in zip(asked, rows, least, strict=True):
-            near = vectors[order[nearest[:K][nearest[:K] >= 0]]] @ query
-            hits += int((near >= enough - NEARLY).sum())
+        for i, row in enumerate(queries):
+            _, (nearest,) = index.search(asked[i : i + 1], without=[int(place[row])], owner=own[i])
+            near = vectors[order[nearest[:K][nearest[:K] >= 0]]] @ asked[i]
+            hits += int((near >= least[i] - NEARLY).sum())
         recall = hits / max(1, others)
         if recall >= TARGET:
             break

@@ -61,16 +61,14 @@ class ModelManifest:
     similarity: float = field(default=0.0, metadata={"low": 0.0})
 
     @classmethod
-    def from_dict(cls, data: object) -> ModelManifest:
-        """Check every field; raises ModelError that names the first wrong one."""
+    def from_dict(cls, data: object, where: str = "") -> ModelManifest:
+        """Check every field; raises ModelError that begins with `where` and names the first wrong one."""
         try:
-            manifest = build(cls, data, "manifest")
-            manifest._check()
+            return build(cls, data, "manifest")
         except SchemaError as error:
-            raise ModelError(str(error)) from error
-        return manifest
+            raise ModelError(f"{where}{error}") from error
 
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         for name, sha in self.files.items():
             if Path(name).name != name or name == MANIFEST_FILE:
                 raise SchemaError(
@@ -119,16 +117,18 @@ def sha256_of(path: Path) -> str:
 def read_manifest(folder: Path) -> ModelManifest:
     """The manifest of a model folder, without a check of its files; raises ModelError."""
     path = folder / MANIFEST_FILE
+    return ModelManifest.from_dict(mapping_of(_read(path), str(path)), f"{path}: ")
+
+
+def mapping_of(raw: bytes, where: str) -> Mapping[str, object]:
+    """Decoded JSON that is a mapping; raises ModelError naming `where`."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+        data = json.loads(raw)
     except ValueError as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    try:
-        return ModelManifest.from_dict(data)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error.what}") from error
+        raise ModelError(f"{where} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{where} holds no mapping")
+    return data
 
 
 def write_manifest(folder: Path, manifest: ModelManifest) -> None:
@@ -222,11 +222,14 @@ def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
 
 def packed(folder: Path) -> dict[str, bytes]:
     """The manifest of a model folder and the files it names, by name; raises ModelError."""
-    names = [MANIFEST_FILE, *read_manifest(folder).files]
+    return {name: _read(folder / name) for name in (MANIFEST_FILE, *read_manifest(folder).files)}
+
+
+def _read(path: Path) -> bytes:
     try:
-        return {name: (folder / name).read_bytes() for name in names}
+        return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
 
 
 def unpacked(files: Mapping[str, bytes]) -> Path:

@@ -14,7 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -142,6 +142,7 @@ def _int8(graph: onnx.ModelProto) -> QuantizationConfig:
 def _describe(recipe: ExportOptions, raw: Path, ready: Path) -> ModelManifest:
     config = AutoConfig.from_pretrained(raw).to_dict()
     graph = onnx.load(ready / MODEL_FILE, load_external_data=False)
+    labels = labels_of(config) if recipe.kind == "zero-shot" else []
     manifest = ModelManifest(
         name=recipe.name,
         kind=recipe.kind,
@@ -149,17 +150,14 @@ def _describe(recipe: ExportOptions, raw: Path, ready: Path) -> ModelManifest:
         revision=_revision(recipe),
         licence=recipe.licence,
         opset=next(opset.version for opset in graph.opset_import if opset.domain in {"", "ai.onnx"}),
-        dimension=config["hidden_size"],
+        dimension=len(labels) or config["hidden_size"],
         max_tokens=min(recipe.max_tokens, _positions(config)),
         quantisation="dynamic QInt8 per channel, reduced range" if recipe.int8 else "none (fp32)",
         files={path.name: sha256_of(path) for path in sorted(ready.iterdir())},
         versions=libraries(),
+        labels=tuple(labels),
+        entailment=entailment_of(labels) if recipe.kind == "zero-shot" else None,
     )
-    if recipe.kind == "zero-shot":
-        labels = labels_of({"id2label": config["id2label"]})
-        manifest = replace(
-            manifest, dimension=len(labels), labels=tuple(labels), entailment=entailment_of(labels)
-        )
     return ModelManifest.from_dict(manifest.to_dict())
 
 
