@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
-from triage.bundle.model import Projection
 from triage.config import Config, VoteConfig
+from triage.engine.head import Head
 from triage.learn.recipe import Recipe
 from triage.metrics import bootstrap, coverage
 
@@ -17,9 +17,9 @@ from triage.metrics import bootstrap, coverage
 class Remembering(Recipe):
     """A recipe that fits the adaptation to the same rows once, also for copies with another target."""
 
-    fitted: dict[bytes, tuple[Projection | None, Floats]] = field(default_factory=dict)
+    fitted: dict[bytes, tuple[Head | None, Floats]] = field(default_factory=dict)
 
-    def adapted(self, rows: Ints) -> tuple[Projection | None, Floats]:
+    def adapted(self, rows: Ints) -> tuple[Head | None, Floats]:
         """See `Recipe`."""
         key = rows.tobytes()
         if key not in self.fitted:

@@ -140,7 +140,7 @@ def test_nothing_said_is_the_default(text: str) -> None:
         ("zero_shot: {threshold: -0.1}", ": in 'zero_shot.threshold': expected at least 0, found -0.1"),
         (
             "zero_shot: {template: About}",
-            ": in 'zero_shot.template': the placeholder for the label, `{}`, is missing",
+            ": in 'zero_shot.template': `{}`, the place of the label, is missing",
         ),
         ("encoder: {budget: 8}", ": in 'encoder.budget': expected at least 16, found 8"),
         (

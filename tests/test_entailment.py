@@ -102,7 +102,7 @@ def learn(model: transformers.BertForSequenceClassification, folder: Path) -> No
 def exported(weights: Path, out: Path) -> EntailmentZeroShot:
     """The weights as an fp32 model folder of the project, opened."""
     export(ExportOptions(str(weights), "tiny", kind="zero-shot", int8=False), out)
-    return EntailmentZeroShot.load(out, TEMPLATE)
+    return EntailmentZeroShot(out, TEMPLATE)
 
 
 def by_pipeline(weights: Path, texts: tuple[str, ...]) -> np.ndarray:

@@ -6,13 +6,9 @@ import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from triage.errors import DataError, UsageError
 from triage.options import Event
-
-if TYPE_CHECKING:
-    from triage.decide.case import TextBeforeEdit
 
 # GitHub drops a step's summary when it is longer.
 MAX_SUMMARY = 1_000_000
@@ -56,9 +52,8 @@ def read_event(path: Path) -> Event | None:
             next_step="omit --event inside a workflow, or use --repo and --issue",
         ) from None
     if not isinstance(data, dict):
-        raise DataError(
-            f"{path}: not a JSON object, so not an event", likely="the path is wrong", next_step=""
-        )
+        what = f"{path}: not a JSON object, so not an event"
+        raise DataError(what, likely="the path is wrong", next_step="")
     thing = data.get("issue") or data.get("pull_request")
     if not isinstance(thing, dict):
         return None
@@ -69,19 +64,15 @@ def read_event(path: Path) -> Event | None:
             likely="the file was written by hand",
             next_step="compare it with the webhook events that GitHub documents",
         )
-    # For an edited comment, `changes` describes the comment and not the issue.
-    changes = None if "comment" in data else data.get("changes")
-    return Event(repo, number, str(data.get("action", "")), _before(changes))
-
-
-def _before(changes: object) -> TextBeforeEdit:
     # numpy comes with it, which parsing a command line can do without.
     from triage.decide.case import TextBeforeEdit
 
-    parts = {name: _at(changes, name, "from") for name in ("title", "body")}
-    return TextBeforeEdit(
-        **{name: value if isinstance(value, str) else None for name, value in parts.items()}
+    # For an edited comment, `changes` describes the comment and not the issue.
+    changes = None if "comment" in data else data.get("changes")
+    title, body = (
+        value if isinstance(value := _at(changes, name, "from"), str) else None for name in ("title", "body")
     )
+    return Event(repo, number, str(data.get("action", "")), TextBeforeEdit(title, body))
 
 
 def _at(data: object, *keys: str) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -68,11 +67,6 @@ def view(data: Data, where: str) -> AnyArray:
         return array.reshape(head.shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise BundleError(f"{where}: not an array ({error})") from None
-
-
-def views(files: Mapping[str, Data], names: Iterable[str], where: str) -> dict[str, AnyArray]:
-    """See `view`, for each of these files."""
-    return {name: view(files[name], f"{where}: {name}") for name in names}
 
 
 def npy(array: AnyArray) -> bytes:

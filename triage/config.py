@@ -239,9 +239,7 @@ def from_dict(data: object, *, where: str = "the configuration") -> Config:
             next_step="write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one",
         )
     if "{}" not in config.zero_shot.template:
-        raise ConfigError(
-            f"{where}: in 'zero_shot.template': the placeholder for the label, `{{}}`, is missing"
-        )
+        raise ConfigError(f"{where}: in 'zero_shot.template': `{{}}`, the place of the label, is missing")
     return config
 
 
@@ -265,7 +263,6 @@ def load(path: Path | None) -> Config:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step="check --config"
-        ) from None
+        what = f"{path}: cannot be read ({error})"
+        raise ConfigError(what, likely="the path is wrong", next_step="check --config") from None
     return from_text(text, where=str(path))

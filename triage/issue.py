@@ -88,32 +88,25 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
     """
     try:
         row = build(_IssueRow, data, strict=False)
+        repo = row.repo or default_repo
+        if not is_utf8(repo):
+            raise SchemaError(f"in 'repo': expected text that UTF-8 can carry, found {repo!r:.60}")
+        for i, name in enumerate(row.labels):
+            if not name or not is_utf8(name):
+                raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
         return Issue(
-            repo=_repo(row.repo or default_repo),
+            repo=repo,
             number=row.number,
             title=row.title,
             body=row.body or "",
             created_at=_moment(row.created_at, "created_at") if row.created_at else None,
             kind="pull request" if row.is_pull_request else "issue",
             author=row.author,
-            labels=_labels(row.labels),
+            labels=tuple(dict.fromkeys(row.labels)),
             events=None if row.label_events is None else tuple(map(_event, row.label_events)),
         )
     except SchemaError as error:
         raise DataError(f"{where}: {error}") from None
-
-
-def _repo(name: str) -> str:
-    if not is_utf8(name):
-        raise SchemaError(f"in 'repo': expected text that UTF-8 can carry, found {name!r:.60}")
-    return name
-
-
-def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
-    for i, name in enumerate(names):
-        if not name or not is_utf8(name):
-            raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
-    return tuple(dict.fromkeys(names))
 
 
 def _event(row: _EventRow) -> LabelEvent:

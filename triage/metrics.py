@@ -112,9 +112,6 @@ def bootstrap(n: int, draws: int = 1000, seed: int = 0) -> Ints:
     return np.random.default_rng(seed).integers(n, size=(draws, n))
 
 
-BINS = 10
-
-
 @dataclass(frozen=True)
 class Bin:
     """Pairs of issue and label with similar scores: the mean score, the share that was right, the number of pairs."""
@@ -124,7 +121,7 @@ class Bin:
     pairs: int
 
 
-def reliability(truth: Mask, scores: Array, bins: int = BINS) -> list[Bin]:
+def reliability(truth: Mask, scores: Array, bins: int = 10) -> list[Bin]:
     """The bins of equal width without empty ones, lowest first; `truth` and `scores` are [n, L]."""
     right, promised = truth.ravel(), scores.ravel()
     place = np.minimum((promised * bins).astype(int), bins - 1)

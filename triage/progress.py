@@ -17,7 +17,18 @@ def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Call
 
     `start` were done by an earlier run and do not count for the speed.
     """
-    return _Bar(title, total, unit, start) if sys.stderr.isatty() else _Lines(title, total, start)
+    if not sys.stderr.isatty():
+        return _Lines(title, total, start)
+    from tqdm import tqdm
+
+    shown = tqdm(total=total, initial=start, desc=title, unit=f" {unit}", leave=True)
+
+    def update(done: int) -> None:
+        shown.update(done - shown.n)
+        if done >= total:
+            shown.close()
+
+    return update
 
 
 class Shared:
@@ -52,18 +63,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
-class _Bar:
-    def __init__(self, title: str, total: int, unit: str, start: int) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=total, initial=start, desc=title, unit=f" {unit}", leave=True)
-
-    def __call__(self, done: int) -> None:
-        self._bar.update(done - self._bar.n)
-        if done >= (self._bar.total or 0):
-            self._bar.close()
-
-
 class _Lines:
     def __init__(self, title: str, total: int, start: int) -> None:
         self.title, self.total, self.start = title, total, start
@@ -71,9 +70,8 @@ class _Lines:
 
     def __call__(self, done: int) -> None:
         now = time.monotonic()
-        if now - self.said < SECONDS_BETWEEN_LINES and done < self.total:
-            return
-        if now - self.started < AT_ONCE:
+        too_soon = now - self.said < SECONDS_BETWEEN_LINES and done < self.total
+        if too_soon or now - self.started < AT_ONCE:
             return
         self.said = now
         rate = (done - self.start) / max(1e-6, now - self.started)

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import AnyArray, Data, Floats, npy, views
+from triage.arrays import AnyArray, Data, Floats, npy, view
 from triage.bundle.ivf_files import (
     MAPPED,
     LazyKeys,
@@ -188,13 +188,9 @@ def _indexed(bundle: Bundle) -> tuple[Sequence[str], Sequence[str], dict[str, by
     offsets = np.cumsum([0, *(len(labels) for labels in rows.labels)], dtype=np.int64)
     if codes is not None:
         return repos, names, index_files(codes, LazyRows.hashed(keys, flat, offsets, codes.bounds))
-    arrays: dict[str, AnyArray] = {
-        "vectors": bundle.vectors.astype(np.float32),
-        "rows": keys,
-        "labels": flat,
-        "offsets": offsets,
-    }
-    return repos, names, {f"{name}.npy": npy(array) for name, array in arrays.items()}
+    vectors = npy(bundle.vectors.astype(np.float32))
+    rest = {"rows.npy": npy(keys), "labels.npy": npy(flat), "offsets.npy": npy(offsets)}
+    return repos, names, {"vectors.npy": vectors, **rest}
 
 
 def name_of(manifest: bytes, created_at: str) -> str:
@@ -217,10 +213,9 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
         actual = hashlib.sha256(files[name]).hexdigest()
         if actual != expected:
             raise BundleError(f"{where}: {name} was changed: expected sha256 {expected}, found {actual}")
-    arrays = views(files, [name for name in manifest.files if name.endswith(".npy")], where)
-    encoder = {
-        name.removeprefix(ENCODER): bytes(files[name]) for name in manifest.files if name.startswith(ENCODER)
-    }
+    names = manifest.files
+    arrays = {name: view(files[name], f"{where}: {name}") for name in names if name.endswith(".npy")}
+    encoder = {name.removeprefix(ENCODER): bytes(files[name]) for name in names if name.startswith(ENCODER)}
     try:
         return _assemble(manifest, json.loads(bytes(files["rules.json"])), arrays, encoder)
     except SchemaError as error:
@@ -258,7 +253,11 @@ def _assemble(
     vectors, codes = np.empty((0, 0), np.float32), None
     if manifest.format != FORMAT_COMPRESSED:
         vectors = arrays["vectors.npy"].astype(np.float32, copy=False)
-        rows = _listed_rows(repos, names, arrays)
+        flat = [names[i] for i in arrays["labels.npy"].tolist()]
+        rows = Rows(
+            keys=[(repos[r], n) for r, n in arrays["rows.npy"].tolist()],
+            labels=[tuple(flat[a:b]) for a, b in pairwise(arrays["offsets.npy"].tolist())],
+        )
     elif manifest.index is None:
         raise BundleError("the manifest does not describe the compressed index")
     else:
@@ -277,14 +276,6 @@ def _assemble(
         },
         encoder=encoder,
         codes=codes,
-    )
-
-
-def _listed_rows(repos: Sequence[str], names: Sequence[str], arrays: Mapping[str, AnyArray]) -> Rows:
-    flat = [names[i] for i in arrays["labels.npy"].tolist()]
-    return Rows(
-        keys=[(repos[r], n) for r, n in arrays["rows.npy"].tolist()],
-        labels=[tuple(flat[a:b]) for a, b in pairwise(arrays["offsets.npy"].tolist())],
     )
 
 

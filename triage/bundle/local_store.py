@@ -43,12 +43,10 @@ class LocalStore:
         return sorted(filter(NAME.fullmatch, folders), reverse=True)
 
     def role(self, role: str) -> str | None:
-        try:
-            name = (self.folder / role).read_text("utf-8").strip()
-        except FileNotFoundError:
+        data = self.get(role)
+        if data is None:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BundleError(f"{self.folder / role}: cannot be read ({error})") from None
+        name = data.decode("utf-8", "replace").strip()
         if not NAME.fullmatch(name):
             raise BundleError(f"{self.folder / role}: holds no bundle name")
         return name

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from triage.arrays import AnyArray, Floats, Ints, Mask
+from triage.arrays import Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
@@ -17,22 +17,13 @@ from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
+from triage.engine.head import Head
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key
 
 EVERY = ("*",)
-
-
-class Projection(Protocol):
-    """Vectors and texts [n] to the space of the index."""
-
-    def project(self, texts: Sequence[str], vectors: Floats) -> Floats: ...
-
-    def arrays(self) -> dict[str, AnyArray]: ...
-
-    def settings(self) -> dict[str, str]: ...
 
 
 class Neighbourhood:
@@ -53,7 +44,7 @@ class Neighbourhood:
         if isinstance(vectors, IvfCodes):
             self._index = IvfIndex(vectors, _Order(keys))
         else:
-            self._index = Index(vectors, [_order_of(key) for key in keys])
+            self._index = Index(vectors, list(map(_order_of, keys)))
         self._keys, self._labels = keys, labels
         self._shared = None if "*" in shared else tuple(shared)
         self._parts = vectors, keys, labels, shared
@@ -74,7 +65,7 @@ class Neighbourhood:
 
     def rows(self, keys: Sequence[Key], vectors: Floats) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], of the nearest to each; see `Index.search`."""
-        without = self._itself(keys)
+        without = list(map(_order_of, keys))
         if self._shared != ():
             return self._index.search(vectors, without=without)
         shape = len(keys), K_MAX
@@ -96,18 +87,6 @@ class Neighbourhood:
         if self._shared is not None and key[0] != repo:
             labels = tuple(name for name in labels if matches(name, self._shared))
         return Neighbour(*key, round(similarity, 6), labels)
-
-    def _itself(self, keys: Sequence[Key]) -> list[Any]:
-        """What excludes each issue from its own search: its row, or in a large index, whose keys are read block by
-        block, its order.
-        """
-        if isinstance(self._index, IvfIndex):
-            return [_order_of(key) for key in keys]
-        return [self._row.get(key) for key in keys]
-
-    @cached_property
-    def _row(self) -> dict[Key, int]:
-        return {key: i for i, key in enumerate(self._keys)}
 
     @cached_property
     def _repos(self) -> Sequence[str]:
@@ -149,7 +128,7 @@ class ServingModel:
     rules: Rules
     name: str = "none"
     neighbourhood: Neighbourhood | None = None
-    head: Projection | None = None
+    head: Head | None = None
     prior: Floats | None = None
     bundle: Bundle | None = None
 
@@ -213,7 +192,7 @@ def open_model(
             bundle.rows.labels,
             bundle.rules.shared,
         ),
-        head=_head(bundle),
+        head=Head.from_parts(bundle.head, manifest.head) if bundle.head else None,
         prior=bundle.prior,
         bundle=bundle,
     )
@@ -226,11 +205,3 @@ def untaught_rule(settings: Settings, zero_shot: ZeroShotModel) -> ZeroShotRule:
         # With top_k alone, scores do not matter.
         threshold = 0.0 if settings.top_k else zero_shot.threshold
     return ZeroShotRule(zero_shot.slope, zero_shot.intercept, threshold, None, settings.top_k)
-
-
-def _head(bundle: Bundle) -> Projection | None:
-    if not bundle.head:
-        return None
-    from triage.engine.head import Head
-
-    return Head.from_parts(bundle.head, bundle.manifest.head)

@@ -31,14 +31,12 @@ def need(extra: str, *packages: str, to: str) -> None:
 def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder, ZeroShotModel]:
     """The encoder, of the bundle if it has its own, and the zero-shot model of the configuration. Raises ModelError."""
     from triage.engine.encoder import Encoder
-    from triage.engine.model_folder import BUILTIN_ENCODER, Pins, resolve, unpacked
+    from triage.engine.model_folder import Pins, resolve, unpacked
     from triage.engine.zero_shot import open_zero_shot
 
     settings = config.encoder
-    if bundle is not None and bundle.encoder:
-        folder = unpacked(bundle.encoder)
-    else:
-        folder = resolve(settings.model, Pins(settings.revision, settings.sha256), BUILTIN_ENCODER)
+    own = bundle.encoder if bundle else None
+    folder = unpacked(own) if own else resolve(settings.model, Pins(settings.revision, settings.sha256))
     encoder = Encoder.load(folder, budget=settings.budget)
     return encoder, open_zero_shot(config.zero_shot, encoder)
 
@@ -52,10 +50,10 @@ def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
     failure: BundleError | None = None
     try:
         active = store.role("active")
+        if active is None:
+            return None
     except BundleError as error:
         active, failure = None, error
-    if active is None and failure is None:
-        return None
     for name in candidates(store, active):
         try:
             bundle = store.load(name, repo)
@@ -119,11 +117,10 @@ class PreviousBundle:
 
     def later(self, at: datetime) -> str:
         """The date (ISO 8601) of a bundle learnt at `at`: later than this bundle's, since names sort by it."""
-        moments = [at]
         if self.bundle:
             # A clock may have been set back, or been fast when this bundle was learnt.
-            moments.append(parse_time(self.bundle.manifest.created_at) + timedelta(seconds=1))
-        return format_time(max(moments)) or ""
+            at = max(at, parse_time(self.bundle.manifest.created_at) + timedelta(seconds=1))
+        return format_time(at) or ""
 
 
 def previous_bundle(against: Store) -> PreviousBundle:

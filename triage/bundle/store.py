@@ -54,42 +54,33 @@ class Store(Protocol):
 
     def visibility(self) -> str:
         """Who can read the store: one of VISIBILITY. Raises NotFound where the token cannot see the repository."""
-        ...
 
     def names(self) -> list[str]:
         """All bundles, newest first."""
-        ...
 
     def role(self, role: str) -> str | None:
         """The bundle in that role, if any."""
-        ...
 
     def load(self, name: str, repo: str = "") -> Bundle:
         """The bundle, or with `repo` a part of it that suffices to search the neighbours of that repository's issues.
 
         Raises BundleError where it is missing, damaged or not trusted.
         """
-        ...
 
     def save(self, bundle: Bundle) -> str:
         """Save the bundle, whole or not at all, and return its name."""
-        ...
 
     def set_role(self, role: str, name: str | None) -> None:
         """Give the role to a bundle, or with None take it away, in one step."""
-        ...
 
     def lock(self) -> AbstractContextManager[None]:
         """While it is held, no other run changes roles, or its change is refused. Raises BundleError."""
-        ...
 
     def put(self, title: str, data: bytes) -> None:
         """Save a file next to the bundles; it replaces the one of that title."""
-        ...
 
     def get(self, title: str) -> bytes | None:
         """The file of that title, or None."""
-        ...
 
 
 def role_name(store: Store, role: str) -> str:

@@ -7,16 +7,8 @@ trained.
 Law: a text's vector depends on that text alone. Each text is run by itself at its exact length, since dynamic int8
 takes its scales from the whole padded batch; threads work on different texts.
 
-Processor time for a text, measured with the shipped encoder on 2 cores with AVX-512 and VNNI and 120 real issues of 199
-tokens on average (PyTorch in fp32 with batches of 32 takes 109 ms):
-
-    23.0 ms  int8, each text alone at its exact length, without SkipLayerNormFusion: as here
-    26.5 ms  the same with that fusion, whose kernel is slower than Add and LayerNormalization apart
-    23.1 ms  the graph fused by optimum before quantisation (QAttention); loads in 0.03 s instead of 0.05 s
-    24.2 ms  the graph optimised and saved beforehand; loads in 0.02 s, but belongs to one onnxruntime
-    53.3 ms  fp32
-
-So graphs are stored as exported, and optimised for the processor when they are loaded.
+Graphs are stored as exported, and optimised for the processor when they are loaded: other ways were measured to be
+slower, or bind a graph to one onnxruntime (benchmarks/README.md, "Encoding a text").
 """
 
 from __future__ import annotations
@@ -25,7 +17,6 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,14 +43,6 @@ if TYPE_CHECKING:
 CHARACTERS_A_TOKEN = 6
 # Small enough that threads end together, large enough that the pool costs nothing.
 CHUNK = 8
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of a text or a pair of texts; both lists have the same length."""
-
-    ids: list[int]
-    type_ids: list[int]
 
 
 class OnnxModel:
@@ -109,7 +92,7 @@ class OnnxModel:
         """Pickled as the files of the folder, which are checked again when they are opened. Raises ModelError."""
         return _reopened, (packed(self.folder), self.threads)
 
-    def tokens(self, text: str, pair: str | None = None, *, max_tokens: int) -> Tokens:
+    def tokens(self, text: str, pair: str | None = None, *, max_tokens: int) -> Encoding:
         """At most `max_tokens` tokens of `text` (and `pair`), including special ones.
 
         The end of `text` is cut off, never `pair` (transformers' `only_first`). Lone surrogates become question marks.
@@ -119,8 +102,8 @@ class OnnxModel:
         room = max(0, room - (0 if second is None else len(second)))
         first = self._first(_encodable(text), room)
         first.truncate(room)
-        both = self._tokenizer.post_process(first, second)
-        return Tokens(both.ids, both.type_ids)
+        both: Encoding = self._tokenizer.post_process(first, second)
+        return both
 
     def _first(self, text: str, room: int) -> Encoding:
         """The tokens of a text, or at least `room` of its beginning.
@@ -138,7 +121,7 @@ class OnnxModel:
     def _pieces(self, text: str) -> Encoding:
         return self._tokenizer.encode(text, add_special_tokens=False)
 
-    def run(self, tokens: Tokens) -> Floats:
+    def run(self, tokens: Encoding) -> Floats:
         """The model's first output for one text alone, without the batch axis."""
         ids = np.array([tokens.ids], dtype=np.int64)
         return self.answer(

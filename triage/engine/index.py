@@ -50,7 +50,7 @@ class Index:
             raise BundleError("the index holds a vector that is not finite")
         self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         ranks = sorted(range(len(order)), key=lambda i: order[i])  # type: ignore[arg-type, return-value]  # keys of one type
-        self._rank = np.empty(len(order), dtype=np.int64)
+        self._order, self._rank = order, np.empty(len(order), dtype=np.int64)
         self._rank[ranks] = np.arange(len(order))
         self._flat = library().IndexFlatIP(self.vectors.shape[1])
         self._flat.add(self.vectors)
@@ -59,11 +59,11 @@ class Index:
         return len(self.vectors)
 
     def search(
-        self, queries: Floats, *, without: Sequence[int | None] = (), within: Mask | None = None
+        self, queries: Floats, *, without: Sequence[object] = (), within: Mask | None = None
     ) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], similarity down, then order up; -inf and -1 where none.
 
-        `without[i]` is the row to leave out for query i: its own. `within` [n] are the rows to search.
+        `without[i]` is the order of the row to leave out for query i: its own. `within` [n] are the rows to search.
         """
         if not len(self) or not len(queries):
             return _filled(len(queries), ())
@@ -85,13 +85,12 @@ class Index:
         return rows
 
     def _ordered(
-        self, query: Floats, candidates: Ints, itself: int | None, within: Mask | None
+        self, query: Floats, candidates: Ints, itself: object, within: Mask | None
     ) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; asks for more candidates while others may tie with the last."""
         while True:
-            rows = candidates[candidates >= 0]
-            if itself is not None:
-                rows = rows[rows != itself]
+            known = candidates[candidates >= 0]
+            rows = known[[self._order[row] != itself for row in known.tolist()]]
             exact = np.round((self.vectors[rows].astype(np.float64) * query).sum(axis=1), DIGITS)
             best = np.lexsort((self._rank[rows], -exact))[:K_MAX]
             all_seen = candidates[-1] < 0 or len(candidates) >= len(self)
@@ -206,7 +205,7 @@ class IvfIndex:
     ) -> tuple[Floats, Ints]:
         """See `Index.search`; each query is searched alone, so that its neighbours do not depend on others.
 
-        `without[i]` is the order of the row to leave out for query i; `owner` is the only repository to search.
+        `owner` is the only repository to search.
         """
         _check(queries, self.codes.centroids.shape[1])
         owners = self.codes.owners
@@ -241,8 +240,12 @@ class IvfIndex:
     def _scan(self, query: Floats, lists: Ints, scores: Floats, wide: int) -> Ints:
         """The `wide` rows of these lists with the greatest inner products, -1 where there are no more."""
         faiss = library()
-        for at in lists[~self._read[lists]]:
-            self._load(int(at))
+        for at in lists[~self._read[lists]].tolist():
+            codes = self.codes.read(at)
+            held = np.arange(self.codes.bounds[at], self.codes.bounds[at + 1], dtype=np.int64)
+            if len(held):
+                self._lists.invlists.add_entries(at, len(held), faiss.swig_ptr(held), faiss.swig_ptr(codes))
+            self._read[at] = True
         near, nearness = lists.astype(np.int64), scores[lists].astype(np.float32)
         products, rows = np.empty(wide, dtype=np.float32), np.empty(wide, dtype=np.int64)
         # The method of Python's wrapper takes no parameters.
@@ -255,11 +258,3 @@ class IvfIndex:
             faiss.SearchParametersIVF(nprobe=len(lists)),
         )
         return rows
-
-    def _load(self, at: int) -> None:
-        faiss = library()
-        held = self.codes.read(at)
-        rows = np.arange(self.codes.bounds[at], self.codes.bounds[at + 1], dtype=np.int64)
-        if len(rows):
-            self._lists.invlists.add_entries(at, len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(held))
-        self._read[at] = True

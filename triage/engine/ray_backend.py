@@ -119,7 +119,13 @@ def connected(address: str = "") -> Iterator[Cluster]:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    _check_address(address)
+    host, colon, port = address.rpartition(":")
+    if colon:
+        # Ray itself would wait for minutes without a message.
+        try:
+            socket.create_connection((host, int(port)), SECONDS).close()
+        except OSError as error:
+            raise refused(address, error, "") from error
     import ray
     import ray.data
 
@@ -145,33 +151,20 @@ def _connect(address: str) -> None:
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 
-def _check_address(address: str) -> None:
-    """Raise ClusterError at once; Ray itself would wait for minutes without a message."""
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return
-    try:
-        socket.create_connection((host, int(port)), SECONDS).close()
-    except OSError as error:
-        raise refused(address, error, "") from error
-
-
 def _work(row: dict[str, Any], order: Any, version: str) -> dict[str, Any]:
     """In a worker: the results of a part, or the TriageError that was raised."""
-    return {"at": row["at"], "parcel": Parcel(_answer(row["parcel"].content, order, version))}
-
-
-def _answer(part: Sequence[Any], order: Any, version: str) -> list[Any] | TriageError:
-    if version != __version__:
-        return ClusterError(
-            f"a worker has triage {__version__}, and this is {version}",
-            likely="the machines of the cluster were not updated together",
-            next_step=f"install {version} everywhere: {install('ray')}",
-        )
+    answer: list[Any] | TriageError
     try:
-        return list(_received(order)(part))
+        if version != __version__:
+            raise ClusterError(
+                f"a worker has triage {__version__}, and this is {version}",
+                likely="the machines of the cluster were not updated together",
+                next_step=f"install {version} everywhere: {install('ray')}",
+            )
+        answer = list(_received(order)(row["parcel"].content))
     except TriageError as error:
-        return error
+        answer = error
+    return {"at": row["at"], "parcel": Parcel(answer)}
 
 
 @functools.lru_cache(maxsize=2)

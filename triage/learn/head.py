@@ -19,7 +19,6 @@ from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_matrix
 
 from triage.arrays import Array, Floats, Indices, Mask
-from triage.bundle.model import Projection
 from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, count
 from triage.metrics import sigmoid
 
@@ -165,7 +164,7 @@ def _balance(probabilities: Array) -> float:
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
 
 
-Adapt = Callable[[Sequence[str], Floats, Mask], tuple[Projection | None, Floats]]
+Adapt = Callable[[Sequence[str], Floats, Mask], tuple[Head | None, Floats]]
 
 CHOICES = ("none", "head", "auto")
 
@@ -175,7 +174,7 @@ def none(_texts: Sequence[str], vectors: Floats, _targets: Mask) -> tuple[None, 
     return None, vectors
 
 
-def head(texts: Sequence[str], vectors: Floats, targets: Mask) -> tuple[Projection, Floats]:
+def head(texts: Sequence[str], vectors: Floats, targets: Mask) -> tuple[Head, Floats]:
     """The head, and the points [n, p] of the issues themselves, scored without their own labels."""
     return fit(texts, vectors, targets)
 

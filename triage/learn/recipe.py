@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.bundle.model import Neighbourhood, Projection, ServingModel, untaught_rule
+from triage.bundle.model import Neighbourhood, ServingModel, untaught_rule
 from triage.config import Config
 from triage.decide import Decision, Policy, case_of, decide
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
+from triage.engine.head import Head
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, Fold, Split
@@ -75,7 +76,7 @@ class Recipe:
         """[L]: the labels that the policy allows."""
         return np.array([self.policy.may_set(name) is None for name in self.data.names])
 
-    def adapted(self, rows: Ints) -> tuple[Projection | None, Floats]:
+    def adapted(self, rows: Ints) -> tuple[Head | None, Floats]:
         """The projection learnt from these rows, and their points in its space."""
         texts = [self.data.issues[i].text for i in rows]
         return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows])

@@ -52,7 +52,6 @@ class ZeroShotModel(Protocol):
         `vectors` [texts, dimension] are the encoder's for the same texts; `prior` [dimension] is the mean over the
         repository's index, if there is one; `progress` gets the number of texts done. Raises ModelError.
         """
-        ...
 
 
 def calibrated(raw: Floats, slope: float, intercept: float) -> Floats:
@@ -71,4 +70,4 @@ def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:
     folder = resolve(settings.model, pins, BUILTIN_ZERO_SHOT)
     if read_manifest(folder).layout == "joint":
         return CrossEncoder(folder, SimilarityZeroShot.load(encoder))
-    return EntailmentZeroShot.load(folder, settings.template)
+    return EntailmentZeroShot(folder, settings.template)

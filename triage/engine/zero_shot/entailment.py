@@ -18,8 +18,6 @@ from triage.engine.model_folder import ModelManifest
 from triage.errors import ConfigError, ModelError
 from triage.text import LabelText
 
-TEMPLATE = "This issue is about {}."
-
 
 class EntailmentZeroShot:
     """An opened cross-encoder; a raw score is the logit of its probability of entailment."""
@@ -29,21 +27,17 @@ class EntailmentZeroShot:
     threshold = 0.5
     costly = True
 
-    def __init__(self, model: OnnxModel, template: str = TEMPLATE) -> None:
+    def __init__(self, folder: Path, template: str) -> None:
         """`template` has one `{}` for the label. Raises ModelError for another kind of model."""
+        model = OnnxModel(folder)
         manifest = model.manifest
         if manifest.kind != "zero-shot" or manifest.entailment is None:
-            raise ModelError(f"{model.folder} holds a model of the kind {manifest.kind}, expected zero-shot")
+            raise ModelError(f"{folder} holds a model of the kind {manifest.kind}, expected zero-shot")
         self._model = model
         self._template = template
         self._yes, self._no = manifest.entailment, contradiction(manifest)
         self.name = manifest.name
         self.digest = hashlib.sha256(f"{manifest.digest()} {template}".encode()).hexdigest()
-
-    @classmethod
-    def load(cls, folder: Path, template: str = TEMPLATE) -> EntailmentZeroShot:
-        """Open a model folder; raises ModelError."""
-        return cls(OnnxModel(folder), template)
 
     def raw(
         self,

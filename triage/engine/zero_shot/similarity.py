@@ -5,21 +5,8 @@ subtracted: over the repository's index if there is one, else over the backgroun
 Since similarity is an inner product, the score is the issue's vector minus the mean vector, times the label's vector.
 The mean is never taken over a batch, so that a decision does not depend on other issues.
 
-Origin of the constants: `benchmarks/zero_shot.py`, seed 20, on 1,040 issues of 15 repositories that the encoder was
-not trained on, by the names of their labels alone. Fitted on one half of the repositories and measured on the other,
-both ways averaged; in brackets with all-MiniLM-L6-v2, which the encoder was trained from:
-
-    micro-F1       macro-F1       mean average precision
-    0.681 (0.520)  0.620 (0.505)  0.738 (0.626)   uncorrected
-    0.663 (0.536)  0.613 (0.545)  0.738 (0.626)   corrected by background vectors
-    0.647 (0.549)  0.624 (0.564)  0.738 (0.626)   corrected by the repository's own mean
-
-So with this encoder the correction gains nothing here. It gains on bug, feature and question in five other
-repositories: macro-F1 0.572 (0.436) uncorrected, 0.578 (0.479) by the background and 0.624 (0.533) by the own mean.
-Division by the standard deviation of each label's similarity mostly makes micro-F1 and the log loss worse, so it is
-not done. On all repositories the fit gives slope 15.02, intercept -1.066 and threshold 0.454 under the
-background, 15.24, -0.813 and 0.384 under the own mean; one slope and intercept between them serve both. The
-threshold is higher, "likelier than not": users long remember a first day of wrong labels.
+Slope and intercept were fitted by `benchmarks/zero_shot.py` (benchmarks/README.md, "Zero-shot by similarity"). The
+threshold is above the fitted one, since users long remember a first day of wrong labels.
 """
 
 from __future__ import annotations
