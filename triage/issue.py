@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from triage.errors import DataError
-from triage.schema import SchemaError, build, is_utf8, parse_time
+from triage.schema import SchemaError, build, is_utf8
 from triage.text import digest, render
 
 Key = tuple[str, int]
@@ -62,7 +62,7 @@ class Issue:
 class _EventRow:
     label: str
     action: str = field(metadata={"choices": ("labeled", "unlabeled")})
-    created_at: str
+    created_at: datetime
     actor: str = ""
     actor_type: str = "User"
 
@@ -74,7 +74,7 @@ class _IssueRow:
     body: str | None
     labels: tuple[str, ...]
     repo: str = ""
-    created_at: str = ""
+    created_at: datetime | None = None
     is_pull_request: bool = False
     author: str = ""
     label_events: tuple[_EventRow, ...] | None = None
@@ -86,6 +86,8 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
     `number, title, body, labels` are required; `repo, created_at, is_pull_request, author, label_events`
     are optional. Raises DataError that names `where` and the field.
     """
+    if isinstance(data, dict) and data.get("created_at") == "":
+        data = {**data, "created_at": None}
     try:
         row = build(_IssueRow, data, strict=False)
         repo = row.repo or default_repo
@@ -99,7 +101,7 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
             number=row.number,
             title=row.title,
             body=row.body or "",
-            created_at=_moment(row.created_at, "created_at") if row.created_at else None,
+            created_at=row.created_at,
             kind="pull request" if row.is_pull_request else "issue",
             author=row.author,
             labels=tuple(dict.fromkeys(row.labels)),
@@ -115,15 +117,8 @@ def _event(row: _EventRow) -> LabelEvent:
         added=row.action == "labeled",
         actor=row.actor,
         actor_is_bot=row.actor_type == "Bot",
-        at=_moment(row.created_at, "label_events"),
+        at=row.created_at,
     )
-
-
-def _moment(text: str, path: str) -> datetime:
-    try:
-        return parse_time(text)
-    except (ValueError, OverflowError):
-        raise SchemaError(f"in '{path}': expected a date in ISO 8601, found {text!r:.60}") from None
 
 
 def to_row(issue: Issue) -> dict[str, object]:

@@ -124,7 +124,10 @@ def _opened(path: str, model: str) -> Iterator[HTTPResponse]:
         with urllib.request.urlopen(url, timeout=SECONDS) as response:  # noqa: S310 - _endpoint
             yield response
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
-        status = error.code if isinstance(error, urllib.error.HTTPError) else 0
+        status = 0
+        if isinstance(error, urllib.error.HTTPError):
+            status = error.code
+            error.close()
         if 400 <= status < 500 and status != HTTPStatus.TOO_MANY_REQUESTS:
             raise ModelError(
                 f"{url}: HTTP {status}",

@@ -69,11 +69,8 @@ class Index:
             return _filled(len(queries), ())
         _check(queries, self.vectors.shape[1])
         candidates = self._candidates(queries, K_MAX + SLACK, within)
-        nearest = (
-            self._ordered(queries[i], candidates[i], without[i] if i < len(without) else None, within)
-            for i in range(len(queries))
-        )
-        return _filled(len(queries), nearest)
+        triples = zip(queries, candidates, _padded(without, queries), strict=True)
+        return _filled(len(queries), (self._ordered(*triple, within) for triple in triples))
 
     def _candidates(self, queries: Floats, wide: int, within: Mask | None) -> Ints:
         faiss, params = library(), None
@@ -107,6 +104,10 @@ def _filled(queries: int, nearest: Iterable[tuple[Array, Ints]]) -> tuple[Floats
         similarities[i, : len(near)] = exact
         rows[i, : len(near)] = near
     return similarities, rows
+
+
+def _padded(without: Sequence[object], queries: Floats) -> list[object]:
+    return [*without, *[None] * (len(queries) - len(without))]
 
 
 def _check(queries: Floats, dimension: int) -> None:
@@ -210,13 +211,10 @@ class IvfIndex:
         _check(queries, self.codes.centroids.shape[1])
         owners = self.codes.owners
         lists = np.arange(len(owners)) if owner is None else np.flatnonzero(owners == owner)
-        nearest = (
-            self._nearest(
-                np.ascontiguousarray(query, np.float32), without[i] if i < len(without) else None, lists
-            )
-            for i, query in enumerate(queries if len(self) and len(lists) else ())
-        )
-        return _filled(len(queries), nearest)
+        if not len(self) or not len(lists):
+            return _filled(len(queries), ())
+        pairs = zip(np.ascontiguousarray(queries, np.float32), _padded(without, queries), strict=True)
+        return _filled(len(queries), (self._nearest(query, itself, lists) for query, itself in pairs))
 
     def _nearest(self, query: Floats, itself: Any, lists: Ints) -> tuple[Array, Ints]:
         """(cosines, rows) of the K_MAX nearest; reads on where lists hold too few, or while others may tie."""
