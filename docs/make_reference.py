@@ -15,9 +15,10 @@ DOCS = Path(__file__).parent
 CONFIG_HEAD = """\
 # The configuration
 
-The configuration is the file `.github/triage.yml` on the default branch, read through the API. Every key is optional;
-without the file, the defaults below apply. `triage init` writes a file with every key and its meaning, `triage check`
-reports errors in it. Unknown keys are errors, so that a typing mistake does not go unnoticed.
+The configuration is the file `.github/triage.yml` (or `.yaml`) on the default branch, read through the API. Every key
+is optional; without the file, the defaults below apply. `triage init` writes a file with every key and its meaning,
+`triage check` reports errors in it. Unknown keys and keys that are there twice are errors, so that a typing mistake
+does not go unnoticed; text that YAML could read as something else, such as `no` or `2024`, needs quotes.
 
 In a pattern, `*` matches any text and `?` any character. Case is ignored, and brackets have no special meaning.
 """

@@ -46,7 +46,7 @@ def test_a_repository_with_nothing_in_it_is_fine_and_told_what_is_missing(step: 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("labels: {max: 0}", "✗ {path}: in 'labels.max': expected at least 1, found 0"),
+        ("labels: {max: 0}", "✗ {path}, line 1: in 'labels.max': expected at least 1, found 0"),
         ("labels: [", "✗ {path}, line 1: not valid YAML"),
         ("labels: {exclusive: [[bug]]}", "✗ the exclusive group bug holds fewer than two labels"),
         (
@@ -181,3 +181,30 @@ def test_nothing_to_check_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> No
     """The default configuration is fine by itself."""
     assert main(["check"]) == 2
     assert capsys.readouterr().err.startswith("error: nothing is named to check\n")
+
+
+@pytest.mark.parametrize(
+    "argv", [("check", f"--repo={FERRY}"), ("label", f"--repo={FERRY}", "--issue=938", "--dry-run")]
+)
+def test_a_configuration_that_is_named_and_not_there_is_an_error(step: Step, argv: tuple[str, ...]) -> None:
+    """On the default branch and on this machine; the default one would be another."""
+    step.repository.put_file("README.md", "# ferry")
+    assert step.run(*argv, f"--store={step.store}", "--config-path=.github/traige.yml") == 4
+    assert "has no file '.github/traige.yml' on its default branch" in step.out + step.err
+    assert step.run(*argv, f"--store={step.store}", f"--config={step.folder / 'none.yml'}") == 4
+    assert "none.yml: there is no such file" in step.out + step.err
+
+
+def test_a_configuration_may_end_in_yaml(step: Step) -> None:
+    """As many do."""
+    step.repository.put_file(".github/triage.yaml", "labels: {max: 0}")
+    assert step.run("check", f"--repo={FERRY}") == 4
+    assert f".github/triage.yaml in {FERRY}, line 1: in 'labels.max'" in step.out
+
+
+def test_two_configurations_are_an_error(step: Step) -> None:
+    """One of them would have no effect."""
+    step.configure("labels: {max: 3}")
+    step.repository.put_file(".github/triage.yaml", "labels: {max: 2}")
+    assert step.run("check", f"--repo={FERRY}") == 4
+    assert "has both .github/triage.yml and .github/triage.yaml" in step.out

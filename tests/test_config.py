@@ -101,57 +101,85 @@ def test_nothing_said_is_the_default(text: str) -> None:
     [
         (
             "lables: {}",
-            ": in 'lables': unknown key; known here: labels, vote, zero_shot, encoder, learn, act",
+            ", line 1: in 'lables': unknown key; did you mean 'labels'? known here: labels, vote, zero_shot, encoder, "
+            "learn, act",
         ),
         (
             "vote: {n: 3}",
-            ": in 'vote.n': unknown key; known here: k, m, weighting, min_examples, precision_target",
+            ", line 1: in 'vote.n': unknown key; known here: k, m, weighting, min_examples, precision_target",
         ),
-        ("7: x", ": in '7': unknown key; known here: labels, vote, zero_shot, encoder, learn, act"),
-        ("[]", ": in '(top)': expected a mapping, found []"),
-        ("labels: bug", ": in 'labels': expected a mapping, found 'bug'"),
-        ("labels: {allow: bug}", ": in 'labels.allow': expected a list, found 'bug'"),
-        ("labels: {allow: [bug, 3]}", ": in 'labels.allow[1]': expected a string, found 3"),
-        ("labels: {exclusive: [[a], b]}", ": in 'labels.exclusive[1]': expected a list, found 'b'"),
-        ("labels: {exclusive: [[a, true]]}", ": in 'labels.exclusive[0][1]': expected a string, found True"),
-        ("labels: {max: 0}", ": in 'labels.max': expected at least 1, found 0"),
-        ("labels: {max: 2.5}", ": in 'labels.max': expected a whole number, found 2.5"),
-        ("labels: {max: true}", ": in 'labels.max': expected a whole number, found True"),
-        ("labels: {create: 1}", ": in 'labels.create': expected true or false, found 1"),
-        ("labels: {descriptions: [bug]}", ": in 'labels.descriptions': expected a mapping, found ['bug']"),
+        ("7: x", ", line 1: in '7': the key '7' has no quotes, and YAML reads it as a number"),
+        ("[]", ", line 1: in '(top)': expected a mapping, found []"),
+        ("labels: bug", ", line 1: in 'labels': expected a mapping, found 'bug'"),
+        ("labels: {allow: bug}", ", line 1: in 'labels.allow': expected a list, found 'bug'"),
+        ("labels: {allow: [bug, 3]}", ", line 1: in 'labels.allow[1]': expected a string, found 3"),
+        ("labels: {exclusive: [[a], b]}", ", line 1: in 'labels.exclusive[1]': expected a list, found 'b'"),
+        (
+            "labels: {exclusive: [[a, true]]}",
+            ", line 1: in 'labels.exclusive[0][1]': expected a string, found True",
+        ),
+        ("labels: {max: 0}", ", line 1: in 'labels.max': expected at least 1, found 0"),
+        ("labels: {max: 2.5}", ", line 1: in 'labels.max': expected a whole number, found 2.5"),
+        ("labels: {max: true}", ", line 1: in 'labels.max': expected a whole number, found True"),
+        ("labels: {create: 1}", ", line 1: in 'labels.create': expected true or false, found 1"),
+        (
+            "labels: {descriptions: [bug]}",
+            ", line 1: in 'labels.descriptions': expected a mapping, found ['bug']",
+        ),
         (
             "labels: {descriptions: {bug: 1}}",
-            ": in 'labels.descriptions.bug': expected a string, found 1",
+            ", line 1: in 'labels.descriptions.bug': expected a string, found 1",
         ),
-        ("labels: {descriptions: {404: x}}", ": in 'labels.descriptions': expected a string, found 404"),
-        ("labels: {descriptions: {' ': x}}", ": in 'labels.descriptions': a description has no label"),
-        ("vote: {k: 51}", ": in 'vote.k': expected at most 50, found 51"),
-        ("vote: {k: 3, m: 4}", ": in 'vote.m': 4 votes cannot be reached with 3 neighbours"),
+        (
+            "labels: {descriptions: {404: x}}",
+            ", line 1: in 'labels.descriptions.404': the key '404' has no quotes, and YAML reads it as a number",
+        ),
+        (
+            "labels: {descriptions: {' ': x}}",
+            ", line 1: in 'labels.descriptions': a description has no label",
+        ),
+        ("vote: {k: 51}", ", line 1: in 'vote.k': expected at most 50, found 51"),
+        ("vote: {k: 3, m: 4}", ", line 1: in 'vote.m': 4 votes cannot be reached with 3 neighbours"),
         (
             "vote: {weighting: none}",
-            ": in 'vote.weighting': expected one of similarity, uniform, found 'none'",
+            ", line 1: in 'vote.weighting': expected one of similarity, uniform, found 'none'",
         ),
-        ("vote: {precision_target: 1.5}", ": in 'vote.precision_target': expected at most 1, found 1.5"),
+        (
+            "vote: {precision_target: 1.5}",
+            ", line 1: in 'vote.precision_target': expected at most 1, found 1.5",
+        ),
         (
             "vote: {precision_target: .nan}",
-            ": in 'vote.precision_target': expected a finite number, found nan",
+            ", line 1: in 'vote.precision_target': expected a finite number, found nan",
         ),
-        ("vote: {precision_target: high}", ": in 'vote.precision_target': expected a number, found 'high'"),
-        ("zero_shot: {threshold: -0.1}", ": in 'zero_shot.threshold': expected at least 0, found -0.1"),
+        (
+            "vote: {precision_target: high}",
+            ", line 1: in 'vote.precision_target': expected a number, found 'high'",
+        ),
+        (
+            "zero_shot: {threshold: -0.1}",
+            ", line 1: in 'zero_shot.threshold': expected at least 0, found -0.1",
+        ),
         (
             "zero_shot: {template: About}",
-            ": in 'zero_shot.template': `{}`, the place of the label, is missing",
+            ", line 1: in 'zero_shot.template': `{}`, the place of the label, is missing",
         ),
-        ("encoder: {budget: 8}", ": in 'encoder.budget': expected at least 16, found 8"),
+        ("encoder: {budget: 8}", ", line 1: in 'encoder.budget': expected at least 16, found 8"),
         (
             'labels: {abstain: "\\ud800"}',
-            ": in 'labels.abstain': expected text that UTF-8 can carry, found '\\ud800'",
+            ", line 1: in 'labels.abstain': expected text that UTF-8 can carry, found '\\ud800'",
         ),
-        ("a: b: c", ", line 1: not valid YAML"),
-        ("labels:\n  max: [", ", line 2: not valid YAML"),
-        ("labels: {max: 2024-13-45}", ": not valid YAML"),
-        ("[" * 5000, ": not valid YAML"),
-        ("a: !!python/object/apply:os.system [ls]", ", line 1: not valid YAML"),
+        ("a: b: c", ", line 1: not valid YAML after the key 'a': mapping values are not allowed here"),
+        (
+            "labels:\n  max: [",
+            ", line 2: not valid YAML after the key 'max': expected the node content, but found '<stream end>'",
+        ),
+        ("labels: {max: 2024-13-45}", ", line 1: in 'labels.max': YAML reads '2024-13-45' as a date"),
+        ("[" * 5000, ", line 1: not valid YAML: nested more than 20 levels deep"),
+        (
+            "a: !!python/object/apply:os.system [ls]",
+            ", line 1: in 'a': the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not read",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_path(text: str, wrong: str) -> None:
@@ -176,8 +204,10 @@ def test_an_error_tells_the_likely_cause_and_the_next_step() -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A missing file, and one that is not UTF-8, are refused with their path."""
     missing, foreign = tmp_path / "none.yml", tmp_path / "latin.yml"
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load(missing)
     foreign.write_bytes("labels: {abstain: é}".encode("latin-1"))
-    for path in (missing, foreign):
+    for path in (tmp_path, foreign):
         with pytest.raises(ConfigError) as refused:
             load(path)
         assert refused.value.what.startswith(f"{path}: cannot be read (")
@@ -189,3 +219,140 @@ def test_every_key_is_documented() -> None:
     for room in dataclasses.fields(Config):
         for field in dataclasses.fields(type(getattr(Config(), room.name))):
             assert field.metadata["doc"].endswith("."), field.name
+
+
+BOMB = "\n".join(
+    ["learn:", "  ignore:", "    - &a0 [x,x,x,x,x,x,x,x,x]"]
+    + [f"    - &a{i} [{','.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path"),
+    [
+        ("labels: {max: !!bool x}", 1, "labels.max"),
+        ("labels:\n  max: !!timestamp x", 2, "labels.max"),
+        ("labels:\n  max: !!int ''", 2, "labels.max"),
+        ("labels: {max: !!float x}", 1, "labels.max"),
+        ("labels: {abstain: !!null x}", 1, "labels.abstain"),
+        ("labels: {abstain: !!binary x}", 1, "labels.abstain"),
+        ("labels: {allow: !!set {a, b}}", 1, "labels.allow"),
+        ("labels: {allow: !!omap [a: 1]}", 1, "labels.allow"),
+        ("vote: {precision_target: " + "9" * 400 + "}", 1, "vote.precision_target"),
+        ("vote: {k: 0x" + "f" * 5000 + "}", 1, "vote.k"),
+        ("vote: {k: 0b" + "1" * 5000 + "}", 1, "vote.k"),
+        ("vote: {k: " + "7" * 5000 + "}", 1, "vote.k"),
+        ("vote: {k: 1:30}", 1, "vote.k"),
+        ("vote: {precision_target: 190:20:30.15}", 1, "vote.precision_target"),
+        ("labels: {max: 2024-01-01}", 1, "labels.max"),
+        ("labels: {abstain: =}", 1, "labels.abstain"),
+        ("vote: {<<: {k: 3}}", 1, "vote.<<"),
+        ("{[a]: 1}", 1, "(top)"),
+        ("{{a: 1}: 1}", 1, "(top)"),
+        ("labels: &a {allow: *a}", 1, "labels.allow"),
+        (BOMB, 3, "learn.ignore["),
+    ],
+)
+def test_yaml_that_cannot_be_meant_is_refused_at_its_place_within_bounds(
+    text: str, line: int, path: str
+) -> None:
+    """Tags whose values do not fit, numbers without end, and aliases that multiply: no traceback, no memory."""
+    with pytest.raises(ConfigError) as refused:
+        from_text(text, where="triage.yml")
+    assert refused.value.what.startswith(f"triage.yml, line {line}: in '{path}")
+    assert len(str(refused.value)) < 1000
+    assert refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("labels:\n  deny: [security]\nvote:\n  k: 5\nlabels:\n  max: 3\n", 5),
+        ("labels:\n  max: 3\n  max: 3\n", 3),
+        ("labels: {descriptions: {bug: a, bug: b}}", 1),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_with_both_lines(text: str, line: int) -> None:
+    """YAML keeps the last: the deny list of the first section would be gone."""
+    with pytest.raises(ConfigError, match=rf"line {line}: .* is there twice, first in line 1|2"):
+        from_text(text, where="triage.yml")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "quoted"),
+    [
+        ("labels: {descriptions: {no: Declined}}", "'labels.descriptions.no'", '"no"'),
+        ("labels: {descriptions: {2024: x}}", "'labels.descriptions.2024'", '"2024"'),
+        ("labels: {descriptions: {null: x}}", "'labels.descriptions.null'", '"null"'),
+        ("labels: {descriptions: {2024-01-01: x}}", "'labels.descriptions.2024-01-01'", '"2024-01-01"'),
+        ("labels: {descriptions: {bug: yes}}", "'labels.descriptions.bug'", '"yes"'),
+        ("labels: {descriptions: {bug: null}}", "'labels.descriptions.bug'", '"null"'),
+        ("labels: {abstain: off}", "'labels.abstain'", '"off"'),
+        ("labels: {abstain: 12:30}", "'labels.abstain'", '"12:30"'),
+        ("labels: {abstain: 2024-01-01}", "'labels.abstain'", '"2024-01-01"'),
+        ("labels: {abstain: 1.0}", "'labels.abstain'", '"1.0"'),
+        ("labels: {deny: [bug, 404]}", "'labels.deny[1]'", '"404"'),
+        ("labels: {deny: [bug, 0x1f]}", "'labels.deny[1]'", '"0x1f"'),
+        ("learn:\n  repositories: [org/*, !org/old]", "'repositories'", "quote text"),
+        ("labels:\n  descriptions:\n    area: sync: Watching", "'area'", '"area: sync"'),
+        ("labels:\n  deny: [*]", "'deny'", "quote text"),
+        ("labels:\n  abstain: @me", "'abstain'", "quote text"),
+        ("labels:\n  abstain: %x", "'abstain'", "quote text"),
+    ],
+)
+def test_text_without_quotes_that_yaml_reads_as_something_else_names_the_key_and_says_quote_it(
+    text: str, key: str, quoted: str
+) -> None:
+    """`no` is false, 2024 a number, and what follows a second colon or begins with a special character no text."""
+    with pytest.raises(ConfigError) as refused:
+        from_text(text, where="triage.yml")
+    assert key in refused.value.what
+    assert ", line " in refused.value.what
+    assert "quote" in refused.value.next_step
+    assert quoted in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("lables: {}", "labels"), ("vote: {min_example: 3}", "min_examples"), ("labels: {Deny: []}", "deny")],
+)
+def test_a_mistyped_key_gets_a_suggestion(text: str, meant: str) -> None:
+    """Before the list of all keys."""
+    with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
+        from_text(text, where="triage.yml")
+
+
+def test_anchors_that_do_not_multiply_are_read() -> None:
+    """A list may be written once and used twice."""
+    config = from_text("labels: {allow: &a [x, y], deny: *a}", where="f")
+    assert config.labels.allow == config.labels.deny == ("x", "y")
+
+
+@pytest.mark.parametrize("text", ["\ufefflabels: {max: 3}", "labels:\r\n  max: 3\r\n", "labels:\n  max: 3"])
+def test_a_configuration_may_have_a_bom_and_windows_line_ends(text: str, tmp_path: Path) -> None:
+    """As editors on Windows write them."""
+    path = tmp_path / "triage.yml"
+    path.write_bytes(text.encode())
+    assert load(path).labels.max == from_text(text, where="f").labels.max == 3
+
+
+@pytest.mark.parametrize("text", ["x" * 300_000, "\x00", "labels: {}\n---\nvote: {}", "\tlabels: {}", "*a"])
+def test_what_is_no_configuration_at_all_is_refused_in_words(text: str) -> None:
+    """Too long, binary, several documents, tabs, an unknown alias."""
+    with pytest.raises(ConfigError) as refused:
+        from_text(text, where="triage.yml")
+    assert refused.value.likely
+    assert refused.value.next_step
+
+
+def test_a_device_without_end_is_no_configuration() -> None:
+    """No more is read of it than a configuration may have."""
+    with pytest.raises(ConfigError, match="longer than"):
+        load(Path("/dev/zero"))
+
+
+def test_a_key_cannot_begin_a_line_of_an_error() -> None:
+    """It could be a workflow command."""
+    with pytest.raises(ConfigError) as refused:
+        from_text('"x\\n::add-mask::pwn": 1', where="f")
+    assert "\n" not in refused.value.what

@@ -148,4 +148,6 @@ def test_a_configuration_that_is_not_valid_stops_the_run(step: Step) -> None:
     step.configure("labels: {maximum: 3}")
     step.happen(step.repository.issues[STORAGE])
     assert step.label() == 4
-    assert step.err.startswith(f"error: .github/triage.yml in {FERRY}: in 'labels.maximum': unknown key")
+    assert step.err.startswith(
+        f"error: .github/triage.yml in {FERRY}, line 1: in 'labels.maximum': unknown key"
+    )

@@ -315,7 +315,7 @@ def test_a_hub_without_encryption_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 PINS = Pins(COMMIT, {"model.onnx": "0" * 64})
-PINNED = f'  model: org/small\n  revision: "{COMMIT}"\n  sha256:\n    "model.onnx": {"0" * 64}\n'
+PINNED = f'  model: org/small\n  revision: "{COMMIT}"\n  sha256:\n    "model.onnx": "{"0" * 64}"\n'
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ PROCESS = (
     "lgtm",
 )
 
+REPOSITORIES = "write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one"
+
 
 @dataclass(frozen=True)
 class LabelsConfig:
@@ -220,49 +222,74 @@ def _kinds(pull_requests: bool) -> frozenset[Kind]:
 
 
 def from_dict(data: object, *, where: str = "the configuration") -> Config:
-    """A Config from decoded YAML. Raises ConfigError with the path of the key."""
+    """A Config from plain data. Raises ConfigError with the path of the key."""
+    try:
+        return _built(data)
+    except SchemaError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _built(data: object) -> Config:
+    """Raises SchemaError, which has the path of the key."""
     if isinstance(data, dict):
         # A section whose keys are all commented out is null.
         data = {name: {} if section is None else section for name, section in data.items()}
-    try:
-        config = build(Config, data if data is not None else {})
-    except SchemaError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    config = build(Config, data if data is not None else {})
     vote = config.vote
     if vote.k is not None and vote.m is not None and vote.m > vote.k:
-        raise ConfigError(f"{where}: in 'vote.m': {vote.m} votes cannot be reached with {vote.k} neighbours")
+        raise _refused("vote.m", f"{vote.m} votes cannot be reached with {vote.k} neighbours")
     if not all(name.strip() for name in config.labels.descriptions):
-        raise ConfigError(f"{where}: in 'labels.descriptions': a description has no label")
+        raise _refused("labels.descriptions", "a description has no label")
     if wrong := next(filter(None, map(fault, config.learn.repositories)), None):
-        raise ConfigError(
-            f"{where}: in 'learn.repositories': {wrong}",
-            next_step="write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one",
-        )
+        raise _refused("learn.repositories", wrong)
     if "{}" not in config.zero_shot.template:
-        raise ConfigError(f"{where}: in 'zero_shot.template': `{{}}`, the place of the label, is missing")
+        raise _refused("zero_shot.template", "`{}`, the place of the label, is missing")
     return config
 
 
-def from_text(text: str, *, where: str) -> Config:
-    """A Config from YAML. Raises ConfigError."""
-    import yaml
+def _refused(path: str, reason: str) -> SchemaError:
+    return SchemaError(f"in '{path}': {reason}", path)
 
+
+def from_text(text: str, *, where: str) -> Config:
+    """A Config from YAML. Raises ConfigError with the line and the path of the key."""
+    from triage.yaml_text import decode
+
+    document = decode(text, where)
     try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{where}{place}: not valid YAML") from None
-    return from_dict(data, where=where)
+        return _built(document.data)
+    except SchemaError as error:
+        line = document.line(error.path)
+        what = f"{where}{f', line {line}' if line else ''}: {error}"
+        if error.path == "learn.repositories":
+            raise ConfigError(what, next_step=REPOSITORIES) from None
+        if error.expected == "a string" and (plain := document.unquoted(error.path)):
+            raise ConfigError(
+                what,
+                likely=f"{plain!r:.40} has no quotes, so that YAML does not read it as text",
+                next_step=f'quote it: "{plain:.40}"',
+            ) from None
+        raise ConfigError(what) from None
 
 
 def load(path: Path | None) -> Config:
     """The Config in the file at `path`, or the default if it is None. Raises ConfigError."""
     if path is None:
         return Config()
+    from triage.yaml_text import MAX_CHARACTERS
+
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = f"{path}: cannot be read ({error})"
-        raise ConfigError(what, likely="the path is wrong", next_step="check --config") from None
+        # A character more than may be read, so that a device or a pipe without end has one.
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file",
+            likely="the path is wrong",
+            next_step="correct --config, or leave it out for the default configuration",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step="check --config"
+        ) from None
     return from_text(text, where=str(path))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from triage.decide.case import TextBeforeEdit
 
 CONFIG_PATH = ".github/triage.yml"
+OTHER_CONFIG_PATH = ".github/triage.yaml"
 PER_MINUTE = 30.0
 
 
@@ -50,10 +51,13 @@ class When:
 
 @dataclass(frozen=True)
 class ConfigSource:
-    """Where the configuration is: a local file, or else a path in the repository on GitHub."""
+    """Where the configuration is: a local file, or else a path in the repository on GitHub.
+
+    What is named must exist. Without a path, it is at CONFIG_PATH or OTHER_CONFIG_PATH, or there is none.
+    """
 
     file: Path | None = None
-    path: str = CONFIG_PATH
+    path: str = ""
 
 
 @dataclass(frozen=True)

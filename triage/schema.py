@@ -20,7 +20,14 @@ T = TypeVar("T")
 
 
 class SchemaError(ValueError):
-    """An error in the data and its path: `str()` reads "in 'labels.max': expected …"."""
+    """An error in the data and its path: `str()` reads "in 'labels.max': expected …".
+
+    `path` is where it is, `expected` what belongs there, or "".
+    """
+
+    def __init__(self, what: str, path: str = "", expected: str = "") -> None:
+        self.path, self.expected = path, expected
+        super().__init__(what)
 
 
 def option(
@@ -59,16 +66,15 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
         raise _wrong(path, "a mapping", data)
     fields = _fields(typing.cast(type, cls))
     if strict and (unknown := [key for key in data if key not in fields]):
-        known = ", ".join(fields)
-        raise SchemaError(f"in '{_join(path, str(unknown[0]))}': unknown key; known here: {known}")
+        raise _unknown(joined(path, str(unknown[0])), str(unknown[0]), list(fields))
     values = {}
     for name, (field, hint, optional) in fields.items():
         place = field.metadata.get("path", name)
         found = data.get(name, MISSING) if place == name else within(data, place)
         if found is MISSING and not optional:
-            raise SchemaError(f"in '{_join(path, place)}': missing")
+            raise SchemaError(f"in '{joined(path, place)}': missing")
         if found is not MISSING and (strict or not optional or found is not None):
-            where = _join(path, place)
+            where = joined(path, place)
             value = convert(hint, found, where, strict=strict)
             values[name] = _checked(value, field.metadata, where) if field.metadata else value
     return cls(**values)
@@ -112,12 +118,22 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def _join(path: str, name: str) -> str:
+def joined(path: str, name: str) -> str:
+    """The path of a key, in which nothing can end a line."""
+    name = name if name.isprintable() else repr(name)[1:-1]
     return f"{path}.{name}" if path else name
 
 
+def _unknown(path: str, key: str, known: list[str]) -> SchemaError:
+    import difflib
+
+    alike = difflib.get_close_matches(key[:100].lower(), known, n=1)
+    meant = f"did you mean {alike[0]!r}? " if alike else ""
+    return SchemaError(f"in '{path}': unknown key; {meant}known here: {', '.join(known)}", path)
+
+
 def _wrong(path: str, expected: str, found: object) -> SchemaError:
-    return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {found!r:.60}")
+    return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {found!r:.60}", path, expected)
 
 
 def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> object:
@@ -143,7 +159,7 @@ def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> 
             raise _wrong(path, "a mapping", data)
         of_key, of_value = typing.get_args(hint)
         return {
-            convert(of_key, k, path, strict=strict): convert(of_value, v, _join(path, str(k)), strict=strict)
+            convert(of_key, k, path, strict=strict): convert(of_value, v, joined(path, str(k)), strict=strict)
             for k, v in data.items()
         }
     return build(typing.cast(type, hint), data, path, strict=strict)
@@ -159,11 +175,18 @@ def _moment(data: object, path: str) -> datetime:
 SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
+
+
 def _scalar(hint: Any, data: object, path: str, strict: bool) -> object:
     is_number = hint is float and isinstance(data, int)
     if not (isinstance(data, hint) or is_number) or isinstance(data, bool) != (hint is bool):
         raise _wrong(path, SCALARS[hint], data)
-    if hint is float and not math.isfinite(typing.cast(float, data)):
+    if hint is float and not _is_finite(typing.cast(float, data)):
         raise _wrong(path, "a finite number", data)
     if strict and isinstance(data, str) and not is_utf8(data):
         raise _wrong(path, "text that UTF-8 can carry", data)

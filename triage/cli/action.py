@@ -15,7 +15,6 @@ from triage.cli import arguments
 from triage.errors import TriageError, UsageError
 from triage.options import (
     ADAPTATIONS,
-    CONFIG_PATH,
     ApplyOptions,
     BundleOptions,
     CheckOptions,
@@ -136,7 +135,7 @@ def _backfill(inputs: Inputs) -> PlanOptions | ApplyOptions | MergeOptions:
 
 
 def _config(inputs: Inputs) -> ConfigSource:
-    return ConfigSource(path=inputs.text("config", CONFIG_PATH))
+    return ConfigSource(path=inputs.text("config"))
 
 
 def _repository(inputs: Inputs) -> str:

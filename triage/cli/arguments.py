@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triage.errors import UsageError
-from triage.options import CONFIG_PATH, LOCAL, PER_MINUTE, ConfigSource, When
+from triage.options import CONFIG_PATH, LOCAL, OTHER_CONFIG_PATH, PER_MINUTE, ConfigSource, When
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
@@ -169,9 +169,10 @@ def add_config(parser: Parser) -> None:
     )
     parser.add_argument(
         "--config-path",
-        default=CONFIG_PATH,
+        default="",
         metavar="PATH",
-        help=f"path of the configuration on the repository's default branch (default: {CONFIG_PATH})",
+        help="path of the configuration on the repository's default branch, which must exist (default: "
+        f"{CONFIG_PATH} or {OTHER_CONFIG_PATH}, if there is one)",
     )
 
 

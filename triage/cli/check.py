@@ -14,8 +14,8 @@ from triage.config import Config
 from triage.console import log
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
-from triage.github.open import open_repository, open_store, visibility_of
-from triage.options import CheckOptions
+from triage.github.open import config_of, open_repository, open_store, visibility_of
+from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT
 from triage.schema import parse_time
 
@@ -94,9 +94,16 @@ def _source(options: CheckOptions, tracker: Tracker | None) -> str:
         return str(options.config.file)
     if tracker is None:
         return "the default one"
-    path = options.config.path
-    exists = tracker.read_file(path) is not None
-    return f"{path} of {tracker.repo}" if exists else f"no {path}, so the default one"
+    path, text = config_of(tracker, options.config.path)
+    if text is None:
+        return f"no {path}, so the default one"
+    if not options.config.path and path == CONFIG_PATH and tracker.read_file(OTHER_CONFIG_PATH) is not None:
+        raise ConfigError(
+            f"{tracker.repo} has both {CONFIG_PATH} and {OTHER_CONFIG_PATH}, of which the second is not read",
+            likely="a file that was renamed is still there",
+            next_step="remove one of them",
+        )
+    return f"{path} of {tracker.repo}"
 
 
 def contradictions(config: Config) -> Iterator[tuple[str, str]]:

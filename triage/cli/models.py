@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-
-import yaml
 
 from triage.cli import arguments
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.options import ExportOptions
+from triage.yaml_text import decode
 
 KEYS = ("model", "revision", "sha256")
 Action = Callable[[], int]
@@ -135,7 +135,7 @@ def _export(options: ExportOptions, out: Path) -> int:
 
 def pinning_lines(model: str, pins: models.Pins) -> list[str]:
     """The pinning lines of a section, indented by two spaces."""
-    hashes = [f'    "{path}": {sha}' for path, sha in sorted(pins.sha256.items())]
+    hashes = [f'    "{path}": "{sha}"' for path, sha in sorted(pins.sha256.items())]
     return [f"  model: {model}", f'  revision: "{pins.revision}"', "  sha256:", *hashes]
 
 
@@ -148,7 +148,11 @@ def pin(path: Path, section: str, model: str, pins: models.Pins) -> None:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     lines = pinning_lines(model, pins)
     changed = _changed(text, section, lines)
-    before, after = _parsed(text, path), _parsed(changed, path)
+    before = _parsed(text, path)
+    after = None
+    # A section in braces leaves the new one as a second of its name.
+    with suppress(ConfigError):
+        after = _parsed(changed, path)
     pinned = _parsed("\n".join([f"{section}:", *lines]), path)[section]
     old = before.get(section) or {}
     expected = before | {
@@ -165,10 +169,7 @@ def pin(path: Path, section: str, model: str, pins: models.Pins) -> None:
 
 
 def _parsed(text: str, path: Path) -> dict[str, object]:
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
+    data = decode(text, str(path)).data
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.config import ActConfig, Config
-from triage.errors import AccessError
+from triage.errors import AccessError, ConfigError
 from triage.github.client import Connection, Tracker
 from triage.github.http import API_URL, ConnectionSettings
+from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
@@ -46,11 +47,29 @@ def open_repository(repo: str, source: ConfigSource, *, patience: float = 0.0) -
     if source.file:
         config = configuration.load(source.file)
     else:
-        text = tracker.read_file(source.path)
-        where = f"{source.path} in {repo}"
-        config = Config() if text is None else configuration.from_text(text, where=where)
+        path, text = config_of(tracker, source.path)
+        config = Config() if text is None else configuration.from_text(text, where=f"{path} in {repo}")
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
     return tracker, config
+
+
+def config_of(tracker: Tracker, path: str = "") -> tuple[str, str | None]:
+    """(path, text) of a repository's configuration; without `path` that at one of the usual paths, if there is one.
+
+    Raises ConfigError where there is nothing at `path`.
+    """
+    if not path:
+        paths = (CONFIG_PATH, OTHER_CONFIG_PATH)
+        texts = ((usual, tracker.read_file(usual)) for usual in paths)
+        return next(((usual, text) for usual, text in texts if text is not None), (CONFIG_PATH, None))
+    text = tracker.read_file(path)
+    if text is None:
+        raise ConfigError(
+            f"{tracker.repo} has no file {path!r:.200} on its default branch",
+            likely="a typing mistake, or the file is not on the default branch yet",
+            next_step=f"correct --config-path (in a workflow: the input `config`), or leave it out for {CONFIG_PATH}",
+        )
+    return path, text
 
 
 def open_store(name: StoreName, config: Config, tracker: Tracker | None = None) -> Store:
