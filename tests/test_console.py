@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -24,14 +25,14 @@ def actions(monkeypatch: pytest.MonkeyPatch) -> None:
 in_actions = pytest.mark.usefixtures("actions")
 
 
-def test_outside_a_workflow_lines_stay_as_they_are(
+def test_outside_a_workflow_lines_are_no_commands_either(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Annotations go to standard error."""
+    """What is printed may be read again by a workflow; annotations go to standard error."""
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     console.log("::warning::as it is")
     console.notice("careful")
-    assert capsys.readouterr() == ("::warning::as it is\n", "notice: careful\n")
+    assert capsys.readouterr() == (":\u200b:warning::as it is\n", "notice: careful\n")
 
 
 @pytest.mark.parametrize("kind", ["notice", "warning", "error"])
@@ -39,7 +40,7 @@ def test_outside_a_workflow_lines_stay_as_they_are(
 def test_an_annotation_is_one_line_whatever_it_says(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A second line could be a command of its own."""
     getattr(console, kind)("50% of\n::set-output name=labels::admin\r##[add-mask]x")
-    said = f"::{kind}::50%25 of%0A::set-output name=labels::admin%0D##[add-mask]x\n"
+    said = f"::{kind}::50%25 of%0A:\u200b:set-output name=labels::admin #\u200b#[add-mask]x\n"
     assert capsys.readouterr().out == said
 
 
@@ -71,6 +72,31 @@ def test_harmless_lines_stay_harmless_and_keep_their_letters(text: str) -> None:
     assert len(shown.splitlines()) <= 1
     assert not COMMAND.search(shown)
     assert [c for c in shown if c in "aé%"] == [c for c in text if c in "aé%"]
+
+
+# What no line may hold: C0 and C1 controls, other separators of lines, bidirectional controls, lone surrogates.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+ANY_TEXT = st.text(
+    alphabet=st.characters(exclude_categories=()) | st.sampled_from(":#[\x1b\u202e\n"), max_size=20
+)
+
+
+@given(ANY_TEXT)
+def test_no_control_reaches_a_terminal(text: str) -> None:
+    """They are shown as escapes, so that a reader sees that there was one."""
+    shown = console.harmless(text)
+    assert not CONTROL.search(shown)
+    assert not COMMAND.search(shown)
+    assert console.harmless("\x1b[31mred\u202e\x9b") == "\\u001b[31mred\\u202e\\u009b"
+
+
+@given(st.recursive(ANY_TEXT, lambda part: st.lists(part) | st.dictionaries(ANY_TEXT, part), max_leaves=5))
+def test_json_without_controls_and_commands_is_the_same_json(value: object) -> None:
+    """On one line or indented."""
+    for indent in (None, 2):
+        text = console.harmless_json(json.dumps(value, ensure_ascii=False, indent=indent))
+        assert json.loads(text) == json.loads(json.dumps(value))
+        assert not [line for line in text.split("\n") if CONTROL.search(line) or COMMAND.search(line)]
 
 
 @given(st.text())

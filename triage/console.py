@@ -1,15 +1,26 @@
-"""What the program prints: plain lines, and in GitHub Actions lines that the runner never takes for a command.
+"""The one door for whatever the program prints, on standard output and standard error.
 
-The runner reads commands from standard output and standard error alike (`::name` at the start of a line,
-`##[name]` anywhere), and issue text is hostile: every line with text from outside goes through this module.
+GitHub's runner reads commands from both streams (`::name` at the start of a line, `##[name]` anywhere), terminals obey
+control characters, and bidirectional controls reorder what a reader sees. Text from issues, configurations, bundles and
+GitHub is hostile, so no line leaves with any of them, wherever the program runs. Only `notice`, `warning` and `error`
+write a command of the runner, one line each.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
 import sys
-from typing import TextIO
+import traceback
+from types import TracebackType
+from typing import Any, TextIO
+
+# C0 and C1 controls, separators of lines and paragraphs, bidirectional controls, and halves of surrogate pairs, which
+# no encoding can write.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+COMMAND_MARK = re.compile(r"^([\s\u200b\ufeff]*):(?=:)")
 
 
 def in_actions() -> bool:
@@ -20,6 +31,11 @@ def in_actions() -> bool:
 def log(text: str) -> None:
     """Print lines of a result on standard output."""
     _print(text, sys.stdout)
+
+
+def log_json(value: object, *, indent: int | None = None) -> None:
+    """Print a value as JSON on standard output, on one line without `indent`."""
+    print(harmless_json(json.dumps(value, ensure_ascii=False, indent=indent)), flush=True)
 
 
 def status(text: str) -> None:
@@ -48,18 +64,55 @@ def escaped(message: str) -> str:
 
 
 def harmless(line: str) -> str:
-    """The line, flattened, with zero-width spaces that break up any workflow command."""
-    flat = " ".join(line.splitlines())
-    return re.sub(r"^(\s*):(?=:)", "\\1:\u200b", flat.replace("##[", "#\u200b#["))
+    """The line, flattened: controls become visible escapes, and zero-width spaces break up any workflow command."""
+    flat = " ".join(line.replace("\t", " ").splitlines())
+    return COMMAND_MARK.sub("\\1:\u200b", CONTROLS.sub(_escape, flat).replace("##[", "#\u200b#["))
+
+
+def harmless_json(text: str) -> str:
+    """The JSON text with escapes in its strings for what must not be printed: it stays the same JSON.
+
+    Its lines begin with white space, brackets or quotation marks, never with `::`.
+    """
+    lines = text.split("\n")
+    return "\n".join(CONTROLS.sub(_escape, line).replace("##[", "#\\u0023[") for line in lines)
+
+
+def guard() -> None:
+    """Send through this module what Python itself and libraries print: tracebacks of defects, and log records."""
+    import logging
+
+    class Records(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            status(self.format(record))
+
+    sys.excepthook = _defect
+    logging.lastResort = Records(logging.WARNING)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help and errors, which repeat arguments, are printed by this module."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            _print(message.removesuffix("\n"), sys.stdout if file is sys.stdout else sys.stderr)
+
+
+def _escape(control: re.Match[str]) -> str:
+    return f"\\u{ord(control[0]):04x}"
+
+
+def _defect(kind: type[BaseException], defect: BaseException, trace: TracebackType | None) -> None:
+    status("".join(traceback.format_exception(kind, defect, trace)).removesuffix("\n"))
 
 
 def _print(text: str, stream: TextIO) -> None:
-    shown = "\n".join(map(harmless, text.split("\n"))) if in_actions() else text
-    print(shown, file=stream, flush=True)
+    print("\n".join(map(harmless, text.split("\n"))), file=stream, flush=True)
 
 
 def _annotate(severity: str, message: str) -> None:
     if in_actions():
-        print(f"::{severity}::{escaped(message)}", flush=True)
+        shown = "\n".join(map(harmless, message.split("\n")))
+        print(f"::{severity}::{escaped(shown)}", flush=True)
     else:
-        print(f"{severity}: {message}", file=sys.stderr, flush=True)
+        status(f"{severity}: {message}")

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from triage.console import harmless, status
+
 # Seconds between two lines in a log, and the time of work that is too short for any line.
 SECONDS_BETWEEN_LINES = 15.0
 AT_ONCE = 1.0
@@ -21,7 +23,8 @@ def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Call
         return _Lines(title, total, start)
     from tqdm import tqdm
 
-    shown = tqdm(total=total, initial=start, desc=title, unit=f" {unit}", leave=True)
+    # tqdm writes to the terminal itself; only the title may hold text from outside.
+    shown = tqdm(total=total, initial=start, desc=harmless(title), unit=f" {unit}", leave=True)
 
     def update(done: int) -> None:
         shown.update(done - shown.n)
@@ -77,4 +80,4 @@ class _Lines:
         rate = (done - self.start) / max(1e-6, now - self.started)
         left = (self.total - done) / max(1e-6, rate)
         tail = f", {duration(left)} left" if done < self.total else f" in {duration(now - self.started)}"
-        print(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}", file=sys.stderr, flush=True)
+        status(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}")

@@ -191,7 +191,7 @@ def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
     finally:
         # A failure does not undo the changes before it.
         counted = _counts(job, records)
-        print(counted, flush=True)
+        log(counted)
         Runner(os.environ).summary(_report(job, counted, records))
     return records
 

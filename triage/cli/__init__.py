@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from triage import __version__
-from triage.console import status
+from triage.console import CommandParser, guard, status
 from triage.errors import TriageError
 
 # Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
@@ -32,7 +32,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 
     The modules of the others are then not imported, which would take a tenth of the time to label one issue.
     """
-    top = argparse.ArgumentParser(
+    top = CommandParser(
         prog="triage",
         description="Labels issues as the repository's maintainers labelled similar ones before.",
         epilog="Exit codes: 0 done; 1 a defect of triage; 2 usage; 3 nothing to label with; 4 configuration; "
@@ -61,6 +61,7 @@ def main_inner(argv: Sequence[str] | None = None) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The `triage` program: `main_inner` with errors printed and returned as exit codes."""
+    guard()
     try:
         return main_inner(argv)
     except TriageError as error:
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 0
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to resume", file=sys.stderr)
+        status("interrupted; run the same command again to resume")
         return 130
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.cli import arguments
+from triage.console import log
 from triage.errors import DataError, UsageError
 from triage.options import ApplyOptions, MergeOptions, PlanOptions
 
@@ -151,7 +152,7 @@ def _report(plan: Plan) -> int:
             next_step=f"make room and run the same command again; the plan, {plan.path}, is whole",
         ) from None
     Runner(os.environ).summary(text)
-    print(f"{counts.labelled} of {counts.issues} issues would get a label, {counts.planned} labels in all")
-    print(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")
-    print(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")
+    log(f"{counts.labelled} of {counts.issues} issues would get a label, {counts.planned} labels in all")
+    log(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")
+    log(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from triage import config as configuration
 from triage.bundle.open import candidates
 from triage.bundle.store import activate_or_stage, refuse_exposure, role_name
 from triage.cli import arguments
-from triage.console import log
+from triage.console import log, log_json
 from triage.errors import BundleError
 from triage.github.open import open_repository, open_store, visibility_of
 from triage.options import BundleOptions
@@ -57,7 +56,7 @@ def _open(options: BundleOptions, name: StoreName) -> Store:
 def _list(store: Store, _options: BundleOptions) -> None:
     roles = {role_name(store, role): role for role in ("staged", "active")}
     for name in store.names():
-        print(f"{name}  {roles.get(name, '')}".rstrip())
+        log(f"{name}  {roles.get(name, '')}".rstrip())
 
 
 def _show(store: Store, options: BundleOptions) -> None:
@@ -70,7 +69,7 @@ def _show(store: Store, options: BundleOptions) -> None:
         )
     bundle = store.load(name)
     shown = {"name": name, "manifest": asdict(bundle.manifest), "rules": asdict(bundle.rules)}
-    log(json.dumps(shown, ensure_ascii=False, indent=2))
+    log_json(shown, indent=2)
 
 
 def _verify(store: Store, _options: BundleOptions) -> None:
@@ -78,10 +77,10 @@ def _verify(store: Store, _options: BundleOptions) -> None:
     for name in store.names():
         try:
             store.load(name).verify()
-            print(f"✓ {name}")
+            log(f"✓ {name}")
         except BundleError as error:
             failures.append(error)
-            print(f"✗ {name}: {error.what}")
+            log(f"✗ {name}: {error.what}")
     if failures:
         raise BundleError(f"{len(failures)} of {len(store.names())} bundles are damaged")
 
@@ -98,7 +97,7 @@ def _promote(store: Store, options: BundleOptions) -> None:
     store.set_role("active", name)
     if store.role("staged") == name:
         store.set_role("staged", None)
-    print(f"{name} is active")
+    log(f"{name} is active")
 
 
 def _rollback(store: Store, options: BundleOptions) -> None:
@@ -106,10 +105,10 @@ def _rollback(store: Store, options: BundleOptions) -> None:
         try:
             store.load(name).verify()
         except BundleError as error:
-            print(f"skipped {name}: {error.what}")
+            log(f"skipped {name}: {error.what}")
             continue
         store.set_role("active", name)
-        print(f"{name} is active")
+        log(f"{name} is active")
         return
     raise BundleError(
         f"{options.store} has no usable bundle before the active one",
@@ -142,13 +141,13 @@ def _publish(store: Store, options: BundleOptions) -> None:
         refuse_exposure(store, filter(None, bundle.manifest.sources), visibility_of)
         saved = store.save(bundle)
         activate_or_stage(store, saved, bundle, role)
-        print(f"{saved} is {role}")
+        log(f"{saved} is {role}")
         published = True
     vectors = source.get(NAME)
     if vectors is not None and vectors != store.get(NAME):
         store.put(NAME, vectors)
     if not published:
-        print("nothing new to publish")
+        log("nothing new to publish")
 
 
 ACTIONS: Mapping[str, tuple[Callable[[Store, BundleOptions], None], str]] = {

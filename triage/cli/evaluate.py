@@ -147,7 +147,7 @@ def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> in
     written = write(options.out, study, outcome, findings, options.command)
     Runner(os.environ).summary(written.markdown)
     log("\n".join(terminal(study, outcome, findings)))
-    print(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")
+    log(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")
     for name, reason in outcome.left_out.items():
         warning(f"{name} was left out: {reason}")
     return 0

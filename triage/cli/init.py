@@ -80,8 +80,8 @@ def run(options: InitOptions) -> int:
     files = {CONFIG_PATH: text}
     files |= {f".github/workflows/{name}": (workflows() / name).read_text("utf-8") for name in WORKFLOWS}
     for path, content in files.items():
-        print(_write(options.folder / path, content, force=options.force))
-    print(_next_steps(options.repo, labels))
+        log(_write(options.folder / path, content, force=options.force))
+    log(_next_steps(options.repo, labels))
     if tracker:
         log(f"\n{_preview(tracker, options.folder / CONFIG_PATH)}")
     return 0

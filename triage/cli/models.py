@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from triage.cli import arguments
+from triage.console import log
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.options import ExportOptions
@@ -86,7 +87,7 @@ def _list() -> int:
     for folder in models.folders():
         manifest = models.read_manifest(folder)
         size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        print(
+        log(
             f"{manifest.name}  {manifest.kind}  {manifest.dimension} out  {manifest.max_tokens} tokens  "
             f"{size:.1f} MB  {manifest.licence}  {folder}"
         )
@@ -103,7 +104,7 @@ def _verify(name: str | None) -> int:
         )
     for title, folder in chosen.items():
         models.verify(folder)
-        print(f"{title}: unchanged ({folder})")
+        log(f"{title}: unchanged ({folder})")
     return 0
 
 
@@ -116,10 +117,10 @@ def _pull(model: str, revision: str, config: Path | None) -> int:
     folder = models.pulled_folder(model, pins.revision or "")
     section = "encoder" if models.verify(folder).kind == "encoder" else "zero_shot"
     if config is None:
-        print("\n".join([f"{section}:", *pinning_lines(model, pins)]))
+        log("\n".join([f"{section}:", *pinning_lines(model, pins)]))
         return 0
     pin(config, section, model, pins)
-    print(f"{model} at {pins.revision}: pinned in {config}, files in {folder}")
+    log(f"{model} at {pins.revision}: pinned in {config}, files in {folder}")
     return 0
 
 
@@ -129,7 +130,7 @@ def _export(options: ExportOptions, out: Path) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtra(f"`triage models export` needs {error.name}", "train") from error
     manifest, parity = export(options, out)
-    print(f"{manifest.name}: {out}, cosine to PyTorch {parity.mean:.4f} (least {parity.least:.4f})")
+    log(f"{manifest.name}: {out}, cosine to PyTorch {parity.mean:.4f} (least {parity.least:.4f})")
     return 0
 
 

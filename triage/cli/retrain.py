@@ -102,7 +102,7 @@ def run(options: RetrainOptions) -> int:
     if previous.bundle and previous.whole and not options.always:
         new, least = data.count_new(previous.bundle), loaded.config.learn.min_new
         if new < least:
-            print(
+            log(
                 f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
             )
             return 0

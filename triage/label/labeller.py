@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from triage import config as configuration
 from triage.actions import Runner
 from triage.bundle.open import open_serving
 from triage.config import Config
-from triage.console import log, notice, warning
+from triage.console import log, log_json, notice, warning
 from triage.decide import Case, Decision, Policy, TextBeforeEdit, case_of, decide
 from triage.errors import AccessError, NothingToLabelWith
 from triage.github.errors import IssueGone, NotFound
@@ -79,7 +78,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
         done(count)
         if options.json:
-            sys.stdout.write(json.dumps(decision.to_dict(), ensure_ascii=False) + "\n")
+            log_json(decision.to_dict())
         else:
             log(show(issue.text.split("\n", 1)[0], decision))
     return 0
@@ -211,7 +210,7 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended:
 
 def _print(outcome: LabelOutcome, *, as_json: bool) -> None:
     if as_json and outcome.decision:
-        log(json.dumps(outcome.decision.to_dict(), ensure_ascii=False))
+        log_json(outcome.decision.to_dict())
         return
     what = "; ".join(filter(None, [", ".join(outcome.added), outcome.note])) or "no label"
     log(f"{outcome.repo}#{outcome.number}: {what}")

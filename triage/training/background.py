@@ -7,17 +7,16 @@ JSON object a line.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import random
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from triage.console import CommandParser, log, status
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import read_manifest, sha256_of, write_manifest
@@ -83,7 +82,7 @@ def write(folder: Path, chosen: Sequence[Issue]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m triage.training.background", description=__doc__)
+    parser = CommandParser(prog="python -m triage.training.background", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="issues, one JSON object a line")
     parser.add_argument("--model", required=True, type=Path, metavar="FOLDER", help="the encoder's folder")
     parser.add_argument(
@@ -100,10 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise DataError("no issue is left to make background vectors from")
         write(given.model, chosen)
     except TriageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        status(f"error: {error}")
         return error.exit_code
     repositories = len({issue.repo for issue in chosen})
-    print(f"{given.model / BACKGROUND_FILE}: {len(chosen)} vectors of {repositories} repositories")
+    log(f"{given.model / BACKGROUND_FILE}: {len(chosen)} vectors of {repositories} repositories")
     return 0
 
 

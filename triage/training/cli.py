@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.console import status
+from triage.console import log, status
 from triage.errors import MissingExtra
 from triage.options import TrainOptions
 
@@ -83,8 +83,8 @@ def run(options: TrainOptions) -> int:
         manifest = train.train_encoder(issues, training, options.out)
     else:
         manifest, calibration = train.train_zero_shot(issues, training, options.out)
-        print(calibration.summary)
-    print(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
+        log(calibration.summary)
+    log(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
     return 0
 
 
