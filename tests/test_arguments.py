@@ -125,3 +125,44 @@ def test_a_number_out_of_range_is_refused_in_words(read: Callable[[str], object]
 def test_a_duration_is_in_seconds_minutes_or_hours(text: str, seconds: float) -> None:
     """As budgets are."""
     assert arguments.duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://github.com/o-x/r.y",
+        "https://github.com/o-x/r.y.git",
+        "https://github.com/o-x/r.y/issues?q=1#x",
+        "http://www.github.com/o-x/r.y/",
+        "github.com/o-x/r.y",
+        "git@github.com:o-x/r.y.git",
+        "ssh://git@github.com/o-x/r.y",
+        "o-x/r.y",
+    ],
+)
+def test_a_repository_may_be_named_by_its_address(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the command line, and in the action's input."""
+    monkeypatch.delenv("GITHUB_SERVER_URL", raising=False)
+    assert arguments.repository(text) == arguments.source(text) == "o-x/r.y"
+    for command in ("check", "backfill"):
+        _, options = command_of(
+            Inputs({"INPUT_COMMAND": command, "INPUT_REPOSITORY": text, "INPUT_STORE": "s"})
+        )
+        assert (options.repo if isinstance(options, CheckOptions) else options.source) == "o-x/r.y"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "text", ["https://elsewhere.example/o/r", "https://github.com/o", "git@gitlab.com:o/r.git"]
+)
+def test_another_address_is_refused_with_the_right_form(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository of the same name on the configured server would be another."""
+    monkeypatch.delenv("GITHUB_SERVER_URL", raising=False)
+    with pytest.raises(UsageError) as refused:
+        arguments.repository(text)
+    assert "write OWNER/NAME" in refused.value.next_step
+
+
+@pytest.mark.parametrize("text", ["", "o/r", "org/*", "!org/old", "data/issues.jsonl", "../x/issues.jsonl"])
+def test_what_is_no_address_stays_as_it_is(text: str) -> None:
+    """Names, patterns and files."""
+    assert arguments.source(text) == text

@@ -73,7 +73,7 @@ def _label(inputs: Inputs) -> LabelOptions:
         config=_config(inputs),
         store=_store(inputs),
         event=None if issues else event,
-        repo=inputs.text("repository"),
+        repo=arguments.repository(inputs.text("repository")),
         issues=arguments.issue_numbers(issues) if issues else (),
         since=arguments.when(since) if since and event is None else None,
         dry_run=inputs.flag("dry-run"),
@@ -92,7 +92,7 @@ def _retrain(inputs: Inputs) -> RetrainOptions:
             f"the input `adapt` is {adapt!r:.40}", next_step=f"choose one of {', '.join(ADAPTATIONS)}"
         )
     return RetrainOptions(
-        sources=tuple(arguments.items(_repository(inputs))),
+        sources=tuple(map(arguments.repository, arguments.items(_named(inputs)))),
         store=StoreName(_folder(inputs)),
         against=_store(inputs),
         config=_config(inputs),
@@ -139,6 +139,10 @@ def _config(inputs: Inputs) -> ConfigSource:
 
 
 def _repository(inputs: Inputs) -> str:
+    return arguments.repository(_named(inputs))
+
+
+def _named(inputs: Inputs) -> str:
     return inputs.text("repository", inputs.environment.get("GITHUB_REPOSITORY", ""))
 
 

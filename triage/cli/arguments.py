@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,11 @@ MOST = 10_000_000
 MOST_IN_RANGE = 10_000
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 ENGINE = re.compile(r"local|ray(://(auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}))?")
+# https://HOST/OWNER/NAME, with or without scheme and pages below it, or git@HOST:OWNER/NAME.git
+ADDRESS = re.compile(
+    r"(?:\w+://)?(?:[\w.-]+@)?(?:www\.)?(?P<host>[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?[/:]"
+    r"(?P<owner>[\w-]+)/(?P<name>[\w.-]+)(?:[/?#].*)?"
+)
 SHARDS = "write 1/4, 2/4, 3/4 and 4/4"
 ISSUES = "N, N,N or A-B"
 # GitHub's GraphQL API holds numbers of issues in 32 bits.
@@ -65,6 +71,31 @@ def issue_numbers(text: str) -> tuple[int, ...]:
 
 def _not_numbers(text: str) -> UsageError:
     return UsageError(f"{text!r:.60} are not issue numbers", next_step="write 7, or 7,9, or 7-12")
+
+
+def repository(text: str) -> str:
+    """OWNER/NAME of the address of a repository's page or clone; anything else as it is.
+
+    Raises UsageError for an address of another server than GITHUB_SERVER_URL.
+    """
+    parts = ADDRESS.fullmatch(text.strip())
+    if not parts:
+        if "://" not in text:
+            return text
+        raise UsageError(f"{text!r:.80} is not the address of a repository", next_step="write OWNER/NAME")
+    server = os.environ.get("GITHUB_SERVER_URL", "") or "https://github.com"
+    if parts["host"].casefold() not in re.split("[/:]", server.casefold()):
+        raise UsageError(
+            f"{text!r:.80} is not on {server}",
+            likely="GITHUB_SERVER_URL and GITHUB_API_URL name another server",
+            next_step="write OWNER/NAME, or set these variables",
+        )
+    return f"{parts['owner']}/{parts['name'].removesuffix('.git')}"
+
+
+def source(text: str) -> str:
+    """A file as it is, or else as `repository`."""
+    return text if Path(text).exists() else repository(text)
 
 
 def when(text: str) -> When:
@@ -197,7 +228,11 @@ def add_store(
 def add_repo_of_rows(parser: Parser) -> None:
     """`--repo`, for files."""
     parser.add_argument(
-        "--repo", default="", metavar="OWNER/NAME", help="repository of the rows that do not name theirs"
+        "--repo",
+        type=repository,
+        default="",
+        metavar="OWNER/NAME",
+        help="repository of the rows that do not name theirs",
     )
 
 
@@ -214,6 +249,7 @@ def add_sources(parser: Parser) -> None:
         "--from",
         dest="sources",
         action="append",
+        type=source,
         required=True,
         metavar="FILE|OWNER/NAME",
         help="labelled issues: a file of JSON Lines, plain or gzip, or a repository; OWNER/* means all repositories "

@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to do").add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--from",
+        type=arguments.source,
         dest="source",
         metavar="OWNER/NAME|FILE",
         help="plan labels for these issues, without setting any",
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_config(parser)
     parser.add_argument(
         "--repo",
+        type=arguments.repository,
         default="",
         metavar="OWNER/NAME",
         help="with a file, the repository of rows that do not name theirs, and the only one planned for; with "

@@ -47,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "--repo",
+        type=arguments.repository,
         default="",
         metavar="OWNER/NAME",
         help="check the configuration and labels of this repository, and the token",

@@ -55,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--repo",
+        type=arguments.repository,
         default=os.environ.get("GITHUB_REPOSITORY", ""),
         metavar="OWNER/NAME",
         help=f"read labels and their descriptions from this repository; needs {TOKEN}",

@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument(
         "--repo",
+        type=arguments.repository,
         default="",
         metavar="OWNER/NAME",
         help="repository of the issues; with --file, of the rows that do not name theirs",
