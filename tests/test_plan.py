@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def test_a_broken_header_is_named(text: str, what: str) -> None:
         ('{"number": 0}', "line 2: in 'number': expected at least 1, found 0"),
         (
             '{"number": 1, "label": []}',
-            "line 2: in 'label': unknown key; known here: number, title, labels, ",
+            "line 2: in 'label': unknown key; did you mean 'labels'? known here: number, title, labels, ",
         ),
         ('{"number": 1, "labels": ["bug"]}', "line 2: in 'scores': the label 'bug' has none"),
         ('{"number": 1, "labels": [7]}', "line 2: in 'labels[0]': expected a string, found 7"),
@@ -110,10 +110,10 @@ def test_a_broken_entry_is_named(text: str, what: str) -> None:
 
 
 def test_a_plan_that_was_cut_short_is_refused(tmp_path: Path) -> None:
-    """At every byte: less than the plan is never taken for the plan."""
+    """At every byte but the last line end: less than the plan is never taken for the plan."""
     path = write_plan(tmp_path / "plan.jsonl", ENTRIES[:2])
     whole = path.read_bytes()
-    for end in range(len(whole)):
+    for end in range(len(whole) - 1):
         path.write_bytes(whole[:end])
         with pytest.raises(DataError):
             open_plan(path)
@@ -355,3 +355,64 @@ def test_a_broken_line_of_a_journal_is_named(tmp_path: Path) -> None:
     assert raised.value.what.startswith(
         f"{path}, line 3: in 'step': expected one of intent, done, skipped, failed"
     )
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.rstrip("\n"),
+        lambda text: "\ufeff" + text.replace("\n", "\r\n").rstrip("\r\n"),
+        lambda text: text.replace("\n", "\n\n"),
+    ],
+)
+def test_a_plan_edited_by_hand_is_read_as_the_same_plan(tmp_path: Path, edited: Callable[[str], str]) -> None:
+    """Editors on Windows leave a BOM and CRLF, others no last line end; the journal still belongs to it."""
+    plan = open_plan(write_plan(tmp_path / "plan.jsonl", ENTRIES))
+    plan.path.write_bytes(edited(plan.path.read_text("utf-8")).encode())
+    read = open_plan(plan.path)
+    assert (read.header, read.digest, list(read.entries())) == (plan.header, plan.digest, ENTRIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("shard", "1/99999999999"),
+        ("shard", "1/99999"),
+        ("shard", "1/abc"),
+        ("shard", "0/4"),
+        ("shard", "5/4"),
+        ("shard", "٣/٤"),
+        ("shard", "1"),
+        ("created_at", "yesterday"),
+        ("created_at", ""),
+        ("created_at", "0001-01-01T00:00:00+23:59"),
+    ],
+)
+def test_a_header_with_a_value_that_cannot_be_is_refused_at_its_field(name: str, value: str) -> None:
+    """Before anything is built of it: a list of all shards would take all memory."""
+    data = json.loads(line(header())) | {name: value}
+    with pytest.raises(DataError, match=f"plan.jsonl, line 1: in '{name}': expected"):
+        read_header(json.dumps(data), "plan.jsonl, line 1")
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"number": 117, "step": "done", "labels": ["bug"], "seen": "garbage"}, "seen"),
+        ({"number": 117, "step": "done", "seen": "0001-01-01T00:00:00+23:59"}, "seen"),
+        ({"number": 0, "step": "done"}, "number"),
+        ({"number": 10**400, "step": "done"}, "number"),
+    ],
+)
+def test_a_journal_with_a_value_that_cannot_be_is_refused_at_its_line(
+    tmp_path: Path, record: dict[str, object], name: str
+) -> None:
+    """Before an undo begins."""
+    path = tmp_path / "journal.jsonl"
+    with journal(path, TASK):
+        pass
+    path.write_text(path.read_text("utf-8") + json.dumps(record) + "\n", "utf-8")
+    with pytest.raises(DataError, match=rf"journal.jsonl, line 2: in '{name}': expected"):
+        read_journal(path)

@@ -247,3 +247,14 @@ def test_a_half_answer_is_no_answer(github: FakeGitHub, demo: Repository) -> Non
     )
     with pytest.raises(AccessError, match="cannot list issues in octo/demo: Resource protected by"):
         found(tracker_of(github).pages(IssueFilter()))
+
+
+def test_an_issue_number_above_32_bits_is_missing_without_a_request(
+    github: FakeGitHub, demo: Repository
+) -> None:
+    """GitHub answers it with an error that reads like a limit; plans, journals and events may hold one."""
+    tracker = tracker_of(github)
+    before = len(github.requests)
+    with pytest.raises(NotFound, match="cannot read issue 2147483648 in octo/demo: there is none"):
+        tracker.issue(2**31)
+    assert len(github.requests) == before

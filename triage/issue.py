@@ -18,6 +18,8 @@ KINDS: tuple[Kind, ...] = ("issue", "pull request")
 
 # Bundles hold numbers in 64 bits.
 MAX_NUMBER = 2**63 - 1
+# GitHub's GraphQL API holds numbers of issues in 32 bits, and answers greater ones as if a limit were reached.
+MOST_ISSUES = 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CONFIG_PATH = ".github/triage.yml"
 OTHER_CONFIG_PATH = ".github/triage.yaml"
 PER_MINUTE = 30.0
+MOST_SHARDS = 10_000
 
 
 LOCAL = "local"

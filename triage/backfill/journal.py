@@ -18,7 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -27,9 +28,10 @@ from triage.console import log
 from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock
 from triage.github.errors import IssueGone, Rejected
+from triage.issue import MAX_NUMBER
 from triage.markdown import escape, table
 from triage.progress import bar
-from triage.schema import SchemaError, build, option
+from triage.schema import SchemaError, build, convert, option
 
 KIND, FORMAT = "triage-journal", 1
 STEPS = ("intent", "done", "skipped", "failed")
@@ -56,7 +58,7 @@ class JournalTask:
 class JournalRecord:
     """A step; `labels` are those written, `seen` (ISO 8601, GitHub's clock) is a time before the write."""
 
-    number: int
+    number: int = field(metadata={"low": 1, "high": MAX_NUMBER})
     step: str = option("intent", "", choices=STEPS)
     labels: tuple[str, ...] = ()
     seen: str = ""
@@ -288,7 +290,10 @@ def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
 
 def _read(cls: type[T], text: bytes, where: str) -> T:
     try:
-        return build(cls, json.loads(text))
+        value = build(cls, json.loads(text))
+        if isinstance(value, JournalRecord) and value.seen:
+            convert(datetime, value.seen, "seen")
+        return value
     except SchemaError as error:
         raise DataError(f"{where}: {error}", next_step=MOVE) from None
     except (ValueError, RecursionError):

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ from triage.decide import Decision, Policy, Rules
 from triage.errors import DataError
 from triage.files import append, lock, replacing
 from triage.issue import MAX_NUMBER, Issue
-from triage.schema import SchemaError, build, is_utf8, option
+from triage.options import MOST_SHARDS
+from triage.schema import SchemaError, build, is_utf8, option, parse_time
 
 KIND, FORMAT = "triage-plan", 1
 END = json.dumps({"complete": True}) + "\n"
@@ -35,6 +37,7 @@ MAX_TITLE = 120
 ENOUGH = 10
 # Names of labels and a short title fit easily.
 MAX_LINE = 1_000_000
+SHARD = re.compile("([0-9]{1,5})/([0-9]{1,5})")
 MARK = b'{"place"'
 # Settings that change neither which issues are labelled nor which labels they get.
 WITHOUT_EFFECT = ("comment", "max_rate_limit_wait")
@@ -174,7 +177,25 @@ def read_header(text: str, where: str) -> Header:
             likely="another version of triage made it",
             next_step=REMAKE,
         )
-    return _built(Header, data, where)
+    header = _built(Header, data, where)
+    with _field("created_at", "a date in ISO 8601", header.created_at, where):
+        parse_time(header.created_at)
+    with _field("shard", f"i/n, n at most {MOST_SHARDS:,}", header.shard, where):
+        i, n = map(int, SHARD.fullmatch(header.shard or "1/1").groups())  # type: ignore[union-attr]  # caught
+        if not 1 <= i <= n <= MOST_SHARDS:
+            raise ValueError
+    return header
+
+
+@contextmanager
+def _field(name: str, expected: str, value: str, where: str) -> Iterator[None]:
+    """Turns a value that cannot be read into a DataError with `where` and the field."""
+    try:
+        yield
+    except (ValueError, OverflowError, AttributeError):
+        raise DataError(
+            f"{where}: in '{name}': expected {expected}, found {value!r:.60}", next_step=REMAKE
+        ) from None
 
 
 def read_entry(text: str, where: str) -> Entry:
@@ -213,8 +234,10 @@ class Plan:
 
     def entries(self) -> Iterator[Entry]:
         """The entries, one at a time."""
-        for where, text in _lines(self.path):
-            if where > 1 and text != END:
+        lines = _lines(self.path)
+        next(lines)
+        for where, text in lines:
+            if text != END:
                 yield read_entry(text, f"{self.path}, line {where}")
 
 
@@ -243,9 +266,16 @@ def open_plan(path: Path) -> Plan:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines with their numbers, as this program writes them: editors may leave a BOM, CRLF and no last line end."""
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            yield from enumerate(iter(lambda: file.readline(MAX_LINE), ""), start=1)
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, text in enumerate(iter(lambda: file.readline(MAX_LINE), ""), start=1):
+                if len(text) == MAX_LINE:
+                    raise DataError(
+                        f"{path}, line {number}: longer than {MAX_LINE:,} characters", next_step=REMAKE
+                    )
+                if text.strip():
+                    yield number, text.rstrip("\r\n") + "\n"
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path}: cannot be read ({error})", likely="the path is wrong", next_step=REMAKE

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triage.errors import UsageError
-from triage.options import CONFIG_PATH, LOCAL, OTHER_CONFIG_PATH, PER_MINUTE, ConfigSource, When
+from triage.issue import MOST_ISSUES
+from triage.options import CONFIG_PATH, LOCAL, MOST_SHARDS, OTHER_CONFIG_PATH, PER_MINUTE, ConfigSource, When
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ ADDRESS = re.compile(
 )
 SHARDS = "write 1/4, 2/4, 3/4 and 4/4"
 ISSUES = "N, N,N or A-B"
-# GitHub's GraphQL API holds numbers of issues in 32 bits.
-MOST_ISSUES = 2**31 - 1
 
 T = TypeVar("T", bound=Any)
 # A parser, or one of its groups.
@@ -126,8 +125,8 @@ def shard(text: str) -> tuple[int, int]:
     if not (slash and first.isdecimal() and last.isdecimal() and text.isascii() and len(text) < 12):
         raise UsageError(f"{text!r:.20} is not a shard", next_step=SHARDS)
     i, n = int(first), int(last)
-    if not 1 <= i <= n:
-        raise UsageError(f"there is no shard {i} of {n}", next_step=SHARDS)
+    if not 1 <= i <= n <= MOST_SHARDS:
+        raise UsageError(f"there is no shard {i} of {n}, or more than {MOST_SHARDS:,}", next_step=SHARDS)
     return i, n
 
 

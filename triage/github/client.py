@@ -37,7 +37,7 @@ from triage.github.http import (
     read_content,
     read_list,
 )
-from triage.issue import Kind
+from triage.issue import MOST_ISSUES, Kind
 from triage.patterns import NAME
 
 T = TypeVar("T")
@@ -155,6 +155,12 @@ class Tracker(Connection):
     def issue(self, number: int) -> LiveIssue:
         """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
         doing = f"read issue {number}"
+        if number > MOST_ISSUES:
+            raise NotFound(
+                f"cannot {doing} in {self.repo}: there is none",
+                likely=f"GitHub's numbers end at {MOST_ISSUES:,}",
+                next_step="check the number",
+            )
         try:
             answer = self._ask("Issue", doing, number=number)
         except NotFound as missing:
