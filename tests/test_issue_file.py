@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_the_last_row_of_an_issue_counts_and_labels_count_once(tmp_path: Path) -
         ({"body": 3}, "in 'body': expected a string, found 3"),
         ({"labels": "bug"}, "in 'labels': expected a list, found 'bug'"),
         ({"labels": ["a", ""]}, "in 'labels[1]': expected the name of a label, found ''"),
-        ({"labels": [{"name": "bug"}]}, "in 'labels[0]': expected a string, found {'name': 'bug'}"),
+        ({"labels": [{"title": "bug"}]}, "in 'labels[0]': expected a string, found {'title': 'bug'}"),
         ({"labels": ["\ud800"]}, "in 'labels[0]': expected the name of a label, found '\\ud800'"),
         ({"repo": "o/\ud800"}, "in 'repo': expected text that UTF-8 can carry, found 'o/\\ud800'"),
         ({"repo": 1}, "in 'repo': expected a string, found 1"),
@@ -180,3 +181,63 @@ def test_issues_come_one_at_a_time(tmp_path: Path) -> None:
     assert next(rows).number == 7
     with pytest.raises(DataError):
         next(rows)
+
+
+GH = [
+    {
+        "number": number,
+        "title": "T",
+        "body": "B",
+        "labels": [{"id": "LA_1", "name": "bug", "description": "", "color": "d73a4a"}],
+        "createdAt": "2024-01-01T10:00:00Z",
+        "author": {"login": "marit", "is_bot": False},
+    }
+    for number in (7, 8)
+]
+READ = [
+    Issue("o/r", number, "T", "B", datetime(2024, 1, 1, 10, tzinfo=UTC), author="marit", labels=("bug",))
+    for number in (7, 8)
+]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_array_that_gh_prints_is_read(tmp_path: Path, indent: int | None) -> None:
+    """`gh issue list --json number,title,body,labels,createdAt,author`, also as jq or Windows writes it."""
+    path = tmp_path / "issues.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GH, indent=indent).encode())
+    assert read_issues(path, repo="o/r") == READ
+    path.write_text("\r\n".join(map(json.dumps, GH)), "utf-8")
+    assert read_issues(path, repo="o/r") == READ
+
+
+def test_a_broken_row_of_an_array_is_named(tmp_path: Path) -> None:
+    """By its place; `--skip-bad` skips it."""
+    path = tmp_path / "issues.json"
+    path.write_text(json.dumps([*GH, 3]), "utf-8")
+    with pytest.raises(DataError, match="row 3: in '\\(top\\)': expected a mapping, found 3"):
+        read_issues(path, repo="o/r")
+    assert read_issues(path, repo="o/r", skip_bad=True) == READ
+    path.write_text("[{", "utf-8")
+    with pytest.raises(DataError, match="not valid JSON"):
+        read_issues(path, repo="o/r")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_pipe_is_read_from_its_beginning(zipped: bool) -> None:
+    """It is opened once; `<(…)` gives such a path."""
+    data = "".join(json.dumps(row) + "\n" for row in GH).encode()
+    reader, writer = os.pipe()
+    os.write(writer, gzip.compress(data) if zipped else data)
+    os.close(writer)
+    try:
+        assert read_issues(Path(f"/dev/fd/{reader}"), repo="o/r") == READ
+    finally:
+        os.close(reader)
+
+
+def test_a_dash_is_the_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As for other commands."""
+    path = written(tmp_path / "f", *GH)
+    with path.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert read_issues(Path("-"), repo="o/r") == READ

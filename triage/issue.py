@@ -88,8 +88,8 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
     `number, title, body, labels` are required; `repo, created_at, is_pull_request, author, label_events`
     are optional. Raises DataError that names `where` and the field.
     """
-    if isinstance(data, dict) and data.get("created_at") == "":
-        data = {**data, "created_at": None}
+    if isinstance(data, dict):
+        data = _as_row(data)
     try:
         row = build(_IssueRow, data, strict=False)
         repo = row.repo or default_repo
@@ -111,6 +111,19 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
         )
     except SchemaError as error:
         raise DataError(f"{where}: {error}") from None
+
+
+def _as_row(data: dict[str, object]) -> dict[str, object]:
+    """A row with our names: `gh --json` prints `createdAt`, and labels and author as objects."""
+    row = dict(data)
+    row["created_at"] = row.get("created_at", row.get("createdAt")) or None
+    if isinstance(labels := row.get("labels"), list):
+        row["labels"] = [
+            label["name"] if isinstance(label, dict) and "name" in label else label for label in labels
+        ]
+    if isinstance(author := row.get("author"), dict):
+        row["author"] = author.get("login")
+    return row
 
 
 def _event(row: _EventRow) -> LabelEvent:

@@ -18,7 +18,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     which = parser.add_argument_group("which issues (default: that of the event in GITHUB_EVENT_PATH)")
     which.add_argument(
-        "--file", type=Path, help="issues in a file of JSON Lines, plain or gzip; GitHub is not used"
+        "--file",
+        type=Path,
+        help="issues in a file of JSON Lines or one array, plain or gzip, or - for the standard input; GitHub is not "
+        "used",
     )
     which.add_argument(
         "--event", type=Path, metavar="FILE", help="webhook event that started the workflow, as JSON"
