@@ -20,7 +20,7 @@ from tests.fake_github.wire import Request
 from triage.backfill.plan import END, Entry, Header, Promise, fingerprint, line
 from triage.cli import main
 from triage.config import Config
-from triage.github import client as connection
+from triage.github import http
 from triage.issue import format_time
 
 # The program under a limit on the size of files, which fails like a disk without room.
@@ -128,7 +128,7 @@ class Desk:
 
     def impatient(self) -> None:
         """From now on waits for GitHub take no time."""
-        self.patch.setattr(connection, "time", SimpleNamespace(sleep=lambda _: None))
+        self.patch.setattr(http, "time", SimpleNamespace(sleep=lambda _: None))
 
     def issues(self, count: int) -> list[Issue]:
         """So many new issues."""

@@ -23,7 +23,7 @@ from triage.bundle.model import ServingModel
 from triage.cli import main
 from triage.config import Config
 from triage.decide import Policy, case_of, decide
-from triage.github import client as connection
+from triage.github import http
 from triage.issue import KINDS, Issue, to_row
 from triage.schema import parse_time
 
@@ -285,7 +285,7 @@ def test_planning_survives_one_failure_of_every_request(
     step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits, outages, lost and cut answers leave no issue out of the plan and none in it twice."""
-    monkeypatch.setattr(connection, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(http, "time", SimpleNamespace(sleep=lambda _: None))
     argv = ("backfill", f"--from={FERRY}", f"--store={step.store}")
     plans = []
     for fault in (None, secondary_limit(1, status=429), outage(500), Drop("after")):

@@ -54,7 +54,7 @@ def test_a_refused_candidate_is_handed_over_and_staged(past: Step, tmp_path: Pat
     made = LocalStore(folder).role("staged") or ""
     assert f"::error::{made} was not made active: " in past.out
     assert f"\n{made}\n" in (past.folder / "output").read_text("utf-8")
-    assert f"### Bundle <code>{made}</code> is staged, the active bundle stays\n" in past.summary
+    assert f"### Bundle <code>{made}</code> is staged; the active bundle stays active\n" in past.summary
     assert "- **Objection:** " in past.summary
     assert job(past, "publish", folder, contents="write") == 0
     assert (named(past, "active"), named(past, "staged")) == (before, made)
