@@ -133,7 +133,7 @@ def test_lines_may_be_deleted_from_a_plan_but_not_doubled(tmp_path: Path) -> Non
 
 def planned(path: Path) -> Plan:
     """The plan of ENTRIES made in two batches, going on where there is something to go on from."""
-    batches = {"": (ENTRIES[:2], "one"), "one": (ENTRIES[2:], "two")}
+    batches = {"": (ENTRIES[:2], "1"), "1": (ENTRIES[2:], "2")}
     with drafting(path, header()) as draft:
         while draft.place in batches:
             draft.add(*batches[draft.place])
@@ -144,8 +144,8 @@ def test_a_draft_goes_on_wherever_it_was_cut_short(tmp_path: Path) -> None:
     """At every byte: the plan is the same as one made at a stretch, with no issue twice and none left out."""
     path, partial = tmp_path / "plan.jsonl", tmp_path / "plan.jsonl.partial"
     with drafting(path, header()) as draft:
-        draft.add(*(ENTRIES[:2], "one"))
-        draft.add(*(ENTRIES[2:], "two"))
+        draft.add(*(ENTRIES[:2], "1"))
+        draft.add(*(ENTRIES[2:], "2"))
     under_way = partial.read_bytes()
     planned(path)
     expected = path.read_bytes()
@@ -160,14 +160,41 @@ def test_a_draft_under_other_conditions_starts_over(tmp_path: Path) -> None:
     """With another bundle nothing of it counts; the date alone is no other condition and stays the first."""
     path = tmp_path / "plan.jsonl"
     for one, place, date in (
-        (header(), "one", "2026-01-01T00:00:00Z"),
-        (header(created_at="2026-02-02T00:00:00Z"), "one", "2026-01-01T00:00:00Z"),
+        (header(), "1", "2026-01-01T00:00:00Z"),
+        (header(created_at="2026-02-02T00:00:00Z"), "1", "2026-01-01T00:00:00Z"),
         (header(bundle="other", created_at="2026-03-03T00:00:00Z"), "", "2026-03-03T00:00:00Z"),
     ):
         with drafting(path, one) as draft:
             if one == header():
-                draft.add(ENTRIES[:2], "one")
+                draft.add(ENTRIES[:2], "1")
             assert (draft.place, draft.header.created_at) == (place, date)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        '{"place": "2"}',
+        '{"place": "2", "planned": 99}',
+        '{"place": "2", "planned": "4"}',
+        '{"place": ["2"], "planned": 4}',
+        '{"place": "elsewhere", "planned": 4}',
+        '{"place": "", "planned": 4}',
+        '{"place": 2, "planned": 4}',
+        '{"place"',
+        '{"place"' + ":[" * 5000,
+    ],
+)
+def test_a_draft_with_a_damaged_mark_goes_on_from_the_mark_before(tmp_path: Path, mark: str) -> None:
+    """What follows cannot be trusted: issues would be left out or planned twice."""
+    path, partial = tmp_path / "plan.jsonl", tmp_path / "plan.jsonl.partial"
+    with drafting(path, header()) as draft:
+        draft.add(ENTRIES[:2], "1")
+        draft.add(ENTRIES[2:], "2")
+    whole = partial.read_text("utf-8").splitlines(keepends=True)
+    partial.write_text("".join([*whole[:-1], mark + "\n"]), "utf-8")
+    with drafting(path, header()) as draft:
+        assert (draft.place, draft.planned) == ("1", 2)
+    assert list(open_plan(planned(path).path).entries()) == ENTRIES
 
 
 def test_two_runs_do_not_write_one_draft(tmp_path: Path) -> None:

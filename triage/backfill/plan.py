@@ -37,6 +37,8 @@ MAX_TITLE = 120
 ENOUGH = 10
 # Names of labels and a short title fit easily.
 MAX_LINE = 1_000_000
+# A row of a file; a count and a number; a kind, a count and a cursor (see backfill/selection.py).
+PLACE = re.compile(r"[0-9]{1,18}|[0-9]{1,18} [0-9]{1,18}|[a-z_]+ [0-9]{1,18} .*")
 SHARD = re.compile("([0-9]{1,5})/([0-9]{1,5})")
 MARK = b'{"place"'
 # Settings that change neither which issues are labelled nor which labels they get.
@@ -323,12 +325,30 @@ class Draft:
             return 0
         self.header = earlier
         keep = end = len(first)
+        entries = 0
         for text in self._file:
             end += len(text)
             if text.startswith(MARK) and text.endswith(b"\n"):
-                mark = json.loads(text)
-                self.place, self.planned, keep = mark["place"], mark["planned"], end
+                place = _place(text, entries)
+                if place is None:
+                    # Without the place, the entries before it would be skipped or doubled.
+                    break
+                self.place, self.planned, keep = place, entries, end
+            else:
+                entries += 1
         return keep
+
+
+def _place(mark: bytes, entries: int) -> str | None:
+    """The place in a mark that follows so many entries; None if it is damaged."""
+    try:
+        data = json.loads(mark)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict) or data.get("planned") != entries:
+        return None
+    place = data.get("place")
+    return place if isinstance(place, str) and PLACE.fullmatch(place) else None
 
 
 @contextmanager
