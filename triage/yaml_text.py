@@ -137,7 +137,7 @@ class _Reader:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._wrong(key, path, "a list or mapping is used as a key", QUOTE)
             name = str(key.value)
-            inner = joined(path, name)
+            inner = f"{path}.{name}" if path and name.isprintable() else joined(path, name)
             if key.tag != f"{TAG}str":
                 raise self._wrong(
                     key,
