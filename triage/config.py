@@ -226,7 +226,7 @@ def from_dict(data: object, *, where: str = "the configuration") -> Config:
     try:
         return _built(data)
     except SchemaError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}", next_step=error.next_step) from None
 
 
 def _built(data: object) -> Config:
@@ -241,14 +241,14 @@ def _built(data: object) -> Config:
     if not all(name.strip() for name in config.labels.descriptions):
         raise _refused("labels.descriptions", "a description has no label")
     if wrong := next(filter(None, map(fault, config.learn.repositories)), None):
-        raise _refused("learn.repositories", wrong)
+        raise _refused("learn.repositories", wrong, REPOSITORIES)
     if "{}" not in config.zero_shot.template:
         raise _refused("zero_shot.template", "`{}`, the place of the label, is missing")
     return config
 
 
-def _refused(path: str, reason: str) -> SchemaError:
-    return SchemaError(f"in '{path}': {reason}", path)
+def _refused(path: str, reason: str, next_step: str | None = None) -> SchemaError:
+    return SchemaError(f"in '{path}': {reason}", path, next_step=next_step)
 
 
 def from_text(text: str, *, where: str) -> Config:
@@ -261,15 +261,13 @@ def from_text(text: str, *, where: str) -> Config:
     except SchemaError as error:
         line = document.line(error.path)
         what = f"{where}{f', line {line}' if line else ''}: {error}"
-        if error.path == "learn.repositories":
-            raise ConfigError(what, next_step=REPOSITORIES) from None
         if error.expected == "a string" and (plain := document.unquoted(error.path)):
             raise ConfigError(
                 what,
                 likely=f"{plain!r:.40} has no quotes, so that YAML does not read it as text",
                 next_step=f'quote it: "{plain:.40}"',
             ) from None
-        raise ConfigError(what) from None
+        raise ConfigError(what, next_step=error.next_step) from None
 
 
 def load(path: Path | None) -> Config:

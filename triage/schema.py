@@ -22,11 +22,11 @@ T = TypeVar("T")
 class SchemaError(ValueError):
     """An error in the data and its path: `str()` reads "in 'labels.max': expected …".
 
-    `path` is where it is, `expected` what belongs there, or "".
+    `path` is where it is, `expected` what belongs there, or ""; `next_step` is None where there is no special one.
     """
 
-    def __init__(self, what: str, path: str = "", expected: str = "") -> None:
-        self.path, self.expected = path, expected
+    def __init__(self, what: str, path: str = "", expected: str = "", next_step: str | None = None) -> None:
+        self.path, self.expected, self.next_step = path, expected, next_step
         super().__init__(what)
 
 
