@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 ACTION = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
 PROSE = sorted(path for path in [*DOCS.glob("*.md"), ROOT / "README.md"])
+OF_TESTS = sorted((ROOT / "tests").rglob("README.md"))
 
 
 def rows(text: str, title: str) -> dict[str, list[str]]:
@@ -90,3 +91,15 @@ def test_nothing_recommends_the_other_project_of_this_name_on_the_package_index(
     texts = {path: path.read_bytes() for path in files if path.suffix in kinds}
     assert [str(path) for path, text in texts.items() if offer.search(text)] == []
     assert install("learn") == 'pip install -e ".[learn]" in a checkout of this repository'
+
+
+@pytest.mark.parametrize("path", OF_TESTS, ids=lambda path: str(path.parent.name))
+def test_every_file_that_is_named_in_a_page_on_tests_is_there(path: Path) -> None:
+    """From the folder of the page, from `tests/`, or from the top; `*` stands for some."""
+    named = set(re.findall(r"`([\w/*]+\.(?:py|toml))`", path.read_text("utf-8")))
+    assert len(named) > 10
+    assert [
+        name
+        for name in named
+        if not any([*path.parent.glob(name), *ROOT.glob(name), *(ROOT / "tests").glob(name)])
+    ] == []

@@ -87,7 +87,7 @@ def learn(model: transformers.BertForSequenceClassification, folder: Path) -> No
     model.train()
     sure = 0
     for _ in range(600):
-        premises, hypotheses, follows = zip(*(example(draw) for _ in range(64)), strict=True)
+        premises, hypotheses, follows = zip(*(example(draw) for _ in range(32)), strict=True)
         batch = tokenizer(list(premises), list(hypotheses), padding=True, return_tensors="pt")
         loss = model(**batch, labels=torch.tensor(follows)).loss
         loss.backward()
