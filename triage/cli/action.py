@@ -47,7 +47,9 @@ def run(inputs: Inputs) -> int:
         code: int = importlib.import_module(f"triage.cli.{module}").run(options)
         return code
     except TriageError as error:
-        console.error(str(error))
+        # Elsewhere there is no run to annotate, and the command line prints the error once.
+        if console.in_actions():
+            console.error(str(error))
         raise
 
 
