@@ -15,7 +15,7 @@ Each run is a process of its own, profiled in all of its threads. Only code in `
   bodies do not count, nor do list, set and dict comprehensions, which are part of their function since Python 3.12,
   nor what `dataclasses` generates.
 - *files*: the files in which these functions stand.
-- *changes of file*: calls of such a function whose nearest caller in `triage/` stands in another file. Library code
+- *changes of file*: calls of such a function whose nearest caller in `triage/` is in another file. Library code
   in between is skipped; each resumption of a generator is a call; returns and the start of a thread are not counted.
 
 The first two depend little on the amount of data, changes of file grow with it: compare them between versions of the

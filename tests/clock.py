@@ -11,7 +11,7 @@ from triage import progress
 
 
 class Clock:
-    """Stands in for `time.monotonic` and `time.perf_counter`; begins at the present moment."""
+    """Replaces `time.monotonic` and `time.perf_counter`; starts at the current time."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
