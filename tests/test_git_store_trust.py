@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_github.fixtures import DEMO
+from tests.fake_github.git_store import Ident
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
@@ -94,25 +95,101 @@ def test_a_ref_that_leads_to_no_bundle_stops_nobody(
     assert git_store(github).role("active") == first
 
 
-@pytest.mark.parametrize(("verified", "believed"), [(True, True), (False, False)])
-def test_an_app_is_believed_by_its_signature(
-    github: FakeGitHub, demo: Repository, verified: bool, believed: bool
-) -> None:
-    """Whoever may push can write its name into a commit."""
+RELEASER, STRANGER, GITHUB = "release[bot]", "mallory", "web-flow"
+
+
+def signed(github: FakeGitHub, demo: Repository, author: str, committer: str, verified: bool) -> str:
+    """Publish a bundle in a commit of these accounts; an account that is not listed has no login on GitHub."""
     name = activate(git_store(github), tiny(1))
     commit = demo.git.commits[demo.git.refs[ACTIVE]]
+    for login in (RELEASER, STRANGER, GITHUB):
+        github.world.add_token(login, login)
+
+    def ident(login: str) -> Ident:
+        actor = github.world.actors.get(login)
+        return Ident(login, actor.email if actor else "nobody@example.org", commit.author.date)
+
     # The fake names a commit by what is signed, so that another message makes it another commit.
-    forged = dataclasses.replace(commit, verified=verified, message=commit.message + "\n")
+    forged = dataclasses.replace(
+        commit,
+        author=ident(author),
+        committer=ident(committer),
+        verified=verified,
+        message=commit.message + "\n",
+    )
     demo.git.refs[ACTIVE] = demo.git.add_commit(forged)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("author", "committer", "verified", "believed"),
+    [
+        (RELEASER, RELEASER, True, True),
+        (RELEASER, GITHUB, True, True),
+        (GITHUB, RELEASER, True, True),
+        (RELEASER, STRANGER, True, False),
+        (RELEASER, RELEASER, False, False),
+        (RELEASER, GITHUB, False, False),
+        (STRANGER, RELEASER, True, False),
+        (STRANGER, GITHUB, True, False),
+        (STRANGER, STRANGER, True, False),
+        ("unlinked", RELEASER, True, False),
+        ("unlinked", GITHUB, True, False),
+    ],
+)
+def test_a_publisher_is_believed_by_the_committers_signature(
+    github: FakeGitHub, demo: Repository, author: str, committer: str, verified: bool, believed: bool
+) -> None:
+    """Whoever may push can write any author into a commit that they sign themselves."""
+    name = signed(github, demo, author, committer, verified)
     assert git_store(github).load(name).manifest.issues == 2
-    strict = git_store(github, ACTIONS_BOT)
+    strict = git_store(github, RELEASER)
     if believed:
         assert strict.load(name).manifest.issues == 2
         return
-    with pytest.raises(
-        BundleError, match=f"was published by {ACTIONS_BOT.replace('[', '.').replace(']', '.')}"
-    ):
+    with pytest.raises(BundleError, match="was published by"):
         strict.load(name)
+
+
+def test_a_person_who_is_named_is_believed_by_a_signature_as_an_app_is(
+    github: FakeGitHub, demo: Repository
+) -> None:
+    """Anyone can write a person's name and address, too."""
+    name = signed(github, demo, STRANGER, STRANGER, verified=False)
+    with pytest.raises(BundleError) as raised:
+        git_store(github, STRANGER).load(name)
+    assert "was published by mallory without a signature that GitHub has verified" in raised.value.what
+
+
+def test_an_author_that_the_committer_does_not_stand_for_is_told(
+    github: FakeGitHub, demo: Repository
+) -> None:
+    """The message names who signed, and the name that was borrowed."""
+    name = signed(github, demo, RELEASER, STRANGER, verified=True)
+    with pytest.raises(BundleError) as raised:
+        git_store(github, RELEASER).load(name)
+    assert f"was published by {STRANGER} in the name of {RELEASER}" in raised.value.what
+
+
+def test_a_bundle_that_changes_hands_while_it_is_promoted_is_not_signed_anew(
+    github: FakeGitHub, demo: Repository
+) -> None:
+    """Making an older bundle active commits it again in this run's name: only what may be trusted."""
+    name = activate(git_store(github), tiny(1))
+    activate(git_store(github), tiny(2))
+    strict = git_store(github, ACTIONS_BOT)
+    strict.load(name)
+    git = demo.git
+    first = git.commits[git.commits[git.refs[ACTIVE]].parents[0]]
+    stranger = Ident(STRANGER, github.world.add_token(STRANGER, STRANGER).actor.email, first.author.date)
+    other = dataclasses.replace(first, author=stranger, committer=stranger, verified=False)
+    git.refs[ACTIVE] = git.add_commit(
+        dataclasses.replace(git.commits[git.refs[ACTIVE]], parents=(git.add_commit(other),))
+    )
+    before = dict(git.refs)
+    with pytest.raises(BundleError, match=f"was published by {STRANGER}"):
+        strict.set_role("active", name)
+    assert git.refs == before
 
 
 def test_embeddings_of_an_unknown_origin_count_as_none(github: FakeGitHub, demo: Repository) -> None:

@@ -124,3 +124,61 @@ def test_an_event_fetches_its_own_repositorys_part_and_decides_as_with_all_of_it
     assert scores[0] == scores[1]
     assert scores[0][str(STORAGE)]
     assert fetched[0] < fetched[1]
+
+
+def test_whoever_creates_a_repository_that_a_pattern_finds_teaches_no_other_unless_told(
+    past: Step, quay: Repository
+) -> None:
+    """Without `learn.shared`, labels count in their own repository only; `check` says who teaches whom."""
+    pattern = f"{CONFIG.read_text('utf-8')}learn: {{repositories: ['lanternfish-io/*']}}\n"
+    past.configure(pattern)
+    assert past.run(*RETRAIN) == 0, past.err
+    assert active(past).rules.shared == ()
+    words = "a pattern chooses repositories and `learn.shared` is not set: labels count only in their own repository"
+    assert words in past.out
+    past.run("check", f"--repo={FERRY}", f"--store={HOME}")
+    assert (
+        "✓ no repository teaches another its labels: learn.shared is not set, and `lanternfish-io/*` chooses "
+        "repositories" in past.out
+    )
+
+
+def test_a_pattern_for_one_run_shares_no_label_either(past: Step, quay: Repository, tmp_path: Path) -> None:
+    """As one in the configuration; repositories that are named share all labels."""
+    config = tmp_path / "triage.yml"
+    config.write_text(CONFIG.read_text("utf-8"), "utf-8")
+    for given, shared in (["lanternfish-io/*"], ()), ([FERRY, QUAY], ("*",)):
+        store = LocalStore(tmp_path / str(len(given)))
+        options = (f"--store={tmp_path / str(len(given))}", f"--config={config}", "--adapt=none")
+        assert past.run("retrain", *(f"--from={name}" for name in given), *options) == 0, past.err
+        assert store.load(store.role("active") or "").rules.shared == shared
+
+
+@pytest.mark.parametrize(
+    ("repositories", "shared", "sentence"),
+    [
+        (
+            ["lanternfish-io/*", "!lanternfish-io/old-*"],
+            ["bug", "area: *"],
+            "! whoever may create a repository that `lanternfish-io/*` matches teaches all the others the labels "
+            "`bug`, `area: *` (learn.shared)",
+        ),
+        (
+            ["lanternfish-io/*"],
+            [],
+            "✓ no repository teaches another its labels: learn.shared is empty",
+        ),
+        (
+            [QUAY],
+            ["*"],
+            f"✓ whoever may label issues in `{QUAY}` teaches the others the labels `*` (learn.shared)",
+        ),
+    ],
+)
+def test_a_check_says_who_teaches_whom(
+    past: Step, quay: Repository, repositories: list[str], shared: list[str], sentence: str
+) -> None:
+    """With what the configuration shares."""
+    learn(past, repositories, shared)
+    past.run("check", f"--repo={FERRY}", f"--store={HOME}")
+    assert sentence in past.out.splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from triage.errors import ConfigError
 from triage.issue import Kind
-from triage.patterns import fault
+from triage.patterns import adds_by_pattern, fault
 from triage.schema import SchemaError, build, option
 
 # Labels that state a person's decision rather than what the issue is about.
@@ -154,10 +154,11 @@ class LearnConfig:
         "Other repositories to learn from: OWNER/NAME, or a pattern such as `org/*`; `!org/archive-*` excludes. "
         "The last entry that matches a repository decides.",
     )
-    shared: tuple[str, ...] = option(
-        ("*",),
+    shared: tuple[str, ...] | None = option(
+        None,
         "Labels that mean the same in all these repositories; patterns. Any other label counts only for issues of its "
-        "own repository.",
+        "own repository. If not set, all are shared; none where a pattern such as `org/*` chooses repositories, since "
+        "whoever may create one that matches would teach all others.",
     )
     trusted_bots: tuple[str, ...] = option(
         (),
@@ -172,7 +173,9 @@ class LearnConfig:
         10, "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this.", low=0
     )
     publishers: tuple[str, ...] = option(
-        ("*",), "Accounts whose bundles are trusted if the store is a repository; patterns of logins."
+        ("*",),
+        "Accounts whose bundles are trusted if the store is a repository; patterns of logins. Unless `*` is listed, "
+        "GitHub must have verified a bundle's signature, as it does for workflows and Apps.",
     )
     max_rate_limit_wait: int = option(
         4000,
@@ -180,6 +183,13 @@ class LearnConfig:
         "learning. The limits are reset every hour.",
         low=0,
     )
+
+    @property
+    def sharing(self) -> tuple[str, ...]:
+        """`shared`, or else its default."""
+        if self.shared is not None:
+            return self.shared
+        return () if any(map(adds_by_pattern, self.repositories)) else ("*",)
 
     @property
     def kinds(self) -> frozenset[Kind]:

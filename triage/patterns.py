@@ -17,6 +17,11 @@ def is_pattern(given: str) -> bool:
     return given.startswith(NOT) or _WILD.search(given) is not None
 
 
+def adds_by_pattern(given: str) -> bool:
+    """Whether it is a pattern that includes repositories, so that whoever creates one may be included."""
+    return is_pattern(given) and not given.startswith(NOT)
+
+
 def fault(given: str) -> str | None:
     """The error in a name or pattern, or None. The owner must be a name, since only an owner's list can be searched."""
     bare = given.removeprefix(NOT)
@@ -30,7 +35,7 @@ def fault(given: str) -> str | None:
 
 def owners(given: Iterable[str]) -> list[str]:
     """The owners whose repositories have to be listed, each once, in the order of the patterns."""
-    included = (pattern for pattern in given if is_pattern(pattern) and not pattern.startswith(NOT))
+    included = filter(adds_by_pattern, given)
     by_name = {owner.casefold(): owner for owner in (pattern.partition("/")[0] for pattern in included)}
     return list(by_name.values())
 

@@ -16,7 +16,7 @@ from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
-from triage.patterns import NOT
+from triage.patterns import NOT, adds_by_pattern
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(options: CheckOptions) -> int:
     except (ConfigError, AccessError) as error:
         report.fail(error)
         return report.code
-    for mark, sentence in contradictions(config):
+    for mark, sentence in (*contradictions(config), *teaching(config)):
         report.add(mark, sentence, ConfigError)
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
@@ -123,6 +123,30 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         )
     if all(pattern in labels.deny for pattern in labels.allow):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
+
+
+def teaching(config: Config) -> Iterator[tuple[str, str]]:
+    """Who may teach whom, where several repositories are learnt from, as (mark, sentence)."""
+    learn = config.learn
+    patterns = ", ".join(f"`{given}`" for given in learn.repositories if adds_by_pattern(given))
+    shared = ", ".join(f"`{pattern}`" for pattern in learn.sharing)
+    if learn.repositories and not shared:
+        reason = (
+            "is empty" if learn.shared is not None else f"is not set, and {patterns} chooses repositories"
+        )
+        yield FINE, f"no repository teaches another its labels: learn.shared {reason}"
+    elif patterns:
+        yield (
+            DOUBTFUL,
+            f"whoever may create a repository that {patterns} matches teaches all the others the labels {shared} "
+            "(learn.shared)",
+        )
+    elif learn.repositories:
+        names = ", ".join(f"`{given}`" for given in learn.repositories if not given.startswith(NOT))
+        yield (
+            FINE,
+            f"whoever may label issues in {names} teaches the others the labels {shared} (learn.shared)",
+        )
 
 
 def _attempt(report: Report, check: Callable[[], None]) -> None:

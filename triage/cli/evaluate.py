@@ -17,7 +17,7 @@ from triage.console import log, warning
 from triage.errors import DataError, MissingExtra
 from triage.options import EvaluateOptions
 from triage.sources.load import LoadedIssues, load_issues
-from triage.sources.spec import configured, parse_sources, repositories
+from triage.sources.spec import configured, parse_sources, repositories, shared_among
 
 if TYPE_CHECKING:
     from triage.arrays import Floats
@@ -124,6 +124,7 @@ def run(options: EvaluateOptions) -> int:
         raise MissingExtra(f"nothing can be evaluated here: {lacking}", "learn")
     sources = parse_sources(options.sources)
     tracker, config = configured(sources, options.config)
+    config = shared_among(sources, config)
     names = repositories(sources, connection=tracker).names
     with held(options.out / WORK):
         loaded = load_issues(

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from triage.bundle.open import PreviousBundle, need, open_engines, previous_bundle
 from triage.bundle.workers import check_engine, encoding, workers
 from triage.cli import arguments
-from triage.console import log
+from triage.console import log, notice
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
 from triage.learn.provenance import Attribution
 from triage.options import ADAPTATIONS, RetrainOptions
 from triage.schema import parse_time
 from triage.sources.load import LoadedIssues, load_issues
-from triage.sources.spec import configured, parse_sources, repositories
+from triage.sources.spec import configured, parse_sources, repositories, shared_among
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -82,6 +82,11 @@ def run(options: RetrainOptions) -> int:
     tune = _tuner(options)
     sources = parse_sources(options.sources)
     tracker, config = configured(sources, options.config)
+    config = shared_among(sources, config)
+    if config.learn.shared is None and not config.learn.sharing:
+        notice(
+            "a pattern chooses repositories and `learn.shared` is not set: labels count only in their own repository"
+        )
     selected = repositories(sources, config.learn.repositories, tracker)
     known = selected.visibility
     store = open_store(options.store, config, tracker)

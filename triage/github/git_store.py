@@ -31,7 +31,6 @@ from triage.decide.policy import matches
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected
-from triage.github.graphql import BOT
 from triage.github.http import read, read_content, read_list
 from triage.schema import nested
 
@@ -39,6 +38,8 @@ SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
 READ, WRITE = "`contents: read`", "`contents: write`"
 FILE_MODE = "100644"
+# The account in whose name GitHub itself commits for those who use its pages and some of its API.
+WEB_FLOW = "web-flow"
 
 
 class GitStore:
@@ -111,7 +112,9 @@ class GitStore:
         if current is not None and current not in commit.parents:
             if name in self._made:
                 raise LostRace(f"{ref} was moved in the meantime")
-            # An older or staged bundle is committed again on top, so that the move is a fast-forward.
+            # An older or staged bundle is committed again on top, so that the move is a fast-forward. This run signs
+            # the new commit, so the ref must not have got a stranger's of this name since the bundle was loaded.
+            self._check_origin(commit)
             sha = self._git.create_commit(commit.message, commit.tree, [current])
         self._point(ref, current, sha, force=False)
         self._made.pop(name, None)
@@ -203,23 +206,23 @@ class GitStore:
         return commit
 
     def _trusts(self, commit: Commit) -> bool:
-        """Whether the publisher is one of `publishers`.
-
-        Anyone who may push can write any author into a commit, but cannot forge GitHub's signature of an App's commit.
-        """
-        who = commit.author or commit.committer
-        if who.endswith(BOT) and not commit.verified:
-            who = ""
-        return bool(who or commit.verified or "*" in self._publishers) and matches(who, self._publishers)
+        """Whether the publisher is one of `publishers`; where these are all accounts, it need not be known."""
+        who = commit.publisher
+        return matches(who, self._publishers) if who else "*" in self._publishers
 
     def _check_origin(self, commit: Commit) -> None:
         if not self._trusts(commit):
-            who = commit.author or commit.committer
+            who = commit.committer or "an unknown account"
+            doubt = "" if commit.publisher else f" in the name of {commit.author or 'somebody else'}"
+            if not commit.verified:
+                doubt = " without a signature that GitHub has verified"
             raise BundleError(
-                f"the bundle in commit {commit.sha} of {self._git.repo} was published by {who or 'an unknown account'}",
-                likely="an account other than the retraining workflow's wrote to the ref",
-                next_step="if that was not intended, run `triage bundle rollback`; "
-                "to trust the account, add it to `learn.publishers`",
+                f"the bundle in commit {commit.sha} of {self._git.repo} was published by "
+                f"{commit.publisher or who}{doubt}",
+                likely="an account other than the retraining workflow's wrote to the ref, or the token was a "
+                "person's, whose commits through the API are not signed",
+                next_step="if that was not intended, run `triage bundle rollback`; to trust the account, add it to "
+                "`learn.publishers`, and publish with the token of a workflow or an App",
             )
 
 
@@ -243,7 +246,7 @@ def _blob_hash(data: bytes) -> str:
 class Commit:
     """`author` and `committer` are GitHub logins, empty if no account has the address.
 
-    `verified`: GitHub has verified the signature.
+    `verified`: GitHub has verified the signature, which is the committer's.
     """
 
     sha: str
@@ -253,6 +256,16 @@ class Commit:
     verified: bool = nested("commit.verification.verified")
     author: str = nested("author.login", "")
     committer: str = nested("committer.login", "")
+
+    @property
+    def publisher(self) -> str:
+        """The account that a verified signature stands for; empty if there is none.
+
+        Anyone who may push can write any author into a commit of their own, so the author must be the committer, unless
+        GitHub itself is one of them.
+        """
+        who = self.author if self.committer == WEB_FLOW else self.committer
+        return who if self.verified and self.author in (who, WEB_FLOW) else ""
 
 
 @dataclass(frozen=True)

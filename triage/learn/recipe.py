@@ -104,7 +104,7 @@ class Recipe:
         window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
         tuned = tune(window, self.config.vote, self.examples(known), len(known), start)
-        rules = replace(tuned, shared=self.config.learn.shared)
+        rules = replace(tuned, shared=self.config.learn.sharing)
         if not window.names:
             return rules
         target = self.config.vote.precision_target
@@ -198,11 +198,11 @@ class Recipe:
         return similarities, np.append(fold.known, -1)[at]
 
     def _neighbourhood(self, points: Floats, rows: Ints) -> Neighbourhood:
-        return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.shared)
+        return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.sharing)
 
     def _speaks(self, queries: Ints, rows: Ints, names: Sequence[str]) -> Mask | None:
         """Which labels of which neighbours count, see `Neighbourhood`; None: all."""
-        shared = self.config.learn.shared
+        shared = self.config.learn.sharing
         if "*" in shared:
             return None
         repos = np.array([issue.repo for issue in self.data.issues])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from triage import config as configuration
@@ -14,7 +14,7 @@ from triage.github.errors import NotFound
 from triage.github.graphql import RepositoryInfo
 from triage.github.open import open_connection, open_repository
 from triage.options import ConfigSource
-from triage.patterns import NOT, chosen, fault, is_pattern, owners
+from triage.patterns import NOT, adds_by_pattern, chosen, fault, is_pattern, owners
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,14 @@ def configured(sources: Sources, source: ConfigSource) -> tuple[Tracker | None, 
             next_step="give --config, or name the bot's own repository too: --from OWNER/NAME --from 'OWNER/*'",
         )
     return open_repository(home, source)
+
+
+def shared_among(sources: Sources, config: Config) -> Config:
+    """The configuration with the patterns of `sources` among its repositories, on which its shared labels depend."""
+    patterns = tuple(filter(adds_by_pattern, sources.repositories))
+    if not patterns or config.learn.shared is not None:
+        return config
+    return replace(config, learn=replace(config.learn, repositories=(*config.learn.repositories, *patterns)))
 
 
 def repositories(
