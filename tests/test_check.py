@@ -89,13 +89,12 @@ def test_what_does_no_harm_is_doubtful(
 
 
 def test_labels_that_the_repository_does_not_have_are_wrong(step: Step) -> None:
-    """By what they are named for; another spelling is told."""
+    """By what they are named for; `Bug` is the repository's `bug`."""
     step.configure(
         "labels: {descriptions: {Bug: Broken, chore: Work}, exclusive: [[question, task]], abstain: needs-triage}"
     )
     assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 4
     assert [line for line in step.out.splitlines() if line[0] == "✗"] == [
-        "✗ `Bug` is described, but the repository spells it `bug`",
         "✗ `chore` is described, but the repository has no such label",
         "✗ `task` is in an exclusive group, but the repository has no such label",
         "✗ `needs-triage` is the abstain label, but the repository has no such label",

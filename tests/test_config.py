@@ -138,6 +138,10 @@ def test_nothing_said_is_the_default(text: str) -> None:
             "labels: {descriptions: {' ': x}}",
             ", line 1: in 'labels.descriptions': a description has no label",
         ),
+        (
+            "labels: {descriptions: {bug: x, docs: y, Bug: z}}",
+            ", line 1: in 'labels.descriptions': 'Bug' and 'bug' are one label",
+        ),
         ("vote: {k: 51}", ", line 1: in 'vote.k': expected at most 50, found 51"),
         ("vote: {k: 3, m: 4}", ", line 1: in 'vote.m': 4 votes cannot be reached with 3 neighbours"),
         (

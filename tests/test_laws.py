@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from triage.bundle.open import open_serving
 from triage.config import Config
 from triage.decide import Case, Decision, Evidence, Neighbour, Policy, Recorded, Rules, case_of, decide
 from triage.decide.rules import LabelRule, ZeroShotRule, elect, elect_by_vote, gather
-from triage.issue import Issue
+from triage.issue import Issue, Names, fold
 
 pytestmark = pytest.mark.real_models
 
@@ -105,6 +105,62 @@ def test_deciding_twice_decides_the_same(
 ) -> None:
     """The same evidence under the same rules gives the same decision."""
     assert decision(rules, near, zero_shot, policy) == decision(rules, near, zero_shot, policy)
+
+
+CASES = st.lists(st.sampled_from((str.lower, str.upper, str.title)), min_size=60, max_size=60)
+
+
+@given(RULES, neighbourhoods(), ZERO_SHOT, POLICIES, LABELS, LABELS, CASES)
+def test_a_decision_does_not_depend_on_the_letter_case_of_labels(
+    rules: Rules,
+    near: tuple[Neighbour, ...],
+    zero_shot: dict[str, float],
+    policy: Policy,
+    carried: tuple[str, ...],
+    barred: tuple[str, ...],
+    cases: list[Callable[[str], str]],
+) -> None:
+    """Wherever a name stands: neighbours, policy, and the labels that the issue carries or must not get."""
+    respell = iter(cases * 9)
+
+    def respelt(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(next(respell)(name) for name in names)
+
+    def decided(
+        near: tuple[Neighbour, ...], policy: Policy, carried: Sequence[str], barred: Sequence[str]
+    ) -> Decision:
+        evidence = replace(gather(rules, ("o/r", 99), near), zero_shot=zero_shot)
+        case = Case(Issue("o/r", 99, "x"), tuple(carried), dict.fromkeys(barred, "barred"))
+        return next(decide([case], Recorded(rules, {("o/r", 99): evidence}), policy))
+
+    one = decided(near, policy, carried, barred)
+    other = decided(
+        tuple(replace(neighbour, labels=respelt(neighbour.labels)) for neighbour in near),
+        replace(
+            policy,
+            allow=respelt(policy.allow),
+            deny=respelt(policy.deny),
+            exclusive=[respelt(group) for group in policy.exclusive],
+        ),
+        respelt(carried),
+        respelt(barred),
+    )
+    assert (one.labels, set(one.held_back)) == (other.labels, set(other.held_back))
+    assert (one.scores, one.votes, one.sources) == (other.scores, other.votes, other.sources)
+
+
+@given(
+    st.dictionaries(st.sampled_from(("bug", "Bug", "BUG", "déjà", "DÉJÀ", "🐛", "ΣΑΣ", "σας")), st.integers())
+)
+def test_names_are_found_under_any_spelling(values: dict[str, int]) -> None:
+    """The first spelling stays, the last value counts; emoji and accents are told apart."""
+    names = Names(values)
+    assert set(names) <= set(values)
+    assert len(names) == len({fold(name) for name in values})
+    for name in values:
+        same = [other for other in values if fold(other) == fold(name)]
+        assert names.spelt(name.swapcase()) == same[0]
+        assert names[name.upper()] == values[same[-1]]
 
 
 class Silent:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import ConfigError
-from triage.issue import Kind
+from triage.issue import Kind, distinct, fold
 from triage.patterns import adds_by_pattern, fault
 from triage.schema import SchemaError, build, option
 
@@ -250,6 +250,12 @@ def _built(data: object) -> Config:
         raise _refused("vote.m", f"{vote.m} votes cannot be reached with {vote.k} neighbours")
     if not all(name.strip() for name in config.labels.descriptions):
         raise _refused("labels.descriptions", "a description has no label")
+    if len(once := distinct(config.labels.descriptions)) < len(config.labels.descriptions):
+        again = next(name for name in config.labels.descriptions if name not in once)
+        first = next(name for name in once if fold(name) == fold(again))
+        raise _refused(
+            "labels.descriptions", f"{again!r:.60} and {first!r:.60} are one label", "remove one of them"
+        )
     if wrong := next(filter(None, map(fault, config.learn.repositories)), None):
         raise _refused("learn.repositories", wrong, REPOSITORIES)
     if "{}" not in config.zero_shot.template:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 from triage.errors import DataError
 from triage.schema import SchemaError, build, is_utf8
 from triage.text import digest, render
 
+T = TypeVar("T")
 Key = tuple[str, int]
 Kind = Literal["issue", "pull request"]
 # In the order in which they are read.
@@ -20,6 +22,50 @@ KINDS: tuple[Kind, ...] = ("issue", "pull request")
 MAX_NUMBER = 2**63 - 1
 # GitHub's GraphQL API holds numbers of issues in 32 bits, and answers greater ones as if a limit were reached.
 MOST_ISSUES = 2**31 - 1
+
+
+def fold(name: str) -> str:
+    """The name of a label, a repository or an account as GitHub compares it: without case."""
+    return name.casefold()
+
+
+def folded(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(fold, names))
+
+
+class Names(Mapping[str, T]):
+    """Values by the names of labels, found under any spelling.
+
+    Of two spellings of one name the first is kept, with the value of the last.
+    """
+
+    def __init__(self, values: Mapping[str, T]) -> None:
+        self._spelt: dict[str, str] = {}
+        self._values: dict[str, T] = {}
+        for name, value in values.items():
+            self._spelt.setdefault(fold(name), name)
+            self._values[fold(name)] = value
+
+    def __getitem__(self, name: str) -> T:
+        return self._values[fold(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spelt.values())
+
+    def __len__(self) -> int:
+        return len(self._spelt)
+
+    def __repr__(self) -> str:
+        return f"Names({dict(self)!r})"
+
+    def spelt(self, name: str) -> str:
+        """The name as it is spelt here, or as given if it is not here."""
+        return self._spelt.get(fold(name), name)
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, each once, as it is spelt first."""
+    return tuple(Names(dict.fromkeys(names)))
 
 
 @dataclass(frozen=True)
@@ -106,7 +152,7 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
             created_at=row.created_at,
             kind="pull request" if row.is_pull_request else "issue",
             author=row.author,
-            labels=tuple(dict.fromkeys(row.labels)),
+            labels=distinct(row.labels),
             events=None if row.label_events is None else tuple(map(_event, row.label_events)),
         )
     except SchemaError as error:

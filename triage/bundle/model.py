@@ -21,7 +21,7 @@ from triage.engine.head import Head
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
-from triage.issue import Issue, Key
+from triage.issue import Issue, Key, Names, distinct, fold
 
 EVERY = ("*",)
 
@@ -77,23 +77,23 @@ class Neighbourhood:
 
     def _within(self, repo: str, vectors: Floats, without: Sequence[Any]) -> tuple[Floats, Ints]:
         if isinstance(self._index, IvfIndex):
-            owner = self._repos.index(repo) if repo in self._repos else len(self._repos)
+            owner = self._repos.get(repo, len(self._repos))
             return self._index.search(vectors, without=without, owner=owner)
-        own: Mask = np.array([key[0] == repo for key in self._keys], dtype=bool)
+        own: Mask = np.array([fold(name) == fold(repo) for name, _ in self._keys], dtype=bool)
         return self._index.search(vectors, without=without, within=own)
 
     def _neighbour(self, repo: str, similarity: float, row: int) -> Neighbour:
         key, labels = self._keys[row], self._labels[row]
-        if self._shared is not None and key[0] != repo:
+        if self._shared is not None and fold(key[0]) != fold(repo):
             labels = tuple(name for name in labels if matches(name, self._shared))
         return Neighbour(*key, round(similarity, 6), labels)
 
     @cached_property
-    def _repos(self) -> Sequence[str]:
-        """The repositories, in the order in which lists number them."""
+    def _repos(self) -> Names[int]:
+        """The numbers of the repositories in the lists."""
         if isinstance(self._keys, LazyKeys):
-            return self._keys.repos
-        return list(dict.fromkeys(repo for repo, _ in self._keys))
+            return Names({repo: i for i, repo in enumerate(self._keys.repos)})
+        return Names({repo: i for i, repo in enumerate(dict.fromkeys(repo for repo, _ in self._keys))})
 
 
 class _Order(Sequence[tuple[int, str]]):
@@ -112,7 +112,7 @@ class _Order(Sequence[tuple[int, str]]):
 def _order_of(key: Key) -> tuple[int, str]:
     """The order of equally similar issues: by number, then by repository."""
     repo, number = key
-    return number, repo
+    return number, fold(repo)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,11 @@ class ServingModel:
     @cached_property
     def labels(self) -> frozenset[str]:
         """The labels that it can propose: those learnt, and those described."""
-        return frozenset(self.rules.by_name) | frozenset(self.descriptions)
+        return frozenset(distinct((*self.rules.by_name, *self.descriptions)))
+
+    @cached_property
+    def _texts(self) -> Names[str]:
+        return Names(self.descriptions)
 
     def evidence(self, issues: Sequence[Issue], threads: int | None = None) -> Iterator[Evidence]:
         """See `triage.decide.Model`; encodes in `threads` threads (None: one a core)."""
@@ -150,7 +154,7 @@ class ServingModel:
             texts = [issue.text for issue in issues]
             points = self.head.project(texts, vectors) if self.head else vectors
             nearest = self.neighbourhood.near([issue.key for issue in issues], points)
-        described = tuple(self.descriptions)
+        described = distinct(self.descriptions)
         for issue, vector, neighbours in zip(issues, vectors, nearest, strict=True):
             yield gather(self.rules, issue.key, neighbours, described, partial(self._classify, issue, vector))
 
@@ -160,7 +164,7 @@ class ServingModel:
 
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
         """Raw zero-shot scores of these labels."""
-        labels = [LabelText(name, self.descriptions.get(name, "")) for name in names]
+        labels = [LabelText(name, self._texts.get(name, "")) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
 

@@ -12,7 +12,7 @@ from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, NothingToLabelWith
-from triage.issue import format_time
+from triage.issue import Names, format_time
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def open_serving(
     usable = usable_bundle(store, repo) if store else None
     may_set = Policy.of(config).may_set
     allowed = {name: text for name, text in (described or {}).items() if text and may_set(name) is None}
-    descriptions = allowed | config.labels.descriptions
+    descriptions = Names(allowed | config.labels.descriptions)
     if usable is None:
         if not descriptions:
             raise NothingToLabelWith("there is no bundle to label with, and no label is described")

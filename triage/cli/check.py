@@ -15,6 +15,7 @@ from triage.console import log
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
+from triage.issue import Names, folded
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT, adds_by_pattern
 from triage.schema import parse_time
@@ -114,14 +115,14 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if reason := policy.may_set(name):
             yield DOUBTFUL, f"`{name}` is described, but never set: {reason}"
     for group in labels.exclusive:
-        if len(set(group)) < 2:
+        if len(folded(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
     if config.learn.repositories[:1] and config.learn.repositories[0].startswith(NOT):
         yield (
             DOUBTFUL,
             f"{config.learn.repositories[0]} comes first in learn.repositories, where it excludes nothing",
         )
-    if all(pattern in labels.deny for pattern in labels.allow):
+    if folded(labels.allow) <= folded(labels.deny):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
 
 
@@ -164,16 +165,14 @@ def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
 
 def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
     """The labels that the configuration names and the repository lacks, as (mark, sentence)."""
-    spelt = {name.casefold(): name for name in known}
     named = dict.fromkeys(config.labels.descriptions, "is described")
     named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
     if config.labels.abstain:
         named[config.labels.abstain] = "is the abstain label"
-    missing = {name: role for name, role in named.items() if name not in known}
+    there = Names(known)
+    missing = {name: role for name, role in Names(named).items() if name not in there}
     for name, role in missing.items():
-        if name.casefold() in spelt:
-            yield WRONG, f"`{name}` {role}, but the repository spells it `{spelt[name.casefold()]}`"
-        elif config.labels.create:
+        if config.labels.create:
             yield DOUBTFUL, f"`{name}` {role}; it does not exist yet and will be created (labels.create)"
         else:
             yield WRONG, f"`{name}` {role}, but the repository has no such label"

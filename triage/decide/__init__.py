@@ -14,7 +14,7 @@ from typing import Protocol
 from triage.decide.case import Case, TextBeforeEdit, case_of
 from triage.decide.policy import Policy
 from triage.decide.rules import Evidence, Neighbour, Rules, elect
-from triage.issue import Issue, Key
+from triage.issue import Issue, Key, fold
 from triage.text import TEXT_VERSION
 
 __all__ = [
@@ -89,7 +89,7 @@ class Decision:
 
 def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
     """(label, score) pairs, best first, ties by name."""
-    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+    return sorted(scores.items(), key=lambda pair: (-pair[1], fold(pair[0])))
 
 
 class Model(Protocol):

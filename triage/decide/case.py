@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from triage.config import ActConfig, Config
 from triage.decide.policy import matches
-from triage.issue import Issue, LabelEvent
+from triage.issue import Issue, LabelEvent, Names, fold, folded
 from triage.text import render
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.
@@ -60,11 +60,12 @@ def case_of(
         reason = _reason_to_leave_edited(issue, before, me)
     missing: dict[str, str] = {}
     if available is not None and not config.labels.create:
-        missing = {name: f"{NO_LABEL} (labels.create)" for name in proposed if name not in available}
+        there = folded(available)
+        missing = {name: f"{NO_LABEL} (labels.create)" for name in proposed if fold(name) not in there}
     return Case(
         issue,
-        tuple(name for name in issue.labels if name != config.labels.abstain),
-        missing | dict.fromkeys(removed_by_people(issue.events or ()), REMOVED),
+        tuple(name for name in issue.labels if fold(name) != fold(config.labels.abstain or "")),
+        Names(missing | dict.fromkeys(removed_by_people(issue.events or ()), REMOVED)),
         reason or "",
     )
 
@@ -96,12 +97,13 @@ def is_material_change(old: str, new: str) -> bool:
     return len(before ^ after) > MATERIAL * max(1, len(before | after))
 
 
-def removed_by_people(events: Iterable[LabelEvent]) -> frozenset[str]:
+def removed_by_people(events: Iterable[LabelEvent]) -> Names[bool]:
     """Labels that a person removed, under whatever login: the bot removes nothing but its own abstain label."""
-    return frozenset(event.label for event in events if not event.added and not event.actor_is_bot)
+    removed = (event.label for event in events if not event.added and not event.actor_is_bot)
+    return Names(dict.fromkeys(removed, True))
 
 
 def set_by(label: str, events: Iterable[LabelEvent], me: str) -> bool:
     """Whether the last event of the label is `me` setting it."""
-    last = [event for event in events if event.label == label][-1:]
+    last = [event for event in events if fold(event.label) == fold(label)][-1:]
     return bool(last) and last[0].added and last[0].actor == me

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from triage.config import Config
+from triage.issue import Names, fold, folded
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
-    folded = name.casefold()
+    named = fold(name)
     # Brackets are common in label names, so they are not character classes.
-    return any(fnmatch.fnmatchcase(folded, p.casefold().replace("[", "[[]")) for p in patterns)
+    return any(fnmatch.fnmatchcase(named, fold(p).replace("[", "[[]")) for p in patterns)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Policy:
 
     def may_set(self, name: str) -> str | None:
         """Why the label may not be set, or None if it may."""
-        if name == self.abstain:
+        if self.abstain is not None and fold(name) == fold(self.abstain):
             return "it marks issues on which the bot abstained"
         if matches(name, self.deny):
             return "only people set it (labels.deny)"
@@ -61,9 +62,10 @@ class Policy:
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []
+        carried, barred = folded(existing), Names(barred)
         # Elected labels that are there count, or deciding twice would set the next best ones too.
-        room = self.most - sum(name in existing for name in elected)
-        for name in sorted(elected, key=lambda name: (-scores[name], name)):
+        room = self.most - sum(fold(name) in carried for name in elected)
+        for name in sorted(elected, key=lambda name: (-scores[name], fold(name))):
             reason = self._objection(name, accepted, existing, room) or barred.get(name)
             if reason is None:
                 accepted.append(name)
@@ -74,13 +76,15 @@ class Policy:
     def _objection(
         self, name: str, accepted: Sequence[str], existing: Collection[str], room: int
     ) -> str | None:
-        if name in existing:
+        if fold(name) in folded(existing):
             return "the issue carries it already"
         if reason := self.may_set(name):
             return reason
         for group in self.exclusive:
-            if name in group:
-                rivals = [other for other in (*sorted(existing), *accepted) if other in group]
+            members = folded(group)
+            if fold(name) in members:
+                there = (*sorted(existing, key=fold), *accepted)
+                rivals = [other for other in there if fold(other) in members]
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
         if len(accepted) >= room:

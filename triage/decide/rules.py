@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from triage.arrays import AnyFloats, Array, Mask
-from triage.issue import Key
+from triage.issue import Key, Names, fold, folded
 from triage.schema import option
 
 # The depth of every search; tuning and serving slice the same list.
@@ -111,7 +111,7 @@ class Rules:
 
     @cached_property
     def by_name(self) -> Mapping[str, LabelRule]:
-        return {rule.name: rule for rule in self.labels}
+        return Names({rule.name: rule for rule in self.labels})
 
     @cached_property
     def voted(self) -> tuple[LabelRule, ...]:
@@ -176,7 +176,9 @@ def _count(rules: Rules, voters: Sequence[Neighbour]) -> tuple[dict[str, float],
     """The votes that elect, and those weighted by similarity, of each label with enough examples."""
     names = [rule.name for rule in rules.voted]
     similarities = np.array([voter.similarity for voter in voters])
-    carries = np.array([[name in voter.labels for name in names] for voter in voters], dtype=bool)
+    columns = list(map(fold, names))
+    carried = [folded(voter.labels) for voter in voters]
+    carries = np.array([[name in labels for name in columns] for labels in carried], dtype=bool)
     carries = carries.reshape(len(voters), len(names))
 
     def counted(weighting: str) -> dict[str, float]:
@@ -255,7 +257,7 @@ def elect_by_description(
     if threshold is None:
         return []
     reached = [name for name, score in scores.items() if score >= threshold - EPSILON]
-    return sorted(reached, key=lambda name: (-scores[name], name))[:top_k]
+    return sorted(reached, key=lambda name: (-scores[name], fold(name)))[:top_k]
 
 
 def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, float]]:
@@ -281,7 +283,8 @@ def asks_zero_shot(rules: Rules, described: Sequence[str], elected: Collection[s
     wanted = [
         name for name in described if name not in by_name or by_name[name].examples < rules.min_examples
     ]
-    wanted += [name for name in rules.rare if name not in wanted]
+    asked = folded(wanted)
+    wanted += [name for name in rules.rare if fold(name) not in asked]
     if rules.zero_shot.fallback is not None and not elected:
         wanted += [rule.name for rule in rules.voted]
     return wanted

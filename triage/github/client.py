@@ -37,7 +37,7 @@ from triage.github.http import (
     read_content,
     read_list,
 )
-from triage.issue import MOST_ISSUES, Kind
+from triage.issue import MOST_ISSUES, Kind, Names, fold
 from triage.patterns import NAME
 
 T = TypeVar("T")
@@ -147,10 +147,11 @@ class Tracker(Connection):
         except UnicodeDecodeError:
             raise DataError(f"{where} is not UTF-8 text") from None
 
-    def labels(self) -> dict[str, Label]:
+    def labels(self) -> Names[Label]:
         """Every label of the repository by its name."""
         path, doing = "data.repository.labels", f"list the labels in {self.repo}"
-        return {label.name: label for label in self._nodes(Label, path, "Labels", self._names, doing, READ)}
+        nodes = self._nodes(Label, path, "Labels", self._names, doing, READ)
+        return Names({label.name: label for label in nodes})
 
     def issue(self, number: int) -> LiveIssue:
         """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
@@ -237,10 +238,9 @@ class Tracker(Connection):
         try:
             created = self.rest("POST", "/labels", "create a label", WRITE, body=body)
         except Rejected:
-            existing = {key.casefold(): label for key, label in self.labels().items()}
-            if name.casefold() not in existing:
+            if (existing := self.labels().get(name)) is None:
                 raise
-            return existing[name.casefold()]
+            return existing
         return Label(read(str, created, "node_id"), read(str, created, "name"), description)
 
     def put_comment(self, node_id: str, marker: str, body: str) -> None:
@@ -299,7 +299,7 @@ class Tracker(Connection):
     def _raise_reason(self, number: int, missing: NotFound) -> NoReturn:
         """Raise the reason for which GraphQL has no such issue: REST says whether it was deleted or transferred."""
         issue = self.rest("GET", f"/issues/{number}", f"read issue {number}", READ)
-        if read(str, issue, "repository_url").casefold().endswith(f"/{self.repository.name}".casefold()):
+        if fold(read(str, issue, "repository_url")).endswith(fold(f"/{self.repository.name}")):
             raise missing
         url = read(str, issue, "html_url")
         raise IssueGone(f"cannot read issue {number} in {self.repo}", likely=f"it was transferred to {url}")

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from triage.issue import Issue, Kind, LabelEvent
+from triage.issue import Issue, Kind, LabelEvent, Names
 from triage.schema import nested
 
 State = Literal["open", "closed"]
@@ -74,7 +74,7 @@ class LiveIssue:
     state: State
     locked: bool
     updated_at: datetime
-    label_ids: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    label_ids: Mapping[str, str] = field(default_factory=lambda: Names({}), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         locked=node.locked,
         updated_at=node.updated_at,
         # If two labels had the same name one after the other, the issue carries the later one.
-        label_ids={**{event.label.name: event.label.id for event in events}, **labels},
+        label_ids=Names({**{event.label.name: event.label.id for event in events}, **labels}),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from triage.config import LabelsConfig
 from triage.decide.case import removed_by_people, set_by
 from triage.github.errors import LabelGone
+from triage.issue import Names, fold, folded
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
@@ -30,7 +31,7 @@ class LabelWriter:
     tracker: Tracker
     me: str
     config: LabelsConfig = field(default_factory=LabelsConfig)
-    available: dict[str, Label] = field(default_factory=dict)
+    available: Mapping[str, Label] = field(default_factory=lambda: Names({}))
 
     def add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
         """Add labels, creating those that the repository lacks where that is allowed; returns those added.
@@ -61,7 +62,7 @@ class LabelWriter:
         name, issue, events = self.config.abstain, live.issue, live.issue.events or ()
         if name is None or (name not in self.available and not self.config.create):
             return
-        if name in issue.labels:
+        if fold(name) in folded(issue.labels):
             if (not abstained or len(issue.labels) > 1) and set_by(name, events, self.me):
                 self.remove(live, [name])
         elif abstained and not issue.labels and name not in removed_by_people(events):
@@ -80,6 +81,7 @@ class LabelWriter:
 
     def _label(self, name: str) -> Label:
         if name not in self.available:
-            description = self.config.descriptions.get(name, "")[:MAX_DESCRIPTION]
-            self.available[name] = self.tracker.create_label(name, NEW_COLOUR, description)
+            description = Names(self.config.descriptions).get(name, "")[:MAX_DESCRIPTION]
+            created = self.tracker.create_label(name, NEW_COLOUR, description)
+            self.available = Names({**self.available, created.name: created})
         return self.available[name]
