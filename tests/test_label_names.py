@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.fake_github.state import ACTIONS_BOT
 from tests.live import STORAGE, Step
+from tests.sample import CONFIG, LEARNT_FROM, NEW, SAMPLE, Trained
+from triage.cli import main
+from triage.config import Config
+from triage.issue import Issue, fold, folded, with_one_spelling
+from triage.learn.dataset import prepare
+from triage.sources.issue_file import read_issues
 
 STORAGE_LABELS = ["bug", "area: storage"]
 
@@ -84,3 +97,63 @@ def test_a_label_that_is_there_is_not_set_again_under_another_spelling(step: Ste
     step.happen(issue)
     assert step.label() == 0
     assert issue.label_names == ["Question", "area: storage"]
+
+
+def respelt(path: Path, folder: Path) -> Path:
+    """The issues of a file, half of them with labels and history in capitals, as of another repository."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for row in rows[::2]:
+        row["labels"] = [name.upper() for name in row["labels"]]
+        for event in row.get("label_events") or ():
+            event["label"] = event["label"].title()
+    copy = folder / path.name
+    copy.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return copy
+
+
+def test_learning_does_not_depend_on_the_letter_case_of_labels(
+    own_store: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rules, examples and figures are those of one spelling, and every label is learnt once."""
+    before = own_store.store.load(own_store.name)
+    issues = respelt(LEARNT_FROM, tmp_path)
+    learn = ["retrain", f"--from={issues}", f"--store={own_store.folder}", f"--config={CONFIG}"]
+    assert main(learn) == 0
+    assert "nothing to do: 0 labelled issues are new" in capsys.readouterr().out
+    assert main([*learn, "--always"]) == 0
+    after = own_store.store.load(own_store.name)
+    assert after.manifest.created_at > before.manifest.created_at
+    assert after.manifest.figures == before.manifest.figures
+    assert [(fold(rule.name), rule.examples, rule.votes) for rule in after.rules.labels] == [
+        (fold(rule.name), rule.examples, rule.votes) for rule in before.rules.labels
+    ]
+    assert (
+        main(["label", f"--file={NEW}", f"--store={own_store.folder}", f"--config={CONFIG}", "--json"]) == 0
+    )
+    assert "BUG" in capsys.readouterr().out.upper()
+
+
+@settings(max_examples=20)
+@given(st.lists(st.sampled_from((str.lower, str.upper, str.title)), min_size=40, max_size=40))
+def test_a_dataset_does_not_depend_on_the_letter_case_of_labels(cases: list[Callable[[str], str]]) -> None:
+    """The same rows carry the same labels, and a label of a process is found by its whole history."""
+    one, other = prepare(read_issues(SAMPLE / "events.jsonl"), Config()), iter(cases * 1000)
+    issues = [
+        replace(
+            issue,
+            labels=tuple(next(other)(name) for name in issue.labels),
+            events=issue.events and tuple(replace(e, label=next(other)(e.label)) for e in issue.events),
+        )
+        for issue in read_issues(SAMPLE / "events.jsonl")
+    ]
+    two = prepare(issues, Config())
+    assert list(map(fold, two.names)) == list(map(fold, one.names))
+    assert (two.targets == one.targets).all()
+    assert (two.dropped, folded(two.process)) == (one.dropped, folded(one.process))
+
+
+def test_the_spelling_that_is_learnt_is_the_repositorys_or_the_most_frequent_one() -> None:
+    """A label that only some issues spell otherwise."""
+    issues = [Issue("o/r", i, "x", labels=(name,)) for i, name in enumerate(("bug", "Bug", "Bug", "docs"), 1)]
+    assert [issue.labels for issue in with_one_spelling(issues)] == [("Bug",)] * 3 + [("docs",)]
+    assert [issue.labels for issue in with_one_spelling(issues, ["bug"])] == [("bug",)] * 3 + [("docs",)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal, TypeVar
@@ -104,6 +105,27 @@ class Issue:
     @cached_property
     def digest(self) -> str:
         return digest(self.text)
+
+
+def with_one_spelling(issues: Sequence[Issue], known: Iterable[str] = ()) -> list[Issue]:
+    """The issues with one spelling of each label: one that is `known`, else the most frequent."""
+    uses = Counter(name for issue in issues for name in _named(issue))
+    here = frozenset(known)
+    spellings = Names(dict.fromkeys(sorted(uses, key=lambda name: (name not in here, -uses[name], name))))
+    others = {name: spellings.spelt(name) for name in uses if spellings.spelt(name) != name}
+    return [relabelled(issue, others) if others else issue for issue in issues]
+
+
+def relabelled(issue: Issue, names: Mapping[str, str]) -> Issue:
+    """The issue with these new names of labels, in its history too."""
+    if names.keys().isdisjoint(_named(issue)):
+        return issue
+    events = issue.events and tuple(replace(e, label=names.get(e.label, e.label)) for e in issue.events)
+    return replace(issue, labels=distinct(names.get(name, name) for name in issue.labels), events=events)
+
+
+def _named(issue: Issue) -> tuple[str, ...]:
+    return (*issue.labels, *(event.label for event in issue.events or ()))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from triage.decide import Policy
 from triage.errors import DataError, MissingExtra, NothingToLabelWith
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_store
-from triage.issue import format_time
+from triage.issue import Names, format_time
 from triage.progress import bar
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> str:
     names = {name: label.description for name, label in tracker.labels().items()}
     may_set = Policy.of(config).may_set
     described = {name: text for name, text in names.items() if text and may_set(name) is None}
-    labels = replace(config.labels, descriptions=described | config.labels.descriptions)
+    described = dict(Names(described | config.labels.descriptions))
+    labels = replace(config.labels, descriptions=described)
     config = replace(config, labels=labels)
     store = open_store(home, config, tracker)
     basis = f"by the bundle in {home}"

@@ -19,7 +19,7 @@ from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.decide.policy import matches
 from triage.errors import DataError
-from triage.issue import Issue, Key
+from triage.issue import Issue, Key, fold, folded, with_one_spelling
 from triage.learn.provenance import Attribution, process_by_evidence, provenance_of, with_present_names
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ class Dataset:
 
     def count_new(self, active: Bundle) -> int:
         """How many issues the active bundle does not hold with these labels."""
-        held = dict(zip(active.rows.keys, active.rows.labels, strict=True))
-        return sum(held.get(issue.key) != issue.labels for issue in self.issues)
+        rows = zip(active.rows.keys, active.rows.labels, strict=True)
+        held = {(fold(repo), number): folded(labels) for (repo, number), labels in rows}
+        now = ((fold(issue.repo), issue.number, folded(issue.labels)) for issue in self.issues)
+        return sum(held.get((repo, number)) != labels for repo, number, labels in now)
 
 
 def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | None = None) -> Dataset:
@@ -70,7 +72,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     confirmed is dropped: its missing labels are unknown. Of issues with the same rendered text the newest stays,
     since its labels are the current practice. Raises DataError where no labelled issue is left.
     """
-    attribution, given = attribution or Attribution.of(config), list(issues)
+    attribution, given = attribution or Attribution.of(config), with_one_spelling(list(issues))
     eligible = with_present_names([i for i in given if i.kind in config.learn.kinds])
     process = process_by_evidence(eligible, attribution)
     dropped = Counter({"pull requests": len(given) - len(eligible)})
@@ -85,7 +87,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         else:
             dropped["repeated texts"] += by_text.pop(issue.digest, None) is not None
             by_text[issue.digest] = replace(issue, labels=labels)
-    names = sorted({name for issue in by_text.values() for name in issue.labels})
+    names = sorted({name for issue in by_text.values() for name in issue.labels}, key=fold)
     if not names:
         raise DataError(
             "no labelled issue is left to learn from",
@@ -101,7 +103,8 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
 
 
 def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:
-    return tuple(sorted(n for n in names if n not in process and not matches(n, config.learn.ignore)))
+    learnable = (n for n in names if n not in process and not matches(n, config.learn.ignore))
+    return tuple(sorted(learnable, key=fold))
 
 
 def _age(issue: Issue) -> tuple[datetime, str, int]:

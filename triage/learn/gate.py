@@ -14,6 +14,7 @@ import numpy as np
 from triage.arrays import Mask
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
+from triage.issue import fold, folded
 from triage.learn.recipe import HeldOutResult, Recipe
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
 from triage.schema import SchemaError, build
@@ -157,11 +158,12 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
 
 def _vanished(active: Bundle, candidate: Recipe, exist: Collection[str] | None) -> list[tuple[str, int]]:
     """Labels that the active bundle votes on and that are missing in the new data for no known reason."""
-    policy, known = candidate.policy, set(candidate.data.names) | set(candidate.data.process)
+    policy, known = candidate.policy, folded((*candidate.data.names, *candidate.data.process))
+    there = None if exist is None else folded(exist)
     return [
         (rule.name, rule.examples)
         for rule in active.rules.voted
-        if rule.name not in known
+        if fold(rule.name) not in known
         and policy.may_set(rule.name) is None
-        and (exist is None or rule.name in exist)
+        and (there is None or fold(rule.name) in there)
     ]

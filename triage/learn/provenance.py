@@ -6,7 +6,6 @@ chosen before anybody had read the issue.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Literal
 
 from triage.config import Config
 from triage.decide.policy import matches
-from triage.issue import Issue, Key, LabelEvent
+from triage.issue import Issue, Key, LabelEvent, relabelled
 
 # Labels of an issue form are set in the second of the opening, or a few later.
 OPENING = timedelta(seconds=5)
@@ -105,7 +104,7 @@ def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
             clear = len(unexplained) == 1 and len(left - set(issue.labels)) == 1
             candidates[old].add(min(unexplained) if clear else "")
     renamed = {old: new for old, news in candidates.items() for new in news if len(news) == 1 and new}
-    return [_under(issue, renamed) for issue in issues]
+    return [relabelled(issue, renamed) for issue in issues]
 
 
 def process_by_evidence(
@@ -154,13 +153,6 @@ def _left(issue: Issue) -> set[str]:
     """The labels that the events leave on the issue."""
     last = {event.label: event.added for event in _in_order(issue)}
     return {name for name, added in last.items() if added}
-
-
-def _under(issue: Issue, renamed: Mapping[str, str]) -> Issue:
-    if not any(event.label in renamed for event in issue.events or ()):
-        return issue
-    events = (dataclasses.replace(e, label=renamed.get(e.label, e.label)) for e in issue.events or ())
-    return dataclasses.replace(issue, events=tuple(events))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.zero_shot import LabelText, ZeroShotModel
-from triage.issue import Issue
+from triage.issue import Issue, Names
 from triage.learn.dataset import Dataset, Fold, Split
 from triage.learn.head import ADAPTATIONS
 from triage.learn.tune import MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
@@ -116,7 +116,7 @@ class Recipe:
         fresh = LabelRule("", 0, 0.0, self.rules.votes)
         labels = (
             replace(tuned.get(name, fresh), name=name, examples=count, prior=count / len(rows))
-            for name, count in sorted(self.examples(rows).items())
+            for name, count in self.examples(rows).items()
         )
         return replace(self.rules, labels=tuple(labels))
 
@@ -224,7 +224,7 @@ class Recipe:
         newest = slice(len(queries) - affordable(len(queries), len(names), costly=zero_shot.costly), None)
         asked = queries[newest]
         texts = [self.data.issues[i].text for i in asked]
-        descriptions = self.config.labels.descriptions
+        descriptions = Names(self.config.labels.descriptions)
         labels = [LabelText(name, descriptions.get(name, "")) for name in names]
         needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
         weights = kernel(window.similarities[newest], rules.weighting)

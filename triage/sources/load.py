@@ -17,7 +17,7 @@ from triage.github.client import Tracker
 from triage.github.errors import PartlyRead, RateLimited
 from triage.github.open import open_tracker
 from triage.github.rate_limit import Quota, RateLimiter
-from triage.issue import Issue
+from triage.issue import Issue, Names, with_one_spelling
 from triage.progress import Shared
 from triage.sources.collect import Collected, ReadEstimate, collect, describe, estimate_of
 from triage.sources.issue_file import read_issues
@@ -89,18 +89,21 @@ def load_issues(
     for file in files:
         issues += read_issues(file, repo=repo, skip_bad=skip_bad, warn=warning)
     if not repos:
-        return LoadedIssues(issues, config, datetime.now(UTC), tuple(bots))
+        return LoadedIssues(with_one_spelling(issues), config, datetime.now(UTC), tuple(bots))
     with tempfile.TemporaryDirectory() as scratch:
         read = read_repositories(repos, cache or Path(scratch), config, bots)
     labels = [label for collected in read.collected for label in collected.labels.values()]
     described = {label.name: label.description for label in reversed(labels) if label.description}
-    labels_config = replace(config.labels, descriptions={**described, **config.labels.descriptions})
+    descriptions = Names({**described, **config.labels.descriptions})
+    labels_config = replace(config.labels, descriptions=dict(descriptions))
+    found = [*issues, *(issue for collected in read.collected for issue in collected.issues)]
+    exist = frozenset(label.name for label in labels)
     return LoadedIssues(
-        issues=[*issues, *(issue for collected in read.collected for issue in collected.issues)],
+        issues=with_one_spelling(found, exist),
         config=replace(config, labels=labels_config),
         at=read.at,
         bots=read.bots,
-        exist=frozenset(label.name for label in labels),
+        exist=exist,
     )
 
 
