@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.actions import MAX_SUMMARY, Runner, read_event
+from triage.actions import MAX_SUMMARY, Runner, bounded_json, read_event
 from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError
 from triage.options import Event
@@ -102,6 +102,29 @@ def test_an_output_that_looks_like_the_end_of_itself_is_kept_whole(tmp_path: Pat
     runner, value = Runner({"GITHUB_OUTPUT": str(tmp_path / "output")}), "x\nEOF\nlabels<<EOF\nadmin\nEOF"
     runner.output("a", value)
     assert outputs(tmp_path / "output") == {"a": value}
+
+
+@pytest.mark.parametrize("count", [1, 700, 30_000])
+def test_an_output_stays_below_githubs_limit_however_many_issues_there_are(count: int) -> None:
+    """Of each issue the highest scores stay; only where one each is too much are issues left out, the last ones."""
+    scores = {str(n): {f"area: label {label} 🐛": 0.5 for label in range(60)} for n in range(count)}
+    text, held = bounded_json(scores, 200_000, ranked=True)
+    assert len(text.encode("utf-16-le")) <= 400_000
+    kept = json.loads(text)
+    assert list(kept) == list(scores)[:held]
+    assert all(list(kept[n]) == list(scores[n])[: len(kept[n])] for n in kept)
+    assert (held, len(kept["0"])) == {1: (1, 60), 700: (700, 10)}.get(count, (held, 1))
+    assert held == count or len(text.encode("utf-16-le")) > 399_000
+
+
+def test_an_output_that_is_not_ranked_loses_whole_issues_only() -> None:
+    """A label that was set is never missing from an issue that is there."""
+    labels = {str(n): ["bug", "area: storage"] for n in range(1_000)}
+    text, held = bounded_json(labels, 1_000)
+    assert json.loads(text) == dict(list(labels.items())[:held])
+    assert 0 < held < 1_000
+    assert bounded_json(list(range(10)), 12) == ("[0, 1, 2, 3]", 4)
+    assert bounded_json([], 12) == ("[]", 0)
 
 
 def test_a_summary_that_github_would_refuse_is_cut_at_a_line(tmp_path: Path) -> None:

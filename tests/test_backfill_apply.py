@@ -83,7 +83,10 @@ def test_a_dry_run_tells_and_leaves_nothing(desk: Desk) -> None:
     desk.plan(entry(1, "bug"))
     assert desk.apply("--dry-run") == 0
     assert (one.label_events, desk.journal.exists()) == ([], False)
-    assert desk.out == f"{DEMO}#1: bug\n1 of 1 issues would be labelled, 0 left alone\n"
+    assert desk.out.splitlines() == [
+        f"dry run: {DEMO}#1: bug",
+        "dry run: 1 of 1 issues would be labelled, 0 left alone",
+    ]
 
 
 @pytest.mark.parametrize("journal_lost", [False, True], ids=["with its journal", "journal lost"])

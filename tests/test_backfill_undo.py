@@ -55,7 +55,10 @@ def test_a_dry_run_tells_and_changes_nothing(desk: Desk) -> None:
     assert desk.undo("--dry-run") == 0
     assert one.label_names == ["bug"]
     assert not desk.journal.with_suffix(".undo.jsonl").exists()
-    assert desk.out == f"{DEMO}#1: bug\n1 of 1 issues would be set back, 0 left alone\n"
+    assert desk.out.splitlines() == [
+        f"dry run: {DEMO}#1: bug",
+        "dry run: 1 of 1 issues would be set back, 0 left alone",
+    ]
 
 
 def _removed_and_set_again(issue: Issue) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +12,12 @@ from tests.fake_github.faults import Hook
 from tests.fake_github.state import ACTIONS_BOT
 from tests.live import FERRY, STORAGE, SYNC, Step
 from tests.sample import CONFIG, NEW
+from triage.actions import Runner
 from triage.bundle.model import ServingModel
 from triage.config import Config
-from triage.decide import Policy, case_of, decide
+from triage.decide import Decision, Evidence, Neighbour, Policy, case_of, decide
 from triage.issue import Issue
+from triage.label.labeller import LabelOutcome, _publish
 
 STORAGE_LABELS = ["bug", "area: storage"]
 
@@ -31,7 +35,10 @@ def test_a_new_issue_gets_the_labels_that_the_same_bundle_gives_it_from_a_file(
     )
     assert issue.label_names == STORAGE_LABELS == list(decision.labels)
     assert issue.label_events == [("labeled", name, ACTIONS_BOT) for name in STORAGE_LABELS]
-    assert step.out == f"{FERRY}#938: bug, area: storage\n"
+    first, *reasons = step.out.splitlines()
+    assert first == f"{FERRY}#938: bug, area: storage"
+    assert [line.split()[:2] for line in reasons] == [["+", "bug"], ["+", "area:"]]
+    assert all(line.endswith(" of 10 votes") for line in reasons)
     scores = decision.to_dict()["scores"]
     neighbours = [neighbour.number for neighbour in decision.voters]
     assert step.outputs == {
@@ -67,11 +74,63 @@ def test_running_twice_changes_nothing(step: Step) -> None:
 
 
 def test_a_dry_run_tells_and_changes_nothing(step: Step) -> None:
-    """The summary says what would be done."""
+    """The summary says what would be done, and so does each line of the log; no output claims that a label was set."""
     issue = step.repository.issues[STORAGE]
-    assert step.label("--issue=938", "--dry-run") == 0
+    assert step.label("--issue=938,946,99999", "--dry-run") == 0
     assert (issue.label_names, step.writes) == ([], [])
     assert "#938</a> would get <code>bug</code>" in step.summary
+    lines = step.out.splitlines()
+    assert [line for line in lines if not line.startswith("dry run: ")] == []
+    assert f"dry run: {FERRY}#938: would get bug, area: storage" in lines
+    assert (
+        f"dry run: {FERRY}#99999: would be left alone: it does not exist, or the token cannot see it" in lines
+    )
+    assert set(step.outputs) == {"would-label", "scores", "neighbours", "abstained"}
+    assert step.outputs["would-label"]["938"] == STORAGE_LABELS
+
+
+def test_the_json_of_a_dry_run_does_not_claim_that_a_label_was_set(step: Step) -> None:
+    """Each line is an object, also that of an issue left alone."""
+    for options, name in (("--dry-run",), "would-label"), ((), "labels"):
+        assert step.label("--issue=938,99999", "--json", *options) == 0
+        decided, missing = map(json.loads, step.out.splitlines())
+        assert decided[name] == STORAGE_LABELS
+        assert {"labels", "would-label"} & set(decided) == {name}
+        assert missing == {
+            "repo": FERRY,
+            "number": 99999,
+            "left_alone": "it does not exist, or the token cannot see it",
+        }
+
+
+def test_the_outputs_of_a_run_over_many_issues_stay_below_the_limit_and_say_what_is_left_out(
+    step: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GitHub takes 1 MB from a job, all outputs together, counted in UTF-16."""
+    names = [f"area: a label with a long name {n}" for n in range(60)]
+    found = Decision(
+        key=(FERRY, 1),
+        labels=tuple(names[:5]),
+        sources=dict.fromkeys(names[:5], "neighbours"),
+        held_back={},
+        scores=dict.fromkeys(names, 0.123456),
+        needed={},
+        evidence=Evidence((FERRY, 1), tuple(Neighbour(FERRY, n, 0.9, ("bug",)) for n in range(50))),
+        k=50,
+        bundle="b",
+    )
+    outcomes = [LabelOutcome(FERRY, n, found, found.labels) for n in range(10_000, 15_000)]
+    _publish(Runner(os.environ), outcomes, dry_run=False)
+    text = (step.folder / "output").read_text("utf-8")
+    assert len(text.encode("utf-16-le")) < 1_000_000
+    for name in ("labels", "scores", "neighbours"):
+        held = list(step.outputs[name])
+        assert held == [str(outcome.number) for outcome in outcomes[: len(held)]]
+    said = capsys.readouterr().out
+    assert (
+        f"::warning::the output `labels` leaves out the last {5_000 - len(step.outputs['labels'])} issues"
+        in said
+    )
 
 
 def test_a_range_labels_what_there_is_and_tells_what_there_is_not(step: Step) -> None:
@@ -79,7 +138,7 @@ def test_a_range_labels_what_there_is_and_tells_what_there_is_not(step: Step) ->
     step.repository.issues[SYNC].delete()
     assert step.label("--issue=937-938,971") == 0
     assert step.repository.issues[STORAGE].label_names == STORAGE_LABELS
-    assert step.out.splitlines() == [
+    assert [line for line in step.out.splitlines() if not line.startswith("  ")] == [
         f"{FERRY}#937: it does not exist, or the token cannot see it",
         f"{FERRY}#938: bug, area: storage",
         f"{FERRY}#971: it was deleted",

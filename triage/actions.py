@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from triage.errors import DataError, UsageError
 from triage.options import Event
 
 # GitHub drops a step's summary when it is longer.
 MAX_SUMMARY = 1_000_000
+# Of each issue, in an output that would be too long otherwise.
+SHORTER = (20, 10, 5, 3, 1)
 TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
 
 
@@ -79,6 +83,37 @@ def _at(data: object, *keys: str) -> object:
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data
+
+
+def bounded_json(value: Any, most: int, *, ranked: bool = False) -> tuple[str, int]:
+    """(a collection as JSON of at most `most` characters in UTF-16, how many of its first items that holds).
+
+    If the items are `ranked` collections themselves, they are shortened to the first few before any is left out.
+    """
+    items, text = value, _json(value)
+    for length in SHORTER if ranked else ():
+        if _units(text) > most:
+            items = {key: _first(item, length) for key, item in value.items()}
+            text = _json(items)
+    if _units(text) <= most:
+        return text, len(items)
+    least, more = 0, len(items)
+    while least + 1 < more:
+        middle = (least + more) // 2
+        least, more = (middle, more) if _units(_json(_first(items, middle))) <= most else (least, middle)
+    return _json(_first(items, least)), least
+
+
+def _first(value: Any, count: int) -> Any:
+    return dict(islice(value.items(), count)) if isinstance(value, dict) else value[:count]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class Runner:

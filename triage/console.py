@@ -20,6 +20,8 @@ from typing import Any, TextIO
 # C0 and C1 controls, separators of lines and paragraphs, bidirectional controls, and halves of surrogate pairs, which
 # no encoding can write.
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# At the start of each line of a dry run's log.
+DRY_RUN = "dry run: "
 COMMAND_MARK = re.compile(r"^([\s\u200b\ufeff]*):(?=:)")
 
 

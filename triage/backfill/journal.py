@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from triage.actions import Runner
-from triage.console import log
+from triage.console import DRY_RUN, log
 from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock
 from triage.github.errors import IssueGone, Rejected
@@ -193,7 +193,7 @@ def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
     finally:
         # A failure does not undo the changes before it.
         counted = _counts(job, records)
-        log(counted)
+        log(f"{DRY_RUN if job.dry_run else ''}{counted}")
         Runner(os.environ).summary(_report(job, counted, records))
     return records
 
@@ -219,7 +219,7 @@ def _print(job: Job, record: JournalRecord) -> None:
     """Log an issue in a dry run, and one that did not go as planned."""
     if job.dry_run or record.why:
         what = "; ".join(filter(None, [", ".join(record.labels), record.why]))
-        log(f"{job.repo}#{record.number}: {what}")
+        log(f"{DRY_RUN if job.dry_run else ''}{job.repo}#{record.number}: {what}")
 
 
 @contextmanager

@@ -88,6 +88,8 @@ def with_environment(options: LabelOptions, environment: Mapping[str, str]) -> L
 def run(options: LabelOptions) -> int:
     """Label the issues of a file, or those on GitHub; raises TriageError."""
     from triage.label.labeller import label_file, label_live
-    from triage.reports.label_report import summary, terminal
+    from triage.reports.label_report import outcome_lines, summary, terminal
 
-    return label_file(options, options.file, terminal) if options.file else label_live(options, summary)
+    if options.file:
+        return label_file(options, options.file, terminal)
+    return label_live(options, summary, outcome_lines)

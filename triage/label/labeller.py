@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triage import config as configuration
-from triage.actions import Runner
+from triage.actions import Runner, bounded_json
 from triage.bundle.open import open_serving
 from triage.config import Config
 from triage.console import log, log_json, notice, warning
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 
 # Issues that are read and decided together.
 BATCH = 50
+# What a dry run calls the labels that it does not set.
+WOULD = "would-label"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class LabelOutcome:
     added: tuple[str, ...] = ()
     note: str = ""
     missing: bool = False
+
+
+# GitHub takes 1 MB of outputs from a job, in UTF-16: the most characters of each, in all less than half of that.
+OUTPUTS = {"labels": 150_000, "scores": 200_000, "neighbours": 80_000, "abstained": 40_000}
+RANKED = {"scores", "neighbours"}
 
 
 class Summary(Protocol):
@@ -84,8 +90,11 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     return 0
 
 
-def label_live(options: LabelOptions, summary: Summary) -> int:
-    """Label issues on GitHub, print the outcomes, and publish them to the workflow. Raises TriageError."""
+def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]) -> int:
+    """Label issues on GitHub, print the outcomes as JSON or as `show` gives them, and publish them to the workflow.
+
+    Raises TriageError.
+    """
     runner, event = Runner(os.environ), options.event
     tracker, config = open_repository(options.repo, options.config)
     available = tracker.labels()
@@ -112,11 +121,14 @@ def label_live(options: LabelOptions, summary: Summary) -> int:
     outcomes: list[LabelOutcome] = []
     try:
         for outcome in labeller.run(_selected(options, tracker, config)):
-            _print(outcome, as_json=options.json)
+            if options.json:
+                log_json(_row(outcome, dry_run=options.dry_run))
+            else:
+                log(show(outcome, dry_run=options.dry_run))
             outcomes.append(outcome)
     finally:
         # A failure does not undo the labels that were added before.
-        _publish(runner, outcomes)
+        _publish(runner, outcomes, dry_run=options.dry_run)
         if outcomes:
             runner.summary(markdown(outcomes))
     if options.issues and all(outcome.missing for outcome in outcomes):
@@ -208,25 +220,32 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended:
     return 0
 
 
-def _print(outcome: LabelOutcome, *, as_json: bool) -> None:
-    if as_json and outcome.decision:
-        log_json(outcome.decision.to_dict())
-        return
-    what = "; ".join(filter(None, [", ".join(outcome.added), outcome.note])) or "no label"
-    log(f"{outcome.repo}#{outcome.number}: {what}")
+def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
+    """The outcome as a JSON object: the decision with the labels that were set, under another name in a dry run."""
+    if outcome.decision is None:
+        return {"repo": outcome.repo, "number": outcome.number, "left_alone": outcome.note}
+    row = outcome.decision.to_dict() | {"labels": list(outcome.added)}
+    named = {WOULD if dry_run and name == "labels" else name: value for name, value in row.items()}
+    return named | ({"note": outcome.note} if outcome.note else {})
 
 
-def _publish(runner: Runner, outcomes: Sequence[LabelOutcome]) -> None:
+def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool) -> None:
     """Set the step's outputs, by issue number; of the neighbours, those of the same repository."""
     decided = [(str(o.number), o, o.decision) for o in outcomes if o.decision]
-    outputs: dict[str, object] = {
+    outputs: dict[str, Sized] = {
         "labels": {number: list(o.added) for number, o, _ in decided},
         "scores": {number: d.to_dict()["scores"] for number, _, d in decided},
         "neighbours": {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided},
         "abstained": [o.number for _, o, d in decided if d.abstained],
     }
     for name, value in outputs.items():
-        runner.output(name, json.dumps(value, ensure_ascii=False))
+        title = WOULD if dry_run and name == "labels" else name
+        text, held = bounded_json(value, OUTPUTS[name], ranked=name in RANKED)
+        runner.output(title, text)
+        if (left_out := len(value) - held) > 0:
+            warning(
+                f"the output `{title}` leaves out the last {left_out} issues: GitHub takes 1 MB of outputs"
+            )
 
 
 def _name(model: ServingModel) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
 from triage.decide.rules import NEIGHBOURS
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
@@ -25,22 +26,41 @@ Url = Callable[[str, int], str]
 def terminal(title: str, decision: Decision) -> str:
     """One issue for a terminal: its labels and what supports them, the labels held back, and the nearest voters."""
     repo, number = decision.key
-    lines = [f"{repo}#{number}  {one_line(title)[:90]}"]
-    width = max([len(one_line(name)) for name in (*decision.labels, *decision.held_back)], default=0)
-    rows = [("+", name, _support(decision, name)) for name in decision.labels]
-    rows += [("-", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
-    lines += [
-        f"  {mark} {one_line(name):<{width}}  {meter(decision.scores[name])}  {reason}"
-        for mark, name, reason in rows
-    ]
-    if decision.abstained:
-        near = ", ".join(f"{one_line(name)} {x:.2f}" for name, x in ranked(decision.scores)[:SCORES_SHOWN])
-        lines.append(f"  no label; the highest scores were {near or 'none'}")
+    lines = [f"{repo}#{number}  {one_line(title)[:90]}", *_terminal_reasons(decision)]
     lines += [
         f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
         for n in decision.voters[:VOTERS_SHOWN]
     ]
     return "\n".join(lines) + "\n"
+
+
+def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
+    """The result of one issue on GitHub for the log, without its text; each line of a dry run says that it is one."""
+    got = ", ".join(map(one_line, outcome.added)) or "no label"
+    if outcome.note and not outcome.added:
+        lines = [f"would be left alone: {outcome.note}" if dry_run else outcome.note]
+    else:
+        lines = ["; ".join(filter(None, [f"would get {got}" if dry_run else got, outcome.note]))]
+        lines += _terminal_reasons(outcome.decision) if outcome.decision else []
+    lines[0] = f"{outcome.repo}#{outcome.number}: {lines[0]}"
+    return "\n".join(f"{DRY_RUN if dry_run else ''}{line}" for line in lines)
+
+
+def _terminal_reasons(decision: Decision) -> list[str]:
+    """What supports each label, or why it is held back; without any, what the likeliest labels lack."""
+    rows = [("+", name, _support(decision, name)) for name in decision.labels]
+    rows += [("-", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
+    lines = []
+    if decision.abstained:
+        near = ranked(decision.scores)[:SCORES_SHOWN]
+        names = ", ".join(f"{one_line(name)} {score:.2f}" for name, score in near)
+        lines = [f"  no label; the highest scores were {names or 'none'}"]
+        rows += [("·", n, _shortfall(decision, n)) for n, _ in near if n not in decision.held_back]
+    width = max([len(one_line(name)) for _, name, _ in rows], default=0)
+    return lines + [
+        f"  {mark} {one_line(name):<{width}}  {meter(decision.scores[name])}  {one_line(reason)}"
+        for mark, name, reason in rows
+    ]
 
 
 def summary(outcomes: Sequence[LabelOutcome], *, url: Url, dry_run: bool, model: str) -> str:
