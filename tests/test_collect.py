@@ -28,10 +28,12 @@ from tests.fake_github.faults import (
     secondary_limit,
 )
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
+from tests.fake_github.issue import Issue as FakeIssue
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
 from tests.tracking import Sleeps, tracker_of
+from triage import issue as issues
 from triage.errors import AccessError, DataError, TriageError, UsageError
 from triage.github.errors import Overloaded, RateLimited
 from triage.github.graphql import PAGE_POINTS, IssueFilter
@@ -109,6 +111,7 @@ def test_issues_come_with_their_labels_and_who_set_them(
         at + timedelta(seconds=1),
         author="ann",
         labels=("bug",),
+        handled=False,
         events=(
             LabelEvent("question", True, "ann", False, at + timedelta(seconds=1)),
             LabelEvent("bug", True, "my-app[bot]", True, at + timedelta(seconds=2)),
@@ -144,11 +147,55 @@ def test_a_later_run_asks_only_for_what_changed(github: FakeGitHub, demo: Reposi
     assert asked(github, "IssueNumbers") == 0
 
 
-def test_a_page_costs_two_points(github: FakeGitHub, demo: Repository) -> None:
-    demo.add_issue("Crash", "It crashes")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_costs_what_the_estimate_says(github: FakeGitHub, demo: Repository, kind: issues.Kind) -> None:
+    """A point for each list within its items."""
+    demo.add_issue("Crash", "It crashes", pull=kind == "pull request")
     before = github.points.spent
-    assert len(list(tracker_of(github).pages(IssueFilter()))) == 1
-    assert github.points.spent - before == PAGE_POINTS == 2
+    assert len(list(tracker_of(github).pages(IssueFilter(kind=kind)))) == 1
+    assert github.points.spent - before == PAGE_POINTS[kind]
+
+
+@pytest.mark.parametrize(
+    ("act", "handled"),
+    [
+        (lambda issue: None, False),
+        (lambda issue: issue.close("reporter"), False),
+        (lambda issue: issue.close("maintainer"), True),
+        (lambda issue: issue.close("somebody"), True),
+        (lambda issue: issue.close("stale[bot]"), False),
+        (lambda issue: issue.close("acme-triage-robot"), False),
+        (lambda issue: issue.comment("Me too", "somebody"), False),
+        (lambda issue: issue.comment("More of it", "reporter"), False),
+        (lambda issue: issue.comment("See the docs", "maintainer"), True),
+        (lambda issue: issue.assign("maintainer"), True),
+        (lambda issue: issue.assign("github-actions[bot]"), False),
+        (lambda issue: issue.put_on_milestone("maintainer"), True),
+        (lambda issue: issue.rename("Crash at start", "reporter"), False),
+        (lambda issue: issue.rename("Crash at start", "maintainer"), True),
+    ],
+)
+def test_what_maintainers_did_with_an_issue_is_collected(
+    github: FakeGitHub,
+    demo: Repository,
+    work: Path,
+    act: Callable[[FakeIssue], object],
+    handled: bool,
+) -> None:
+    """A later run reads the change, and the folder keeps what it said."""
+    issue = demo.add_issue("Crash")
+    assert run(github, work).issues[0].handled is False
+    act(issue)
+    assert run(github, work).issues[0].handled is handled
+    assert run(github, work).issues[0].handled is handled
+
+
+def test_a_maintainer_deals_with_an_own_issue_by_closing_it(
+    github: FakeGitHub, demo: Repository, work: Path
+) -> None:
+    demo.add_issue("Crash", author="maintainer").close("maintainer")
+    demo.add_issue("Crash", author=None).close("maintainer")
+    assert [issue.handled for issue in run(github, work).issues] == [True, True]
 
 
 def test_progress_is_told_page_by_page(github: FakeGitHub, demo: Repository, work: Path) -> None:
@@ -486,8 +533,8 @@ def test_a_folder_that_cannot_be_used_is_told_so(github: FakeGitHub, demo: Repos
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("state.json", '{"format": 1, "repo', "state.json: damaged ("),
-        ("state.json", '{"format": 1}', "damaged (in 'repository': missing)"),
+        ("state.json", '{"format": 2, "repo', "state.json: damaged ("),
+        ("state.json", '{"format": 2}', "damaged (in 'repository': missing)"),
         ("issues-000002.jsonl", '{"number": 1', "issues-000002.jsonl, line 1: not a row of a cache ("),
         ("issues-000002.jsonl", '{"number": 1}\n', "line 1: not a row of a cache ("),
     ],

@@ -33,6 +33,7 @@ ISSUE = st.builds(
     author=st.text(),
     labels=st.lists(NAME, unique=True, max_size=4).map(tuple),
     events=st.none() | st.lists(EVENT, max_size=3).map(tuple),
+    handled=st.none() | st.booleans(),
 )
 
 
@@ -241,3 +242,47 @@ def test_a_dash_is_the_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path:
     with path.open() as file:
         monkeypatch.setattr("sys.stdin", file)
         assert read_issues(Path("-"), repo="o/r") == READ
+
+
+CLOSED = {"state": "CLOSED", "closedAt": "2024-01-02T10:00:00Z"}
+BY_TEAM = {"author": {"login": "ann"}, "authorAssociation": "MEMBER", "body": "See the docs"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "handled"),
+    [
+        ({}, None),
+        ({"state": "open"}, False),
+        ({"state": "OPEN", "closedAt": None}, False),
+        (CLOSED, True),
+        ({"closed_at": "2024-01-02T10:00:00Z"}, True),
+        ({"state": "MERGED"}, True),
+        ({**CLOSED, "handled": False}, False),
+        ({"handled": True, "state": "open"}, True),
+        ({"assignees": [{"login": "ann"}]}, True),
+        ({"assignees": [], "milestone": None}, None),
+        ({"milestone": {"title": "2.0"}}, True),
+        ({"comments": [BY_TEAM]}, True),
+        ({"comments": [{**BY_TEAM, "authorAssociation": "NONE"}]}, None),
+        ({"comments": [BY_TEAM], "author": {"login": "ann"}}, None),
+        ({"comments": 3}, None),
+        ({"comments": [{**BY_TEAM, "author": {"login": "acme-robot"}}], "state": "open"}, False),
+        ({**CLOSED, "closed_by": {"login": "ben"}, "user": {"login": "ben"}}, False),
+        (
+            {
+                **CLOSED,
+                "closed_by": {"login": "ben"},
+                "user": {"login": "ben"},
+                "author_association": "OWNER",
+            },
+            True,
+        ),
+    ],
+)
+def test_a_row_tells_whether_a_maintainer_dealt_with_the_issue(
+    fields: dict[str, object], handled: bool | None
+) -> None:
+    """`handled` where it is given; else closed, answered, assigned or on a milestone. Its text has no part in it."""
+    issue = from_row({**ROW, **fields}, where="here")
+    assert issue.handled is handled
+    assert issue.digest == from_row(ROW, where="here").digest

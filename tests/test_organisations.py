@@ -149,20 +149,20 @@ def test_what_it_costs_is_said_before_and_holds(
 ) -> None:
     """The points told are those that GitHub's own reckoning takes then; a later run costs less."""
     read_repositories(NAMES, tmp_path, Config())
-    # Seven pages of two points, and the labels of six repositories; finding and counting came before.
+    # Seven pages of three points, and the labels of six repositories; finding and counting came before.
     said = (
-        r"reading 6 repositories: 135 issues on about 7 pages, 20 points; 4,987 of 5,000 points are left until "
+        r"reading 6 repositories: 135 issues on about 7 pages, 27 points; 4,987 of 5,000 points are left until "
         r"\d\d:\d\d UTC, 500 an hour are kept for labelling; no wait is needed\n"
     )
     # On a slow machine the progress follows.
     assert re.match(said, capsys.readouterr().err)
-    assert github.points.spent == 1 + 2 * 6 + 20
+    assert github.points.spent == 1 + 2 * 6 + 27
     github.world.clock.set(github.world.clock.now + DAY)
     org[5].add_issue("New")
     before = github.points.spent
     read_repositories(NAMES, tmp_path, Config())
-    assert ": 7 issues on about 6 pages, 18 points; " in capsys.readouterr().err
-    assert github.points.spent - before == 1 + 2 * 6 + 18
+    assert ": 7 issues on about 6 pages, 24 points; " in capsys.readouterr().err
+    assert github.points.spent - before == 1 + 2 * 6 + 24
 
 
 def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
@@ -173,7 +173,7 @@ def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
     with pytest.raises(RateLimited):
         read_repositories(NAMES, tmp_path, Config(learn=LearnConfig(max_rate_limit_wait=60)))
     said = capsys.readouterr().err
-    assert "20 points; 18 of 100 points are left until " in said
+    assert "27 points; 18 of 100 points are left until " in said
     # On a slow machine a minute or two of the hour are gone by then.
     hour = r"(5[0-9]|60) minutes"
     assert re.search(rf", 10 an hour are kept for labelling; waiting for more takes about {hour}\n", said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from triage.arrays import Mask
 from triage.config import Config, from_dict
 from triage.errors import DataError
-from triage.issue import Issue
-from triage.learn.dataset import FOLDS, Dataset, Split, prepare, split, stratify
+from triage.issue import Issue, LabelEvent
+from triage.learn.dataset import FOLDS, Dataset, Split, _thinned, prepare, split, stratify
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -151,6 +152,40 @@ def test_what_is_learnt_from_is_filtered_and_ordered() -> None:
     assert data.dropped == {"pull requests": 1, "without a label to learn": 1, "repeated texts": 1}
     with_pulls = prepare([pull], from_dict({"learn": {"pull_requests": True}}))
     assert with_pulls.keys([0]) == [("o/r", 9)]
+
+
+def by(actor: str, label: str) -> LabelEvent:
+    """A label that somebody set a day after the start."""
+    return LabelEvent(label, True, actor, actor.endswith("[bot]"), START + timedelta(days=1))
+
+
+def test_issues_without_a_label_to_learn_stay_known() -> None:
+    """Oldest first, of all dates; a person who set a label that is not learnt has dealt with the issue, a bot not."""
+    quiet = [replace(issue(n, day=n, title=f"quiet {n}"), labels=()) for n in range(5)]
+    given = [
+        issue(10, "bug", day=3),
+        replace(quiet[4], handled=True),
+        replace(quiet[1], labels=("stale",), handled=False, events=(by("stale[bot]", "stale"),)),
+        replace(quiet[2], labels=("stale",), handled=False, events=(by("ann", "stale"),)),
+        replace(quiet[3], labels=("bug",), events=(by("other[bot]", "bug"),)),
+        quiet[0],
+        replace(quiet[0], number=11, title="title 10"),
+    ]
+    data = prepare(given, Config())
+    assert [(i.number, i.labels, i.handled) for i in data.unlabelled] == [
+        (0, (), None),
+        (1, (), False),
+        (2, (), True),
+        (4, (), True),
+    ]
+    assert [i.number for i in data.issues] == [10]
+
+
+def test_many_unlabelled_issues_are_thinned_evenly() -> None:
+    """So that every time keeps its share."""
+    issues = [issue(n, day=n) for n in range(1, 8)]
+    assert _thinned(issues, 7) == issues
+    assert [i.number for i in _thinned(issues, 3)] == [1, 3, 5]
 
 
 def test_nothing_left_to_learn_from_is_refused() -> None:

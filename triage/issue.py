@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from triage.errors import DataError
 from triage.schema import SchemaError, build, is_utf8
@@ -21,6 +21,10 @@ KINDS: tuple[Kind, ...] = ("issue", "pull request")
 
 # Bundles hold numbers in 64 bits.
 MAX_NUMBER = 2**63 - 1
+ActKind = Literal["commented", "closed", "assigned", "milestoned", "renamed"]
+# How GitHub calls those who may deal with other people's issues.
+TEAM = ("OWNER", "MEMBER", "COLLABORATOR")
+
 # GitHub's GraphQL API holds numbers of issues in 32 bits, and answers greater ones as if a limit were reached.
 MOST_ISSUES = 2**31 - 1
 
@@ -81,8 +85,42 @@ class LabelEvent:
 
 
 @dataclass(frozen=True)
+class Act:
+    """What an account did with an issue. `actor`: its login, "" where that is not known; `association`: GitHub's word
+    for its part in the repository.
+    """
+
+    kind: ActKind
+    actor: str = ""
+    association: str = ""
+
+
+def is_handled(acts: Iterable[Act], author: str, association: str) -> bool:
+    """Whether a maintainer dealt with the issue: closed, answered or renamed it, assigned it, put it on a milestone.
+
+    Only maintainers can assign, and set milestones. Authors can close and rename their own issues, which says nothing
+    unless they are maintainers themselves; and anybody can comment. What bots do does not count; bots with an ordinary
+    account are known by a login that ends in `bot`.
+    """
+    people = [act for act in acts if not act.actor.casefold().rstrip("]").endswith("bot")]
+    for act in people:
+        by_other = not act.actor or act.actor != author
+        if act.kind == "commented":
+            told = by_other and act.association in TEAM
+        else:
+            told = act.kind in ("assigned", "milestoned") or by_other or association in TEAM
+        if told:
+            return True
+    return False
+
+
+@dataclass(frozen=True)
 class Issue:
-    """An issue as it is to be labelled; identified by (repository, number) everywhere."""
+    """An issue as it is to be labelled; identified by (repository, number) everywhere.
+
+    `handled`: whether a maintainer dealt with it, apart from labels; None where that is not known. It tells an issue
+    that people left without a label from one that nobody has read.
+    """
 
     repo: str
     number: int
@@ -93,6 +131,7 @@ class Issue:
     author: str = ""
     labels: tuple[str, ...] = ()
     events: tuple[LabelEvent, ...] | None = field(default=None, repr=False)
+    handled: bool | None = None
 
     @property
     def key(self) -> Key:
@@ -138,6 +177,12 @@ class _EventRow:
 
 
 @dataclass(frozen=True)
+class _CommentRow:
+    author: str = ""
+    author_association: str = ""
+
+
+@dataclass(frozen=True)
 class _IssueRow:
     number: int = field(metadata={"low": 1, "high": MAX_NUMBER})
     title: str
@@ -148,6 +193,14 @@ class _IssueRow:
     is_pull_request: bool = False
     author: str = ""
     label_events: tuple[_EventRow, ...] | None = None
+    handled: bool | None = None
+    state: str | None = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    author_association: str | None = None
+    assignees: Any = None
+    milestone: Any = None
+    comments: tuple[_CommentRow, ...] | None = None
 
 
 def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
@@ -176,22 +229,63 @@ def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
             author=row.author,
             labels=distinct(row.labels),
             events=None if row.label_events is None else tuple(map(_event, row.label_events)),
+            handled=_handled(row),
         )
     except SchemaError as error:
         raise DataError(f"{where}: {error}") from None
 
 
+# The names that GitHub's own tools use, each after ours: `gh --json`, then the REST API.
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    "created_at": ("createdAt",),
+    "closed_at": ("closedAt",),
+    "closed_by": ("closedBy",),
+    "is_pull_request": ("isPullRequest", "pull_request"),
+    "author": ("user",),
+    "author_association": ("authorAssociation",),
+}
+
+
 def _as_row(data: dict[str, object]) -> dict[str, object]:
-    """A row with our names: `gh --json` prints `createdAt`, and labels and author as objects."""
-    row = dict(data)
-    row["created_at"] = row.get("created_at", row.get("createdAt")) or None
+    """A row with our names: GitHub's tools print `createdAt`, and labels and accounts as objects."""
+    row = data | {name: _spelt(data, name) for name in SPELLINGS}
+    for name in ("created_at", "closed_at"):
+        row[name] = row[name] or None
+    # The REST API marks pull requests by an object with their addresses.
+    if isinstance(row["is_pull_request"], dict):
+        row["is_pull_request"] = True
     if isinstance(labels := row.get("labels"), list):
         row["labels"] = [
             label["name"] if isinstance(label, dict) and "name" in label else label for label in labels
         ]
-    if isinstance(author := row.get("author"), dict):
-        row["author"] = author.get("login")
+    # The REST API gives their number.
+    comments = row.get("comments")
+    row["comments"] = list(map(_as_comment, comments)) if isinstance(comments, list) else None
     return row
+
+
+def _as_comment(data: object) -> object:
+    names = ("author", "author_association")
+    return {name: _spelt(data, name) for name in names} if isinstance(data, dict) else data
+
+
+def _spelt(data: dict[str, object], name: str) -> object:
+    """The field under any of its names; of an account, its login."""
+    found = next((data[key] for key in (name, *SPELLINGS[name]) if key in data), None)
+    return found.get("login") if isinstance(found, dict) and "login" in found else found
+
+
+def _handled(row: _IssueRow) -> bool | None:
+    """What `handled` says, else whether the row tells of a maintainer's act; None where it tells nothing."""
+    if row.handled is not None:
+        return row.handled
+    acts = [Act("commented", one.author, one.author_association) for one in row.comments or ()]
+    acts += [Act("assigned")] * bool(row.assignees) + [Act("milestoned")] * bool(row.milestone)
+    if row.closed_at or (row.state or "").casefold() in ("closed", "merged"):
+        acts.append(Act("closed", row.closed_by or ""))
+    if is_handled(acts, row.author, row.author_association or ""):
+        return True
+    return None if row.state is None and row.closed_at is None else False
 
 
 def _event(row: _EventRow) -> LabelEvent:
@@ -216,6 +310,8 @@ def to_row(issue: Issue) -> dict[str, object]:
         "is_pull_request": issue.kind == "pull request",
         "author": issue.author,
     }
+    if issue.handled is not None:
+        row["handled"] = issue.handled
     if issue.events is not None:
         row["label_events"] = [
             {

@@ -18,6 +18,8 @@ EVENT_TYPES = {
     "closed": "ClosedEvent",
     "reopened": "ReopenedEvent",
     "locked": "LockedEvent",
+    "assigned": "AssignedEvent",
+    "milestoned": "MilestonedEvent",
 }
 _ISSUE: dict[str, Plain] = {
     "id": lambda issue: issue.node_id,
@@ -31,7 +33,7 @@ _ISSUE: dict[str, Plain] = {
     "closed": lambda issue: issue.state == "closed",
     "locked": lambda issue: issue.locked,
     "author": lambda issue: issue.author,
-    "authorAssociation": lambda _: "NONE",
+    "authorAssociation": lambda issue: issue.repository.association(issue.author),
     "createdAt": lambda issue: stamp(issue.created_at),
     "updatedAt": lambda issue: stamp(issue.updated_at),
     "lastEditedAt": lambda issue: stamp(issue.edits[-1]) if issue.edits else None,
@@ -78,6 +80,7 @@ _COMMENT: dict[str, Plain] = {
     "databaseId": lambda comment: comment.id,
     "body": lambda comment: comment.body,
     "author": lambda comment: comment.author,
+    "authorAssociation": lambda comment: comment.issue.repository.association(comment.author),
     "createdAt": lambda comment: stamp(comment.created_at),
     "updatedAt": lambda comment: stamp(comment.updated_at),
     "issue": lambda comment: comment.issue,
@@ -94,6 +97,8 @@ FIELDS: dict[str, dict[str, Plain]] = {
     "ClosedEvent": _EVENT,
     "ReopenedEvent": _EVENT,
     "LockedEvent": _EVENT,
+    "AssignedEvent": _EVENT,
+    "MilestonedEvent": _EVENT,
     "RenamedTitleEvent": _EVENT
     | {
         "previousTitle": lambda event: event.titles[0],

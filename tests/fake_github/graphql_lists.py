@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.fake_github.connection import Key, Problem, connection, moment
 from tests.fake_github.context import Args, Context, Resolver, home
-from tests.fake_github.issue import Comment, Issue, Label
+from tests.fake_github.issue import Comment, Event, Issue, Label
 from tests.fake_github.render import stamp
 from tests.fake_github.repository import Repository
 from tests.fake_github.state import Actor
@@ -21,6 +21,9 @@ ITEM_TYPES = {
     "closed": "CLOSED_EVENT",
     "reopened": "REOPENED_EVENT",
     "locked": "LOCKED_EVENT",
+    "assigned": "ASSIGNED_EVENT",
+    "milestoned": "MILESTONED_EVENT",
+    "commented": "ISSUE_COMMENT",
 }
 
 
@@ -71,12 +74,13 @@ def _numbered(repository: Repository, ctx: Context, args: Args, what: str, pulls
 
 def _timeline(issue: Issue, _: Context, args: Args) -> object:
     wanted, since = args.get("itemTypes"), args.get("since")
-    kinds = [event for event in issue.events if wanted is None or ITEM_TYPES[event.kind] in wanted]
+    items: list[Event | Comment] = [*issue.events, *issue.comments]
+    kinds = [item for item in items if wanted is None or ITEM_TYPES[item.kind] in wanted]
     if since:
         kinds = [event for event in kinds if event.at >= datetime.fromisoformat(since)]
     found = connection("timelineItems", kinds, args, lambda event: (moment(event.at), event.id))
     size = args.get("first") or args.get("last") or 1
-    counts = {"totalCount": len(issue.events), "filteredCount": len(kinds)}
+    counts = {"totalCount": len(items), "filteredCount": len(kinds)}
     return found | counts | {"pageCount": math.ceil(len(kinds) / size), "updatedAt": stamp(issue.updated_at)}
 
 

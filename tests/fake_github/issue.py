@@ -31,7 +31,7 @@ class Label:
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """What happened to an issue: `labeled`, `unlabeled`, `renamed`, `closed`, `reopened` or `locked`."""
+    """What happened to an issue, by the names that REST has for it, such as `labeled` or `closed`."""
 
     issue: Issue
     kind: str
@@ -58,6 +58,16 @@ class Comment:
     created_at: datetime
     updated_at: datetime
     id: int
+
+    @property
+    def at(self) -> datetime:
+        """When it was written: in the timeline it stands among the events."""
+        return self.created_at
+
+    @property
+    def kind(self) -> str:
+        """What REST's timeline calls it."""
+        return "commented"
 
     @property
     def node_id(self) -> str:
@@ -140,6 +150,14 @@ class Issue:
         """Close it."""
         self.state = "closed"
         self._happened("closed", by, at)
+
+    def assign(self, by: str, *, at: datetime | None = None) -> None:
+        """Assign somebody; whom is not kept."""
+        self._happened("assigned", by, at)
+
+    def put_on_milestone(self, by: str, *, at: datetime | None = None) -> None:
+        """Put it on a milestone; on which is not kept."""
+        self._happened("milestoned", by, at)
 
     def reopen(self, by: str, *, at: datetime | None = None) -> None:
         """Open it again."""

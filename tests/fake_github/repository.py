@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tests.fake_github.git_store import GitStore
 from tests.fake_github.issue import Comment, Event, Issue, Label
-from tests.fake_github.state import World
+from tests.fake_github.state import Actor, World
 
 DEFAULT_COLOUR = "ededed"
 
@@ -21,6 +21,7 @@ class Repository:
         self.private = private
         self.fork = self.archived = False
         self.has_issues = True
+        self.team = {"maintainer"}
         self.id = world.new_id()
         self.created_at = world.clock.now
         self.labels: dict[str, Label] = {}
@@ -34,6 +35,10 @@ class Repository:
     def node_id(self) -> str:
         """The id for GraphQL."""
         return f"R_{self.id}"
+
+    def association(self, actor: Actor | None) -> str:
+        """What GitHub calls the account here: those in `team` are members."""
+        return "MEMBER" if actor and actor.login in self.team else "NONE"
 
     def add_label(self, name: str, description: str | None = None, color: str = DEFAULT_COLOUR) -> Label:
         """A new label; names are unique whatever their case (ValueError)."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from triage.issue import Issue, Kind, LabelEvent, Names
+from triage.issue import Act, ActKind, Issue, Kind, LabelEvent, Names, is_handled
 from triage.schema import nested
 
 State = Literal["open", "closed"]
@@ -21,8 +21,18 @@ BOT = "[bot]"
 # The operations that list the items of a kind, with or without their texts.
 PAGES: Mapping[Kind, str] = {"issue": "Issues", "pull request": "PullRequests"}
 NUMBERS: Mapping[Kind, str] = {"issue": "IssueNumbers", "pull request": "PullRequestNumbers"}
-# GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests.
-PAGE_POINTS = 2
+# GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests: labels and label
+# events, and of issues what people did with them.
+PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 2}
+
+# The types of the nodes in `acts`.
+ACTS: Mapping[str, ActKind] = {
+    "IssueComment": "commented",
+    "ClosedEvent": "closed",
+    "AssignedEvent": "assigned",
+    "MilestonedEvent": "milestoned",
+    "RenamedTitleEvent": "renamed",
+}
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,14 @@ class EventNode:
 
 
 @dataclass(frozen=True)
+class ActNode:
+    type: str
+    association: str = ""
+    actor: str = nested("actor.login", GHOST)
+    actor_type: str = nested("actor.type", "User")
+
+
+@dataclass(frozen=True)
 class Timeline:
     info: PageInfo
     nodes: tuple[EventNode, ...]
@@ -205,11 +223,14 @@ class IssueNode:
     labels: tuple[Label, ...] = nested("labels.nodes")
     author: str = nested("author.login", GHOST)
     author_type: str = nested("author.type", "User")
+    association: str = ""
+    acts: tuple[ActNode, ...] | None = nested("acts.nodes", None)
 
 
 def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
     """An issue with all of its events."""
     labels = {label.name: label.id for label in node.labels}
+    author = _login(node.author, node.author_type)
     issue = Issue(
         repo=node.repo,
         number=node.number,
@@ -217,9 +238,10 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         body=node.body,
         created_at=node.created_at,
         kind="pull request" if node.type == "PullRequest" else "issue",
-        author=_login(node.author, node.author_type),
+        author=author,
         labels=tuple(labels),
         events=tuple([_event(event) for event in events]),
+        handled=None if node.acts is None else is_handled(map(_act, node.acts), author, node.association),
     )
     return LiveIssue(
         issue=issue,
@@ -230,6 +252,10 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         # If two labels had the same name one after the other, the issue carries the later one.
         label_ids=Names({**{event.label.name: event.label.id for event in events}, **labels}),
     )
+
+
+def _act(node: ActNode) -> Act:
+    return Act(ACTS[node.type], _login(node.actor, node.actor_type), node.association)
 
 
 def _event(node: EventNode) -> LabelEvent:

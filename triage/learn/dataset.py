@@ -25,6 +25,8 @@ from triage.learn.provenance import Attribution, process_by_evidence, provenance
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
 
+# More unlabelled issues than this would take longer to embed than they tell.
+MOST_UNLABELLED = 20_000
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +35,8 @@ class Dataset:
     """Labelled issues, oldest first, and which of `names` each carries: `targets` [n, L].
 
     `dropped` counts the rows left out, by reason; `process` maps labels left out as a process's to the evidence.
+    `unlabelled` are the issues without a label to learn, oldest first, of all dates; `handled` says of each whether
+    people dealt with it, be it by labelling it with something else.
     """
 
     issues: Sequence[Issue]
@@ -40,6 +44,7 @@ class Dataset:
     targets: Mask
     dropped: dict[str, int]
     process: dict[str, str] = field(default_factory=dict)
+    unlabelled: Sequence[Issue] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.issues)
@@ -77,9 +82,14 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     process = process_by_evidence(eligible, attribution)
     dropped = Counter({"pull requests": len(given) - len(eligible)})
     by_text: dict[str, Issue] = {}
+    without: dict[str, Issue] = {}
     for issue in sorted(eligible, key=_age):
         said = provenance_of(issue, attribution)
         labels = _learnable(said.positive, config, process)
+        if not _learnable((*said.positive, *said.negative, *said.unjudged), config, process):
+            # A person who labels an issue with something else has dealt with it.
+            told = any(attribution.of_event(event, issue) == "person" for event in issue.events or ())
+            without[issue.digest] = replace(issue, labels=(), handled=told or issue.handled)
         if {"bot", "me"} & set(said.unjudged.values()):
             dropped["with a bot's label that no person confirmed"] += 1
         elif not labels and not _learnable(said.negative, config, process):
@@ -99,7 +109,14 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     targets = np.zeros((len(kept), len(names)), dtype=bool)
     for i, issue in enumerate(kept):
         targets[i, [at[name] for name in issue.labels]] = True
-    return Dataset(kept, names, targets, {reason: n for reason, n in dropped.items() if n}, process)
+    reasons = {reason: n for reason, n in dropped.items() if n}
+    unlabelled = sorted((issue for text, issue in without.items() if text not in by_text), key=_age)
+    return Dataset(kept, names, targets, reasons, process, _thinned(unlabelled, MOST_UNLABELLED))
+
+
+def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:
+    """At most so many of the issues, evenly over all of them, so that every time keeps its share."""
+    return issues if len(issues) <= most else [issues[i * len(issues) // most] for i in range(most)]
 
 
 def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from triage.files import lock, write
 from triage.issue import Issue, Kind, from_row, to_row
 from triage.schema import SchemaError, build
 
-FORMAT = 1
+FORMAT = 2
 STATE = "state.json"
 START_OVER = "delete the folder; all issues are then read again"
 

@@ -180,10 +180,11 @@ def estimate_of(tracker: Tracker, work: Path, now: datetime, kinds: Collection[K
     passes = [_ahead(state.reading(kind), counts.items[kind], counts.changed[kind]) for kind in kinds]
     numbers = sum(_pages(counts.items[kind]) for kind in kinds) if due(state.counted_at, now) else 0
     pages = sum(pages for _, pages in passes)
+    points = sum(pages * PAGE_POINTS[kind] for kind, (_, pages) in zip(kinds, passes, strict=True))
     return ReadEstimate(
         issues=sum(issues for issues, _ in passes),
         pages=pages,
-        points=pages * PAGE_POINTS + numbers + _pages(counts.labels),
+        points=points + numbers + _pages(counts.labels),
     )
 
 
