@@ -19,10 +19,10 @@ from shared import embedded
 
 from triage.arrays import Array, Floats, Mask
 from triage.config import Config
+from triage.decide.history import Attribution
 from triage.decide.rules import K_MAX
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index
-from triage.learn.provenance import Attribution
 from triage.metrics import macro_f1, micro_f1
 from triage.sources.issue_file import read_issues
 from triage.study.data import DataLimits, select, without_labels

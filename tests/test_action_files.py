@@ -199,8 +199,15 @@ def test_labelling_can_be_started_by_an_issue_by_the_clock_and_by_hand() -> None
     on = read(ROOT / "examples" / "workflows" / "triage.yml")["on"]
     assert isinstance(on, dict)
     assert set(on) == {"issues", "schedule", "workflow_dispatch"}
-    assert on["issues"] == {"types": ["opened", "edited", "reopened"]}
+    assert on["issues"] == {"types": ["opened", "edited", "reopened", "labeled"]}
     assert set(on["workflow_dispatch"]["inputs"]) == {"issues", "dry-run"}
+
+
+def test_a_label_does_not_cancel_the_run_that_waits_for_an_edit() -> None:
+    """GitHub keeps one waiting run of a group; labels have their own."""
+    concurrency = read(ROOT / "examples" / "workflows" / "triage.yml")["concurrency"]
+    assert isinstance(concurrency, dict)
+    assert concurrency["group"].endswith("-${{ github.event.action == 'labeled' }}")
 
 
 def test_a_backfill_is_applied_only_behind_its_environment() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.actions import MAX_SUMMARY, Runner, bounded_json, read_event
-from triage.decide.case import TextBeforeEdit
 from triage.errors import DataError
+from triage.issue import TextBeforeEdit
 from triage.options import Event
 
 REPO = {"repository": {"full_name": "octo/demo"}}

@@ -10,9 +10,9 @@ import numpy as np
 from tests.learning import Material
 from triage.config import Config
 from triage.decide import Decision, Evidence
+from triage.decide.history import Attribution
 from triage.figures import save_calibration
 from triage.issue import Issue
-from triage.learn.provenance import Attribution
 from triage.learn.retrain import RetrainAdvice, advise, unsure
 from triage.metrics import Bin, reliability
 

@@ -29,6 +29,8 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply, Request
 from tests.tracking import once_each
 from triage.backfill.journal import Throttle
+from triage.backfill.plan import fingerprint
+from triage.config import Config, LabelsConfig
 
 ADD = "mutation addLabelsToLabelable"
 
@@ -416,3 +418,43 @@ def test_a_journal_of_another_plan_is_refused(desk: Desk) -> None:
     assert desk.apply() == 5
     assert f"{desk.journal}: this journal is of another plan" in desk.err
     assert desk.demo.issues[2].label_events == []
+
+
+def test_the_abstain_label_that_the_bot_set_goes_where_a_label_comes(desk: Desk) -> None:
+    """A person's stays."""
+    one, other = desk.issues(2)
+    config = Config(labels=LabelsConfig(abstain="question"))
+    file = desk.folder / "triage.yml"
+    file.write_text("labels: {abstain: question}", "utf-8")
+    one.add_labels(["question"], ACTIONS_BOT)
+    other.add_labels(["question"], "maintainer")
+    desk.plan(entry(1, "bug"), entry(2, "bug"), policy=fingerprint(config))
+    assert desk.apply(f"--config={file}") == 0
+    assert (one.label_names, other.label_names) == (["bug"], ["question", "bug"])
+
+
+def test_labels_that_the_bot_set_before_the_plan_count_against_the_most(desk: Desk) -> None:
+    """The plan may not have known of them."""
+    [one] = desk.issues(1)
+    config = Config(labels=LabelsConfig(max=1))
+    file = desk.folder / "triage.yml"
+    file.write_text("labels: {max: 1}", "utf-8")
+    one.add_labels(["question"], ACTIONS_BOT)
+    desk.plan(entry(1, "bug"), policy=fingerprint(config))
+    assert desk.apply(f"--config={file}") == 0
+    assert (one.label_names, desk.out.splitlines()[-1]) == (
+        ["question"],
+        "0 of 1 issues labelled, 1 left alone",
+    )
+
+
+def test_what_an_undo_removed_is_not_set_by_the_next_plan(desk: Desk) -> None:
+    """A person started it, though it acts under the bot's login."""
+    [one] = desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    assert (desk.apply(), desk.undo()) == (0, 0)
+    desk.journal.unlink()
+    desk.plan(entry(1, "bug"))
+    assert desk.apply() == 0
+    assert one.label_names == []
+    assert "bug: it was removed from this issue" in desk.out

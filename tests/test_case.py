@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.config import ActConfig, Config, LabelsConfig
-from triage.decide.case import Case, TextBeforeEdit, case_of, is_material_change, set_by
-from triage.issue import Issue, LabelEvent
+from triage.decide.case import Case, case_of, is_material_change
+from triage.decide.history import Attribution
+from triage.issue import Issue, LabelEvent, TextBeforeEdit
 
 ME = "github-actions[bot]"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,7 +48,7 @@ def test_the_configuration_leaves_issues_alone(found: Issue, act: ActConfig, rea
 
 def edited(found: Issue, before: TextBeforeEdit) -> str:
     """Why an edited issue is left alone, if it is."""
-    return case_of(found, Config(), me=ME, before=before).left_alone
+    return case_of(found, Config(), me=[ME], before=before).left_alone
 
 
 @pytest.mark.parametrize("added", [True, False])
@@ -81,17 +82,20 @@ def test_whether_a_change_is_material_does_not_depend_on_its_direction(old: str,
     assert not is_material_change(old, old)
 
 
-def test_a_label_that_a_person_removed_is_barred_for_good() -> None:
-    """Also where the bot or a person set it again later; what bots removed is not."""
+def test_a_label_that_was_removed_is_barred_for_good() -> None:
+    """Whoever did it: bots and workflows carry out people's words, and some act under this bot's login."""
     events = [
-        event(ME),
         event("marit-oh", added=False),
         event(ME),
-        event("stale[bot]", "docs", added=False),
+        event("k8s-ci-robot[bot]", "docs", added=False),
         event(ME, "question", added=False),
+        event("marit-oh", "security", added=False),
+        event("marit-oh", "security"),
+        event(ME, "sync"),
     ]
-    reason = "a person removed it from this issue"
-    assert case_of(issue(*events), Config()).barred == {"bug": reason}
+    people, others = "a person removed it from this issue", "it was removed from this issue"
+    barred = case_of(issue(*events), Config(), me=[ME]).barred
+    assert dict(barred) == {"bug": people, "docs": others, "question": others, "security": people}
 
 
 def test_labels_that_the_repository_lacks_are_barred_unless_they_may_be_created() -> None:
@@ -129,4 +133,5 @@ def test_the_abstain_label_does_not_count_as_one() -> None:
 )
 def test_a_label_is_the_bots_own_where_the_bot_set_it_last(events: list[LabelEvent], mine: bool) -> None:
     """Whoever touched it before."""
-    assert set_by("bug", [*events, event("marit-oh", "docs")], ME) is mine
+    found = issue(*events, event("marit-oh", "docs"))
+    assert Attribution(frozenset({ME})).was_last_to_set("bug", found) is mine

@@ -10,10 +10,10 @@ import pytest
 from tests.evaluating import material
 from triage.arrays import Ints, Mask
 from triage.config import Config
+from triage.decide.history import Attribution
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.dataset import stratify
-from triage.learn.provenance import Attribution
 from triage.study.data import SHARES, DataLimits, divide, load_data, select, sizes, slices, without_labels
 
 

@@ -225,6 +225,42 @@ def test_the_sweep_labels_what_the_events_missed(step: Step) -> None:
     assert list(step.outputs["labels"]) == [str(missed.number)]
 
 
+def test_the_sweep_takes_what_was_edited_since_the_bot_labelled_it(step: Step) -> None:
+    """Its run may have been cancelled; what was edited only a little, or by people's labels is theirs, stays."""
+    repository = step.repository
+    storage, sync = repository.issues[STORAGE], repository.issues[SYNC]
+    became, mended, theirs, same = (repository.add_issue(sync.title, sync.body) for _ in range(4))
+    assert step.label(f"--issue={became.number}-{same.number}") == 0
+    there = became.label_names
+    assert there
+    theirs.add_labels(["question"], "marit-oh")
+    for issue in (became, theirs):
+        issue.edit(storage.body)
+        issue.rename(storage.title, "reporter")
+    mended.edit(f"{sync.body} Thanks")
+    step.event({"schedule": "23 4 * * *"})
+    for issue in list(repository.issues.values())[:-4]:
+        issue.close("marit-oh")
+    assert step.label("--since=2020-01-01") == 0
+    assert set(became.label_names) == {*there, *STORAGE_LABELS}
+    assert [i.label_names for i in (mended, theirs, same)] == [there, [*there, "question"], there]
+    assert step.out.splitlines()[0] == f"{FERRY}#{mended.number}: its text changed only a little"
+    assert list(step.outputs["labels"]) == [str(became.number)]
+
+
+def test_the_sweep_removes_the_abstain_label_where_people_have_labelled(step: Step) -> None:
+    """The event may have been missed, or come while the label was being set."""
+    step.repository.add_label("needs-triage")
+    step.configure("labels: {abstain: needs-triage}")
+    issue, by_person = step.repository.issues[STORAGE], step.repository.issues[SYNC]
+    issue.add_labels(["needs-triage"], ACTIONS_BOT)
+    by_person.add_labels(["needs-triage"], "marit-oh")
+    for each in (issue, by_person):
+        each.add_labels(["question"], "marit-oh")
+    assert step.label("--since=2020-01-01") == 0
+    assert (issue.label_names, by_person.label_names) == (["question"], ["needs-triage", "question"])
+
+
 def test_the_sweep_takes_pull_requests_where_they_are_labelled(step: Step) -> None:
     """As the events do: only where the configuration asks."""
     issue = step.repository.issues[STORAGE]

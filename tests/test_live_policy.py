@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import pytest
 
+from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
-from tests.live import FERRY, QUESTION, STORAGE, SYNC, Step
+from tests.fake_github.wire import Json
+from tests.live import FERRY, HOSTILE, QUESTION, STORAGE, SYNC, Step
 
 STORAGE_LABELS = ["bug", "area: storage"]
+ASKED = f"--issue={STORAGE}"
+TRUSTED = "prow-robot[bot]"
 ABSTAIN = "labels: {abstain: needs-triage, deny: ['*']}"
 
 
@@ -16,8 +23,7 @@ def test_labels_that_are_there_stay(step: Step) -> None:
     issue = step.repository.issues[STORAGE]
     step.repository.add_label("wontfix")
     issue.add_labels(["wontfix", "question"], "marit-oh")
-    step.happen(issue)
-    step.label()
+    step.label(ASKED)
     assert issue.label_names == ["wontfix", "question", *STORAGE_LABELS]
 
 
@@ -27,8 +33,7 @@ def test_a_label_that_a_person_removed_is_not_put_back(step: Step) -> None:
     step.happen(issue)
     step.label()
     issue.remove_labels(["bug"], "marit-oh")
-    step.happen(issue, "reopened")
-    assert step.label() == 0
+    assert step.label(ASKED) == 0
     assert issue.label_names == ["area: storage"]
     assert "a person removed it from this issue" in step.summary
 
@@ -45,14 +50,19 @@ def test_a_label_removed_by_the_person_whose_token_is_used_is_not_put_back(step:
     assert issue.label_names == ["area: storage"]
 
 
-def test_a_label_that_a_bot_removed_is_put_back(step: Step) -> None:
-    """Bots do not decide for maintainers."""
+@pytest.mark.parametrize("by", [ACTIONS_BOT, "stale[bot]", TRUSTED])
+def test_a_label_that_another_workflow_or_bot_removed_is_not_put_back(step: Step, by: str) -> None:
+    """It carries out a person's word, and a workflow does so under this bot's own login."""
     issue = step.repository.issues[STORAGE]
-    issue.add_labels(["bug"], "marit-oh")
-    issue.remove_labels(["bug"], "stale[bot]")
     step.happen(issue)
     step.label()
-    assert sorted(issue.label_names) == sorted(STORAGE_LABELS)
+    issue.remove_labels(["bug"], by)
+    step.configure(f"learn: {{trusted_bots: ['{TRUSTED}']}}")
+    for argv in ([], [ASKED]):
+        step.happen(issue, "reopened")
+        assert step.label(*argv) == 0
+        assert issue.label_names == ["area: storage"]
+    assert "it was removed from this issue" in step.summary or by == TRUSTED
 
 
 def test_a_label_that_the_repository_lacks_is_not_created(step: Step) -> None:
@@ -84,8 +94,7 @@ def test_an_issue_with_a_label_of_an_exclusive_group_keeps_it(step: Step) -> Non
     issue = step.repository.issues[STORAGE]
     issue.add_labels(["question"], "marit-oh")
     step.configure("labels: {exclusive: [[bug, enhancement, question]]}")
-    step.happen(issue)
-    step.label()
+    step.label(ASKED)
     assert issue.label_names == ["question", "area: storage"]
     assert "at most one of bug&#44; enhancement&#44; question&#44; and question stays" in step.summary
 
@@ -98,6 +107,38 @@ def test_labels_that_were_set_before_count_against_the_most(step: Step) -> None:
     for _ in range(3):
         assert step.label() == 0
     assert issue.label_names == ["bug"]
+
+
+def test_edits_do_not_bring_more_labels_than_the_most(step: Step) -> None:
+    """All that the bot set in earlier runs counts, whatever the text is about by now."""
+    issue = step.repository.issues[SYNC]
+    step.configure("labels: {max: 2}")
+    step.happen(issue)
+    step.label()
+    there = issue.label_names
+    assert len(there) == 2
+    for number in (STORAGE, QUESTION, HOSTILE):
+        other, before = step.repository.issues[number], issue.body or ""
+        issue.edit(other.body)
+        issue.rename(other.title, "reporter")
+        step.happen(issue, "edited", body=before)
+        assert step.label() == 0
+        assert list(step.outputs["scores"]) == [str(SYNC)]
+        assert issue.label_names == there
+    assert "at most 2 labels on one issue" in step.summary
+
+
+def test_what_the_bot_set_under_another_login_counts_against_the_most(step: Step) -> None:
+    """One that the bundle or `learn.bots` names; what other bots set does not count."""
+    issue = step.repository.issues[STORAGE]
+    issue.add_labels(["question"], "our-app[bot]")
+    step.configure("labels: {max: 1}\nlearn: {bots: ['our-app*']}")
+    step.happen(issue)
+    assert step.label() == 0
+    assert issue.label_names == ["question"]
+    step.configure("labels: {max: 1}")
+    assert step.label() == 0
+    assert issue.label_names == ["question", "bug"]
 
 
 @pytest.mark.parametrize(
@@ -277,3 +318,140 @@ def test_only_allowed_labels_are_set(step: Step) -> None:
     step.label()
     assert issue.label_names == ["area: storage"]
     assert "held back&#58; only people set it &#40;labels&#46;deny&#41;" in step.summary
+
+
+@pytest.mark.parametrize("action", ["opened", "edited", "reopened", "labeled"])
+@pytest.mark.parametrize("touch", ["set", "removed", "came along", "set by the owner at once"])
+def test_an_issue_that_people_have_handled_is_left_alone_whatever_happens(
+    step: Step, action: str, touch: str
+) -> None:
+    """A label that is set, removed, or carried from another repository; only who names the issue gets labels."""
+    issue = step.repository.issues[STORAGE]
+    if touch == "came along":
+        issue.labels.append(step.repository.labels["question"])
+    elif touch == "set by the owner at once":
+        step.repository.team.add("marit-oh")
+        issue.author = step.github.world.actor("marit-oh")
+        issue.add_labels(["question"], "marit-oh", at=issue.created_at)
+    else:
+        issue.add_labels(["question"], "marit-oh")
+    if touch == "removed":
+        issue.remove_labels(["question"], "marit-oh")
+    there = issue.label_names
+    step.happen(issue, action, **({"body": "Something else altogether."} if action == "edited" else {}))
+    assert step.label() == 0
+    assert (issue.label_names, step.writes, step.outputs["labels"]) == (there, [], {})
+    reason = "it came with labels from elsewhere" if touch == "came along" else "a person has set or removed"
+    assert reason in step.out
+    assert step.label(ASKED) == 0
+    assert issue.label_names == [*there, *STORAGE_LABELS]
+
+
+def test_an_issue_with_the_labels_of_a_form_or_of_bots_is_labelled(step: Step) -> None:
+    """Nobody has looked at it yet."""
+    issue = step.repository.issues[STORAGE]
+    assert issue.author is not None
+    issue.add_labels(["question"], issue.author.login, at=issue.created_at)
+    issue.add_labels(["security"], "some-app[bot]")
+    step.happen(issue)
+    assert step.label() == 0
+    assert issue.label_names == ["question", "security", *STORAGE_LABELS]
+
+
+def test_an_event_about_labels_alone_decides_nothing(step: Step) -> None:
+    """As where a bot set one."""
+    issue = step.repository.issues[STORAGE]
+    issue.add_labels(["question"], "some-app[bot]")
+    step.happen(issue, "labeled")
+    assert step.label() == 0
+    assert (issue.label_names, step.out) == (["question"], f"{FERRY}#938: only its labels have changed\n")
+
+
+def test_the_abstain_label_goes_when_a_person_labels(step: Step) -> None:
+    """The event `labeled` says so; a person who sets the abstain label asks for labels."""
+    step.repository.add_label("needs-triage")
+    issue = step.repository.issues[STORAGE]
+    step.configure(ABSTAIN)
+    step.happen(issue)
+    step.label()
+    issue.add_labels(["question"], "marit-oh")
+    step.happen(issue, "labeled")
+    assert step.label("--dry-run") == 0
+    assert issue.label_names == ["needs-triage", "question"]
+    assert step.label() == 0
+    assert issue.label_names == ["question"]
+    assert step.out == f"{FERRY}#938: a person has set or removed labels on it; needs-triage was removed\n"
+    assert issue.label_events[-1] == ("unlabeled", "needs-triage", ACTIONS_BOT)
+    assert step.label() == 0
+    assert issue.label_names == ["question"]
+
+
+def test_an_issue_that_has_its_labels_already_has_not_been_abstained_on(step: Step) -> None:
+    """It is shown as right, and gets no abstain label."""
+    step.repository.add_label("needs-triage")
+    issue = step.repository.issues[STORAGE]
+    issue.add_labels(STORAGE_LABELS, "marit-oh")
+    step.configure("labels: {abstain: needs-triage}")
+    assert step.label(ASKED) == 0
+    assert (step.outputs["abstained"], step.writes) == ([], [])
+    assert step.out.startswith(f"{FERRY}#938: no label, has bug, area: storage already\n  = bug ")
+    assert "#938</a> has <code>bug</code> <code>area&#58; storage</code> already" in step.summary
+    assert "✗" not in step.summary
+    assert step.label(ASKED, "--json") == 0
+    assert json.loads(step.out)["abstained"] is False
+
+
+def edited(step: Step, issue: Issue, body: str) -> None:
+    """An edit of the body, and the event that GitHub sends of it."""
+    before = issue.body or ""
+    issue.edit(body)
+    step.happen(issue, "edited", body=before)
+
+
+def test_an_edit_is_compared_with_the_text_that_was_judged_last(step: Step) -> None:
+    """Not with the step before, whose run may have been cancelled for the sake of this one."""
+    issue, other = step.repository.issues[QUESTION], step.repository.issues[STORAGE]
+    step.happen(issue)
+    step.label()
+    first = issue.label_names
+    edited(step, issue, other.body or "")
+    issue.rename(other.title, "reporter")
+    edited(step, issue, f"{other.body} Thanks")
+    assert step.label() == 0
+    assert set(issue.label_names) == {*first, *STORAGE_LABELS}
+    edited(step, issue, f"{other.body} Thanks!")
+    assert step.label() == 0
+    assert step.out == f"{FERRY}#{QUESTION}: its text changed only a little\n"
+
+
+@pytest.mark.parametrize("changes", [{"body": {"from": None}}, {"body": {}}, {}, None])
+def test_an_edit_whose_text_before_is_not_told_is_looked_up(step: Step, changes: Json) -> None:
+    """GitHub's history of the text has it."""
+    issue, other = step.repository.issues[QUESTION], step.repository.issues[STORAGE]
+    issue.edit(f"{issue.body} Thanks")
+    payload: dict[str, Json] = {
+        "action": "edited",
+        "issue": {"number": issue.number},
+        "repository": {"full_name": FERRY},
+        "changes": changes,
+    }
+    step.event(payload)
+    assert step.label() == 0
+    assert step.out == f"{FERRY}#{QUESTION}: its text changed only a little\n"
+    issue.edit(other.body)
+    assert step.label() == 0
+    assert list(step.outputs["scores"]) == [str(QUESTION)]
+
+
+@pytest.mark.parametrize("lost", ["deleted", "too many edits"])
+def test_an_edit_of_a_text_that_is_lost_is_judged(step: Step, lost: str) -> None:
+    """Rather once too often than not at all."""
+    issue = step.repository.issues[STORAGE]
+    body = issue.body or ""
+    for i in range(12 if lost == "too many edits" else 1):
+        issue.edit(f"{body} {i}")
+    if lost == "deleted":
+        issue.edits[0] = dataclasses.replace(issue.edits[0], body=None)
+    edited(step, issue, f"{body} once more")
+    assert step.label() == 0
+    assert issue.label_names == STORAGE_LABELS

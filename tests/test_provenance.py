@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.config import from_dict
+from triage.decide.history import Attribution
 from triage.issue import Issue, LabelEvent
 from triage.learn.provenance import (
-    Attribution,
     Provenance,
     process_by_evidence,
     provenance_of,

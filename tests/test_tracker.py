@@ -20,7 +20,7 @@ from triage.github.client import PAGE
 from triage.github.errors import IssueGone, NotFound, Overloaded, Rejected
 from triage.github.graphql import Actor, IssueFilter, Label, LiveIssue, Page
 from triage.github.graphql import Repository as Place
-from triage.issue import Issue, LabelEvent
+from triage.issue import Issue, LabelEvent, TextBeforeEdit, TextEdit
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -89,6 +89,24 @@ def test_an_issue_is_read_with_who_labelled_it_when(github: FakeGitHub, demo: Re
     )
 
 
+def test_an_issue_is_read_with_its_edits(github: FakeGitHub, demo: Repository) -> None:
+    """All new titles, and of the body the last edit, or each with the text before where that is asked for."""
+    issue = demo.add_issue("Crash", "It crashes", "ann")
+    issue.rename("Crash on start", "maintainer")
+    issue.edit("It crashes at once")
+    issue.edit("It crashes at once.", by="some-app[bot]")
+    tracker = tracker_of(github)
+    title = TextEdit("maintainer", False, at(2), TextBeforeEdit(title="Crash"))
+    last = TextEdit("some-app[bot]", True, at(4))
+    assert tracker.issue(1).issue.edits == (title, last)
+    assert tracker.issue(1, edits=True).issue.edits == (
+        title,
+        replace(last, before=TextBeforeEdit(body="It crashes at once")),
+        TextEdit("ann", False, at(3), TextBeforeEdit(body="It crashes")),
+    )
+    assert tracker.issue(1).issue.association == "NONE"
+
+
 def test_a_pull_request_is_read_like_an_issue(github: FakeGitHub, demo: Repository) -> None:
     """The same fields, marked as a pull request; an account that was deleted is GitHub's ghost."""
     pull = demo.add_issue("Fix", None, None, pull=True)
@@ -107,7 +125,8 @@ def test_every_label_event_is_read_however_many_there_are(github: FakeGitHub, de
     (page,) = tracker_of(github).pages(IssueFilter())
     assert alone.issue.events is not None
     assert [(e.added, e.actor) for e in alone.issue.events] == [(True, "one"), (False, "other")] * 70
-    assert page.items == (alone,)
+    # Only bulk reading asks what maintainers did.
+    assert page.items == (replace(alone, issue=replace(alone.issue, handled=False)),)
 
 
 def test_what_became_of_an_issue_is_told(github: FakeGitHub, demo: Repository) -> None:

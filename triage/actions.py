@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triage.errors import DataError, UsageError
+from triage.issue import TextBeforeEdit
 from triage.options import Event
 
 # GitHub drops a step's summary when it is longer.
@@ -68,15 +69,18 @@ def read_event(path: Path) -> Event | None:
             likely="the file was written by hand",
             next_step="compare it with the webhook events that GitHub documents",
         )
-    # numpy comes with it, which parsing a command line can do without.
-    from triage.decide.case import TextBeforeEdit
-
     # For an edited comment, `changes` describes the comment and not the issue.
-    changes = None if "comment" in data else data.get("changes")
-    title, body = (
-        value if isinstance(value := _at(changes, name, "from"), str) else None for name in ("title", "body")
-    )
-    return Event(repo, number, str(data.get("action", "")), TextBeforeEdit(title, body))
+    before = TextBeforeEdit() if "comment" in data else _before(data.get("changes"))
+    return Event(repo, number, str(data.get("action", "")), before)
+
+
+def _before(changes: object) -> TextBeforeEdit:
+    """The text before, from an event's `changes`: not certain where they are missing, or a former value is."""
+    if not isinstance(changes, dict) or not changes:
+        return TextBeforeEdit(known=False)
+    parts = {name: _at(changes, name, "from") for name in ("title", "body") if name in changes}
+    texts = {name: value for name, value in parts.items() if isinstance(value, str)}
+    return TextBeforeEdit(**texts, known=texts.keys() == parts.keys())
 
 
 def _at(data: object, *keys: str) -> object:

@@ -64,9 +64,9 @@ class LabelsConfig:
     exclusive: tuple[tuple[str, ...], ...] = option(
         (), "Groups of labels of which an issue gets at most one, the one with the highest score."
     )
-    max: int = option(5, "The maximum number of labels that the bot sets on an issue.", low=1)
+    max: int = option(5, "The maximum number of labels that the bot sets on an issue, over all runs.", low=1)
     abstain: str | None = option(
-        None, "A label for issues that get no other; the bot removes it once they do."
+        None, "A label for issues that get no other; the bot removes it once they do, from whomever."
     )
     create: bool = option(
         False, "Create a label that the repository does not have, instead of leaving it out."
@@ -166,8 +166,8 @@ class LearnConfig:
     )
     bots: tuple[str, ...] = option(
         (),
-        "User accounts that are bots, including this bot's if it uses a person's token; patterns of logins. Their "
-        "labels are not learnt.",
+        "Accounts under which this bot labels, such as its App's if retraining uses another token, and user accounts "
+        "that are bots; patterns of logins. Their labels are not learnt.",
     )
     min_new: int = option(
         10, "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this.", low=0

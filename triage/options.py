@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from triage.bundle.store import StoreName
-    from triage.decide.case import TextBeforeEdit
+    from triage.issue import TextBeforeEdit
 
 CONFIG_PATH = ".github/triage.yml"
 OTHER_CONFIG_PATH = ".github/triage.yaml"
@@ -119,7 +119,6 @@ class PlanOptions:
     limit: int | None = None
     shard: tuple[int, int] | None = None
     engine: str = LOCAL
-    skip_bad: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ _ISSUE: dict[str, Plain] = {
     "authorAssociation": lambda issue: issue.repository.association(issue.author),
     "createdAt": lambda issue: stamp(issue.created_at),
     "updatedAt": lambda issue: stamp(issue.updated_at),
-    "lastEditedAt": lambda issue: stamp(issue.edits[-1]) if issue.edits else None,
+    "lastEditedAt": lambda issue: stamp(issue.edits[-1].at) if issue.edits else None,
+    "editor": lambda issue: issue.edits[-1].editor if issue.edits else None,
     "repository": lambda issue: issue.repository,
 }
 _REPOSITORY: dict[str, Plain] = {

@@ -85,12 +85,18 @@ def _timeline(issue: Issue, _: Context, args: Args) -> object:
 
 
 def _edits(issue: Issue, _: Context, args: Args) -> object:
-    # the first edit makes two entries: the text before it counts as one
-    moments = [issue.created_at, *issue.edits] if issue.edits else []
     entries: list[dict[str, Any]] = [
-        {"id": f"UCE_{issue.id}_{n}", "editedAt": stamp(at), "at": at} for n, at in enumerate(moments)
+        {
+            "id": f"UCE_{issue.id}_{n}",
+            "editedAt": stamp(edit.at),
+            "at": edit.at,
+            "n": n,
+            "diff": edit.body,
+            "editor": edit.editor,
+        }
+        for n, edit in enumerate(issue.edits)
     ]
-    return connection("userContentEdits", entries, args, lambda e: (moment(e["at"]),), descending=True)
+    return connection("userContentEdits", entries, args, lambda e: (moment(e["at"]), e["n"]), descending=True)
 
 
 def _comments(issue: Issue, _: Context, args: Args) -> object:

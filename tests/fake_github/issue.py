@@ -48,6 +48,15 @@ class Event:
         return f"EV_{self.id}"
 
 
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """A change of the body: the text after it, as GitHub keeps it (`diff` in GraphQL), and who made it."""
+
+    at: datetime
+    body: str | None
+    editor: Actor | None
+
+
 @dataclass(eq=False)
 class Comment:
     """One comment on an issue."""
@@ -95,7 +104,7 @@ class Issue:
     labels: list[Label] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
-    edits: list[datetime] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
 
     @property
     def node_id(self) -> str:
@@ -140,11 +149,15 @@ class Issue:
         before, self.title = self.title, title
         self._happened("renamed", by, at, titles=(before, title))
 
-    def edit(self, body: str | None, *, at: datetime | None = None) -> None:
-        """Change the body; GitHub keeps the moments in `userContentEdits`."""
+    def edit(self, body: str | None, *, by: str | None = None, at: datetime | None = None) -> None:
+        """Change the body, by default as its author; GitHub keeps each version in `userContentEdits`."""
+        world = self.repository.world
+        if not self.edits:
+            # The first edit makes two entries: the text before it counts as one.
+            self.edits.append(Edit(self.created_at, self.body, self.author))
         self.body = body
-        self.updated_at = at or self.repository.world.clock.tick()
-        self.edits.append(self.updated_at)
+        self.updated_at = at or world.clock.tick()
+        self.edits.append(Edit(self.updated_at, body, world.actor(by) if by else self.author))
 
     def close(self, by: str, *, at: datetime | None = None) -> None:
         """Close it."""

@@ -12,6 +12,7 @@ from triage.backfill.plan import Entry, Plan, fingerprint, open_plan
 from triage.config import Config
 from triage.decide import Policy, case_of
 from triage.decide.case import NO_LABEL
+from triage.decide.history import Attribution
 from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
@@ -44,18 +45,18 @@ def applicable_labels(
     done = tuple(name for name in entry.labels if name in mine and name in live.issue.labels)
     rest = [name for name in entry.labels if name not in mine]
     left_out = {name: "it was removed again" for name in entry.labels if name in mine and name not in done}
-    case = case_of(live.issue, config, proposed=rest, available=available, me=me)
-    if rest and (reason := case.left_alone or _changed(entry, live, since, me)):
+    case = case_of(live.issue, config, proposed=rest, available=available, me=[me])
+    if rest and (reason := case.left_alone or _changed(entry, live, since, Attribution.of(config, [me]))):
         return ApplicableLabels((), done, left_out | dict.fromkeys(rest, reason))
-    labels, held_back = Policy.of(config).apply(rest, entry.scores, case.existing, case.barred)
+    labels, held_back = Policy.of(config).apply(rest, entry.scores, case.existing, case.barred, case.own)
     return ApplicableLabels(labels, done, left_out | held_back)
 
 
-def _changed(entry: Entry, live: LiveIssue, since: list[LabelEvent], me: str) -> str | None:
+def _changed(entry: Entry, live: LiveIssue, since: list[LabelEvent], who: Attribution) -> str | None:
     """Why an issue is left alone because of what happened since the plan."""
     if entry.locked is False and live.locked:
         return "it was locked since the plan"
-    if any(not event.actor_is_bot and event.actor != me for event in since):
+    if any(event in since for event in who.by_people(live.issue)):
         return BY_PERSON
     return None
 
@@ -88,8 +89,13 @@ class Applier:
             self.journal,
             intent,
             self.throttle,
-            lambda: _record(entry, now, self.writer.add(live, now.labels), seen),
+            lambda: self._label(entry, live, now, seen),
         )
+
+    def _label(self, entry: Entry, live: LiveIssue, now: ApplicableLabels, seen: str) -> JournalRecord:
+        added = self.writer.add(live, now.labels)
+        self.writer.unmark(live, labelled=bool(added))
+        return _record(entry, now, added, seen)
 
 
 def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: str) -> JournalRecord:
@@ -114,7 +120,7 @@ def apply_plan(options: ApplyOptions) -> int:
     _refuse_another_policy(plan, config)
     _refuse_the_future(plan, tracker.now())
     me = tracker.viewer().login
-    writer = LabelWriter(tracker, me, config.labels, tracker.labels())
+    writer = LabelWriter(tracker, me, config.labels, tracker.labels(), Attribution.of(config, [me]))
     throttle, planned_at = Throttle(options.per_minute), parse_time(plan.header.created_at)
 
     def steps(journal: Journal) -> Steps:

@@ -21,8 +21,8 @@ from triage.sources.spec import configured, parse_sources, repositories, shared_
 
 if TYPE_CHECKING:
     from triage.arrays import Floats
+    from triage.decide.history import Attribution
     from triage.issue import Issue
-    from triage.learn.provenance import Attribution
     from triage.learn.recipe import Engines
     from triage.study.data import StudyData
     from triage.study.run import StudyRun
@@ -117,7 +117,7 @@ def parse(args: argparse.Namespace) -> EvaluateOptions:
 
 def run(options: EvaluateOptions) -> int:
     """Gather, measure, report; raises TriageError."""
-    from triage.learn.provenance import Attribution
+    from triage.decide.history import Attribution
     from triage.study import methods
 
     if lacking := methods.lacking("learn"):

@@ -11,9 +11,9 @@ from triage.bundle.open import PreviousBundle, need, open_engines, previous_bund
 from triage.bundle.workers import check_engine, encoding, workers
 from triage.cli import arguments
 from triage.console import log, notice
+from triage.decide.history import Attribution
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
-from triage.learn.provenance import Attribution
 from triage.options import ADAPTATIONS, RetrainOptions
 from triage.schema import parse_time
 from triage.sources.load import LoadedIssues, load_issues
@@ -142,7 +142,7 @@ def _learn(
     from triage.learn.gate import GateResult, judge_candidate
     from triage.learn.recipe import Engines
     from triage.learn.retrain import RetrainContext, learn
-    from triage.learn.vectors import NAME, embed, embedded_before
+    from triage.learn.vectors import NAME, embed
     from triage.progress import bar
 
     store, against = stores
@@ -151,7 +151,7 @@ def _learn(
         embedded = embed(
             data.issues,
             engines.encoder,
-            embedded_before(against),
+            against.get(NAME),
             lambda vectors: store.put(NAME, vectors),
             lambda total: bar("embedding", total),
             encode=encoding(cluster, engines.encoder),

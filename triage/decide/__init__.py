@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from triage.decide.case import Case, TextBeforeEdit, case_of
-from triage.decide.policy import Policy
+from triage.decide.case import Case, case_of
+from triage.decide.policy import CARRIED, Policy
 from triage.decide.rules import Evidence, Neighbour, Rules, elect
 from triage.issue import Issue, Key, fold
 from triage.text import TEXT_VERSION
@@ -26,7 +26,6 @@ __all__ = [
     "Policy",
     "Recorded",
     "Rules",
-    "TextBeforeEdit",
     "case_of",
     "decide",
     "ranked",
@@ -57,8 +56,14 @@ class Decision:
     left_alone: str = ""
 
     @property
+    def carried(self) -> tuple[str, ...]:
+        """The elected labels that the issue has already."""
+        return tuple(name for name, reason in self.held_back.items() if reason == CARRIED)
+
+    @property
     def abstained(self) -> bool:
-        return not self.labels
+        """Whether there is no label for the issue: none to set, and none of the right ones there."""
+        return not self.labels and not self.carried
 
     @property
     def votes(self) -> Mapping[str, float]:
@@ -72,8 +77,7 @@ class Decision:
         """The decision as a JSON object: numbers and label names, no text of the issue."""
         return {
             "repo": self.key[0],
-            # A row without number is known by its place, counted downwards from -1.
-            "number": abs(self.key[1]),
+            "number": self.key[1],
             "labels": list(self.labels),
             "sources": {name: self.sources[name] for name in self.labels},
             "abstained": self.abstained,
@@ -140,7 +144,7 @@ def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BAT
 def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Decision:
     rules = model.rules
     sources, scores = elect(rules, evidence)
-    labels, held_back = policy.apply(sources, scores, case.existing, case.barred)
+    labels, held_back = policy.apply(sources, scores, case.existing, case.barred, case.own)
     return Decision(
         key=case.issue.key,
         labels=labels,

@@ -6,37 +6,31 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from triage.config import ActConfig, Config
+from triage.decide.history import BOT, Attribution, removed, text_judged
 from triage.decide.policy import matches
-from triage.issue import Issue, LabelEvent, Names, fold, folded
+from triage.issue import Issue, Names, TextBeforeEdit, fold, folded
 from triage.text import render
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.
 MATERIAL = 0.1
-BOT = "[bot]"
-REMOVED = "a person removed it from this issue"
 NO_LABEL = "the repository has no such label"
-
-
-@dataclass(frozen=True)
-class TextBeforeEdit:
-    """Title and body before an edit; None: the edit did not change that part."""
-
-    title: str | None = None
-    body: str | None = None
+TOUCHED = "a person has set or removed labels on it"
 
 
 @dataclass(frozen=True)
 class Case:
     """An issue to decide.
 
-    `existing` are the labels that it carries, without the abstain label: they are not proposed again. `barred` maps
-    labels that it must not get to the reason. `left_alone` is the reason not to look at the issue at all, or empty.
+    `existing` are the labels that it carries, without the abstain label: they are not proposed again. `own` are those
+    of them that this bot set. `barred` maps labels that it must not get to the reason. `left_alone` is the reason not
+    to look at the issue at all, or empty.
     """
 
     issue: Issue
     existing: tuple[str, ...] = ()
     barred: Mapping[str, str] = field(default_factory=dict)
     left_alone: str = ""
+    own: tuple[str, ...] = ()
 
 
 def case_of(
@@ -45,28 +39,35 @@ def case_of(
     *,
     proposed: Iterable[str] = (),
     available: Collection[str] | None = None,
-    me: str = "",
+    me: Iterable[str] = (),
     before: TextBeforeEdit | None = None,
+    unasked: bool = False,
 ) -> Case:
     """The case of an issue under a configuration; without one, of its text alone.
 
     `proposed` are the labels that deciding can come up with, `available` those of the repository (None: unknown).
-    `me` is the login that sets labels, `before` the text before the edit that is acted on, if it is one.
+    `me` are the logins under which this bot labels, `before` is the text before the edit that is acted on, if it is
+    one. `unasked`: no person chose the issue, so that one in people's hands is left alone, as an edited one is.
     """
     if config is None:
         return Case(issue)
+    who = Attribution.of(config, me)
     reason = _reason_to_skip(issue, config.act)
+    if reason is None and (unasked or before is not None):
+        reason = reason_of_people(issue, config, who)
     if reason is None and before is not None:
-        reason = _reason_to_leave_edited(issue, before, me)
+        reason = _reason_to_leave_edited(issue, before, who)
     missing: dict[str, str] = {}
     if available is not None and not config.labels.create:
         there = folded(available)
         missing = {name: f"{NO_LABEL} (labels.create)" for name in proposed if fold(name) not in there}
+    existing = tuple(name for name in issue.labels if fold(name) != fold(config.labels.abstain or ""))
     return Case(
         issue,
-        tuple(name for name in issue.labels if fold(name) != fold(config.labels.abstain or "")),
-        Names(missing | dict.fromkeys(removed_by_people(issue.events or ()), REMOVED)),
+        existing,
+        Names(missing | dict(removed(issue, who))),
         reason or "",
+        tuple(name for name in who.own_labels(issue) if name in existing),
     )
 
 
@@ -80,30 +81,33 @@ def _reason_to_skip(issue: Issue, act: ActConfig) -> str | None:
     return None
 
 
-def _reason_to_leave_edited(issue: Issue, before: TextBeforeEdit, me: str) -> str | None:
-    """Why an edited issue is not decided again: a person has touched its labels, or the edit is small."""
-    if any(event.actor != me and not event.actor_is_bot for event in issue.events or ()):
-        return "a person has set or removed labels on it"
-    old = render(
-        issue.title if before.title is None else before.title,
-        issue.body if before.body is None else before.body,
-    )
-    return None if is_material_change(old, issue.text) else "its text changed only a little"
+def reason_of_people(issue: Issue, config: Config, who: Attribution) -> str | None:
+    """Why an issue counts as handled by people: its label events, or labels older than these, as after a transfer.
+
+    A person who sets the abstain label asks for labels.
+    """
+    mark = fold(config.labels.abstain or "")
+    if any(fold(event.label) != mark or not event.added for event in who.by_people(issue)):
+        return TOUCHED
+    told = {mark, *(fold(event.label) for event in issue.events or ())}
+    came = [n for n in issue.labels if fold(n) not in told and not matches(n, config.learn.ignore)]
+    return "it came with labels from elsewhere" if came and issue.events is not None else None
+
+
+def _reason_to_leave_edited(issue: Issue, before: TextBeforeEdit, who: Attribution) -> str | None:
+    """Why an edited issue is not decided again: its text is much like the one that was judged last.
+
+    The text before the edit need not have been judged, since runs are cancelled and skipped; but it may have been.
+    """
+    judged = {text_judged(issue, who)}
+    if before.known:
+        title = issue.title if before.title is None else before.title
+        judged.add(render(title, issue.body if before.body is None else before.body))
+    changed = any(old is None or is_material_change(old, issue.text) for old in judged)
+    return None if changed else "its text changed only a little"
 
 
 def is_material_change(old: str, new: str) -> bool:
     """Whether more than MATERIAL of the words of both texts are in only one of them."""
     before, after = set(old.casefold().split()), set(new.casefold().split())
     return len(before ^ after) > MATERIAL * max(1, len(before | after))
-
-
-def removed_by_people(events: Iterable[LabelEvent]) -> Names[bool]:
-    """Labels that a person removed, under whatever login: the bot removes nothing but its own abstain label."""
-    removed = (event.label for event in events if not event.added and not event.actor_is_bot)
-    return Names(dict.fromkeys(removed, True))
-
-
-def set_by(label: str, events: Iterable[LabelEvent], me: str) -> bool:
-    """Whether the last event of the label is `me` setting it."""
-    last = [event for event in events if fold(event.label) == fold(label)][-1:]
-    return bool(last) and last[0].added and last[0].actor == me

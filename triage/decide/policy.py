@@ -10,6 +10,8 @@ from types import MappingProxyType
 from triage.config import Config
 from triage.issue import Names, fold, folded
 
+CARRIED = "the issue carries it already"
+
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
@@ -54,17 +56,20 @@ class Policy:
         scores: Mapping[str, float],
         existing: Collection[str] = (),
         barred: Mapping[str, str] = MappingProxyType({}),
+        own: Collection[str] = (),
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         """(labels to set, best first; label → the reason why it is held back).
 
         `existing` are the labels that the issue carries: they are not proposed again, and keep the other labels of an
-        exclusive group out. `barred` maps labels that this issue must not get to the reason.
+        exclusive group out. `barred` maps labels that this issue must not get to the reason. `own` are those of the
+        existing labels that the bot set earlier: all that it sets on an issue count, over all runs.
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []
         carried, barred = folded(existing), Names(barred)
         # Elected labels that are there count, or deciding twice would set the next best ones too.
-        room = self.most - sum(fold(name) in carried for name in elected)
+        there = folded(name for name in own if self.may_set(name) is None)
+        room = self.most - len(there | (carried & folded(elected)))
         for name in sorted(elected, key=lambda name: (-scores[name], fold(name))):
             reason = self._objection(name, accepted, existing, room) or barred.get(name)
             if reason is None:
@@ -77,7 +82,7 @@ class Policy:
         self, name: str, accepted: Sequence[str], existing: Collection[str], room: int
     ) -> str | None:
         if fold(name) in folded(existing):
-            return "the issue carries it already"
+            return CARRIED
         if reason := self.may_set(name):
             return reason
         for group in self.exclusive:

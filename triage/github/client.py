@@ -153,8 +153,11 @@ class Tracker(Connection):
         nodes = self._nodes(Label, path, "Labels", self._names, doing, READ)
         return Names({label.name: label for label in nodes})
 
-    def issue(self, number: int) -> LiveIssue:
-        """An issue or pull request. Raises NotFound, or IssueGone if it was deleted or transferred."""
+    def issue(self, number: int, *, edits: bool = False) -> LiveIssue:
+        """An issue or pull request; with `edits`, its edits have the text before.
+
+        Raises NotFound, or IssueGone if it was deleted or transferred.
+        """
         doing = f"read issue {number}"
         if number > MOST_ISSUES:
             raise NotFound(
@@ -163,16 +166,16 @@ class Tracker(Connection):
                 next_step="check the number",
             )
         try:
-            answer = self._ask("Issue", doing, number=number)
+            answer = self._ask("Issue", doing, number=number, edits=edits)
         except NotFound as missing:
             self._raise_reason(number, missing)
         return self._with_events(read(graphql.IssueNode, answer, "data.repository.issueOrPullRequest"))
 
-    def issues(self, numbers: Iterable[int]) -> Iterator[LiveIssue | NotFound]:
-        """Issues one by one, in the given order; the failure in place of one that does not exist."""
+    def issues(self, numbers: Iterable[int], *, edits: bool = False) -> Iterator[LiveIssue | NotFound]:
+        """Issues one by one, in the given order, as `issue`; the failure in place of one that does not exist."""
         for number in numbers:
             try:
-                yield self.issue(number)
+                yield self.issue(number, edits=edits)
             except NotFound as missing:
                 yield missing
 

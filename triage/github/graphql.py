@@ -10,7 +10,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from triage.issue import Act, ActKind, Issue, Kind, LabelEvent, Names, is_handled
+from triage.issue import (
+    Act,
+    ActKind,
+    Issue,
+    Kind,
+    LabelEvent,
+    Names,
+    TextBeforeEdit,
+    TextEdit,
+    is_handled,
+)
 from triage.schema import nested
 
 State = Literal["open", "closed"]
@@ -186,11 +196,32 @@ class CommentNode:
 
 @dataclass(frozen=True)
 class EventNode:
+    """A label set or removed, or, without a `label`, a new title."""
+
     type: str
     created_at: datetime
-    label: Label
+    label: Label | None = None
     actor: str = nested("actor.login", GHOST)
     actor_type: str = nested("actor.type", "User")
+    title_before: str | None = None
+
+
+@dataclass(frozen=True)
+class VersionNode:
+    """The body after an edit; None where it was deleted."""
+
+    created_at: datetime
+    body: str | None = None
+    editor: str = nested("editor.login", GHOST)
+    editor_type: str = nested("editor.type", "User")
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The newest versions of a body, newest first, of `total`; the first of all is the one before any edit."""
+
+    total: int
+    nodes: tuple[VersionNode, ...]
 
 
 @dataclass(frozen=True)
@@ -225,6 +256,10 @@ class IssueNode:
     author_type: str = nested("author.type", "User")
     association: str = ""
     acts: tuple[ActNode, ...] | None = nested("acts.nodes", None)
+    edited_at: datetime | None = None
+    editor: str = nested("editor.login", GHOST)
+    editor_type: str = nested("editor.type", "User")
+    versions: Versions | None = None
 
 
 def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
@@ -240,8 +275,10 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         kind="pull request" if node.type == "PullRequest" else "issue",
         author=author,
         labels=tuple(labels),
-        events=tuple([_event(event) for event in events]),
+        events=tuple([_event(event, event.label) for event in events if event.label]),
         handled=None if node.acts is None else is_handled(map(_act, node.acts), author, node.association),
+        association=node.association,
+        edits=(*_renames(events), *_body_edits(node)),
     )
     return LiveIssue(
         issue=issue,
@@ -250,7 +287,7 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         locked=node.locked,
         updated_at=node.updated_at,
         # If two labels had the same name one after the other, the issue carries the later one.
-        label_ids=Names({**{event.label.name: event.label.id for event in events}, **labels}),
+        label_ids=Names({**{e.label.name: e.label.id for e in events if e.label}, **labels}),
     )
 
 
@@ -258,14 +295,48 @@ def _act(node: ActNode) -> Act:
     return Act(ACTS[node.type], _login(node.actor, node.actor_type), node.association)
 
 
-def _event(node: EventNode) -> LabelEvent:
+def _event(node: EventNode, label: Label) -> LabelEvent:
     return LabelEvent(
-        label=node.label.name,
+        label=label.name,
         added=node.type == "LabeledEvent",
         actor=_login(node.actor, node.actor_type),
         actor_is_bot=node.actor_type == "Bot",
         at=node.created_at,
     )
+
+
+def _renames(events: Sequence[EventNode]) -> list[TextEdit]:
+    return [
+        _edit(event.actor, event.actor_type, event.created_at, TextBeforeEdit(title=event.title_before))
+        for event in events
+        if event.title_before is not None
+    ]
+
+
+def _body_edits(node: IssueNode) -> list[TextEdit]:
+    """The edits of the body, with the text before each where that was asked for; otherwise the last edit."""
+    unknown = TextBeforeEdit(known=False)
+    if node.versions is None:
+        return [_edit(node.editor, node.editor_type, node.edited_at, unknown)] if node.edited_at else []
+    versions = node.versions.nodes
+    bodies = [version.body for version in versions[1:]]
+    # Should GitHub send something else than whole bodies, none is relied on.
+    whole = bool(versions) and _words(versions[0].body) == _words(node.body)
+    before = [TextBeforeEdit(body=body) if whole and body is not None else unknown for body in bodies]
+    if len(versions) < node.versions.total:
+        before.append(unknown)
+    return [
+        _edit(version.editor, version.editor_type, version.created_at, text)
+        for version, text in zip(versions, before, strict=False)
+    ]
+
+
+def _words(body: str | None) -> list[str]:
+    return (body or "").split()
+
+
+def _edit(actor: str, account: str, at: datetime, before: TextBeforeEdit) -> TextEdit:
+    return TextEdit(_login(actor, account), account == "Bot", at, before)
 
 
 def _login(login: str, account: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -15,15 +15,17 @@ from triage.actions import Runner, bounded_json
 from triage.bundle.open import open_serving
 from triage.config import Config
 from triage.console import log, log_json, notice, warning
-from triage.decide import Case, Decision, Policy, TextBeforeEdit, case_of, decide
+from triage.decide import Case, Decision, Policy, case_of, decide
+from triage.decide.case import reason_of_people
+from triage.decide.history import Attribution, edited_since_judged
 from triage.errors import AccessError, NothingToLabelWith
 from triage.github.errors import IssueGone, NotFound
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
-from triage.issue import KINDS
+from triage.issue import KINDS, TextBeforeEdit
 from triage.label.writer import LabelWriter
 from triage.markdown import escape
-from triage.options import LabelOptions, ranges
+from triage.options import Event, LabelOptions, ranges
 from triage.progress import bar
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 BATCH = 50
 # What a dry run calls the labels that it does not set.
 WOULD = "would-label"
+# The actions of events after which only the abstain label is looked at.
+LABEL_CHANGES = {"labeled", "unlabeled"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     from triage.sources.issue_file import read_issues
 
     config = configuration.load(options.config.file)
-    issues = read_issues(file, repo=options.repo, skip_bad=options.skip_bad, warn=warning, partial_rows=True)
+    issues = read_issues(file, repo=options.repo, skip_bad=options.skip_bad, warn=warning)
     store = open_store(options.store, config) if options.store else None
     model, done = open_serving(config, store), bar("labelling", len(issues))
     if store and model.neighbourhood is None:
@@ -110,17 +114,20 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     def markdown(outcomes: Sequence[LabelOutcome]) -> str:
         return summary(outcomes, url=url, dry_run=options.dry_run, model=_name(model))
 
+    login = tracker.viewer().login
+    who = Attribution.of(config, (login, *(model.bundle.manifest.bots if model.bundle else ())))
     labeller = Labeller(
-        writer=LabelWriter(tracker, tracker.viewer().login, config.labels, available),
+        writer=LabelWriter(tracker, login, config.labels, available, who),
         model=model,
         config=config,
         dry_run=options.dry_run,
-        edited={event.number: event.before} if event and event.action == "edited" else {},
+        event=None if options.issues else event,
+        unasked=not options.issues,
         comment=(lambda outcome: markdown([outcome])) if config.act.comment else None,
     )
     outcomes: list[LabelOutcome] = []
     try:
-        for outcome in labeller.run(_selected(options, tracker, config)):
+        for outcome in labeller.run(_selected(options, tracker, config, who)):
             if options.json:
                 log_json(_row(outcome, dry_run=options.dry_run))
             else:
@@ -140,7 +147,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
 class Labeller:
     """Labels issues of one repository.
 
-    `edited` maps the numbers of edited issues to their text before. `comment` makes the text of the comment on an
+    `event` is what an issue is labelled for, `unasked` as in `case_of`. `comment` makes the text of the comment on an
     issue; None: no comments.
     """
 
@@ -148,7 +155,8 @@ class Labeller:
     model: ServingModel
     config: Config
     dry_run: bool
-    edited: Mapping[int, TextBeforeEdit] = field(default_factory=dict)
+    event: Event | None = None
+    unasked: bool = False
     comment: Callable[[LabelOutcome], str] | None = None
 
     def run(self, lives: Iterable[LiveIssue | LabelOutcome]) -> Iterator[LabelOutcome]:
@@ -161,53 +169,86 @@ class Labeller:
                 yield live if isinstance(live, LabelOutcome) else self._act(live, next(decisions))
 
     def _case(self, live: LiveIssue) -> Case:
-        return case_of(
+        case = case_of(
             live.issue,
             self.config,
             proposed=self.model.labels,
             available=self.writer.available,
-            me=self.writer.me,
-            before=self.edited.get(live.issue.number),
+            me=self.writer.who.me,
+            before=self._before(live),
+            unasked=self.unasked,
         )
+        if self.event and self.event.action in LABEL_CHANGES:
+            return replace(case, left_alone=case.left_alone or "only its labels have changed")
+        return case
+
+    def _before(self, live: LiveIssue) -> TextBeforeEdit | None:
+        """The text that an issue is compared with; None: it is decided whatever its text was."""
+        if self.event:
+            return self.event.before if self.event.action == "edited" else None
+        # The sweep takes an issue that has a history only where it was edited.
+        return TextBeforeEdit(known=False) if self.unasked and live.issue.events else None
 
     def _act(self, live: LiveIssue, decision: Decision) -> LabelOutcome:
         outcome = LabelOutcome(live.issue.repo, live.issue.number, decision, decision.labels)
         if decision.left_alone:
-            return replace(outcome, decision=None, note=decision.left_alone)
+            outcome = replace(outcome, decision=None, note=decision.left_alone)
         if self.dry_run:
             return outcome
         try:
-            added = self.writer.add(live, decision.labels)
-            deleted = [name for name in decision.labels if name not in added]
-            note = f"deleted in the meantime, so not set: {', '.join(deleted)}" if deleted else ""
-            outcome = replace(outcome, added=added, note=note)
-            self.writer.mark(live, abstained=decision.abstained)
-            if self.comment and added:
-                self.writer.comment(live, self.comment(outcome))
+            return self._changed(live, decision, outcome)
         except IssueGone as gone:
             return replace(outcome, added=(), note=gone.likely)
+
+    def _changed(self, live: LiveIssue, decision: Decision, outcome: LabelOutcome) -> LabelOutcome:
+        """Add the labels, and set or remove the abstain label; the outcome with what was done."""
+        added = self.writer.add(live, decision.labels)
+        deleted = [name for name in decision.labels if name not in added]
+        unmarked = self.writer.unmark(live, labelled=bool(added))
+        notes = [
+            outcome.note,
+            f"deleted in the meantime, so not set: {', '.join(deleted)}" if deleted else "",
+            f"{unmarked} was removed" if unmarked else "",
+        ]
+        outcome = replace(outcome, added=added, note="; ".join(filter(None, notes)))
+        if outcome.decision and decision.abstained:
+            self.writer.mark(live)
+        if self.comment and added:
+            self.writer.comment(live, self.comment(outcome))
         return outcome
 
 
-def _selected(options: LabelOptions, tracker: Tracker, config: Config) -> Iterator[LiveIssue | LabelOutcome]:
+def _selected(
+    options: LabelOptions, tracker: Tracker, config: Config, who: Attribution
+) -> Iterator[LiveIssue | LabelOutcome]:
     if options.since and not options.issues:
-        return _unlabelled(tracker, options.since.at(datetime.now(UTC)), config)
-    return _numbered(tracker, options.issues or ([options.event.number] if options.event else []))
+        return _missed(tracker, options.since.at(datetime.now(UTC)), config, who)
+    edited = not options.issues and options.event is not None and options.event.action == "edited"
+    return _numbered(tracker, options.issues or ([options.event.number] if options.event else []), edited)
 
 
-def _numbered(tracker: Tracker, numbers: Sequence[int]) -> Iterator[LiveIssue | LabelOutcome]:
-    for number, live in zip(numbers, tracker.issues(numbers), strict=True):
+def _numbered(tracker: Tracker, numbers: Sequence[int], edits: bool) -> Iterator[LiveIssue | LabelOutcome]:
+    for number, live in zip(numbers, tracker.issues(numbers, edits=edits), strict=True):
         if isinstance(live, NotFound):
             yield LabelOutcome(tracker.repo, number, note=live.likely or live.what, missing=True)
         else:
             yield live
 
 
-def _unlabelled(tracker: Tracker, since: datetime, config: Config) -> Iterator[LiveIssue]:
-    """Issues that an event may have missed: open, without a label, never labelled."""
+def _missed(
+    tracker: Tracker, since: datetime, config: Config, who: Attribution
+) -> Iterator[LiveIssue | LabelOutcome]:
+    """Open issues whose event may have been missed: never labelled, edited since, or marked although labelled."""
     for kind in (kind for kind in KINDS if kind in config.act.kinds):
         for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind)):
-            yield from (live for live in page.items if not live.issue.labels and not live.issue.events)
+            for issue, live in ((live.issue, live) for live in page.items):
+                mark = config.labels.abstain
+                marked = mark and len(issue.labels) > 1 and who.was_last_to_set(mark, issue)
+                if marked or not (issue.labels or issue.events):
+                    yield live
+                elif not reason_of_people(issue, config, who) and edited_since_judged(issue, who):
+                    # Pages do not have the texts before an edit.
+                    yield from _numbered(tracker, [issue.number], edits=True)
 
 
 def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended: bool) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from triage.config import LabelsConfig
-from triage.decide.case import removed_by_people, set_by
+from triage.decide.history import Attribution, removed
 from triage.github.errors import LabelGone
 from triage.issue import Names, fold, folded
 
@@ -25,6 +25,8 @@ MARKER = "triage: reasons"
 class LabelWriter:
     """Adds and removes labels of one repository; `available` are its labels by name, `me` is the login that acts.
 
+    `who` knows the other logins under which this bot labelled.
+
     Raises IssueGone where an issue was deleted, and what the tracker raises.
     """
 
@@ -32,6 +34,7 @@ class LabelWriter:
     me: str
     config: LabelsConfig = field(default_factory=LabelsConfig)
     available: Mapping[str, Label] = field(default_factory=lambda: Names({}))
+    who: Attribution = field(default_factory=Attribution)
 
     def add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
         """Add labels, creating those that the repository lacks where that is allowed; returns those added.
@@ -57,16 +60,27 @@ class LabelWriter:
                 # It was deleted, and so removed from this issue too.
                 continue
 
-    def mark(self, live: LiveIssue, *, abstained: bool) -> None:
-        """Add the abstain label to an issue without labels, or remove it where the bot's own is out of date."""
-        name, issue, events = self.config.abstain, live.issue, live.issue.events or ()
-        if name is None or (name not in self.available and not self.config.create):
+    def mark(self, live: LiveIssue) -> None:
+        """Add the abstain label to an issue without labels, unless it was ever removed."""
+        name, issue = self.config.abstain, live.issue
+        if name is None or issue.labels or name in removed(issue, self.who):
             return
-        if fold(name) in folded(issue.labels):
-            if (not abstained or len(issue.labels) > 1) and set_by(name, events, self.me):
-                self.remove(live, [name])
-        elif abstained and not issue.labels and name not in removed_by_people(events):
+        if name in self.available or self.config.create:
             self.add(live, (name,))
+
+    def unmark(self, live: LiveIssue, *, labelled: bool) -> str | None:
+        """Remove the abstain label that the bot set, if the issue has other labels or was `labelled` just now.
+
+        Returns its name if it was removed.
+        """
+        name, issue = self.config.abstain, live.issue
+        others = labelled or len(issue.labels) > 1
+        if name is None or not others or not self.who.was_last_to_set(name, issue):
+            return None
+        if fold(name) not in folded(issue.labels):
+            return None
+        self.remove(live, [name])
+        return name
 
     def comment(self, live: LiveIssue, text: str) -> None:
         """Write the bot's one comment on the issue, or replace its text."""

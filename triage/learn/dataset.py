@@ -17,10 +17,11 @@ import numpy as np
 
 from triage.arrays import Ints, Mask
 from triage.config import Config
+from triage.decide.history import Attribution
 from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key, fold, folded, with_one_spelling
-from triage.learn.provenance import Attribution, process_by_evidence, provenance_of, with_present_names
+from triage.learn.provenance import process_by_evidence, provenance_of, with_present_names
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle

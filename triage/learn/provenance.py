@@ -9,50 +9,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import datetime
 
-from triage.config import Config
-from triage.decide.policy import matches
+from triage.decide.history import Attribution, Voice
 from triage.issue import Issue, Key, LabelEvent, relabelled
 
-# Labels of an issue form are set in the second of the opening, or a few later.
-OPENING = timedelta(seconds=5)
-# The actor of events whose account is unknown or deleted.
-NO_ACTOR = {"", "ghost"}
-BOT = "[bot]"
 # Evidence that a label belongs to a process: more than this share of its history, on at least this many issues.
 MOSTLY = 0.5
 LEAST = 10
-
-Voice = Literal["person", "bot", "me", "opening"]
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Whose labels count: the logins under which this bot labels, `me`, in lower case, and patterns of logins.
-
-    `trusted` bots act for people; `bots` are ordinary accounts run by bots.
-    """
-
-    me: frozenset[str] = frozenset()
-    trusted: Sequence[str] = ()
-    bots: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, config: Config, me: Iterable[str] = ()) -> Attribution:
-        return cls(frozenset(login.casefold() for login in me), config.learn.trusted_bots, config.learn.bots)
-
-    def of_event(self, event: LabelEvent, issue: Issue) -> Voice:
-        """Who is behind the event. What this bot did never counts as a person's, trusted or not."""
-        if event.actor.casefold() in self.me:
-            return "me"
-        if _at_opening(event, issue):
-            return "opening"
-        if matches(event.actor, self.trusted):
-            return "person"
-        is_bot = event.actor_is_bot or event.actor.endswith(BOT) or matches(event.actor, self.bots)
-        return "bot" if is_bot else "person"
 
 
 @dataclass(frozen=True)
@@ -137,16 +101,6 @@ def process_by_evidence(
 
 def _in_order(issue: Issue) -> list[LabelEvent]:
     return sorted(issue.events or (), key=lambda event: event.at)
-
-
-def _at_opening(event: LabelEvent, issue: Issue) -> bool:
-    by_opener = event.actor in NO_ACTOR or event.actor == issue.author
-    return (
-        event.added
-        and by_opener
-        and issue.created_at is not None
-        and abs(event.at - issue.created_at) <= OPENING
-    )
 
 
 def _left(issue: Issue) -> set[str]:

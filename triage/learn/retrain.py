@@ -18,11 +18,12 @@ from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, BundleManifest, Comp
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
 from triage.decide import Decision
+from triage.decide.history import Attribution
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.issue import Issue, Key
 from triage.learn.dataset import Dataset, split
 from triage.learn.gate import recipe_settings
-from triage.learn.provenance import Attribution, LiveAccuracy, live_accuracy_since
+from triage.learn.provenance import LiveAccuracy, live_accuracy_since
 from triage.learn.recipe import Engines, Recipe
 from triage.learn.tune import sweep
 

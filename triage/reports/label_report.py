@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
+from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
 
@@ -37,6 +38,8 @@ def terminal(title: str, decision: Decision) -> str:
 def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
     """The result of one issue on GitHub for the log, without its text; each line of a dry run says that it is one."""
     got = ", ".join(map(one_line, outcome.added)) or "no label"
+    if outcome.decision and outcome.decision.carried and not outcome.added:
+        got = f"no label, has {', '.join(map(one_line, outcome.decision.carried))} already"
     if outcome.note and not outcome.added:
         lines = [f"would be left alone: {outcome.note}" if dry_run else outcome.note]
     else:
@@ -49,7 +52,8 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
 def _terminal_reasons(decision: Decision) -> list[str]:
     """What supports each label, or why it is held back; without any, what the likeliest labels lack."""
     rows = [("+", name, _support(decision, name)) for name in decision.labels]
-    rows += [("-", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
+    rows += [("=", name, CARRIED) for name in decision.carried]
+    rows += [("-", name, f"held back: {reason}") for name, reason in _held_back(decision)]
     lines = []
     if decision.abstained:
         near = ranked(decision.scores)[:SCORES_SHOWN]
@@ -107,7 +111,10 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (f"### {link} was left alone", "", _sentence(outcome.note), "")
         return
     verb = "would get" if dry_run else "got"
-    yield from (f"### {link} {verb} {codes(outcome.added) or 'no label'}", "")
+    if decision.carried and not outcome.added:
+        yield from (f"### {link} has {codes(decision.carried)} already", "")
+    else:
+        yield from (f"### {link} {verb} {codes(outcome.added) or 'no label'}", "")
     if outcome.note:
         yield from (_sentence(outcome.note), "")
     yield from _reasons(decision)
@@ -116,7 +123,8 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
 
 def _reasons(decision: Decision) -> Iterator[str]:
     rows = [("✓", name, _support(decision, name)) for name in decision.labels]
-    rows += [("✗", name, f"held back: {reason}") for name, reason in decision.held_back.items()]
+    rows += [("✓", name, CARRIED) for name in decision.carried]
+    rows += [("✗", name, f"held back: {reason}") for name, reason in _held_back(decision)]
     shown = {*decision.labels, *decision.held_back}
     rest = [name for name, _ in ranked(decision.scores) if name not in shown]
     rows += [("", name, _shortfall(decision, name)) for name in rest[: max(0, RUNNERS_UP - len(rows))]]
@@ -128,6 +136,11 @@ def _reasons(decision: Decision) -> Iterator[str]:
         for mark, name, reason in rows
     ]
     yield from table(("", "label", "probability", "reason"), cells, "^<<<")
+
+
+def _held_back(decision: Decision) -> list[tuple[str, str]]:
+    """The elected labels that the issue neither has nor gets, with the reason."""
+    return [(name, reason) for name, reason in decision.held_back.items() if name not in decision.carried]
 
 
 def _shortfall(decision: Decision, name: str) -> str:

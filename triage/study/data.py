@@ -16,11 +16,11 @@ import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
 from triage.config import Config
+from triage.decide.history import Attribution
 from triage.decide.policy import Policy
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare, split_kind, stratify
-from triage.learn.provenance import Attribution
 from triage.study.protocol import Texts
 
 # Fewer are too few to split, learn and judge.
