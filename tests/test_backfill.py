@@ -18,13 +18,14 @@ from tests.tracking import once_each, tracker_of
 from triage.backfill import selection as past
 from triage.backfill.plan import Entry, open_plan
 from triage.backfill.planner import Planner
-from triage.backfill.selection import Batch, PastIssue, Selection, of_file, of_repository
+from triage.backfill.selection import Batch, FileRows, PastIssue, Selection, of_file, of_repository
 from triage.bundle.model import ServingModel
 from triage.cli import main
 from triage.config import Config
 from triage.decide import Policy, case_of, decide
 from triage.github import http
-from triage.issue import KINDS, Issue, to_row
+from triage.issue import KINDS, Issue
+from triage.rows import to_row
 from triage.schema import parse_time
 
 
@@ -95,6 +96,24 @@ def test_a_plan_from_a_file_is_what_is_decided(
     assert plan.path.with_suffix(".html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_plan_is_made_from_a_pipe(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are read twice all the same; `--skip-bad` skips invalid ones."""
+    assert plan() == 0
+    entries = plan.entries
+    with NEW.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert plan(file=Path("-")) == 0
+    assert plan.entries == entries
+    spoilt = plan.folder / "spoilt.jsonl"
+    spoilt.write_text("{\n" + NEW.read_text("utf-8"), "utf-8")
+    plan.capture.readouterr()
+    assert plan(file=spoilt) == 5
+    assert f"{spoilt}, line 1: not valid JSON" in plan.capture.readouterr().err
+    assert plan("--skip-bad", file=spoilt) == 0
+    assert plan.capture.readouterr().err.count("skipped: ") == 1
+    assert plan.entries == entries
+
+
 def test_issues_that_carry_their_labels_get_no_more_of_them(plan: Plan) -> None:
     """Of learnt issues only what is not there is planned; what the rules would not have set is told."""
     assert plan("--limit=40", file=LEARNT_FROM) == 0
@@ -137,13 +156,13 @@ def test_a_file_is_filtered(
 ) -> None:
     """Each filter, in batches; a later row of an issue is the one that counts."""
     monkeypatch.setattr(past, "BATCH", 2)
-    batches = list(of_file(rows, "", wanted, may_set).batches(""))
+    batches = list(of_file(FileRows(rows), wanted, may_set).batches(""))
     found = [one.issue for batch in batches for one in batch.items]
     assert [issue.number for issue in found] == numbers
     assert all(issue.title != "Older" for issue in found)
     for i, batch in enumerate(batches):
         rest = [one.issue for later in batches[i + 1 :] for one in later.items]
-        again = of_file(rows, "", wanted, may_set).batches(batch.place)
+        again = of_file(FileRows(rows), wanted, may_set).batches(batch.place)
         assert [one.issue for more in again for one in more.items] == rest
 
 

@@ -12,7 +12,8 @@ import pytest
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
-from triage.issue import Issue, from_row
+from triage.issue import Issue
+from triage.rows import from_row
 from triage.training.background import MOST, OF_EACH, by_repository, choose, describe, main
 
 CARD = "# issue-encoder\n\n- Kind: encoder\n"

@@ -192,7 +192,7 @@ def test_a_head_of_another_program_is_refused(learnt: Head) -> None:
     )
     broken = np.full(3, np.nan, dtype=np.float32)
     assert refusal(arrays | {"intercept": broken}) == (
-        "the head's array `intercept` holds a number that is not finite"
+        "the head's array `intercept` holds a number that is not finite, or out of range"
     )
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.errors import DataError
-from triage.issue import KINDS, Issue, LabelEvent, from_row, to_row
-from triage.sources.issue_file import iter_issues, read_issues
+from triage.issue import KINDS, Issue, LabelEvent
+from triage.rows import from_row, to_row
+from triage.sources.issue_file import is_file, iter_issues, lasting, read_issues
 
 ROW: dict[str, object] = {"number": 7, "title": "T", "body": "B", "labels": ["bug"]}
 NAME = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
@@ -115,10 +116,53 @@ def test_a_broken_field_is_named(change: dict[str, object], wrong: str) -> None:
 
 @pytest.mark.parametrize("name", ["number", "title", "body", "labels"])
 def test_a_missing_field_is_named(name: str) -> None:
-    """Each of the four required fields is missed by name."""
+    """Each of the four required fields is missed by name, with what writes it."""
     with pytest.raises(DataError) as refused:
         from_row({key: value for key, value in ROW.items() if key != name}, where="f, line 2")
-    assert refused.value.what == f"f, line 2: in '{name}': missing"
+    assert (refused.value.what, refused.value.likely, refused.value.next_step) == (
+        f"f, line 2: in '{name}': missing",
+        "the rows were written without this field, or under another name",
+        "write it, as `gh issue list --json number,title,body,labels,createdAt,author,state` does (docs/rows.md), or "
+        "pass --skip-bad to skip invalid rows",
+    )
+
+
+def test_what_to_label_needs_neither_labels_nor_numbers(tmp_path: Path) -> None:
+    """A row without number is known by its place, with a number that no issue of a bundle has."""
+    path = written(tmp_path / "f", {"title": "A", "body": None}, b"", ROW, {"title": "B", "body": "C"})
+    assert read_issues(path, repo="o/r", partial_rows=True) == [
+        Issue("o/r", -1, "A"),
+        Issue("o/r", 7, "T", "B", labels=("bug",)),
+        Issue("o/r", -3, "B", "C"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "repo", "kind"),
+    [
+        ({}, "o/r", "issue"),
+        ({"repo": "a/b", "repository": {"nameWithOwner": "c/d"}}, "a/b", "issue"),
+        ({"repository": {"name": "d", "nameWithOwner": "c/d"}, "isPullRequest": True}, "c/d", "pull request"),
+        ({"repository": {"full_name": "c/d"}}, "c/d", "issue"),
+        ({"url": "https://github.com/c/d/issues/7"}, "c/d", "issue"),
+        ({"url": "https://github.com/c/d/pull/7"}, "c/d", "pull request"),
+        ({"url": "https://github.com/c/d/pull/7", "isPullRequest": False}, "c/d", "issue"),
+        ({"url": "https://ghe.acme.com/api/v3/repos/c/d/issues/7", "pull_request": None}, "c/d", "issue"),
+        (
+            {"html_url": "https://github.com/c/d/pull/7", "pull_request": {"url": ""}},
+            "c/d",
+            "pull request",
+        ),
+        ({"url": "https://example.org/page"}, "o/r", "issue"),
+        ({"url": None}, "o/r", "issue"),
+    ],
+)
+def test_repository_and_kind_are_read_as_tools_of_github_write_them(
+    fields: dict[str, object], repo: str, kind: str
+) -> None:
+    """`gh issue list`, `gh search issues` and the REST API."""
+    issue = from_row({**ROW, **fields}, where="here", default_repo="o/r")
+    assert (issue.repo, issue.kind) == (repo, kind)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +255,42 @@ def test_the_array_that_gh_prints_is_read(tmp_path: Path, indent: int | None) ->
     assert read_issues(path, repo="o/r") == READ
 
 
+def test_several_arrays_are_read_as_one(tmp_path: Path) -> None:
+    """`gh api --paginate` prints one after the other, with `--slurp` an array of them."""
+    path = tmp_path / "issues.json"
+    path.write_text(f"{json.dumps(GH[:1])}{json.dumps(GH[1:], indent=1)}\n", "utf-8")
+    assert read_issues(path, repo="o/r") == READ
+    path.write_text(json.dumps([GH[:1], GH[1:]]), "utf-8")
+    assert read_issues(path, repo="o/r") == READ
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_what_powershell_writes_is_read(tmp_path: Path, order: str, whole: bool) -> None:
+    """UTF-16, with or without gzip; cut short it is refused."""
+    text = json.dumps(GH) if whole else "\r\n".join(map(json.dumps, GH))
+    path = tmp_path / "issues.json"
+    path.write_bytes(f"\ufeff{text}".encode(order))
+    assert read_issues(path, repo="o/r") == READ
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_issues(path, repo="o/r") == READ
+    path.write_bytes(f"\ufeff{text}".encode(order)[:-1])
+    with pytest.raises(DataError, match="cannot be read"):
+        read_issues(path, repo="o/r")
+
+
+def test_rows_over_several_lines_are_refused_with_what_joins_them(tmp_path: Path) -> None:
+    """As `jq '.[]'` writes them."""
+    path = tmp_path / "issues.json"
+    path.write_text(json.dumps(GH[0], indent=2), "utf-8")
+    with pytest.raises(DataError) as refused:
+        read_issues(path, repo="o/r")
+    assert refused.value.what.startswith(f"{path}, line 1: not valid JSON (")
+    assert refused.value.likely == (
+        "the file was cut short or edited by hand, or its rows are not one a line (jq -c writes them so)"
+    )
+
+
 def test_a_broken_row_of_an_array_is_named(tmp_path: Path) -> None:
     """By its place; `--skip-bad` skips it."""
     path = tmp_path / "issues.json"
@@ -286,3 +366,19 @@ def test_a_row_tells_whether_a_maintainer_dealt_with_the_issue(
     issue = from_row({**ROW, **fields}, where="here")
     assert issue.handled is handled
     assert issue.digest == from_row(ROW, where="here").digest
+
+
+def test_a_pipe_can_be_read_more_than_once() -> None:
+    """As a copy, for as long as it is needed; a file is read where it is."""
+    reader, writer = os.pipe()
+    os.write(writer, b"rows")
+    os.close(writer)
+    source = f"/dev/fd/{reader}"
+    assert is_file(source) and is_file("-") and is_file(__file__)
+    assert not is_file("o/r") and not is_file(str(Path(__file__).parent))
+    with lasting(source) as copy:
+        os.close(reader)
+        assert (copy.read_bytes(), copy.read_bytes()) == (b"rows", b"rows")
+    assert not copy.exists()
+    with lasting(__file__) as same:
+        assert same == Path(__file__)

@@ -68,7 +68,8 @@ def bundle_of(vectors: Floats, repo: str = "o/r", after: Bundle | None = None) -
         [(repo, i + 1) for i in range(n)], [("bug",) if i % 3 == 0 else ("feature",) for i in range(n)]
     )
     manifest = replace(tiny(3, repo=repo).manifest, issues=n)
-    return indexed(replace(tiny(3), manifest=manifest, vectors=vectors, rows=rows), after)
+    made = replace(tiny(3), manifest=manifest, vectors=vectors, rows=rows, prior=vectors.mean(axis=0))
+    return indexed(made, after)
 
 
 def spoil(path: Path, at: int) -> None:
@@ -182,6 +183,7 @@ def two_repositories(
     manifest = replace(tiny(3).manifest, issues=n)
     rules = replace(tiny(3).rules, shared=shared)
     made = replace(tiny(3), manifest=manifest, vectors=vectors, rows=Rows(keys, labels), rules=rules)
+    made = replace(made, prior=vectors.mean(axis=0))
     return indexed(made, active)
 
 
@@ -385,6 +387,7 @@ def of_many(vectors: Floats) -> Bundle:
         tiny(3),
         manifest=replace(tiny(3).manifest, issues=n),
         vectors=vectors,
+        prior=vectors.mean(axis=0),
         rows=Rows([(f"o/r{i % 10}", i + 1) for i in range(n)], [("bug", f"of {i % 10}") for i in range(n)]),
         rules=replace(tiny(3).rules, shared=()),
     )
@@ -524,7 +527,9 @@ def test_a_manifest_that_admits_too_little_is_refused(
     name = store.save(replace(made, manifest=poor))
     with pytest.raises(BundleError) as refused:
         store.load(name)
-    assert refused.value.what == "the compressed index finds 50.0% of the nearest 25, and 95% is the least"
+    assert refused.value.what.endswith(
+        f"{name}: the compressed index finds 50.0% of the nearest 25, and 95% is the least"
+    )
 
 
 def test_a_small_bundle_says_nothing_of_all_this() -> None:

@@ -23,8 +23,9 @@ from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError, ModelError
 from triage.finetune.training_loop import TrainingStep
 from triage.finetune.weights import Weights
-from triage.issue import Issue, to_row
+from triage.issue import Issue
 from triage.metrics import macro_f1
+from triage.rows import to_row
 from triage.text import LabelText
 from triage.training import train
 from triage.training.corpus import Group, corpus, halves, renamed, varied

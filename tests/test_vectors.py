@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +130,34 @@ def test_a_damaged_cache_counts_as_none(run: Run, issues: list[Issue], damage: s
     found = run.of(issues, spoilt[damage])
     assert found.computed == 12
     assert np.array_equal(found.vectors, first.vectors)
+
+
+def archive(vectors_: bytes, how: int = zipfile.ZIP_STORED) -> bytes:
+    """A cache whose vectors are these bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", how) as made:
+        for name, data in (("stamp.npy", b""), ("digests.npy", b""), ("vectors.npy", vectors_)):
+            made.writestr(name, data)
+    return out.getvalue()
+
+
+def test_no_wrong_bit_of_a_cache_is_an_error() -> None:
+    """Each bit of it, and each place where it may end: it counts as none, or what is in it is unchanged."""
+    numbers = np.eye(2, 3, dtype=np.float32)
+    good = vectors._write(["00" * 32, "11" * 32], numbers, "stamp")
+    assert np.array_equal(vectors._read(good, "stamp", 3)[1], numbers)
+    for place in range(8 * len(good)):
+        spoilt = bytearray(good)
+        spoilt[place // 8] ^= 1 << place % 8
+        for data in (bytes(spoilt), good[: place // 8]):
+            digests, found = vectors._read(data, "stamp", 3)
+            assert (digests == [] and found.shape == (0, 3)) or np.array_equal(found, numbers)
+
+
+def test_a_compressed_cache_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes could become more than the machine holds."""
+    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    assert vectors._read(archive(bytes(10**7), zipfile.ZIP_DEFLATED), "stamp", 3)[0] == []
 
 
 class Killed(BaseException):

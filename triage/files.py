@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,22 @@ from pathlib import Path
 from typing import IO
 
 from triage.errors import UsageError
+
+CHUNK = 1 << 20
+
+
+def read(path: Path, most: int) -> bytes:
+    """The content of a file, a pipe or a device. Raises OSError, also where it is longer than `most` bytes."""
+    with path.open("rb") as file:
+        seen = os.fstat(file.fileno())
+        if stat.S_ISREG(seen.st_mode) and seen.st_size <= most:
+            return file.read()
+        data = bytearray()
+        while seen.st_size <= most and len(data) <= most and (chunk := file.read(CHUNK)):
+            data += chunk
+    if max(seen.st_size, len(data)) > most:
+        raise OSError(errno.EFBIG, f"longer than {most:,} bytes")
+    return bytes(data)
 
 
 @contextmanager

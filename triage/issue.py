@@ -1,4 +1,4 @@
-"""Issues as values, and rows of a file as issues."""
+"""Issues as values."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from triage.errors import DataError
-from triage.schema import SchemaError, build, is_utf8
 from triage.text import digest, render
 
 T = TypeVar("T")
@@ -188,186 +186,6 @@ def relabelled(issue: Issue, names: Mapping[str, str]) -> Issue:
 
 def _named(issue: Issue) -> tuple[str, ...]:
     return (*issue.labels, *(event.label for event in issue.events or ()))
-
-
-@dataclass(frozen=True)
-class _EventRow:
-    label: str
-    action: str = field(metadata={"choices": ("labeled", "unlabeled")})
-    created_at: datetime
-    actor: str = ""
-    actor_type: str = "User"
-
-
-@dataclass(frozen=True)
-class _CommentRow:
-    author: str = ""
-    author_association: str = ""
-
-
-@dataclass(frozen=True)
-class _EditRow:
-    created_at: datetime
-    actor: str = ""
-    actor_type: str = "User"
-
-
-@dataclass(frozen=True)
-class _IssueRow:
-    number: int = field(metadata={"low": 1, "high": MAX_NUMBER})
-    title: str
-    body: str | None
-    labels: tuple[str, ...]
-    repo: str = ""
-    created_at: datetime | None = None
-    is_pull_request: bool = False
-    author: str = ""
-    label_events: tuple[_EventRow, ...] | None = None
-    handled: bool | None = None
-    state: str | None = None
-    closed_at: datetime | None = None
-    closed_by: str | None = None
-    author_association: str | None = None
-    assignees: Any = None
-    milestone: Any = None
-    comments: tuple[_CommentRow, ...] | None = None
-    text_edits: tuple[_EditRow, ...] = ()
-
-
-def from_row(data: object, *, where: str, default_repo: str = "") -> Issue:
-    """An issue from a decoded JSON row.
-
-    `number, title, body, labels` are required; `repo, created_at, is_pull_request, author, author_association,
-    label_events, text_edits` are optional. Raises DataError that names `where` and the field.
-    """
-    if isinstance(data, dict):
-        data = _as_row(data)
-    try:
-        row = build(_IssueRow, data, strict=False)
-        repo = row.repo or default_repo
-        if not is_utf8(repo):
-            raise SchemaError(f"in 'repo': expected text that UTF-8 can carry, found {repo!r:.60}")
-        for i, name in enumerate(row.labels):
-            if not name or not is_utf8(name):
-                raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
-        return Issue(
-            repo=repo,
-            number=row.number,
-            title=row.title,
-            body=row.body or "",
-            created_at=row.created_at,
-            kind="pull request" if row.is_pull_request else "issue",
-            author=row.author,
-            labels=distinct(row.labels),
-            events=None if row.label_events is None else tuple(map(_event, row.label_events)),
-            handled=_handled(row),
-            association=row.author_association or "",
-            edits=tuple(TextEdit(e.actor, e.actor_type == "Bot", e.created_at) for e in row.text_edits),
-        )
-    except SchemaError as error:
-        raise DataError(f"{where}: {error}") from None
-
-
-# The names that GitHub's own tools use, each after ours: `gh --json`, then the REST API.
-SPELLINGS: dict[str, tuple[str, ...]] = {
-    "created_at": ("createdAt",),
-    "closed_at": ("closedAt",),
-    "closed_by": ("closedBy",),
-    "is_pull_request": ("isPullRequest", "pull_request"),
-    "author": ("user",),
-    "author_association": ("authorAssociation",),
-}
-
-
-def _as_row(data: dict[str, object]) -> dict[str, object]:
-    """A row with our names: GitHub's tools print `createdAt`, and labels and accounts as objects."""
-    row = data | {name: _spelt(data, name) for name in SPELLINGS}
-    for name in ("created_at", "closed_at"):
-        row[name] = row[name] or None
-    # The REST API marks pull requests by an object with their addresses.
-    if isinstance(row["is_pull_request"], dict):
-        row["is_pull_request"] = True
-    if isinstance(labels := row.get("labels"), list):
-        row["labels"] = [
-            label["name"] if isinstance(label, dict) and "name" in label else label for label in labels
-        ]
-    # The REST API gives their number.
-    comments = row.get("comments")
-    row["comments"] = list(map(_as_comment, comments)) if isinstance(comments, list) else None
-    return row
-
-
-def _as_comment(data: object) -> object:
-    names = ("author", "author_association")
-    return {name: _spelt(data, name) for name in names} if isinstance(data, dict) else data
-
-
-def _spelt(data: dict[str, object], name: str) -> object:
-    """The field under any of its names; of an account, its login."""
-    found = next((data[key] for key in (name, *SPELLINGS[name]) if key in data), None)
-    return found.get("login") if isinstance(found, dict) and "login" in found else found
-
-
-def _handled(row: _IssueRow) -> bool | None:
-    """What `handled` says, else whether the row tells of a maintainer's act; None where it tells nothing."""
-    if row.handled is not None:
-        return row.handled
-    acts = [Act("commented", one.author, one.author_association) for one in row.comments or ()]
-    acts += [Act("assigned")] * bool(row.assignees) + [Act("milestoned")] * bool(row.milestone)
-    if row.closed_at or (row.state or "").casefold() in ("closed", "merged"):
-        acts.append(Act("closed", row.closed_by or ""))
-    if is_handled(acts, row.author, row.author_association or ""):
-        return True
-    return None if row.state is None and row.closed_at is None else False
-
-
-def _event(row: _EventRow) -> LabelEvent:
-    return LabelEvent(
-        label=row.label,
-        added=row.action == "labeled",
-        actor=row.actor,
-        actor_is_bot=row.actor_type == "Bot",
-        at=row.created_at,
-    )
-
-
-def to_row(issue: Issue) -> dict[str, object]:
-    """The row that `from_row` reads back as the same issue, without the texts before its edits."""
-    row: dict[str, object] = {
-        "repo": issue.repo,
-        "number": issue.number,
-        "title": issue.title,
-        "body": issue.body,
-        "labels": list(issue.labels),
-        "created_at": format_time(issue.created_at),
-        "is_pull_request": issue.kind == "pull request",
-        "author": issue.author,
-    }
-    if issue.handled is not None:
-        row["handled"] = issue.handled
-    if issue.events is not None:
-        row["label_events"] = [
-            {
-                "label": e.label,
-                "action": "labeled" if e.added else "unlabeled",
-                "actor": e.actor,
-                "actor_type": "Bot" if e.actor_is_bot else "User",
-                "created_at": format_time(e.at),
-            }
-            for e in issue.events
-        ]
-    if issue.association:
-        row["author_association"] = issue.association
-    if issue.edits:
-        row["text_edits"] = [
-            {
-                "actor": e.actor,
-                "actor_type": "Bot" if e.actor_is_bot else "User",
-                "created_at": format_time(e.at),
-            }
-            for e in issue.edits
-        ]
-    return row
 
 
 def format_time(at: datetime | None) -> str | None:

@@ -119,6 +119,7 @@ class PlanOptions:
     limit: int | None = None
     shard: tuple[int, int] | None = None
     engine: str = LOCAL
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True)

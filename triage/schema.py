@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import math
 import types
 import typing
@@ -17,6 +18,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# JSON of this program nests less than ten levels deep, that of GitHub's events less than twenty.
+MAX_DEPTH = 60
+# Whole numbers below this can be computed with as floats. A date of these years may be moved by any span that occurs.
+MOST = 10**30
+YEARS = range(1900, 9000)
 
 
 class SchemaError(ValueError):
@@ -51,9 +58,36 @@ def nested(path: str, default: Any = dataclasses.MISSING) -> Any:
 
 
 def parse_time(value: str) -> datetime:
-    """A moment from ISO 8601, in UTC where no zone is given. Raises ValueError."""
+    """A moment from ISO 8601, in UTC where no zone is given. Raises ValueError, also for a year outside of YEARS."""
     moment = datetime.fromisoformat(value)
+    if moment.year not in YEARS:
+        raise ValueError(f"the year {moment.year} is out of range")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def decoded(data: bytes | str) -> object:
+    """Decoded JSON. Raises SchemaError for anything else, for NaN and Infinity, and for more than MAX_DEPTH levels."""
+    try:
+        value: object = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(str(error)) from None
+    opened = (
+        data.count(b"[") + data.count(b"{") if isinstance(data, bytes) else data.count("[") + data.count("{")
+    )
+    if opened > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise SchemaError(f"nested more than {MAX_DEPTH} levels deep")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
 
 
 def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) -> T:
@@ -188,6 +222,8 @@ def _scalar(hint: Any, data: object, path: str, strict: bool) -> object:
         raise _wrong(path, SCALARS[hint], data)
     if hint is float and not _is_finite(typing.cast(float, data)):
         raise _wrong(path, "a finite number", data)
+    if hint is int and not -MOST <= typing.cast(int, data) <= MOST:
+        raise _wrong(path, "a whole number of at most 30 digits", data)
     if strict and isinstance(data, str) and not is_utf8(data):
         raise _wrong(path, "text that UTF-8 can carry", data)
     return float(typing.cast(float, data)) if hint is float else data

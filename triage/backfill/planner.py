@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from triage.backfill.plan import (
     promises,
     settable,
 )
-from triage.backfill.selection import Batch, PastIssue, Selection, grouped, of_file, of_repository
+from triage.backfill.selection import Batch, FileRows, PastIssue, Selection, grouped, of_file, of_repository
 from triage.bundle.open import open_serving
 from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
@@ -32,6 +33,7 @@ from triage.issue import Issue, format_time
 from triage.options import PlanOptions, ranges
 from triage.patterns import NAME
 from triage.progress import bar
+from triage.sources.issue_file import is_file, lasting
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
@@ -87,14 +89,17 @@ class RemoteModel:
 
 def make_plan(options: PlanOptions, path: Path) -> Plan:
     """The plan for these options, at `path`; continues that of an interrupted run. Raises TriageError."""
-    is_file = Path(options.source).is_file()
-    if not is_file and not NAME.fullmatch(options.source):
+    from_file = is_file(options.source)
+    if not from_file and not NAME.fullmatch(options.source):
         raise UsageError(
-            f"{options.source!r} is neither a file nor of the form OWNER/NAME", next_step="check --from"
+            f"{options.source!r} is neither a file nor of the form OWNER/NAME",
+            next_step="check --from; - is the standard input",
         )
     check_engine(options.engine)
-    with workers(options.engine) as cluster:
-        planner, header, batches = (_from_file if is_file else _from_github)(options, cluster)
+    with workers(options.engine) as cluster, lasting(options.source) if from_file else nullcontext() as file:
+        planner, header, batches = (
+            _from_file(options, cluster, file) if file else _from_github(options, cluster)
+        )
         with drafting(path, header) as draft:
             _draft(draft, planner, grouped(batches(draft.place), cluster.round if cluster else 0))
             return draft.finish()
@@ -108,10 +113,11 @@ def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
         progress(draft.planned)
 
 
-def _from_file(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
+def _from_file(options: PlanOptions, cluster: Cluster | None, file: Path) -> tuple[Planner, Header, Batches]:
     config = configuration.load(options.config.file)
     now = datetime.now(UTC)
-    issues = of_file(Path(options.source), options.repo, _selection(options, now), Policy.of(config).may_set)
+    rows = FileRows(file, options.repo, options.skip_bad)
+    issues = of_file(rows, _selection(options, now), Policy.of(config).may_set)
     store = open_store(options.store, config) if options.store else None
     planner = _planner(config, store, cluster)
     return planner, _header(options, planner, issues.repo, now, issues.digest), issues.batches

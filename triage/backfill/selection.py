@@ -10,11 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from triage.console import warning
 from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
 from triage.github.errors import NotFound
 from triage.github.graphql import IssueFilter, LiveIssue
-from triage.issue import KINDS, Issue, Kind
+from triage.issue import KINDS, Issue, Kind, fold
 from triage.sources.issue_file import iter_issues
 
 # Issues of a file in a batch.
@@ -78,10 +79,25 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class FileOfIssues:
-    """A file of issues: `chosen` are the rows to take, counted from 0, `digest` is the sha256 of its bytes."""
+class FileRows:
+    """The rows of a file. `repo` is that of rows that do not name theirs; rows of others are left out."""
 
     path: Path
+    repo: str = ""
+    skip_bad: bool = False
+
+    def read(self, warn: Callable[[str], None] | None = None) -> Iterator[Issue]:
+        """The issues, one at a time."""
+        for issue in iter_issues(self.path, repo=self.repo, skip_bad=self.skip_bad, warn=warn):
+            if not self.repo or fold(issue.repo) == fold(self.repo):
+                yield issue
+
+
+@dataclass(frozen=True)
+class FileOfIssues:
+    """Issues of `repo` in a file: `chosen` rows, counted from 0, are taken; `digest` is the sha256 of its bytes."""
+
+    rows: FileRows
     repo: str
     chosen: frozenset[int]
     digest: str
@@ -89,7 +105,7 @@ class FileOfIssues:
     def batches(self, place: str) -> Iterator[Batch]:
         """The chosen issues from `place` on ("": from the beginning); memory does not grow with their number."""
         start = int(place or 0)
-        rows = ((i, issue) for i, issue in enumerate(_rows(self.path, self.repo)) if i >= start)
+        rows = ((i, issue) for i, issue in enumerate(self.rows.read()) if i >= start)
         wanted = ((i, issue) for i, issue in rows if i in self.chosen)
         while batch := list(islice(wanted, BATCH)):
             yield Batch(
@@ -97,20 +113,20 @@ class FileOfIssues:
             )
 
 
-def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOfIssues:
+def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
     """Choose the issues of a file. A later row of an issue replaces an earlier one.
 
-    `repo` is the repository of rows that do not name theirs; rows of others are left out. Raises UsageError for a
+    Raises UsageError for a
     state, which files do not have, and for several repositories, DataError if no issue is left.
     """
     if wanted.state != "all":
         raise UsageError("a file does not say which issues are open", next_step="leave --state out")
     name, rows = "", dict[int, int]()
-    for i, issue in enumerate(_rows(path, repo)):
+    for i, issue in enumerate(file.read(warning)):
         name = name or issue.repo
-        if issue.repo.casefold() != name.casefold():
+        if fold(issue.repo) != fold(name):
             raise UsageError(
-                f"{path}: holds issues of {name} and of {issue.repo}; a plan is for one repository",
+                f"{file.path}: holds issues of {name} and of {issue.repo}; a plan is for one repository",
                 next_step=f"choose one, such as --repo {name}",
             )
         rows.pop(issue.number, None)
@@ -120,19 +136,12 @@ def of_file(path: Path, repo: str, wanted: Selection, may_set: MaySet) -> FileOf
     chosen = frozenset(rows[number] for number in newest if wanted.shares(number))
     if not rows:
         raise DataError(
-            f"{path}: holds no such issue",
+            f"{file.path}: holds no such issue",
             likely="the filters leave none",
             next_step="check --since and others",
         )
-    with path.open("rb") as file:
-        return FileOfIssues(path, name, chosen, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _rows(path: Path, repo: str) -> Iterator[Issue]:
-    """The rows of a file, with `repo` only those of that repository."""
-    for issue in iter_issues(path, repo=repo):
-        if not repo or issue.repo.casefold() == repo.casefold():
-            yield issue
+    with file.path.open("rb") as content:
+        return FileOfIssues(file, name, chosen, hashlib.file_digest(content, "sha256").hexdigest())
 
 
 def grouped(batches: Iterable[Batch], least: int) -> Iterator[Batch]:

@@ -27,7 +27,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from mmap import mmap
@@ -46,16 +47,27 @@ from triage.bundle.ivf_files import (
     index_from,
 )
 from triage.decide.rules import Rules
+from triage.engine.head import Head
 from triage.engine.index import IvfCodes
-from triage.errors import BundleError
-from triage.issue import Key
-from triage.schema import SchemaError, build
+from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
+from triage.errors import BundleError, ModelError
+from triage.issue import MAX_NUMBER, Key
+from triage.schema import SchemaError, build, decoded, parse_time
 from triage.text import TEXT_VERSION
 
 FORMAT = 1
 FORMAT_COMPRESSED = 4
-MANIFEST = "manifest.json"
+MANIFEST, RULES = "manifest.json", "rules.json"
 ENCODER = "encoder-"
+# Of all files of a bundle together, and of the two that are read as JSON.
+MAX_BYTES, MAX_JSON = 2 * 2**30, 64 * 2**20
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# A clock may be fast, but a later bundle is dated later still, and names sort by dates: the years must not run out.
+CREATED_AT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+# No count, similarity or parameter of the rules is near this.
+MAX_PARAMETER = 1e9
+# Unit vectors, in float32.
+ALMOST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -66,11 +78,11 @@ class Compression:
     of which `changed` have come or gone since. A search reads `probes` lists.
     """
 
-    probes: int
-    recall: float
-    queries: int
-    rows: int
-    changed: int = 0
+    probes: int = field(metadata={"low": 1})
+    recall: float = field(metadata={"low": 0.0, "high": 1.0})
+    queries: int = field(metadata={"low": 0})
+    rows: int = field(metadata={"low": 0})
+    changed: int = field(default=0, metadata={"low": 0})
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,7 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
     if bundle.rules.shared == Rules.shared:
         del rules["shared"]
     files = {
-        "rules.json": _json({"rules": rules, "repositories": repos, "labels": names}),
+        RULES: _json({"rules": rules, "repositories": repos, "labels": names}),
         **indexed,
         "prior.npy": npy(bundle.prior.astype(np.float32)),
         **{f"head-{name}.npy": npy(array) for name, array in bundle.head.items()},
@@ -200,7 +212,7 @@ def name_of(manifest: bytes, created_at: str) -> str:
 
 
 def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
-    """The bundle in `files`, after a check of every hash and shape. Raises BundleError that names the file.
+    """The bundle in `files`, after a check of every hash, shape and number. Raises BundleError that names the file.
 
     The mapped files of a compressed index are not read here: each part is checked when it is read.
     """
@@ -217,66 +229,184 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
     arrays = {name: view(files[name], f"{where}: {name}") for name in names if name.endswith(".npy")}
     encoder = {name.removeprefix(ENCODER): bytes(files[name]) for name in names if name.startswith(ENCODER)}
     try:
-        return _assemble(manifest, json.loads(bytes(files["rules.json"])), arrays, encoder)
+        stated = _stated(bytes(files[RULES]) if RULES in names else b"")
+        return _assemble(manifest, stated, arrays, encoder)
     except SchemaError as error:
         raise BundleError(f"{where}: {error}") from None
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise BundleError(f"{where}: its files do not match ({error})") from None
+    except ModelError as error:
+        raise BundleError(f"{where}: its own encoder cannot be used ({error.what})") from None
+    except KeyError as error:
+        raise BundleError(f"{where}: its files do not match ({error} is missing)") from None
+    except BundleError as error:
+        raise BundleError(f"{where}: {error.what}") from None
 
 
 def read_manifest(data: bytes, *, where: str) -> BundleManifest:
     """The manifest alone. Raises BundleError, also for another format or text version."""
     try:
-        manifest = build(BundleManifest, json.loads(data))
-    except (ValueError, RecursionError) as error:
+        stated = decoded(data) if len(data) <= MAX_JSON else None
+        _refuse_other_versions(stated, where)
+        manifest = build(BundleManifest, stated)
+        _check_manifest(manifest)
+    except SchemaError as error:
         raise BundleError(f"{where}: {MANIFEST} cannot be read ({error})") from None
-    for what, version, readable in (
-        ("format", manifest.format, (FORMAT, FORMAT_COMPRESSED)),
-        ("text version", manifest.text_version, (TEXT_VERSION,)),
-    ):
-        if version not in readable:
-            raise BundleError(
-                f"{where}: its {what} is {version}, this version of triage reads {' and '.join(map(str, readable))}",
-                likely="the bundle was learnt by another version of triage",
-                next_step="run `triage retrain` with this version",
-            )
     return manifest
 
 
+def _refuse_other_versions(stated: object, where: str) -> None:
+    """Before anything else, since other versions have other keys."""
+    given = stated if isinstance(stated, dict) else {}
+    for what, name, readable in (
+        ("format", "format", (FORMAT, FORMAT_COMPRESSED)),
+        ("text version", "text_version", (TEXT_VERSION,)),
+    ):
+        version = given.get(name, readable[0])
+        if isinstance(version, int) and version not in readable:
+            known = " and ".join(map(str, readable))
+            raise BundleError(
+                f"{where}: its {what} is {version!r:.40}, this version of triage reads {known}",
+                likely="the bundle was learnt by another version of triage",
+                next_step="run `triage retrain` with this version",
+            )
+
+
+def _check_manifest(manifest: BundleManifest) -> None:
+    """Raise SchemaError for a date or a list of files that cannot be."""
+    at = manifest.created_at
+    try:
+        parse_time(at if CREATED_AT.fullmatch(at) else "")
+    except ValueError:
+        expected = "a date such as 2026-01-31T12:00:00Z, before the year 3000"
+        raise SchemaError(f"in 'created_at': expected {expected}, found {at!r:.60}") from None
+    for name, sha in manifest.files.items():
+        if not FILE_NAME.fullmatch(name) or name == MANIFEST or not SHA256.fullmatch(sha):
+            raise SchemaError(
+                f"in 'files': expected names of files and their sha256, found {name!r:.60}: {sha!r:.70}"
+            )
+
+
+@dataclass(frozen=True)
+class Stated:
+    """The file `rules.json`: the rules, and the names that rows refer to by their index."""
+
+    rules: Rules
+    repositories: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+def _stated(data: bytes) -> Stated:
+    """Raises SchemaError."""
+    if len(data) > MAX_JSON:
+        raise SchemaError(f"{RULES} is longer than {MAX_JSON:,} bytes")
+    try:
+        raw = decoded(data)
+        stated = build(Stated, raw)
+    except SchemaError as error:
+        raise SchemaError(f"{RULES}: {error}") from None
+    if wrong := next((number for number in _numbers(raw) if abs(number) > MAX_PARAMETER), None):
+        raise SchemaError(f"{RULES}: {wrong!r:.60} is out of range")
+    rules = stated.rules
+    if len(rules.by_name) != len(rules.labels) or not all(0 <= rule.prior <= 1 for rule in rules.labels):
+        raise SchemaError(f"{RULES}: a label is there twice, or its prior is no share")
+    return stated
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """The numbers in decoded JSON."""
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+
+
 def _assemble(
-    manifest: BundleManifest,
-    stated: Mapping[str, Any],
-    arrays: Mapping[str, AnyArray],
-    encoder: Mapping[str, bytes],
+    manifest: BundleManifest, stated: Stated, arrays: Mapping[str, AnyArray], encoder: Mapping[str, bytes]
 ) -> Bundle:
-    repos, names = stated["repositories"], stated["labels"]
+    """Raises BundleError, KeyError for a file that is missing, SchemaError and ModelError."""
     vectors, codes = np.empty((0, 0), np.float32), None
     if manifest.format != FORMAT_COMPRESSED:
-        vectors = arrays["vectors.npy"].astype(np.float32, copy=False)
-        flat = [names[i] for i in arrays["labels.npy"].tolist()]
-        rows = Rows(
-            keys=[(repos[r], n) for r, n in arrays["rows.npy"].tolist()],
-            labels=[tuple(flat[a:b]) for a, b in pairwise(arrays["offsets.npy"].tolist())],
-        )
+        vectors = _array(arrays, "vectors.npy", np.float32, 2)
+        if not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < ALMOST).all():
+            raise BundleError("vectors.npy holds vectors that are not of unit length")
+        rows, dimension = _rows(stated, arrays), vectors.shape[1]
     elif manifest.index is None:
         raise BundleError("the manifest does not describe the compressed index")
     else:
         codes, table = index_from(arrays, manifest.index.probes, manifest.index.recall)
-        rows = Rows(LazyKeys(repos, table), LazyLabels(names, table))
-    return Bundle(
-        manifest=manifest,
-        rules=build(Rules, stated["rules"], "rules"),
-        vectors=vectors,
-        rows=rows,
-        prior=arrays["prior.npy"].astype(np.float32, copy=False),
-        head={
-            name.removeprefix("head-").removesuffix(".npy"): array
-            for name, array in arrays.items()
-            if name.startswith("head-")
-        },
-        encoder=encoder,
-        codes=codes,
+        if not ((codes.owners >= -1) & (codes.owners < len(stated.repositories))).all():
+            raise BundleError("a list of the index is of no known repository")
+        rows = Rows(LazyKeys(stated.repositories, table), LazyLabels(stated.labels, table))
+        dimension = codes.centroids.shape[1]
+    head = {
+        name.removeprefix("head-").removesuffix(".npy"): array
+        for name, array in arrays.items()
+        if name.startswith("head-")
+    }
+    prior = _array(arrays, "prior.npy", np.float32, 1)
+    _check_dimensions(manifest, prior, head, encoder, dimension)
+    return Bundle(manifest, stated.rules, vectors, rows, prior, head, encoder, codes)
+
+
+def _array(arrays: Mapping[str, AnyArray], name: str, kind: type[np.generic], dimensions: int) -> Any:
+    """Raises KeyError where the array is missing, BundleError where it is of another kind or not finite."""
+    array = arrays[name]
+    if array.dtype != kind or array.ndim != dimensions:
+        raise BundleError(
+            f"{name} holds {array.dtype} of shape {array.shape} where {np.dtype(kind)} is needed"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BundleError(f"{name} holds a number that is not finite")
+    return array
+
+
+def _rows(stated: Stated, arrays: Mapping[str, AnyArray]) -> Rows:
+    """Raises KeyError and BundleError."""
+    keys = _array(arrays, "rows.npy", np.int64, 2)
+    labels = _array(arrays, "labels.npy", np.int32, 1)
+    offsets = _array(arrays, "offsets.npy", np.int64, 1)
+    if keys.shape[1] != 2 or len(offsets) != len(keys) + 1:
+        raise BundleError(f"rows.npy and offsets.npy do not match: {len(keys)} and {len(offsets)}")
+    if offsets[0] != 0 or offsets[-1] != len(labels) or (np.diff(offsets) < 0).any():
+        raise BundleError("offsets.npy does not divide labels.npy")
+    for name, found, least, most in (
+        ("labels.npy", labels, 0, len(stated.labels) - 1),
+        ("rows.npy", keys[:, 0], 0, len(stated.repositories) - 1),
+        ("rows.npy", keys[:, 1], 1, MAX_NUMBER),
+    ):
+        if len(found) and not least <= found.min() <= found.max() <= most:
+            raise BundleError(f"{name} holds a number that is not from {least} to {most}")
+    flat = [stated.labels[i] for i in labels.tolist()]
+    return Rows(
+        keys=[(stated.repositories[r], n) for r, n in keys.tolist()],
+        labels=[tuple(flat[a:b]) for a, b in pairwise(offsets.tolist())],
     )
+
+
+def _check_dimensions(
+    manifest: BundleManifest,
+    prior: Floats,
+    head: Mapping[str, AnyArray],
+    encoder: Mapping[str, bytes],
+    dimension: int,
+) -> None:
+    """Raise BundleError where vectors of `dimension` numbers do not go with head, prior and encoder, ModelError."""
+    of_encoder = dimension
+    if head:
+        projection = Head.from_parts(head, manifest.head)
+        of_encoder = len(projection.dense)
+        if of_encoder + len(projection.intercept) != dimension:
+            raise BundleError("the vectors are not of the dimension that the head gives")
+    if prior.shape != (of_encoder,) or (np.abs(prior) > 1 + ALMOST).any():
+        raise BundleError("prior.npy is not the mean of the encoder's vectors")
+    if not encoder:
+        return
+    own = ModelManifest.from_dict(mapping_of(encoder.get(MANIFEST_FILE, b""), MANIFEST_FILE))
+    if own.kind != "encoder" or own.dimension != of_encoder:
+        raise ModelError(f"{own.kind} of {own.dimension} numbers")
+    for name, expected in own.files.items():
+        if hashlib.sha256(encoder.get(name, b"")).hexdigest() != expected:
+            raise ModelError(f"{name} was changed")
 
 
 def _json(data: object) -> bytes:

@@ -8,7 +8,6 @@ only, and an empty machine downloads no more than that slice.
 from __future__ import annotations
 
 import hashlib
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from triage.engine.index import IvfCodes
 from triage.engine.ivf_build import refuse_below_floor
 from triage.errors import BundleError
 from triage.issue import Key
+from triage.schema import decoded
 
 # Not read when a bundle is loaded: each list and block is checked against its own hash when it is read.
 MAPPED = ("index-codes.npy", "index-rows.npy", "index-labels.npy", "index-offsets.npy")
@@ -84,6 +84,8 @@ class LazyRows:
             block = _copied(self.rows, self.labels, self.offsets, *self.bounds[at : at + 2].tolist())
             if _hash_of(*block) != self.hashes[at].tobytes():
                 raise BundleError(f"the keys and labels of list {at} were changed: their hash is another")
+            if (block[0] < 0).any() or (np.diff(block[2]) < 0).any():
+                raise BundleError(f"the keys and labels of list {at} are no rows of issues")
             self._read[at] = block
         return self._read[at]
 
@@ -216,18 +218,21 @@ class RepositorySlice:
         first one. Raises BundleError where the files do not match.
         """
         try:
-            stated = json.loads(bytes(files["rules.json"]))
+            stated: Any = decoded(bytes(files["rules.json"]))
             if stated["rules"].get("shared") != []:
                 return None
-            repos = stated["repositories"]
+            repos = list(map(str, stated["repositories"]))
             owners, bounds = (
                 view(files[name], f"{where}: {name}").astype(np.int64) for name in (OWNERS, BOUNDS)
             )
             own = np.flatnonzero(owners == repos.index(repo)) if repo in repos else np.array([0])
             first, stop = int(own[0]), int(own[-1]) + 1
-            return cls((first, stop), (int(bounds[first]), int(bounds[stop])))
+            rows = int(bounds[first]), int(bounds[stop])
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise BundleError(f"{where}: its files do not match ({error})") from None
+        if not 0 <= rows[0] <= rows[1]:
+            raise BundleError(f"{where}: its files do not match (rows from {rows[0]} to {rows[1]})")
+        return cls((first, stop), rows)
 
     def cut(self, codes: IvfCodes, table: LazyRows) -> tuple[IvfCodes, LazyRows]:
         """The index of the slice: to be searched, not to be saved."""

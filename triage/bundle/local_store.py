@@ -19,11 +19,20 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from triage.arrays import Data
-from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.bundle import (
+    MANIFEST,
+    MAX_BYTES,
+    MAX_JSON,
+    Bundle,
+    from_files,
+    name_of,
+    read_manifest,
+    to_files,
+)
 from triage.bundle.ivf_files import MAPPED
 from triage.bundle.store import KEPT, NAME, ROLES, VISIBILITY, StoreName
 from triage.errors import BundleError
-from triage.files import lock, new_folder, write
+from triage.files import lock, new_folder, read, write
 
 # A bundle is written within seconds; one that is still incomplete after this many was left by a killed run.
 LEFT_BEHIND = 86_400.0
@@ -54,9 +63,9 @@ class LocalStore:
     def load(self, name: str, repo: str = "") -> Bundle:  # noqa: ARG002 - only what is searched is read
         folder = self.folder / "bundles" / name
         if not NAME.fullmatch(name) or not folder.is_dir():
-            raise BundleError(f"{self.folder}: there is no bundle {name!r}")
+            raise self._unknown(name)
         try:
-            files = {path.name: _read(path) for path in folder.iterdir() if path.is_file()}
+            files = _files(folder)
         except OSError as error:
             raise BundleError(f"{folder}: cannot be read ({error})") from None
         bundle = from_files(files, where=str(folder))
@@ -82,7 +91,7 @@ class LocalStore:
             (self.folder / role).unlink(missing_ok=True)
             return
         if not (self.folder / "bundles" / name).is_dir():
-            raise BundleError(f"{self.folder}: there is no bundle {name!r}")
+            raise self._unknown(name)
         self.put(role, f"{name}\n".encode())
         if role == "active":
             self._prune()
@@ -102,11 +111,18 @@ class LocalStore:
 
     def get(self, title: str) -> bytes | None:
         try:
-            return (self.folder / title).read_bytes()
+            return read(self.folder / title, MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise BundleError(f"{self.folder / title}: cannot be read ({error.strerror})") from None
+
+    def _unknown(self, name: str) -> BundleError:
+        return BundleError(
+            f"{self.folder}: there is no bundle {name!r}",
+            likely="it was pruned, or the name is mistyped",
+            next_step=f"run `triage bundle list --store {self.folder}`",
+        )
 
     def _prune(self) -> None:
         """Delete the oldest bundles beyond KEPT, except those with a role, and the remains of killed runs."""
@@ -131,9 +147,19 @@ def _writing(what_failed: str) -> Iterator[None]:
         ) from None
 
 
-def _read(path: Path) -> Data:
-    """The file; most of a large index is mapped, so that only what is searched is read."""
+def _files(folder: Path) -> dict[str, Data]:
+    """The manifest, and the files that it names. Raises OSError, BundleError for a manifest that cannot be read."""
+    files: dict[str, Data] = {MANIFEST: read(folder / MANIFEST, MAX_JSON)}
+    named = read_manifest(bytes(files[MANIFEST]), where=str(folder)).files
+    paths = [folder / name for name in named if (folder / name).is_file()]
+    if (size := sum(path.stat().st_size for path in paths)) > MAX_BYTES:
+        raise BundleError(f"{folder}: larger than a bundle can be ({size:,} bytes)")
+    return files | {path.name: _content(path) for path in paths}
+
+
+def _content(path: Path) -> Data:
+    """Most of a large index is mapped, so that only what is searched is read."""
     if path.name not in MAPPED or not path.stat().st_size:
-        return path.read_bytes()
+        return read(path, MAX_BYTES)
     with path.open("rb") as file:
         return mmap(file.fileno(), 0, access=ACCESS_READ)

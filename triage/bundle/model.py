@@ -184,6 +184,8 @@ def open_model(
             likely="`encoder` in the configuration changed since, or triage ships another model now",
             next_step="run `triage retrain`, or set `encoder` back",
         )
+    if bundle.prior.shape != (encoder.dimension,):
+        raise BundleError(f"bundle {name} was not learnt from vectors of {encoder.dimension} numbers")
     return ServingModel(
         encoder=encoder,
         zero_shot=zero_shot,

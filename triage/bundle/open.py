@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
-from triage.errors import BundleError, MissingExtra, NothingToLabelWith
+from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
 from triage.issue import Names, format_time
 from triage.schema import parse_time
 
@@ -29,16 +29,35 @@ def need(extra: str, *packages: str, to: str) -> None:
 
 
 def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder, ZeroShotModel]:
-    """The encoder, of the bundle if it has its own, and the zero-shot model of the configuration. Raises ModelError."""
+    """The encoder, of the bundle if it has its own, and the zero-shot model of the configuration.
+
+    Raises ModelError, and BundleError where the bundle's own encoder cannot be used.
+    """
     from triage.engine.encoder import Encoder
-    from triage.engine.model_folder import Pins, resolve, unpacked
+    from triage.engine.model_folder import Pins, resolve
     from triage.engine.zero_shot import open_zero_shot
 
     settings = config.encoder
-    own = bundle.encoder if bundle else None
-    folder = unpacked(own) if own else resolve(settings.model, Pins(settings.revision, settings.sha256))
-    encoder = Encoder.load(folder, budget=settings.budget)
+    encoder = own_encoder(bundle, settings.budget) if bundle else None
+    if encoder is None:
+        folder = resolve(settings.model, Pins(settings.revision, settings.sha256))
+        encoder = Encoder.load(folder, budget=settings.budget)
     return encoder, open_zero_shot(config.zero_shot, encoder)
+
+
+def own_encoder(bundle: Bundle, budget: int | None = None) -> Encoder | None:
+    """The encoder in the bundle, tried on a word; None where it has none. Raises BundleError if it cannot be used."""
+    if not bundle.encoder:
+        return None
+    from triage.engine.encoder import Encoder
+    from triage.engine.model_folder import unpacked
+
+    try:
+        encoder = Encoder.load(unpacked(bundle.encoder), budget=budget)
+        encoder.encode(["word"], threads=1)
+    except ModelError as error:
+        raise BundleError(f"the bundle's own encoder cannot be used ({error.what})") from None
+    return encoder
 
 
 def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
@@ -57,6 +76,7 @@ def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
     for name in candidates(store, active):
         try:
             bundle = store.load(name, repo)
+            own_encoder(bundle)
         except BundleError as error:
             failure = failure or error
             continue

@@ -17,6 +17,7 @@ from triage.errors import UsageError
 from triage.issue import MOST_ISSUES
 from triage.options import CONFIG_PATH, LOCAL, MOST_SHARDS, OTHER_CONFIG_PATH, PER_MINUTE, ConfigSource, When
 from triage.schema import parse_time
+from triage.sources.issue_file import is_file
 
 if TYPE_CHECKING:
     from triage.bundle.store import StoreName
@@ -94,7 +95,7 @@ def repository(text: str) -> str:
 
 def source(text: str) -> str:
     """A file as it is, or else as `repository`."""
-    return text if Path(text).exists() else repository(text)
+    return text if is_file(text) or Path(text).exists() else repository(text)
 
 
 def when(text: str) -> When:
@@ -251,8 +252,8 @@ def add_sources(parser: Parser) -> None:
         type=source,
         required=True,
         metavar="FILE|OWNER/NAME",
-        help="labelled issues: a file of JSON Lines, plain or gzip, or a repository; OWNER/* means all repositories "
-        "of an owner, !OWNER/NAME excludes one; may be repeated",
+        help="labelled issues: a file of rows or - for the standard input, or a repository; OWNER/* means all "
+        "repositories of an owner, !OWNER/NAME excludes one; may be repeated",
     )
     add_repo_of_rows(parser)
     add_skip_bad(parser)

@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with a file, the repository of rows that do not name theirs, and the only one planned for; with "
         "--apply, the repository that the plan must be for",
     )
+    arguments.add_skip_bad(parser)
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:

@@ -127,7 +127,7 @@ def _before_the_active(store: Store) -> Sequence[str]:
 
 
 def _publish(store: Store, options: BundleOptions) -> None:
-    from triage.learn.vectors import NAME
+    from triage.learn.vectors import NAME, embedded_before
 
     assert options.source is not None  # noqa: S101 - required by both parsers
     source = _open(options, options.source)
@@ -143,8 +143,8 @@ def _publish(store: Store, options: BundleOptions) -> None:
         activate_or_stage(store, saved, bundle, role)
         log(f"{saved} is {role}")
         published = True
-    vectors = source.get(NAME)
-    if vectors is not None and vectors != store.get(NAME):
+    vectors = embedded_before(source)
+    if vectors is not None and vectors != embedded_before(store):
         store.put(NAME, vectors)
     if not published:
         log("nothing new to publish")

@@ -20,8 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--file",
         type=Path,
-        help="issues in a file of JSON Lines or one array, plain or gzip, or - for the standard input; GitHub is not "
-        "used",
+        help="issues in a file of rows, or - for the standard input; GitHub is not used",
     )
     which.add_argument(
         "--event", type=Path, metavar="FILE", help="webhook event that started the workflow, as JSON"

@@ -142,7 +142,7 @@ def _learn(
     from triage.learn.gate import GateResult, judge_candidate
     from triage.learn.recipe import Engines
     from triage.learn.retrain import RetrainContext, learn
-    from triage.learn.vectors import NAME, embed
+    from triage.learn.vectors import NAME, embed, embedded_before
     from triage.progress import bar
 
     store, against = stores
@@ -151,7 +151,7 @@ def _learn(
         embedded = embed(
             data.issues,
             engines.encoder,
-            against.get(NAME),
+            embedded_before(against),
             lambda vectors: store.put(NAME, vectors),
             lambda total: bar("embedding", total),
             encode=encoding(cluster, engines.encoder),

@@ -77,7 +77,8 @@ class Decision:
         """The decision as a JSON object: numbers and label names, no text of the issue."""
         return {
             "repo": self.key[0],
-            "number": self.key[1],
+            # A row without number is known by its place, counted downwards from -1.
+            "number": abs(self.key[1]),
             "labels": list(self.labels),
             "sources": {name: self.sources[name] for name in self.labels},
             "abstained": self.abstained,

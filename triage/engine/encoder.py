@@ -55,12 +55,10 @@ class OnnxModel:
         """
         # Its telemetry is off: triage/__init__.py set the variable before any import.
         import onnxruntime as ort
-        from onnxruntime.capi import onnxruntime_pybind11_state as failures
         from tokenizers import Tokenizer
         from tokenizers.models import WordPiece
         from tokenizers.pre_tokenizers import BertPreTokenizer
 
-        unusable = (failures.Fail, failures.InvalidGraph, failures.InvalidProtobuf, failures.NotImplemented)
         self.folder, self.threads = folder, threads
         self.manifest: ModelManifest = verify(folder)
         options = ort.SessionOptions()
@@ -78,10 +76,13 @@ class OnnxModel:
                 providers=["CPUExecutionProvider"],
                 disabled_optimizers=["SkipLayerNormFusion"],
             )
-        except unusable as error:
+        except Exception as error:
             raise ModelError(f"onnxruntime cannot load {folder / MODEL_FILE}: {error}") from error
         self._inputs = frozenset(node.name for node in self._session.get_inputs())
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        except Exception as error:
+            raise ModelError(f"tokenizers cannot load {folder / TOKENIZER_FILE}: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._by_words = isinstance(self._tokenizer.pre_tokenizer, BertPreTokenizer) and isinstance(
@@ -133,9 +134,17 @@ class OnnxModel:
         )
 
     def answer(self, feeds: Mapping[str, Ints]) -> Floats:
-        """The model's first output for a batch of one, without the batch axis; ignores feeds it has no input for."""
+        """The model's first output for a batch of one, without the batch axis; ignores feeds it has no input for.
+
+        Raises ModelError where the model fails, or gives anything but numbers.
+        """
         inputs = {name: value for name, value in feeds.items() if name in self._inputs}
-        output: Floats = self._session.run(None, inputs)[0][0]
+        try:
+            output: Floats = np.asarray(self._session.run(None, inputs)[0][0])
+        except Exception as error:
+            raise ModelError(f"{self.manifest.name} cannot be run: {error}") from error
+        if output.dtype.kind != "f":
+            raise ModelError(f"{self.manifest.name} gave {output.dtype} where numbers belong")
         return output
 
 

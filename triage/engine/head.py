@@ -40,6 +40,10 @@ STARTS = (0, *accumulate(SIZES))
 BUCKETS = STARTS[-1]
 
 FORMAT = f"1.{LEXICAL_VERSION}"
+# The kinds of the arrays that are not float32.
+KINDS: Mapping[str, type[np.generic]] = {"buckets": np.int32, "idf": np.float16, "words": np.float16}
+# Sums of weights stay finite far beyond this; buckets are below it too.
+MAX_WEIGHT = 1e6
 
 # The weight of each view of a text, in the order of SIZES, and of the vector in the linear model. Short lines weigh
 # half, since in full they cost a point of F1; no other weight tried changed it as much.
@@ -69,8 +73,13 @@ class Head:
         for (name, array), shape in zip(self.arrays().items(), shapes, strict=True):
             if array.shape != shape:
                 raise BundleError(f"the head's array `{name}` has the shape {array.shape} instead of {shape}")
-            if not np.isfinite(array).all():
-                raise BundleError(f"the head's array `{name}` holds a number that is not finite")
+            if not (np.abs(array.astype(np.float32)) <= MAX_WEIGHT).all():
+                raise BundleError(
+                    f"the head's array `{name}` holds a number that is not finite, or out of range"
+                )
+        known = self.buckets[:1] >= 0, self.buckets[-1:] < BUCKETS, np.diff(self.buckets) > 0, self.idf > 0
+        if not all(found.all() for found in known):
+            raise BundleError("the buckets of the head are not ascending numbers of features")
 
     def project(self, texts: Sequence[str], vectors: Floats) -> Floats:
         """Unit vectors [n, d + l] of rendered texts and their unit encoder vectors [n, d].
@@ -114,8 +123,10 @@ class Head:
             raise BundleError(
                 f"the head holds the arrays {sorted(arrays)} instead of {sorted(cls.__dataclass_fields__)}"
             )
-        kinds = {"buckets": np.int32, "idf": np.float16, "words": np.float16}
-        return cls(**{name: array.astype(kinds.get(name, np.float32)) for name, array in arrays.items()})
+        for name, array in arrays.items():
+            if array.dtype != KINDS.get(name, np.float32):
+                raise BundleError(f"the head's array `{name}` holds {array.dtype}")
+        return cls(**arrays)  # type: ignore[arg-type]  # of the kinds just checked
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ SLACK = 14
 DIGITS = 6
 # Steps of a byte.
 STEPS = 255
+# Of a centroid and a residual; vectors have unit length.
+MOST = 100.0
 
 
 def library() -> Any:
@@ -149,8 +151,8 @@ class IvfCodes:
         )
         if not fits or self.bounds[0] != 0 or self.bounds[-1] != n or (np.diff(self.bounds) < 0).any():
             raise BundleError("the parts of the compressed index do not fit together")
-        if not (np.isfinite(self.centroids).all() and np.isfinite(self.ranges).all()):
-            raise BundleError("the compressed index holds a number that is not finite")
+        if not all((np.abs(numbers) <= MOST).all() for numbers in (self.centroids, self.ranges)):
+            raise BundleError("the compressed index holds a number that is not finite, or out of range")
 
     def __len__(self) -> int:
         return len(self.codes)

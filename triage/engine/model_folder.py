@@ -13,12 +13,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from triage.errors import ModelError
-from triage.files import new_folder
-from triage.schema import SchemaError, build
+from triage.files import new_folder, read
+from triage.schema import SchemaError, build, decoded
 
 BUILTIN = "builtin"
 BUILTIN_ENCODER = "issue-encoder"
@@ -26,6 +27,8 @@ KINDS = ("encoder", "zero-shot")
 # A zero-shot model reads an issue with one label ("pair") or with all of them at once (`cross_encoder.py`).
 LAYOUTS = ("pair", "joint")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
+# Of one file of a model.
+MAX_BYTES = 2 * 2**30
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 REVISION = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -123,8 +126,8 @@ def read_manifest(folder: Path) -> ModelManifest:
 def mapping_of(raw: bytes, where: str) -> Mapping[str, object]:
     """Decoded JSON that is a mapping; raises ModelError naming `where`."""
     try:
-        data = json.loads(raw)
-    except ValueError as error:
+        data = decoded(raw)
+    except SchemaError as error:
         raise ModelError(f"{where} is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise ModelError(f"{where} holds no mapping")
@@ -165,7 +168,14 @@ def shipped_root() -> Path:
 def pulled_root() -> Path:
     """The folder of the pulled models, which need not exist."""
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "triage" / "models"
+    try:
+        return (Path(cache) if cache else Path.home() / ".cache") / "triage" / "models"
+    except RuntimeError:
+        raise ModelError(
+            "there is no folder for models: the home folder is unknown",
+            likely="HOME is not set, and the user has no entry in the system's list",
+            next_step="set XDG_CACHE_HOME, or HOME, to a folder that can be written",
+        ) from None
 
 
 def pulled_folder(model: str, revision: str) -> Path:
@@ -175,9 +185,11 @@ def pulled_folder(model: str, revision: str) -> Path:
 
 def folders() -> list[Path]:
     """Every model folder on this machine: the shipped ones, then the pulled ones, each by name."""
-    shipped = shipped_root().glob(f"*/{MANIFEST_FILE}")
-    pulled = pulled_root().glob(f"*/[!.]*/{MANIFEST_FILE}")
-    return [path.parent for path in (*sorted(shipped), *sorted(pulled))]
+    shipped, pulled = shipped_root().glob(f"*/{MANIFEST_FILE}"), list[Path]()
+    # Without a home folder nothing was ever pulled.
+    with suppress(ModelError):
+        pulled = sorted(pulled_root().glob(f"*/[!.]*/{MANIFEST_FILE}"))
+    return [path.parent for path in (*sorted(shipped), *pulled)]
 
 
 def shipped(name: str) -> Path:
@@ -227,7 +239,7 @@ def packed(folder: Path) -> dict[str, bytes]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read(path, MAX_BYTES)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
 

@@ -24,7 +24,7 @@ from mmap import mmap
 from urllib.parse import quote
 
 from triage.arrays import HEAD, Data, shape_of, view
-from triage.bundle.bundle import MANIFEST, Bundle, from_files, name_of, to_files
+from triage.bundle.bundle import MANIFEST, MAX_BYTES, Bundle, from_files, name_of, read_manifest, to_files
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
@@ -64,13 +64,21 @@ class GitStore:
         """See `Store`; with `repo`, only the parts of a large index that serve this repository are fetched."""
         commit, where = self._commit(name), f"bundle {name} of {self._git.repo}"
         self._check_origin(commit)
-        tree = Pieces(self._git, commit.tree)
-        files: dict[str, Data] = {file: tree.whole(file) for file in tree.names if file not in MAPPED}
+        try:
+            return self._loaded(name, repo, commit.tree, where)
+        except (DataError, NotFound) as error:
+            raise BundleError(f"{where}: {error.what}") from None
+
+    def _loaded(self, name: str, repo: str, commit_tree: str, where: str) -> Bundle:
+        tree = Pieces(self._git, commit_tree)
+        files: dict[str, Data] = {file: tree.whole(file) for file in tree.names & {MANIFEST}}
+        named = tree.names & read_manifest(bytes(files.get(MANIFEST, b"")), where=where).files.keys()
+        files |= {file: tree.whole(file) for file in sorted(named) if file not in MAPPED}
         span = RepositorySlice.of(repo, files, where) if repo and OWNERS in files else None
         if span:
             files |= tree.within(span, files, where)
         else:
-            files |= {file: tree.whole(file) for file in tree.names & set(MAPPED)}
+            files |= {file: tree.whole(file) for file in named & set(MAPPED)}
         bundle = from_files(files, where=where)
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{where}: its manifest is that of another bundle")
@@ -84,14 +92,18 @@ class GitStore:
         files = to_files(bundle)
         name = name_of(files[MANIFEST], bundle.manifest.created_at)
         active = self._head("active")[1]
-        stored = (
-            {sha for _, sha in self._git.get_tree(self._git.get_commit(active).tree)} if active else set()
-        )
-        tree = self._upload(files, stored)
+        tree = self._upload(files, self._stored(active) if active else ())
         message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
         sha = self._git.create_commit(message, tree, [active] if active else [])
         self._made[name] = self._git.get_commit(sha)
         return name
+
+    def _stored(self, commit: str) -> Collection[str]:
+        """The blobs of a commit; none where its tree cannot be read, which must not keep a new bundle out."""
+        try:
+            return {sha for _, sha in self._git.get_tree(self._git.get_commit(commit).tree)}
+        except (DataError, NotFound):
+            return ()
 
     def set_role(self, role: str, name: str | None) -> None:
         """See `Store`. Raises LostRace if another run made its bundle active in the meantime."""
@@ -140,8 +152,11 @@ class GitStore:
         commit = self._git.get_commit(sha) if sha else None
         if commit is None or not self._trusts(commit):
             return None
-        tree = Pieces(self._git, commit.tree)
-        return tree.whole(title) if title in tree.names else None
+        try:
+            tree = Pieces(self._git, commit.tree)
+            return tree.whole(title) if title in tree.names else None
+        except (DataError, NotFound) as error:
+            raise BundleError(f"{title} of {self._git.repo}: {error.what}") from None
 
     def _upload(self, files: Mapping[str, bytes], stored: Collection[str] = ()) -> str:
         """The tree of the files, a large one as a folder of its parts; blobs already `stored` are not sent."""
@@ -273,6 +288,7 @@ class _Entry:
     path: str
     type: str
     sha: str
+    size: int = 0
 
 
 class GitObjects:
@@ -349,11 +365,13 @@ class GitObjects:
         """(path, hash) of every file in a tree. Raises NotFound, DataError if the tree is too large."""
         path = f"/git/trees/{quote(sha, safe='')}"
         answer = self._read(path, f"tree {sha}", {"recursive": "1"})
+        blobs = [entry for entry in read_list(_Entry, answer, "tree") if entry.type == "blob"]
+        size = sum(entry.size for entry in blobs)
         if read(bool, answer, "truncated"):
             raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
-        return [
-            (entry.path, entry.sha) for entry in read_list(_Entry, answer, "tree") if entry.type == "blob"
-        ]
+        if len(blobs) > MAX_BLOBS or size > MAX_BYTES:
+            raise DataError(f"tree {sha} of {self.repo} is too large: {len(blobs):,} files of {size:,} bytes")
+        return [(entry.path, entry.sha) for entry in blobs]
 
     def create_commit(self, message: str, tree: str, parents: Sequence[str]) -> str:
         """A commit by the token's owner, signed by GitHub for Apps; returns its hash."""
@@ -388,6 +406,8 @@ def _path(ref: str, kind: str) -> str:
 # GitHub refuses requests of some tens of megabytes and limits the number of new blobs an hour; a dropped request is
 # sent again. A large file is its first HEAD bytes, which contain its length, and parts of at most PART bytes.
 PART = 4 * 2**20
+# More than the parts of the largest bundle.
+MAX_BLOBS = 4_000
 
 
 def parts(path: str, data: bytes) -> list[tuple[str, bytes]]:
@@ -402,7 +422,7 @@ class Pieces:
     """The files of a tree, each of one or more blobs."""
 
     def __init__(self, git: GitObjects, tree: str) -> None:
-        self._git = git
+        self._git, self._fetched = git, 0
         self._blobs: dict[str, list[str]] = {}
         for place, sha in sorted(git.get_tree(tree)):
             self._blobs.setdefault(place.partition("/")[0], []).append(sha)
@@ -414,7 +434,15 @@ class Pieces:
 
     def whole(self, name: str) -> bytes:
         """The content of a file in `names`."""
-        return b"".join(map(self._git.get_blob, self._blobs[name]))
+        return b"".join(map(self._blob, self._blobs[name]))
+
+    def _blob(self, sha: str) -> bytes:
+        """Raises DataError where all blobs together are larger than a bundle, whatever the tree says."""
+        data = self._git.get_blob(sha)
+        self._fetched += len(data)
+        if self._fetched > MAX_BYTES:
+            raise DataError(f"more than {MAX_BYTES:,} bytes")
+        return data
 
     def within(self, span: RepositorySlice, files: Mapping[str, Data], where: str) -> dict[str, Data]:
         """The files of a large index, filled within `span` and zero elsewhere, so that their hashes do not match.
@@ -438,12 +466,12 @@ class Pieces:
     def _between(self, name: str, first: int, stop: int, where: str) -> mmap:
         """A file of full length in which only the parts with the array's bytes `first` to `stop` are filled."""
         blobs = self._blobs[name]
-        head = self._git.get_blob(blobs[0])
+        head = self._blob(blobs[0])
         shape = shape_of(head, f"{where}: {name}")
         held = [(0, head)]
         for start, sha in zip(range(HEAD, HEAD + PART * len(blobs), PART), blobs[1:], strict=False):
             if start < shape.start + stop and shape.start + first < start + PART:
-                held.append((start, self._git.get_blob(sha)))
+                held.append((start, self._blob(sha)))
         whole = shape.start + shape.bytes
         if not max(start + len(part) for start, part in held) <= whole <= HEAD + PART * len(blobs):
             raise BundleError(f"{where}: the parts of {name} are not as long as it is")

@@ -79,7 +79,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     from triage.sources.issue_file import read_issues
 
     config = configuration.load(options.config.file)
-    issues = read_issues(file, repo=options.repo, skip_bad=options.skip_bad, warn=warning)
+    issues = read_issues(file, repo=options.repo, skip_bad=options.skip_bad, warn=warning, partial_rows=True)
     store = open_store(options.store, config) if options.store else None
     model, done = open_serving(config, store), bar("labelling", len(issues))
     if store and model.neighbourhood is None:

@@ -6,6 +6,7 @@ It is stored with the bundles, belongs to one encoder and text version, and is n
 from __future__ import annotations
 
 import io
+import struct
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -14,8 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
-from triage.arrays import Floats
+from triage.arrays import Floats, view
+from triage.bundle.store import Store
+from triage.console import warning
 from triage.engine.encoder import Encoder
+from triage.errors import BundleError
 from triage.issue import Issue
 from triage.text import TEXT_VERSION
 
@@ -24,6 +28,16 @@ NAME = "embeddings"
 PIECE = 2_000
 # Each save writes the whole cache; it may take at most a twentieth of the time.
 PATIENCE = 20.0
+# What zipfile raises for archives that are damaged or made to trap.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 class Encode(Protocol):
@@ -40,6 +54,15 @@ class Embedded:
 
     vectors: Floats
     computed: int
+
+
+def embedded_before(store: Store) -> bytes | None:
+    """The cache in a store; None, with a warning, where it cannot be read: it is only a cache."""
+    try:
+        return store.get(NAME)
+    except BundleError as error:
+        warning(f"{error.what}; every text is embedded again")
+        return None
 
 
 def embed(
@@ -109,16 +132,32 @@ def _write(digests: Sequence[str], vectors: Floats, stamp: str) -> bytes:
 
 def _read(data: bytes | None, stamp: str, dimension: int) -> tuple[list[str], Floats]:
     nothing: tuple[list[str], Floats] = [], np.empty((0, dimension), dtype=np.float32)
-    if not data:
-        return nothing
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            if str(held["stamp"]) != stamp:
-                return nothing
-            digests, vectors = held["digests"], held["vectors"]
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+        held = _members(data or b"")
+        if held["stamp.npy"] != _saved(stamp):
+            return nothing
+        digests, vectors = (view(held[name], name) for name in ("digests.npy", "vectors.npy"))
+    except (BundleError, KeyError, ValueError, *UNREADABLE):
         return nothing
+    kinds = digests.dtype == np.uint8 and vectors.dtype == np.float32
     fits = digests.shape == (len(vectors), 32) and vectors.shape[1:] == (dimension,)
-    if not fits or not np.isfinite(vectors).all():
+    if not kinds or not fits or not np.isfinite(vectors).all():
         return nothing
-    return [bytes(digest).hex() for digest in digests], vectors
+    return [bytes(digest).hex() for digest in digests], vectors.astype(np.float32, copy=False)
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    """The files of an archive as numpy writes it: not compressed, so that they are no longer than it is."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        if not stored or sum(member.file_size for member in members) > len(data):
+            return {}
+        return {member.filename: archive.read(member) for member in members}
+
+
+def _saved(stamp: str) -> bytes:
+    """The stamp as numpy saves it."""
+    out = io.BytesIO()
+    np.save(out, np.array(stamp))
+    return out.getvalue()

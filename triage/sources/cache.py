@@ -19,7 +19,8 @@ from pathlib import Path
 
 from triage.errors import DataError
 from triage.files import lock, write
-from triage.issue import Issue, Kind, from_row, to_row
+from triage.issue import Issue, Kind
+from triage.rows import from_row, to_row
 from triage.schema import SchemaError, build
 
 FORMAT = 2

@@ -1,4 +1,4 @@
-"""Files of issues: JSON Lines or one array, plain or gzip."""
+"""Files of issues: JSON Lines or arrays, plain or gzip, in UTF-8 or UTF-16; the only reader of rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import codecs
 import gzip
 import io
 import json
+import shutil
 import sys
+import tempfile
 import typing
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,19 +18,32 @@ from pathlib import Path
 from typing import IO
 
 from triage.errors import DataError
-from triage.issue import Issue, from_row
+from triage.issue import Issue
+from triage.rows import from_row
 
 # A row holds one issue; GitHub's own limit for a body is 65,536 characters.
 MAX_LINE = 16_000_000
 # An array is decoded as a whole.
 MAX_ARRAY = 500_000_000
+STDIN = "-"
+
+
+def is_file(source: str) -> bool:
+    """Whether a source of issues is a file or a pipe; `-` is the standard input."""
+    return source == STDIN or (Path(source).exists() and not Path(source).is_dir())
 
 
 def read_issues(
-    path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
+    path: Path,
+    *,
+    repo: str = "",
+    skip_bad: bool = False,
+    warn: Callable[[str], None] | None = None,
+    partial_rows: bool = False,
 ) -> list[Issue]:
     """All issues in the file; see `iter_issues`. A later row of an issue replaces an earlier one."""
-    issues = {issue.key: issue for issue in iter_issues(path, repo=repo, skip_bad=skip_bad, warn=warn)}
+    found = iter_issues(path, repo=repo, skip_bad=skip_bad, warn=warn, partial_rows=partial_rows)
+    issues = {issue.key: issue for issue in found}
     if not issues:
         raise DataError(
             f"{path}: holds no issue", likely="the file is empty", next_step="check how it was written"
@@ -37,23 +52,50 @@ def read_issues(
 
 
 def iter_issues(
-    path: Path, *, repo: str = "", skip_bad: bool = False, warn: Callable[[str], None] | None = None
+    path: Path,
+    *,
+    repo: str = "",
+    skip_bad: bool = False,
+    warn: Callable[[str], None] | None = None,
+    partial_rows: bool = False,
 ) -> Iterator[Issue]:
     """The issues of a file, one at a time. `repo` is the repository of rows that do not name theirs.
 
-    Raises DataError for the first invalid line; with `skip_bad`, skips it and calls `warn` instead.
+    With `partial_rows`, labels and numbers may be missing. Raises DataError for the first invalid line; with
+    `skip_bad`, skips it and calls `warn` instead.
     """
+    with _readable(path), _opened(path) as lines:
+        for place, (where, row) in enumerate(_rows(lines, str(path)), start=1):
+            try:
+                issue = from_row(row(), where=where, default_repo=repo, place=place if partial_rows else 0)
+            except DataError as error:
+                if not skip_bad:
+                    raise
+                if warn:
+                    warn(f"skipped: {error.what}")
+            else:
+                yield issue
+
+
+@contextmanager
+def lasting(source: str) -> Iterator[Path]:
+    """A file that can be read more than once: the source itself, or a copy of what a pipe gives."""
+    if source != STDIN and Path(source).is_file():
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / ("stdin" if source == STDIN else Path(source).name)
+        with _readable(Path(source)), _raw(Path(source)) as pipe, copy.open("wb") as file:
+            shutil.copyfileobj(pipe, file)
+        yield copy
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Failures of reading as DataError."""
     try:
-        with _opened(path) as lines:
-            for where, row in _rows(lines, str(path)):
-                try:
-                    yield from_row(row(), where=where, default_repo=repo)
-                except DataError as error:
-                    if not skip_bad:
-                        raise
-                    if warn:
-                        warn(f"skipped: {error.what}")
-    except (OSError, EOFError, zlib.error) as error:
+        yield
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
             likely="the path is wrong, or the file was cut short",
@@ -62,16 +104,28 @@ def iter_issues(
 
 
 @contextmanager
+def _raw(path: Path) -> Iterator[io.BufferedReader]:
+    """The bytes of a file, a pipe or the standard input; opened once, since a pipe cannot be read twice."""
+    with nullcontext(sys.stdin.buffer) if str(path) == STDIN else path.open("rb") as file:
+        yield typing.cast(io.BufferedReader, file)
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, a pipe or, for `-`, the standard input; opened once, since a pipe cannot be read twice."""
-    with nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
-        zipped = typing.cast(io.BufferedReader, file).peek(2)[:2] == b"\x1f\x8b"
-        with gzip.GzipFile(fileobj=file) if zipped else nullcontext(file) as lines:
-            yield lines  # type: ignore[misc]  # a reader of bytes
+    """The text as UTF-8, unpacked where it is packed; known by its first bytes, whatever the name."""
+    with _raw(path) as file:
+        zipped = file.peek(2)[:2] == b"\x1f\x8b"
+        with gzip.GzipFile(fileobj=file) if zipped else nullcontext(file) as unpacked:
+            lines = typing.cast(io.BufferedReader, unpacked)
+            # `>` of Windows PowerShell writes UTF-16.
+            if lines.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                yield io.BytesIO(lines.read(MAX_ARRAY).decode("utf-16").encode())
+            else:
+                yield lines
 
 
 def _rows(lines: IO[bytes], path: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The place of each row, and a function that decodes it: of lines, or of the array that `gh --json` prints."""
+    """The place of each row, and a function that decodes it: of lines, or of the arrays that `gh` prints."""
     for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), start=1):
         text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if number == 1 and text.lstrip().startswith(b"["):
@@ -81,12 +135,28 @@ def _rows(lines: IO[bytes], path: str) -> Iterator[tuple[str, Callable[[], objec
                     f"{path}: an array of more than {MAX_ARRAY:,} bytes",
                     next_step="write one row a line (jq -c '.[]')",
                 )
-            for i, row in enumerate(typing.cast(list[object], _decoded(whole, path)), start=1):
+            for i, row in enumerate(_items(whole, path), start=1):
                 yield f"{path}, row {i}", partial(_same, row)
             return
         if text.strip():
             where = f"{path}, line {number}"
             yield where, partial(_decoded, text, where)
+
+
+def _items(text: bytes, path: str) -> Iterator[object]:
+    """The items of an array, or of several, one after the other or in another array: `gh api --paginate [--slurp]`."""
+    try:
+        rest = text.decode().lstrip()
+    except UnicodeDecodeError as error:
+        raise _not_json(path, error) from None
+    while rest:
+        try:
+            array, end = json.JSONDecoder().raw_decode(rest)
+        except (ValueError, RecursionError) as error:
+            raise _not_json(path, error) from None
+        for item in array if isinstance(array, list) else [array]:
+            yield from item if isinstance(item, list) else [item]
+        rest = rest[end:].lstrip()
 
 
 def _same(row: object) -> object:
@@ -97,4 +167,11 @@ def _decoded(line: bytes, where: str) -> object:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON ({error})") from None
+        raise _not_json(where, error) from None
+
+
+def _not_json(where: str, error: Exception) -> DataError:
+    return DataError(
+        f"{where}: not valid JSON ({error})",
+        likely="the file was cut short or edited by hand, or its rows are not one a line (jq -c writes them so)",
+    )

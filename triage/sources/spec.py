@@ -15,6 +15,7 @@ from triage.github.graphql import RepositoryInfo
 from triage.github.open import open_connection, open_repository
 from triage.options import ConfigSource
 from triage.patterns import NOT, adds_by_pattern, chosen, fault, is_pattern, owners
+from triage.sources.issue_file import is_file
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def parse_sources(given: Sequence[str]) -> Sources:
     """Raises UsageError for a source that is neither a file, nor OWNER/NAME, nor a pattern of such names."""
     files, repos = [], []
     for source in given:
-        if Path(source).is_file():
+        if is_file(source):
             files.append(Path(source))
         elif fault(source) is None and not source.endswith((".jsonl", ".gz", ".json")):
             repos.append(source)
@@ -49,7 +50,7 @@ def parse_sources(given: Sequence[str]) -> Sources:
             problem = fault(source) if source.count("/") == 1 and "*" in source else None
             raise UsageError(
                 problem or f"{source!r} is neither a file nor of the form OWNER/NAME",
-                next_step="check --from",
+                next_step="check --from; - is the standard input",
             )
     if repos and repos[0].startswith(NOT):
         raise UsageError(

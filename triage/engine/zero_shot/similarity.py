@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from triage.arrays import Floats
+from triage.arrays import Floats, view
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import read_manifest
-from triage.errors import ModelError
+from triage.engine.model_folder import MAX_BYTES, read_manifest
+from triage.errors import BundleError, ModelError
+from triage.files import read
 from triage.text import LabelText
 
 BACKGROUND_FILE = "background.npy"
@@ -88,9 +89,11 @@ def _background(encoder: Encoder) -> Floats | None:
     if BACKGROUND_FILE not in read_manifest(encoder.folder).files:
         return None
     try:
-        vectors = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        vectors = view(read(path, MAX_BYTES), str(path))
+    except OSError as error:
         raise ModelError(f"cannot read {path}: {error}") from error
+    except BundleError as error:
+        raise ModelError(error.what) from error
     if vectors.shape[1:] != (encoder.dimension,) or not len(vectors) or not np.isfinite(vectors).all():
         raise ModelError(f"{path} holds {vectors.shape}, not finite rows of {encoder.dimension} numbers")
     mean: Floats = vectors.mean(axis=0, dtype=np.float32)

@@ -1,0 +1,269 @@
+"""The row format: an issue as one JSON object, as this program, `gh --json` or GitHub's REST API writes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from triage.errors import DataError
+from triage.issue import MAX_NUMBER, Act, Issue, LabelEvent, TextEdit, distinct, format_time, is_handled
+from triage.schema import SchemaError, build, is_utf8
+
+GH = "gh issue list --json number,title,body,labels,createdAt,author,state"
+ADDRESS = re.compile(r"\w+://[^/\s]+(?:/api/v3)?(?:/repos)?/([^/\s]+/[^/\s]+)/(issues|pull|pulls)/\d+")
+
+
+def _field(default: Any, doc: str, *also: str, **rules: Any) -> Any:
+    """A field with its documentation and the other names under which it is read; `rules` as in `option`."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "also": also, **rules})
+
+
+@dataclass(frozen=True)
+class LabelEventRow:
+    label: str = _field(dataclasses.MISSING, "Name of the label.")
+    action: str = _field(dataclasses.MISSING, "What happened.", choices=("labeled", "unlabeled"))
+    created_at: datetime = _field(dataclasses.MISSING, "When.")
+    actor: str = _field("", "Login of who did it.")
+    actor_type: str = _field("User", "`Bot` for an App, anything else for a person.")
+
+
+@dataclass(frozen=True)
+class TextEditRow:
+    created_at: datetime = _field(dataclasses.MISSING, "When.")
+    actor: str = _field("", "Login of who did it.")
+    actor_type: str = _field("User", "`Bot` for an App, anything else for a person.")
+
+
+@dataclass(frozen=True)
+class CommentRow:
+    author: str = _field("", "Login of who wrote it.", "user")
+    author_association: str = _field("", "As that of the issue.", "authorAssociation")
+
+
+@dataclass(frozen=True)
+class IssueRow:
+    """The fields; others are ignored, and null counts as missing."""
+
+    title: str = _field(dataclasses.MISSING, "Title.")
+    body: str | None = _field(dataclasses.MISSING, "Text as Markdown; may be null.")
+    number: int | None = _field(
+        None, "Number of the issue in its repository. `label --file` does without.", low=1, high=MAX_NUMBER
+    )
+    labels: tuple[str, ...] | None = _field(
+        None, "Names of its labels, or objects with the name in `name`. `label --file` does without."
+    )
+    repo: str = _field(
+        "",
+        "Its repository, OWNER/NAME; else that of `repository`, of the page's address, or of `--repo`.",
+        "repository",
+        "url",
+        "html_url",
+    )
+    created_at: datetime | None = _field(
+        None, "When it was opened. With dates, learning splits issues by time.", "createdAt"
+    )
+    is_pull_request: bool = _field(
+        False,
+        "Whether it is a pull request; an object in `pull_request` and the page's address tell it too.",
+        "isPullRequest",
+        "pull_request",
+    )
+    author: str = _field("", "Login of its author, or an object with `login`.", "user")
+    label_events: tuple[LabelEventRow, ...] | None = _field(
+        None, "History of its labels, for learning what people said and not what bots did."
+    )
+    text_edits: tuple[TextEditRow, ...] = _field(
+        (), "Changes of title and body: what its author changed after people labelled it is not learnt."
+    )
+    handled: bool | None = _field(
+        None,
+        "Whether a maintainer dealt with it. Issues without labels that were dealt with needed none; the others say "
+        "nothing. Where this is missing, the fields below tell.",
+    )
+    state: str | None = _field(
+        None,
+        "`closed` or `merged` (in any case) counts as dealt with; `open` as not, unless fields below tell.",
+    )
+    closed_at: datetime | None = _field(None, "A date counts as closed.", "closedAt")
+    closed_by: str | None = _field(
+        None, "Login of who closed it, or an object with `login`: its own author does not count.", "closedBy"
+    )
+    author_association: str | None = _field(
+        None,
+        "GitHub's word for its author: authors who are `OWNER`, `MEMBER` or `COLLABORATOR` count when they close it, "
+        "and labels that they set while opening it are theirs, not those of a form.",
+        "authorAssociation",
+    )
+    assignees: Any = _field(None, "Any counts as dealt with.")
+    milestone: Any = _field(None, "Any counts as dealt with.")
+    comments: tuple[CommentRow, ...] | None = _field(
+        None,
+        "Comments: one by another `OWNER`, `MEMBER` or `COLLABORATOR` counts as an answer. A number is ignored.",
+    )
+
+
+def from_row(data: object, *, where: str, default_repo: str = "", place: int = 0) -> Issue:
+    """An issue from a decoded JSON row; see IssueRow. Raises DataError that names `where` and the field.
+
+    With a `place`, counted from 1, labels and number may be missing; without number the issue is known by the place.
+    """
+    try:
+        row = build(IssueRow, _with_our_names(data) if isinstance(data, dict) else data, strict=False)
+        for name in ("number", "labels"):
+            if getattr(row, name) is None and not place:
+                raise SchemaError(f"in '{name}': missing")
+        return _issue(row, row.repo or default_repo, place)
+    except SchemaError as error:
+        raise _refusal(where, error) from None
+
+
+def _issue(row: IssueRow, repo: str, place: int) -> Issue:
+    if not is_utf8(repo):
+        raise SchemaError(f"in 'repo': expected text that UTF-8 can carry, found {repo!r:.60}")
+    for i, name in enumerate(row.labels or ()):
+        if not name or not is_utf8(name):
+            raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
+    return Issue(
+        repo=repo,
+        # Below zero, where no issue of a bundle can have the same number.
+        number=-place if row.number is None else row.number,
+        title=row.title,
+        body=row.body or "",
+        created_at=row.created_at,
+        kind="pull request" if row.is_pull_request else "issue",
+        author=row.author,
+        labels=distinct(row.labels or ()),
+        events=None if row.label_events is None else tuple(map(_event, row.label_events)),
+        handled=_handled(row),
+        association=row.author_association or "",
+        edits=tuple(TextEdit(e.actor, e.actor_type == "Bot", e.created_at) for e in row.text_edits),
+    )
+
+
+def _refusal(where: str, error: SchemaError) -> DataError:
+    if not str(error).endswith(": missing"):
+        return DataError(f"{where}: {error}")
+    return DataError(
+        f"{where}: {error}",
+        likely="the rows were written without this field, or under another name",
+        next_step=f"write it, as `{GH}` does (docs/rows.md), or pass --skip-bad to skip invalid rows",
+    )
+
+
+# Our names of fields, with the names that GitHub's own tools use.
+ALSO: dict[str, tuple[str, ...]] = {
+    field.name: field.metadata["also"]
+    for cls in (CommentRow, IssueRow)
+    for field in dataclasses.fields(cls)
+    if field.metadata["also"]
+}
+
+
+def _with_our_names(data: dict[str, object]) -> dict[str, object]:
+    row = data | {name: _spelt(data, name) for name in ALSO}
+    row["repo"], is_pull = _home(data)
+    row["is_pull_request"] = _is_pull(row["is_pull_request"], is_pull)
+    for name in ("created_at", "closed_at"):
+        row[name] = row[name] or None
+    if isinstance(labels := row.get("labels"), list):
+        row["labels"] = [
+            label["name"] if isinstance(label, dict) and "name" in label else label for label in labels
+        ]
+    comments = row.get("comments")
+    row["comments"] = list(map(_comment, comments)) if isinstance(comments, list) else None
+    return row
+
+
+def _comment(data: object) -> object:
+    names = ("author", "author_association")
+    return {name: _spelt(data, name) for name in names} if isinstance(data, dict) else data
+
+
+def _spelt(data: dict[str, object], name: str) -> object:
+    """The field under the first of its names; of an account, its login."""
+    found = next((data[key] for key in (name, *ALSO[name]) if key in data), None)
+    return found.get("login") if isinstance(found, dict) and "login" in found else found
+
+
+def _is_pull(told: object, by_address: bool) -> object:
+    if isinstance(told, dict):
+        return True
+    return by_address if told is None else told
+
+
+def _home(data: dict[str, object]) -> tuple[object, bool]:
+    """The repository, and whether the page's address is that of a pull request."""
+    matches = (ADDRESS.match(text) for key in ("html_url", "url") if isinstance(text := data.get(key), str))
+    address = next(filter(None, matches), None)
+    repository = data.get("repository")
+    if isinstance(repository, dict):
+        repository = repository.get("nameWithOwner") or repository.get("full_name")
+    return (
+        data.get("repo") or repository or (address and address[1]),
+        address is not None and address[2] != "issues",
+    )
+
+
+def _handled(row: IssueRow) -> bool | None:
+    """What `handled` says, else whether the row tells of a maintainer's act; None where it tells nothing."""
+    if row.handled is not None:
+        return row.handled
+    acts = [Act("commented", one.author, one.author_association) for one in row.comments or ()]
+    acts += [Act("assigned")] * bool(row.assignees) + [Act("milestoned")] * bool(row.milestone)
+    if row.closed_at or (row.state or "").casefold() in ("closed", "merged"):
+        acts.append(Act("closed", row.closed_by or ""))
+    if is_handled(acts, row.author, row.author_association or ""):
+        return True
+    return None if row.state is None and row.closed_at is None else False
+
+
+def _event(row: LabelEventRow) -> LabelEvent:
+    return LabelEvent(
+        label=row.label,
+        added=row.action == "labeled",
+        actor=row.actor,
+        actor_is_bot=row.actor_type == "Bot",
+        at=row.created_at,
+    )
+
+
+def to_row(issue: Issue) -> dict[str, object]:
+    """The row that `from_row` reads back as the same issue, without the texts before its edits."""
+    row: dict[str, object] = {
+        "repo": issue.repo,
+        "number": issue.number,
+        "title": issue.title,
+        "body": issue.body,
+        "labels": list(issue.labels),
+        "created_at": format_time(issue.created_at),
+        "is_pull_request": issue.kind == "pull request",
+        "author": issue.author,
+    }
+    if issue.handled is not None:
+        row["handled"] = issue.handled
+    if issue.events is not None:
+        row["label_events"] = [
+            {
+                "label": e.label,
+                "action": "labeled" if e.added else "unlabeled",
+                "actor": e.actor,
+                "actor_type": "Bot" if e.actor_is_bot else "User",
+                "created_at": format_time(e.at),
+            }
+            for e in issue.events
+        ]
+    if issue.association:
+        row["author_association"] = issue.association
+    if issue.edits:
+        row["text_edits"] = [
+            {
+                "actor": e.actor,
+                "actor_type": "Bot" if e.actor_is_bot else "User",
+                "created_at": format_time(e.at),
+            }
+            for e in issue.edits
+        ]
+    return row
