@@ -1,14 +1,20 @@
-"""Generates docs/config.md and docs/cli.md from the program: `python -m docs.make_reference`."""
+"""Generates docs/config.md, docs/cli.md, docs/rows.md and docs/rows.schema.json: `python -m docs.make_reference`."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
+import types
+import typing
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from triage import errors
 from triage.cli import COMMANDS, parser
 from triage.cli.init import inline, sections
+from triage.rows import GH, CommentRow, IssueRow, LabelEventRow, TextEditRow
 
 DOCS = Path(__file__).parent
 
@@ -109,7 +115,174 @@ def _code(text: str) -> str:
     return "`` " + text + " ``" if "`" in text else f"`{text}`"
 
 
-PAGES = {"config.md": config_page, "cli.md": cli_page}
+LEARNT = json.dumps(
+    {
+        "repo": "OWNER/NAME",
+        "number": 8,
+        "title": "No sound",
+        "body": "",
+        "labels": ["bug"],
+        "created_at": "2026-01-31T10:00:00Z",
+        "label_events": [
+            {"label": "bug", "action": "labeled", "actor": "ben", "created_at": "2026-01-31T12:00:00Z"}
+        ],
+    }
+)
+ROWS_HEAD = f"""\
+# Rows: issues in a file
+
+`triage label --file`, `--from` of `retrain`, `evaluate` and `backfill`, and `triage models train` read issues as rows:
+a JSON object for each issue. [rows.schema.json](rows.schema.json) is its JSON Schema.
+
+A file has one row a line (JSON Lines), or arrays of rows. It may be packed with gzip, whatever its name, in UTF-8 with
+or without a byte order mark or in UTF-16 with one, and have the line ends of Windows. Empty lines are ignored, and of
+several rows of one issue the last one counts. A pipe can stand in place of the file (`<(…)`, `/dev/stdin`), and `-` is
+the standard input.
+
+Rows as GitHub's own tools print them are read as they are:
+
+```console
+$ {GH},closedAt,assignees,milestone \\
+    --state all --limit 10000 | triage retrain --from - --repo OWNER/NAME --store bundles
+$ gh search issues --owner OWNER --json number,title,body,labels,createdAt,repository > issues.json
+$ gh api --paginate 'repos/OWNER/NAME/issues?state=all' > issues.json
+$ jq -c '.[] | {{number, title, body, labels}}' issues.json > issues.jsonl
+```
+
+`label` needs title and body only. A row without `number` gets its place in the file as number in what is printed; all
+issues of the bundle may vote on it. With a number, the issue of that repository and number does not vote on itself.
+
+```console
+$ triage label --file - --store bundles < issues.jsonl
+```
+
+```jsonl
+{{"title": "Crash at start", "body": "It crashes with a trace."}}
+{{"number": 7, "title": "Add a dark mode", "body": null, "labels": ["enhancement"], "repo": "OWNER/NAME"}}
+```
+
+To learn from, rows need `number` and `labels` too. With `created_at`, issues are split by time; with `label_events`,
+the labels that bots set are told from those of people:
+
+```jsonl
+{LEARNT}
+```
+
+The first invalid row ends a command, with its place, the field and what belongs there; `--skip-bad` skips such rows
+with a warning.
+
+## Fields
+
+Other fields are ignored, and null counts as missing. Dates are in ISO 8601, in UTC where they have no zone. Of several
+names that are there, the first one counts.
+
+"""
+
+
+def rows_page() -> str:
+    """docs/rows.md."""
+    inner = {"label_events": LabelEventRow, "text_edits": TextEditRow, "comments": CommentRow}
+    parts = list(_fields(IssueRow))
+    for name, cls in inner.items():
+        parts += [f"## Fields of `{name}`", "", *_fields(cls)]
+    return ROWS_HEAD + "\n".join(parts)
+
+
+def _fields(cls: type) -> Iterator[str]:
+    """A table with the fields of a row."""
+    yield from ("| field | also | type | |", "|---|---|---|---|")
+    for field in dataclasses.fields(cls):
+        also = ", ".join(f"`{name}`" for name in field.metadata["also"])
+        choices = f" One of {', '.join(f'`{one}`' for one in field.metadata.get('choices', ()))}."
+        doc = field.metadata["doc"] + (choices if "choices" in field.metadata else "")
+        yield f"| `{field.name}` | {also} | {_kinds(cls, field.name)} | {doc} |"
+    yield ""
+
+
+def _kinds(cls: type, name: str) -> str:
+    """The types that a field may have, in words."""
+    words = {"boolean": "true or false", "integer": "whole number", "array": "list"}
+    schema = _schema(cls, name, name)
+    ways = [one for one in schema.get("anyOf", [schema]) if one != NULL and "not" not in one]
+    kinds = ["date" if "format" in one else one.get("type", "any") for one in ways]
+    return " or ".join(words.get(kind, kind) for kind in kinds)
+
+
+Schema = dict[str, typing.Any]
+# What fields may hold beside their type, by name.
+LOGIN: Schema = {
+    "type": "object",
+    "properties": {"login": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+    "required": ["login"],
+}
+OBJECT: Schema = {"type": "object"}
+WAYS: dict[str, Schema] = {
+    **dict.fromkeys(("author", "user", "closed_by", "closedBy"), LOGIN),
+    **dict.fromkeys(("is_pull_request", "isPullRequest", "pull_request", "repository"), OBJECT),
+    "url": {},
+    "html_url": {},
+    "comments": {"not": {"type": "array"}},
+}
+NULL: Schema = {"type": "null"}
+TEXT: Schema = {"type": "string", "minLength": 1}
+NAMED: Schema = {"type": "object", "properties": {"name": {"anyOf": [TEXT, NULL]}}, "required": ["name"]}
+
+
+def rows_schema() -> str:
+    """docs/rows.schema.json."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An issue, as triage reads it from a row of a file",
+        "description": "Without `number` and `labels` it can be labelled, but not learnt from.",
+    }
+    return json.dumps(head | _object(IssueRow), indent=2) + "\n"
+
+
+def _object(cls: type) -> Schema:
+    fields = dataclasses.fields(cls)
+    missing = dataclasses.MISSING
+    properties: Schema = {}
+    for field in fields:
+        for name in (field.name, *field.metadata["also"]):
+            properties[name] = {"description": field.metadata["doc"]} | _schema(cls, field.name, name)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [f.name for f in fields if f.default is missing and f.default_factory is missing],
+    }
+
+
+def _schema(cls: type, own: str, name: str) -> Schema:
+    """What the field `own` may hold under this `name`, null included where it has a default."""
+    field = next(field for field in dataclasses.fields(cls) if field.name == own)
+    hint = typing.get_type_hints(cls)[own]
+    if hint is typing.Any:
+        return {}
+    ways = [_of_type(hint, field.metadata), *([WAYS[name]] if name in WAYS else [])]
+    if field.default is not dataclasses.MISSING or type(None) in typing.get_args(hint):
+        ways.append(NULL)
+    return ways[0] if len(ways) == 1 else {"anyOf": ways}
+
+
+def _of_type(hint: typing.Any, rules: typing.Mapping[str, typing.Any]) -> Schema:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return _of_type(typing.get_args(hint)[0], rules)
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        ways = [TEXT, NAMED] if item is str else [_object(item)]
+        return {"type": "array", "items": {"anyOf": [*ways, NULL]}}
+    plain = {str: "string", bool: "boolean", int: "integer"}
+    schema: Schema = {"type": "string", "format": "date-time"} if hint is datetime else {"type": plain[hint]}
+    bounds = {"minimum": rules.get("low"), "maximum": rules.get("high"), "enum": rules.get("choices")}
+    return schema | {key: value for key, value in bounds.items() if value}
+
+
+PAGES = {
+    "config.md": config_page,
+    "cli.md": cli_page,
+    "rows.md": rows_page,
+    "rows.schema.json": rows_schema,
+}
 
 if __name__ == "__main__":
     for page, write in PAGES.items():

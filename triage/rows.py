@@ -167,7 +167,7 @@ def _with_our_names(data: dict[str, object]) -> dict[str, object]:
     row["repo"], is_pull = _home(data)
     row["is_pull_request"] = _is_pull(row["is_pull_request"], is_pull)
     for name in ("created_at", "closed_at"):
-        row[name] = row[name] or None
+        row[name] = None if row[name] == "" else row[name]
     if isinstance(labels := row.get("labels"), list):
         row["labels"] = [
             label["name"] if isinstance(label, dict) and "name" in label else label for label in labels
@@ -201,10 +201,9 @@ def _home(data: dict[str, object]) -> tuple[object, bool]:
     repository = data.get("repository")
     if isinstance(repository, dict):
         repository = repository.get("nameWithOwner") or repository.get("full_name")
-    return (
-        data.get("repo") or repository or (address and address[1]),
-        address is not None and address[2] != "issues",
-    )
+    names = (data.get("repo"), repository, address and address[1])
+    home = next((name for name in names if name not in (None, "")), None)
+    return home, address is not None and address[2] != "issues"
 
 
 def _handled(row: IssueRow) -> bool | None:
