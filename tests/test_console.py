@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage import console
+from triage.cli import main
 
 # How the runner reads a line of the log, by github.com/actions/runner, ActionCommand.cs: the newer form at its
 # start after white space, the older one anywhere.
@@ -104,3 +105,43 @@ def test_an_escaped_message_comes_back_whole(text: str) -> None:
     """By the runner's own unescaping."""
     back = console.escaped(text).replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
     assert back == text
+
+
+def test_a_quiet_program_prints_results_warnings_and_errors_alone(
+    actions: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No progress and no notice."""
+    console.open_door(quiet=True)
+    try:
+        for say in (console.log, console.status, console.alert, console.notice, console.warning):
+            say(say.__name__)
+    finally:
+        console.open_door()
+    assert capsys.readouterr() == ("log\n::warning::warning\n", "alert\n")
+
+
+def test_standard_output_holds_nothing_but_json_where_it_is_asked_for(
+    actions: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The runner reads its commands from standard error as well."""
+    console.open_door(json=True)
+    try:
+        console.log("a line")
+        console.warning("hm")
+        console.log_json({"a": 1})
+    finally:
+        console.open_door()
+    assert capsys.readouterr() == ('{"a": 1}\n', "a line\n::warning::hm\n")
+
+
+@pytest.mark.parametrize(
+    "argv", [["--quiet", "models", "list"], ["models", "list", "-q"], ["models", "-q", "list"]]
+)
+def test_a_command_is_quiet_wherever_that_is_said(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the command or after it; the next run is not, unless it is told so too."""
+    assert main(argv) == 0
+    assert console.is_quiet()
+    assert main(["models", "list"]) == 0
+    assert not console.is_quiet()

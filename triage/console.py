@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import traceback
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -25,29 +26,70 @@ DRY_RUN = "dry run: "
 COMMAND_MARK = re.compile(r"^([\s\u200b\ufeff]*):(?=:)")
 
 
+@dataclass
+class _Door:
+    quiet: bool = False
+    json: bool = False
+    printed: int = 0
+
+
+_door = _Door()
+
+
+def open_door(*, quiet: bool = False, json: bool = False) -> None:
+    """Set what comes out: if `quiet`, no progress and no notices; if `json`, nothing else on standard output."""
+    _door.quiet, _door.json = quiet, json
+
+
+def is_quiet() -> bool:
+    """Whether progress and notices are left out."""
+    return _door.quiet
+
+
+def printed() -> int:
+    """How many times something was printed."""
+    return _door.printed
+
+
+def shown() -> None:
+    """Count something that a bar has shown, or will show soon, as printed."""
+    _door.printed += 1
+
+
 def in_actions() -> bool:
     """Whether a GitHub Actions runner reads what is printed."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def log(text: str) -> None:
-    """Print lines of a result on standard output."""
-    _print(text, sys.stdout)
+    """Print lines of a result on standard output; as those of `status` where that is for JSON alone."""
+    if _door.json:
+        status(text)
+    else:
+        _print(text, sys.stdout)
 
 
 def log_json(value: object, *, indent: int | None = None) -> None:
     """Print a value as JSON on standard output, on one line without `indent`."""
+    _door.printed += 1
     print(harmless_json(json.dumps(value, ensure_ascii=False, indent=indent)), flush=True)
 
 
 def status(text: str) -> None:
-    """Print lines about the progress of the program on standard error."""
+    """Print lines about the progress of the program on standard error, unless it is quiet."""
+    if not _door.quiet:
+        alert(text)
+
+
+def alert(text: str) -> None:
+    """Print lines on standard error that must be read."""
     _print(text, sys.stderr)
 
 
 def notice(message: str) -> None:
-    """Annotate the workflow run; outside GitHub Actions, print to standard error."""
-    _annotate("notice", message)
+    """Annotate the workflow run; outside GitHub Actions, print to standard error. Nothing if the program is quiet."""
+    if not _door.quiet:
+        _annotate("notice", message)
 
 
 def warning(message: str) -> None:
@@ -86,7 +128,7 @@ def guard() -> None:
 
     class Records(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            status(self.format(record))
+            alert(self.format(record))
 
     sys.excepthook = _defect
     logging.lastResort = Records(logging.WARNING)
@@ -105,16 +147,18 @@ def _escape(control: re.Match[str]) -> str:
 
 
 def _defect(kind: type[BaseException], defect: BaseException, trace: TracebackType | None) -> None:
-    status("".join(traceback.format_exception(kind, defect, trace)).removesuffix("\n"))
+    alert("".join(traceback.format_exception(kind, defect, trace)).removesuffix("\n"))
 
 
 def _print(text: str, stream: TextIO) -> None:
+    _door.printed += 1
     print("\n".join(map(harmless, text.split("\n"))), file=stream, flush=True)
 
 
 def _annotate(severity: str, message: str) -> None:
     if in_actions():
         shown = "\n".join(map(harmless, message.split("\n")))
-        print(f"::{severity}::{escaped(shown)}", flush=True)
+        # The runner reads commands from both streams.
+        print(f"::{severity}::{escaped(shown)}", file=sys.stderr if _door.json else sys.stdout, flush=True)
     else:
-        status(f"{severity}: {message}")
+        alert(f"{severity}: {message}")

@@ -1,17 +1,62 @@
-"""Progress of long work: a bar on a terminal, plain lines in a log."""
+"""Progress of long work: a bar on a terminal, plain lines in a log, and a sign of life where nothing can be counted."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
+from triage import console
 from triage.console import harmless, status
 
-# Seconds between two lines in a log, and the time of work that is too short for any line.
+T = TypeVar("T")
+# Seconds before the first line in a log and between two lines, and the time of work that is too short for any line.
+FIRST_LINE = 5.0
 SECONDS_BETWEEN_LINES = 15.0
 AT_ONCE = 1.0
+# The stages that the program is in, the innermost last.
+_stages: list[object] = []
+
+
+@contextmanager
+def stage(title: str) -> Iterator[None]:
+    """Say on standard error what goes on, and for how long, whenever nothing else was shown for some seconds.
+
+    Of stages within each other the innermost speaks.
+    """
+    if console.is_quiet():
+        yield
+        return
+    mark, ended = object(), threading.Event()
+    _stages.append(mark)
+    threading.Thread(target=_give_signs, args=(title, mark, ended), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        _stages.remove(mark)
+
+
+def _give_signs(title: str, mark: object, ended: threading.Event) -> None:
+    started, seen, pause = time.monotonic(), console.printed(), FIRST_LINE
+    while not ended.wait(pause):
+        spent = time.monotonic() - started
+        silent = console.printed() == seen and _stages[-1:] == [mark] and spent >= FIRST_LINE
+        pause = SECONDS_BETWEEN_LINES if silent else FIRST_LINE
+        if silent:
+            status(f"{title}: {duration(spent)} so far")
+        seen = console.printed()
+
+
+def counted(items: Iterable[T], report: Callable[[int], None] | None) -> Iterator[T]:
+    """The items, with `report` called with how many there were so far."""
+    for done, item in enumerate(items, start=1):
+        if report:
+            report(done)
+        yield item
 
 
 def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Callable[[int], None]:
@@ -19,6 +64,8 @@ def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Call
 
     `start` were done by an earlier run and do not count for the speed.
     """
+    if console.is_quiet():
+        return lambda _: None
     if not sys.stderr.isatty():
         return _Lines(title, total, start)
     from tqdm import tqdm
@@ -27,6 +74,7 @@ def bar(title: str, total: int, unit: str = "issues", *, start: int = 0) -> Call
     shown = tqdm(total=total, initial=start, desc=harmless(title), unit=f" {unit}", leave=True)
 
     def update(done: int) -> None:
+        console.shown()
         shown.update(done - shown.n)
         if done >= total:
             shown.close()
@@ -69,9 +117,11 @@ def duration(seconds: float) -> str:
 class _Lines:
     def __init__(self, title: str, total: int, start: int) -> None:
         self.title, self.total, self.start = title, total, start
-        self.started = self.said = time.monotonic()
+        self.started = time.monotonic()
+        self.said = self.started + FIRST_LINE - SECONDS_BETWEEN_LINES
 
     def __call__(self, done: int) -> None:
+        console.shown()
         now = time.monotonic()
         too_soon = now - self.said < SECONDS_BETWEEN_LINES and done < self.total
         if too_soon or now - self.started < AT_ONCE:
@@ -80,4 +130,4 @@ class _Lines:
         rate = (done - self.start) / max(1e-6, now - self.started)
         left = (self.total - done) / max(1e-6, rate)
         tail = f", {duration(left)} left" if done < self.total else f" in {duration(now - self.started)}"
-        status(f"{self.title}: {done} of {self.total}, {rate:.0f}/s{tail}")
+        status(f"{self.title}: {done} of {self.total}, {rate:.{0 if rate >= 1 else 1}f}/s{tail}")

@@ -97,7 +97,7 @@ def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingMode
     from triage.learn.recipe import Engines
     from triage.learn.retrain import RetrainContext, learn
 
-    engines = Engines(*open_engines(config))
+    engines = Engines(*open_engines(config), progress=bar)
     embedded = embed(
         data.issues,
         engines.encoder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -22,6 +22,7 @@ from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key, Names, distinct, fold
+from triage.progress import counted
 
 EVERY = ("*",)
 
@@ -158,9 +159,12 @@ class ServingModel:
         for issue, vector, neighbours in zip(issues, vectors, nearest, strict=True):
             yield gather(self.rules, issue.key, neighbours, described, partial(self._classify, issue, vector))
 
-    def recorded(self, issues: Sequence[Issue], vectors: Floats) -> Recorded:
-        """This model for issues whose encoder vectors [n, d] are known already."""
-        return Recorded(self.rules, {e.key: e for e in self.evidence_near(issues, vectors)}, self.name)
+    def recorded(
+        self, issues: Sequence[Issue], vectors: Floats, report: Callable[[int], None] | None = None
+    ) -> Recorded:
+        """This model for issues whose encoder vectors [n, d] are known already; `report` gets the number done."""
+        evidence = counted(self.evidence_near(issues, vectors), report)
+        return Recorded(self.rules, {e.key: e for e in evidence}, self.name)
 
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
         """Raw zero-shot scores of these labels."""

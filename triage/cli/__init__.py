@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from triage import __version__
-from triage.console import CommandParser, guard, status
+from triage.console import CommandParser, alert, guard, open_door
 from triage.errors import TriageError
+from triage.progress import stage
 
 # Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
 # parser, `parse` turns the parsed arguments into frozen options, `run` carries them out. Engines are imported by `run`.
@@ -27,6 +28,9 @@ COMMANDS = {
 }
 
 
+QUIET = ("--quiet", "-q")
+
+
 def parser(only: str | None = None) -> argparse.ArgumentParser:
     """The command line with the options of every command, or of `only` if that is a command.
 
@@ -40,6 +44,11 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         "11 an extra is not installed; 12 the cluster; 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"triage {__version__}")
+    top.add_argument(
+        *QUIET,
+        action="store_true",
+        help="print no progress: results, warnings and errors alone; with any command",
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, help_line) in COMMANDS.items():
         sub = commands.add_parser(
@@ -53,9 +62,15 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 def main_inner(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; raises TriageError."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    args = parser(argv[0] if argv else None).parse_args(argv, argparse.Namespace(argv=argv))
+    # It may come after the command too, where people look for it.
+    argv.sort(key=lambda word: word not in QUIET)
+    only = next((word for word in argv if word not in QUIET), None)
+    args = parser(only).parse_args(argv, argparse.Namespace(argv=argv))
+    open_door(quiet=args.quiet, json=getattr(args, "json", False))
     command = importlib.import_module(f"triage.cli.{COMMANDS[args.command][0]}")
-    code: int = command.run(command.parse(args))
+    options = command.parse(args)
+    with stage(f"triage {args.command}"):
+        code: int = command.run(options)
     return code
 
 
@@ -65,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return main_inner(argv)
     except TriageError as error:
-        status(f"error: {error}")
+        alert(f"error: {error}")
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone; without this, Python prints another error while closing it.
         sys.stdout = None
         return 0
     except KeyboardInterrupt:
-        status("interrupted; run the same command again to resume")
+        alert("interrupted; run the same command again to resume")
         return 130
 
 

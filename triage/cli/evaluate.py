@@ -16,6 +16,7 @@ from triage.cli import arguments
 from triage.console import log, warning
 from triage.errors import DataError, MissingExtra
 from triage.options import EvaluateOptions
+from triage.progress import bar, stage
 from triage.sources.load import LoadedIssues, load_issues
 from triage.sources.spec import configured, parse_sources, repositories, shared_among
 
@@ -135,7 +136,8 @@ def run(options: EvaluateOptions) -> int:
             skip_bad=options.skip_bad,
             cache=options.cache or options.out / WORK / "collected",
         )
-        study, engines = design(options, loaded, Attribution.of(loaded.config, loaded.bots))
+        with stage("embedding"):
+            study, engines = design(options, loaded, Attribution.of(loaded.config, loaded.bots))
         return _report(options, study, measure(options, study, engines, loaded))
 
 
@@ -144,8 +146,9 @@ def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> in
     from triage.study.analysis import find
     from triage.study.report import terminal, write
 
-    findings = find(study, outcome)
-    written = write(options.out, study, outcome, findings, options.command)
+    with stage("writing the report"):
+        findings = find(study, outcome)
+        written = write(options.out, study, outcome, findings, options.command)
     Runner(os.environ).summary(written.markdown)
     log("\n".join(terminal(study, outcome, findings)))
     log(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")
@@ -174,7 +177,6 @@ def _data(
 ) -> StudyData:
     from triage.files import write
     from triage.learn.vectors import NAME, embed
-    from triage.progress import bar
     from triage.study import data
 
     file = options.out / WORK / f"{NAME}.npz"
@@ -191,7 +193,6 @@ def _data(
 
 def measure(options: EvaluateOptions, study: Study, engines: Engines, loaded: LoadedIssues) -> StudyOutcome:
     """The methods' results within the budget. Raises DataError where there is none on all issues."""
-    from triage.progress import bar
     from triage.study.methods import build_all
     from triage.study.protocol import MethodContext
 

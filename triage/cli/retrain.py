@@ -15,6 +15,7 @@ from triage.decide.history import Attribution
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
 from triage.options import ADAPTATIONS, RetrainOptions
+from triage.progress import bar, stage
 from triage.schema import parse_time
 from triage.sources.load import LoadedIssues, load_issues
 from triage.sources.spec import configured, parse_sources, repositories, shared_among
@@ -93,7 +94,8 @@ def run(options: RetrainOptions) -> int:
     against = open_store(options.against, config, tracker) if options.against else store
     for home in dict.fromkeys((store, against)):
         refuse_exposure(home, selected.names, lambda repo: known.get(repo) or visibility_of(repo))
-    previous = previous_bundle(against)
+    with stage("reading the active bundle"):
+        previous = previous_bundle(against)
     loaded = load_issues(
         sources.files,
         selected.names,
@@ -103,7 +105,8 @@ def run(options: RetrainOptions) -> int:
         cache=options.cache,
         bots=previous.bundle.manifest.bots if previous.bundle else (),
     )
-    data = prepare(loaded.issues, loaded.config, Attribution.of(loaded.config, loaded.bots))
+    with stage("telling whose labels to learn"):
+        data = prepare(loaded.issues, loaded.config, Attribution.of(loaded.config, loaded.bots))
     if previous.bundle and previous.whole and not options.always:
         new, least = data.count_new(previous.bundle), loaded.config.learn.min_new
         if new < least:
@@ -143,15 +146,16 @@ def _learn(
     from triage.learn.recipe import Engines
     from triage.learn.retrain import RetrainContext, learn
     from triage.learn.vectors import NAME, embed, embedded_before
-    from triage.progress import bar
 
     store, against = stores
-    engines = Engines(*open_engines(loaded.config))
-    with workers(options.engine) as cluster:
+    engines = Engines(*open_engines(loaded.config), progress=bar)
+    with stage("reading kept vectors"):
+        kept = embedded_before(against)
+    with workers(options.engine) as cluster, stage("embedding"):
         embedded = embed(
             data.issues,
             engines.encoder,
-            embedded_before(against),
+            kept,
             lambda vectors: store.put(NAME, vectors),
             lambda total: bar("embedding", total),
             encode=encoding(cluster, engines.encoder),
@@ -165,21 +169,28 @@ def _learn(
         from triage.finetune.retrain import Untuned, learn_tuned
 
         shipped = Untuned(embedded.vectors, engines)
-        learnt, untuned = learn_tuned(data, shipped, loaded.config, context, tune, unlabelled)
+        with stage("fine-tuning"):
+            learnt, untuned = learn_tuned(data, shipped, loaded.config, context, tune, unlabelled)
     else:
-        learnt = learn(data, embedded.vectors, loaded.config, engines, context, unlabelled)
+        with stage("adapting vectors, tuning and measuring"):
+            learnt = learn(data, embedded.vectors, loaded.config, engines, context, unlabelled)
     active = previous.bundle
-    result = (
-        judge_candidate(active, learnt.recipe, exist=loaded.exist, untuned=untuned)
-        if active
-        else GateResult()
-    )
-    saved = store.save(learnt.bundle)
+    with stage("comparing with the active recipe"):
+        result = (
+            judge_candidate(active, learnt.recipe, exist=loaded.exist, untuned=untuned)
+            if active
+            else GateResult()
+        )
+    with stage("saving the bundle"):
+        saved = store.save(learnt.bundle)
     # A candidate that the gate refuses is an output too, so that another job can store it as staged.
     Runner(os.environ).output("bundle", saved)
     role = "active" if result.passed else "staged"
-    activate_or_stage(store, saved, learnt.bundle, role, against=against)
-    _report(options, saved, learnt, result, previous, _advice(loaded, learnt, active), embedded.computed)
+    with stage("making the bundle active" if result.passed else "staging the bundle"):
+        activate_or_stage(store, saved, learnt.bundle, role, against=against)
+    with stage("finding what to label next"):
+        advice = _advice(loaded, learnt, active)
+    _report(options, saved, learnt, result, previous, advice, embedded.computed)
     if not result.passed:
         raise GateError(f"{saved} was not made active: {'; '.join(result.objections)}")
     return 0

@@ -82,7 +82,7 @@ def _opened(folder: Path, config: Config, engines: Engines) -> Engines:
 
 
 def _vectors(engines: Engines, data: Dataset) -> Floats:
-    progress = engines.progress(len(data)) if engines.progress else None
+    progress = engines.listener("embedding", len(data))
     return engines.encoder.encode([issue.text for issue in data.issues], progress=progress)
 
 

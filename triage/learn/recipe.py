@@ -22,15 +22,20 @@ from triage.learn.dataset import Dataset, Fold, Split
 from triage.learn.head import ADAPTATIONS
 from triage.learn.tune import MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
 from triage.metrics import summary
+from triage.progress import counted
 
 
 @dataclass(frozen=True)
 class Engines:
-    """The opened models that learning uses; `progress` maps a number of texts to a callback for those embedded."""
+    """The opened models that learning uses; `progress` makes a callback from the title and the size of some work."""
 
     encoder: Encoder
     zero_shot: ZeroShotModel
-    progress: Callable[[int], Callable[[int], None]] | None = None
+    progress: Callable[[str, int], Callable[[int], None]] | None = None
+
+    def listener(self, title: str, total: int) -> Callable[[int], None] | None:
+        """The callback for this work, or None where nobody listens."""
+        return self.progress(title, total) if self.progress and total else None
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,8 @@ class Recipe:
         if not self.unlabelled:
             return []
         model = self.model(self.split.test.known, self.rules)
-        return list(decide(map(case_of, self.unlabelled), model, self.policy))
+        report = self.engines.listener("deciding unlabelled issues", len(self.unlabelled))
+        return list(counted(decide(map(case_of, self.unlabelled), model, self.policy), report))
 
     @property
     def added_on_unlabelled(self) -> float:
@@ -162,7 +168,8 @@ class Recipe:
     def decisions(self, fold: Fold) -> list[Decision]:
         """The decisions on the fold's queries, each as if it had just been opened."""
         issues = [self.data.issues[i] for i in fold.query]
-        model = self.model(fold.known, self.rules).recorded(issues, self.vectors[fold.query])
+        report = self.engines.listener("deciding the newest issues", len(issues))
+        model = self.model(fold.known, self.rules).recorded(issues, self.vectors[fold.query], report)
         return list(decide(map(case_of, issues), model, self.policy))
 
     def model(self, rows: Ints, rules: Rules) -> ServingModel:
@@ -230,7 +237,13 @@ class Recipe:
         weights = kernel(window.similarities[newest], rules.weighting)
         elected = tally(weights, window.carries()[newest], rules.k) >= needed
         return Trial(
-            raw=zero_shot.raw(texts, self.vectors[asked], labels, self.vectors.mean(axis=0)),
+            raw=zero_shot.raw(
+                texts,
+                self.vectors[asked],
+                labels,
+                self.vectors.mean(axis=0),
+                progress=self.engines.listener("judging labels by their descriptions", len(texts)),
+            ),
             truth=self.data.targets[asked][:, columns],
             rare=np.array([name not in window.names for name in names], dtype=bool),
             rarity=np.array([rarity(rules, name) for name in names]),

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from triage.arrays import Ints, Mask
 from triage.errors import TriageError
-from triage.progress import duration
+from triage.progress import duration, stage
 from triage.study.data import Parts, StudyData, slices
 from triage.study.protocol import LabellingTask, Method, Texts
 from triage.study.run import Answers, LabelledTexts, Results, StudyRun, measure
@@ -179,7 +179,8 @@ class Study:
                     return
             answers = None
             if run is None:
-                run, answers = measure(method, self.task(size, seed), *self._asked)
+                with stage(f"evaluating {name} on {size} issues"):
+                    run, answers = measure(method, self.task(size, seed), *self._asked)
                 self.results.put(key, run, answers if size >= reached else None)
             elif size >= reached:
                 answers = self.results.answers(key)
@@ -203,7 +204,8 @@ class Study:
             return before.fit_seconds * max(0.1, size / before.size) + before.score_seconds
         smallest = min(self.design.sizes)
         task = self.task(smallest, seed)
-        method.prepare(task)
+        with stage(f"preparing {method.name}"):
+            method.prepare(task)
         start = time.monotonic()
         fitted = method.fit(task)
         learnt = time.monotonic()

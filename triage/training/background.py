@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from triage.console import CommandParser, log, status
+from triage.console import CommandParser, alert, log
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import read_manifest, sha256_of, write_manifest
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise DataError("no issue is left to make background vectors from")
         write(given.model, chosen)
     except TriageError as error:
-        status(f"error: {error}")
+        alert(f"error: {error}")
         return error.exit_code
     repositories = len({issue.repo for issue in chosen})
     log(f"{given.model / BACKGROUND_FILE}: {len(chosen)} vectors of {repositories} repositories")
