@@ -12,7 +12,7 @@ from tests.sample import Trained
 # Among them are the console, which prints everything, the reasons in the log, the bounded reading of configurations,
 # rows, plans and bundles, names compared without case, whether a maintainer dealt with an issue, whose words its
 # label events are, and the signs of progress.
-BOUNDS = {"label": (43, 383, 860), "plan": (53, 438, 3_520), "apply": (26, 200, 310)}
+BOUNDS = {"label": (45, 400, 900), "plan": (55, 450, 3_600), "apply": (27, 210, 650)}
 
 
 def test_an_event_is_followed_from_the_command_line_to_the_label(
