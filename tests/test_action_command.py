@@ -14,7 +14,7 @@ from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
 from triage.actions import Inputs
 from triage.backfill.plan import open_plan
 from triage.cli import parser
-from triage.cli.action import COMMANDS, command_of
+from triage.cli.action import COMMANDS, INPUTS, command_of
 from triage.errors import UsageError
 
 ACTION = yaml.load((Path(__file__).parents[1] / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
@@ -153,6 +153,26 @@ def test_the_inputs_build_the_options_that_the_command_line_builds(command: str)
     module, options = command_of(inputs)
     assert module == args.command
     assert options == importlib.import_module(f"triage.cli.{module}").parse(args)
+
+
+def test_the_known_inputs_are_those_of_the_action() -> None:
+    """In one order."""
+    assert list(INPUTS) == list(ACTION["inputs"])
+
+
+def test_a_mistyped_input_does_not_pass_for_its_default(action: Step) -> None:
+    """GitHub hands on what is under `with:`; `dryrun: true` would set labels. What is like no input is ignored."""
+    action.happen(action.repository.issues[STORAGE])
+    inputs(action, store=str(action.store), dryrun="true")
+    assert action.run("action") == 2
+    assert (
+        "the action has no input `dryrun`\n  next step: did you mean 'dry-run'? correct `with:`" in action.err
+    )
+    assert action.writes == []
+    action.environment.delenv("INPUT_DRYRUN")
+    inputs(action, store=str(action.store), colour="blue")
+    assert action.run("action") == 0
+    assert "::warning::the action has no input `colour`, which is ignored" in action.out
 
 
 def test_an_input_that_is_no_truth_value_is_refused() -> None:

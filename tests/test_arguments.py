@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.actions import Inputs
-from triage.cli import arguments, parser
+from triage.cli import arguments, main, parser
 from triage.cli.action import command_of
 from triage.errors import UsageError
 from triage.options import (
@@ -166,3 +166,32 @@ def test_another_address_is_refused_with_the_right_form(text: str, monkeypatch: 
 def test_what_is_no_address_stays_as_it_is(text: str) -> None:
     """Names, patterns and files."""
     assert arguments.source(text) == text
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["lable"], "did you mean 'label'?"),
+        (["bundle", "lsit"], "did you mean 'list'?"),
+        (["retrain", "--form=x", "--store=y"], "unrecognized arguments: --form; did you mean '--from'?"),
+        (["retrain", "--from=x", "--stroe", "y"], "unrecognized arguments: --stroe; did you mean '--store'?"),
+        (["bundle", "show", "--sotre=x"], "unrecognized arguments: --sotre; did you mean '--store'?"),
+        (["retrain", "--from=x", "--store=y", "--adapt=encodr"], "did you mean 'encoder'?"),
+        (["models", "train", "zeroshot", "x", "--out=y"], "did you mean 'zero-shot'?"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_the_one_that_is_meant(
+    argv: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands, actions, options and choices."""
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_word_that_is_like_nothing_is_refused_without_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    """So is one option of many that begin alike."""
+    with pytest.raises(SystemExit):
+        main(["label", "--xyzzy"])
+    assert capsys.readouterr().err.endswith("triage label: error: unrecognized arguments: --xyzzy\n")

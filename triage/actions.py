@@ -26,6 +26,12 @@ class Inputs:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
 
+    @property
+    def names(self) -> list[str]:
+        """The inputs that are set to anything."""
+        given = (name for name, value in self.environment.items() if value.strip())
+        return sorted(name[6:].lower() for name in given if name.startswith("INPUT_"))
+
     def text(self, name: str, default: str = "") -> str:
         return self.environment.get(f"INPUT_{name.upper()}", "").strip() or default
 

@@ -14,9 +14,12 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO
+
+from triage.errors import did_you_mean
 
 # C0 and C1 controls, separators of lines and paragraphs, bidirectional controls, and halves of surrogate pairs, which
 # no encoding can write.
@@ -135,7 +138,41 @@ def guard() -> None:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose help and errors, which repeat arguments, are printed by this module."""
+    """A parser whose help and errors, which repeat arguments, are printed by this module.
+
+    An unknown command, option or choice is answered with the known one that is most like it.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers is None and args is not None:
+            self._refuse_unknown(args)
+        return super().parse_known_args(args, namespace)
+
+    def _refuse_unknown(self, args: Sequence[str]) -> None:
+        """Before argparse asks for what is missing, which a mistyped option may be."""
+        for word in args:
+            name = word.partition("=")[0]
+            if word == "--":
+                return
+            if not name.startswith("--") or " " in name:
+                continue
+            known = [option for option in self._option_string_actions if option.startswith("--")]
+            if not any(option.startswith(name) for option in known):
+                shown = [
+                    option
+                    for option in known
+                    if self._option_string_actions[option].help != argparse.SUPPRESS
+                ]
+                meant = did_you_mean(name, shown).rstrip()
+                self.error(f"unrecognized arguments: {name}" + (f"; {meant}" if meant else ""))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            meant = did_you_mean(str(value), map(str, action.choices or ())).rstrip()
+            error.message += f"; {meant}" if meant else ""
+            raise
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:

@@ -19,10 +19,21 @@ Exit code 0 is success, 1 a defect of this program, 130 an interruption (Ctrl-C)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def install(extra: str) -> str:
     """How to install an extra: from a checkout, because the package index has another project by this name."""
     return f'pip install -e ".[{extra}]" in a checkout of this repository'
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A question that names the known word which is most like the given one, with a space after it, or nothing."""
+    # Only a mistake needs it.
+    import difflib
+
+    alike = difflib.get_close_matches(given[:100].lower(), list(known), n=1)
+    return f"did you mean {alike[0]!r}? " if alike else ""
 
 
 class TriageError(Exception):

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from triage.errors import did_you_mean
+
 T = TypeVar("T")
 
 # JSON of this program nests less than ten levels deep, that of GitHub's events less than twenty.
@@ -159,10 +161,7 @@ def joined(path: str, name: str) -> str:
 
 
 def _unknown(path: str, key: str, known: list[str]) -> SchemaError:
-    import difflib
-
-    alike = difflib.get_close_matches(key[:100].lower(), known, n=1)
-    meant = f"did you mean {alike[0]!r}? " if alike else ""
+    meant = did_you_mean(key, known)
     return SchemaError(f"in '{path}': unknown key; {meant}known here: {', '.join(known)}", path)
 
 

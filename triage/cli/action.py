@@ -12,7 +12,8 @@ from triage import console
 from triage.actions import Inputs, event_of
 from triage.bundle.store import StoreName
 from triage.cli import arguments
-from triage.errors import TriageError, UsageError
+from triage.console import warning
+from triage.errors import TriageError, UsageError, did_you_mean
 from triage.options import (
     ADAPTATIONS,
     ApplyOptions,
@@ -26,6 +27,22 @@ from triage.options import (
 )
 
 FOLDER = "triage"
+# Those of action.yml.
+INPUTS = (
+    "command",
+    "token",
+    "config",
+    "repository",
+    "store",
+    "issues",
+    "since",
+    "adapt",
+    "folder",
+    "apply",
+    "shard",
+    "merge",
+    "dry-run",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +58,7 @@ def parse(_args: argparse.Namespace) -> Inputs:
 def run(inputs: Inputs) -> int:
     """Run the command that the inputs name; an error also annotates the workflow run. Raises TriageError."""
     try:
+        check_names(inputs)
         module, options = command_of(inputs)
         if token := inputs.text("token"):
             os.environ["GITHUB_TOKEN"] = token
@@ -53,12 +71,25 @@ def run(inputs: Inputs) -> int:
         raise
 
 
+def check_names(inputs: Inputs) -> None:
+    """Raise UsageError for an input that looks mistyped, and warn of any other unknown one: GitHub passes them on."""
+    for name in inputs.names:
+        meant = did_you_mean(name, INPUTS)
+        if name not in INPUTS and meant:
+            raise UsageError(
+                f"the action has no input `{name}`", next_step=f"{meant}correct `with:` in the workflow"
+            )
+        if name not in INPUTS:
+            warning(f"the action has no input `{name}`, which is ignored")
+
+
 def command_of(inputs: Inputs) -> tuple[str, object]:
     """(module of triage.cli, its options) for the inputs. Raises UsageError."""
     command = inputs.text("command", "label")
     if command not in COMMANDS:
         raise UsageError(
-            f"the input `command` is {command!r:.40}", next_step=f"choose one of {', '.join(COMMANDS)}"
+            f"the input `command` is {command!r:.40}",
+            next_step=f"{did_you_mean(command, COMMANDS)}choose one of {', '.join(COMMANDS)}",
         )
     module, options = COMMANDS[command]
     return module, options(inputs)
@@ -91,7 +122,8 @@ def _retrain(inputs: Inputs) -> RetrainOptions:
     adapt = inputs.text("adapt", RetrainOptions.adapt)
     if adapt not in ADAPTATIONS:
         raise UsageError(
-            f"the input `adapt` is {adapt!r:.40}", next_step=f"choose one of {', '.join(ADAPTATIONS)}"
+            f"the input `adapt` is {adapt!r:.40}",
+            next_step=f"{did_you_mean(adapt, ADAPTATIONS)}choose one of {', '.join(ADAPTATIONS)}",
         )
     return RetrainOptions(
         sources=tuple(map(arguments.repository, arguments.items(_named(inputs)))),
