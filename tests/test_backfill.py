@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,6 +115,44 @@ def test_a_plan_is_made_from_a_pipe(plan: Plan, monkeypatch: pytest.MonkeyPatch)
     assert plan.entries == entries
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "",
+            "the standard input: holds no such issue\n  likely cause: it is empty, or holds issues of other",
+        ),
+        ('{"number": 7}', "the standard input, line 1: in 'title': missing\n"),
+        ("[{}, 3", "the standard input: not valid JSON ("),
+    ],
+)
+def test_what_a_pipe_lacks_is_told(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    """Under the name that the user gave."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode()))))
+    assert plan(file=Path("-")) == 5
+    assert plan.capture.readouterr().err.startswith(f"error: {words}")
+
+
+@pytest.mark.parametrize(
+    ("source", "likely"),
+    [("none.jsonl", "there is no such file"), (".", "it is a folder"), ("a/b/c", "a typing mistake")],
+)
+@pytest.mark.parametrize("command", ["backfill", "retrain"])
+def test_what_is_no_source_is_told(
+    command: str, source: str, likely: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By every command that reads issues."""
+    out = f"--out={tmp_path}" if command == "backfill" else f"--store={tmp_path}"
+    assert main([command, f"--from={source}", out]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {source!r} is neither a file nor of the form OWNER/NAME\n"
+        f"  likely cause: {likely}\n"
+        "  next step: check --from; - is the standard input\n"
+    )
+
+
 def test_issues_that_carry_their_labels_get_no_more_of_them(plan: Plan) -> None:
     """Of learnt issues only what is not there is planned; what the rules would not have set is told."""
     assert plan("--limit=40", file=LEARNT_FROM) == 0
@@ -156,13 +195,13 @@ def test_a_file_is_filtered(
 ) -> None:
     """Each filter, in batches; a later row of an issue is the one that counts."""
     monkeypatch.setattr(past, "BATCH", 2)
-    batches = list(of_file(FileRows(rows), wanted, may_set).batches(""))
+    batches = list(of_file(FileRows(rows, "rows"), wanted, may_set).batches(""))
     found = [one.issue for batch in batches for one in batch.items]
     assert [issue.number for issue in found] == numbers
     assert all(issue.title != "Older" for issue in found)
     for i, batch in enumerate(batches):
         rest = [one.issue for later in batches[i + 1 :] for one in later.items]
-        again = of_file(FileRows(rows), wanted, may_set).batches(batch.place)
+        again = of_file(FileRows(rows, "rows"), wanted, may_set).batches(batch.place)
         assert [one.issue for more in again for one in more.items] == rest
 
 

@@ -27,13 +27,12 @@ from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
 from triage.config import Config
 from triage.decide import Evidence, Policy, Rules, case_of, decide
-from triage.errors import UsageError
 from triage.github.open import AN_HOUR, open_repository, open_store
 from triage.issue import Issue, format_time
 from triage.options import PlanOptions, ranges
 from triage.patterns import NAME
 from triage.progress import bar
-from triage.sources.issue_file import is_file, lasting
+from triage.sources.issue_file import is_file, lasting, no_source, shown
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
@@ -91,10 +90,7 @@ def make_plan(options: PlanOptions, path: Path) -> Plan:
     """The plan for these options, at `path`; continues that of an interrupted run. Raises TriageError."""
     from_file = is_file(options.source)
     if not from_file and not NAME.fullmatch(options.source):
-        raise UsageError(
-            f"{options.source!r} is neither a file nor of the form OWNER/NAME",
-            next_step="check --from; - is the standard input",
-        )
+        raise no_source(options.source)
     check_engine(options.engine)
     with workers(options.engine) as cluster, lasting(options.source) if from_file else nullcontext() as file:
         planner, header, batches = (
@@ -116,7 +112,7 @@ def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
 def _from_file(options: PlanOptions, cluster: Cluster | None, file: Path) -> tuple[Planner, Header, Batches]:
     config = configuration.load(options.config.file)
     now = datetime.now(UTC)
-    rows = FileRows(file, options.repo, options.skip_bad)
+    rows = FileRows(file, shown(options.source), options.repo, options.skip_bad)
     issues = of_file(rows, _selection(options, now), Policy.of(config).may_set)
     store = open_store(options.store, config) if options.store else None
     planner = _planner(config, store, cluster)

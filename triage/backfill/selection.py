@@ -80,15 +80,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class FileRows:
-    """The rows of a file. `repo` is that of rows that do not name theirs; rows of others are left out."""
+    """The rows of a file, called `name` in messages.
+
+    `repo` is that of rows that do not name theirs; rows of others are left out.
+    """
 
     path: Path
+    name: str
     repo: str = ""
     skip_bad: bool = False
 
     def read(self, warn: Callable[[str], None] | None = None) -> Iterator[Issue]:
         """The issues, one at a time."""
-        for issue in iter_issues(self.path, repo=self.repo, skip_bad=self.skip_bad, warn=warn):
+        rows = iter_issues(self.path, repo=self.repo, skip_bad=self.skip_bad, warn=warn, name=self.name)
+        for issue in rows:
             if not self.repo or fold(issue.repo) == fold(self.repo):
                 yield issue
 
@@ -126,7 +131,7 @@ def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
         name = name or issue.repo
         if fold(issue.repo) != fold(name):
             raise UsageError(
-                f"{file.path}: holds issues of {name} and of {issue.repo}; a plan is for one repository",
+                f"{file.name}: holds issues of {name} and of {issue.repo}; a plan is for one repository",
                 next_step=f"choose one, such as --repo {name}",
             )
         rows.pop(issue.number, None)
@@ -136,9 +141,9 @@ def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
     chosen = frozenset(rows[number] for number in newest if wanted.shares(number))
     if not rows:
         raise DataError(
-            f"{file.path}: holds no such issue",
-            likely="the filters leave none",
-            next_step="check --since and others",
+            f"{file.name}: holds no such issue",
+            likely="the filters leave none" if name else "it is empty, or holds issues of other repositories",
+            next_step="check --since and others" if name else "check how it was written, and --repo",
         )
     with file.path.open("rb") as content:
         return FileOfIssues(file, name, chosen, hashlib.file_digest(content, "sha256").hexdigest())

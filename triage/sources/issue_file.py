@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from triage.errors import DataError
+from triage.errors import DataError, UsageError
 from triage.issue import Issue
 from triage.rows import from_row
 
@@ -33,6 +33,21 @@ def is_file(source: str) -> bool:
     return source == STDIN or (Path(source).exists() and not Path(source).is_dir())
 
 
+def no_source(source: str) -> UsageError:
+    """That a source is neither a file nor a repository."""
+    if Path(source).is_dir():
+        likely = "it is a folder"
+    elif source.endswith((".jsonl", ".gz", ".json")):
+        likely = "there is no such file"
+    else:
+        likely = "a typing mistake"
+    return UsageError(
+        f"{source!r} is neither a file nor of the form OWNER/NAME",
+        likely=likely,
+        next_step="check --from; - is the standard input",
+    )
+
+
 def read_issues(
     path: Path,
     *,
@@ -46,7 +61,7 @@ def read_issues(
     issues = {issue.key: issue for issue in found}
     if not issues:
         raise DataError(
-            f"{path}: holds no issue", likely="the file is empty", next_step="check how it was written"
+            f"{shown(path)}: holds no issue", likely="it is empty", next_step="check how it was written"
         )
     return list(issues.values())
 
@@ -58,14 +73,17 @@ def iter_issues(
     skip_bad: bool = False,
     warn: Callable[[str], None] | None = None,
     partial_rows: bool = False,
+    name: str = "",
 ) -> Iterator[Issue]:
-    """The issues of a file, one at a time. `repo` is the repository of rows that do not name theirs.
+    """The issues of a file, one at a time. `repo` is the repository of rows that do not name theirs; `name` is that of
+    the file in messages, where it is not its path.
 
     With `partial_rows`, labels and numbers may be missing. Raises DataError for the first invalid line; with
     `skip_bad`, skips it and calls `warn` instead.
     """
-    with _readable(path), _opened(path) as lines:
-        for place, (where, row) in enumerate(_rows(lines, str(path)), start=1):
+    name = name or shown(path)
+    with _readable(name), _opened(path) as lines:
+        for place, (where, row) in enumerate(_rows(lines, name), start=1):
             try:
                 issue = from_row(row(), where=where, default_repo=repo, place=place if partial_rows else 0)
             except DataError as error:
@@ -77,6 +95,11 @@ def iter_issues(
                 yield issue
 
 
+def shown(source: str | Path) -> str:
+    """The name of a source in messages."""
+    return "the standard input" if str(source) == STDIN else str(source)
+
+
 @contextmanager
 def lasting(source: str) -> Iterator[Path]:
     """A file that can be read more than once: the source itself, or a copy of what a pipe gives."""
@@ -84,20 +107,20 @@ def lasting(source: str) -> Iterator[Path]:
         yield Path(source)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / ("stdin" if source == STDIN else Path(source).name)
-        with _readable(Path(source)), _raw(Path(source)) as pipe, copy.open("wb") as file:
+        copy = Path(scratch) / "rows"
+        with _readable(shown(source)), _raw(Path(source)) as pipe, copy.open("wb") as file:
             shutil.copyfileobj(pipe, file)
         yield copy
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(name: str) -> Iterator[None]:
     """Failures of reading as DataError."""
     try:
         yield
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
+            f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})",
             likely="the path is wrong, or the file was cut short",
             next_step="check the path and the file",
         ) from None
@@ -146,17 +169,16 @@ def _rows(lines: IO[bytes], path: str) -> Iterator[tuple[str, Callable[[], objec
 def _items(text: bytes, path: str) -> Iterator[object]:
     """The items of an array, or of several, one after the other or in another array: `gh api --paginate [--slurp]`."""
     try:
-        rest = text.decode().lstrip()
-    except UnicodeDecodeError as error:
-        raise _not_json(path, error) from None
-    while rest:
-        try:
+        rest, arrays = text.decode().lstrip(), []
+        while rest:
             array, end = json.JSONDecoder().raw_decode(rest)
-        except (ValueError, RecursionError) as error:
-            raise _not_json(path, error) from None
+            arrays.append(array)
+            rest = rest[end:].lstrip()
+    except (ValueError, RecursionError) as error:
+        raise _not_json(path, error, "check how it was written") from None
+    for array in arrays:
         for item in array if isinstance(array, list) else [array]:
             yield from item if isinstance(item, list) else [item]
-        rest = rest[end:].lstrip()
 
 
 def _same(row: object) -> object:
@@ -170,8 +192,9 @@ def _decoded(line: bytes, where: str) -> object:
         raise _not_json(where, error) from None
 
 
-def _not_json(where: str, error: Exception) -> DataError:
+def _not_json(where: str, error: Exception, next_step: str | None = None) -> DataError:
     return DataError(
         f"{where}: not valid JSON ({error})",
         likely="the file was cut short or edited by hand, or its rows are not one a line (jq -c writes them so)",
+        next_step=next_step,
     )

@@ -15,7 +15,7 @@ from triage.github.graphql import RepositoryInfo
 from triage.github.open import open_connection, open_repository
 from triage.options import ConfigSource
 from triage.patterns import NOT, adds_by_pattern, chosen, fault, is_pattern, owners
-from triage.sources.issue_file import is_file
+from triage.sources.issue_file import is_file, no_source
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,7 @@ def parse_sources(given: Sequence[str]) -> Sources:
             repos.append(source)
         else:
             problem = fault(source) if source.count("/") == 1 and "*" in source else None
-            raise UsageError(
-                problem or f"{source!r} is neither a file nor of the form OWNER/NAME",
-                next_step="check --from; - is the standard input",
-            )
+            raise UsageError(problem, next_step="check --from") if problem else no_source(source)
     if repos and repos[0].startswith(NOT):
         raise UsageError(
             f"{repos[0]!r} comes first, where there is nothing to exclude", next_step="check --from"
