@@ -27,7 +27,7 @@ from triage.issue import Issue as NewIssue
 FERRY = "lanternfish-io/ferry"
 # An issue of the sample that is a bug of `area: storage` beyond doubt, one of `area: sync`, a question, and a
 # hostile one.
-STORAGE, SYNC, QUESTION, HOSTILE = 938, 971, 946, 975
+STORAGE, SYNC, QUESTION, HOSTILE = 938, 973, 946, 975
 CONFIG_PATH = ".github/triage.yml"
 OUTPUT = re.compile(r"^(\S+?)<<(triage-[0-9a-f]{32})\n(.*?)\n\2\n", re.MULTILINE | re.DOTALL)
 WORKFLOW = ("GITHUB_", "INPUT_")

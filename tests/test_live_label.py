@@ -136,12 +136,12 @@ def test_the_outputs_of_a_run_over_many_issues_stay_below_the_limit_and_say_what
 def test_a_range_labels_what_there_is_and_tells_what_there_is_not(step: Step) -> None:
     """Gaps in the numbers are usual; one table shows them all."""
     step.repository.issues[SYNC].delete()
-    assert step.label("--issue=937-938,971") == 0
+    assert step.label("--issue=937-938,973") == 0
     assert step.repository.issues[STORAGE].label_names == STORAGE_LABELS
     assert [line for line in step.out.splitlines() if not line.startswith("  ")] == [
         f"{FERRY}#937: it does not exist, or the token cannot see it",
         f"{FERRY}#938: bug, area: storage",
-        f"{FERRY}#971: it was deleted",
+        f"{FERRY}#973: it was deleted",
     ]
     assert step.summary.startswith("### 1 of 3 issues were labelled\n\n| issue | labels | note |\n")
     assert list(step.outputs["labels"]) == ["938"]

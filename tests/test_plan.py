@@ -304,9 +304,10 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
         entry(3, existing=("bug",)),
         entry(4, note="a bot opened it"),
         entry(5, held_back={"api": "only people set it"}),
+        entry(6, unjudged="its text says nothing", existing=("bug",)),
     ]
     text = markdown(header(), totals(header(), entries))
-    assert text.startswith("### A backfill would label 2 of 5 issues of octo&#47;demo\n\nNothing was written")
+    assert text.startswith("### A backfill would label 2 of 6 issues of octo&#47;demo\n\nNothing was written")
     assert (
         "Of 2 labels whose precision was measured, about 2 should be right.\nThe precision of 1 more was never"
         in text
@@ -316,7 +317,8 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
         in text
     )
     assert "the bundle reached a precision of 85%, with a label for 50% of 200 issues." in text
-    assert "- 1: a bot opened it" in text
+    assert "Left alone:\n\n- 1: a bot opened it\n" in text
+    assert "Nothing to judge by:\n\n- 1: its text says nothing\n" in text
     assert "- 1 label: only people set it" in text
     assert "Issue" not in text
 

@@ -226,6 +226,12 @@ class Config:
     learn: LearnConfig = field(default_factory=LearnConfig)
     act: ActConfig = field(default_factory=ActConfig)
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages besides English that the models know: none if they are triage's own, else any ("*")."""
+        own = {"builtin", "embedding"}
+        return () if self.encoder.model == "builtin" and self.zero_shot.model in own else ("*",)
+
 
 def _kinds(pull_requests: bool) -> frozenset[Kind]:
     return frozenset({"issue", "pull request"} if pull_requests else {"issue"})

@@ -96,7 +96,8 @@ class Entry:
 
     `labels` would be set, best first, with their `scores`; `existing` are there, and of these the rules would not
     have set `missed`. `held_back` maps elected labels that are not set and not there to the reason. `locked` is None
-    if the source does not say; `note` is the reason why the issue is left alone.
+    if the source does not say; `note` is the reason why the issue is left alone, `unjudged` the one
+    why there is nothing to judge it by.
     """
 
     number: int = option(1, "", low=1, high=MAX_NUMBER)
@@ -108,12 +109,19 @@ class Entry:
     held_back: dict[str, str] = field(default_factory=dict)
     locked: bool | None = None
     note: str = ""
+    unjudged: str = ""
 
 
 def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: bool | None) -> Entry:
     """The entry of a decision; `known` are the labels that the bot can set."""
-    if decision.left_alone:
-        return Entry(issue.number, title_of(issue), existing=issue.labels, note=decision.left_alone)
+    if decision.left_alone or decision.unjudged:
+        return Entry(
+            issue.number,
+            title_of(issue),
+            existing=issue.labels,
+            note=decision.left_alone,
+            unjudged=decision.unjudged,
+        )
     held_back = {name: why for name, why in decision.held_back.items() if name not in issue.labels}
     missed = (name for name in issue.labels if name in known and name not in decision.sources)
     return Entry(

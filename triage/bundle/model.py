@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import Floats, Ints, Mask
+from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
@@ -157,7 +157,8 @@ class ServingModel:
             nearest = self.neighbourhood.near([issue.key for issue in issues], points)
         described = distinct(self.descriptions)
         for issue, vector, neighbours in zip(issues, vectors, nearest, strict=True):
-            yield gather(self.rules, issue.key, neighbours, described, partial(self._classify, issue, vector))
+            ask = partial(self._classify, issue, vector)
+            yield gather(self.rules, issue.key, neighbours, described, ask, self._typical(vector))
 
     def recorded(
         self, issues: Sequence[Issue], vectors: Floats, report: Callable[[int], None] | None = None
@@ -166,11 +167,22 @@ class ServingModel:
         evidence = counted(self.evidence_near(issues, vectors), report)
         return Recorded(self.rules, {e.key: e for e in evidence}, self.name)
 
+    def _typical(self, vector: Floats) -> float:
+        """See `Evidence`; rounded, since processors round the last bits differently."""
+        return 1.0 if self.prior is None else round(float(likeness(vector[None, :], self.prior)[0]), 6)
+
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
         """Raw zero-shot scores of these labels."""
         labels = [LabelText(name, self._texts.get(name, "")) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
+
+
+def likeness(vectors: Floats, mean: Floats) -> Array:
+    """The cosine of each unit vector [n, d] and the mean [d] or a mean for each [n, d], summed row by row."""
+    length = np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9)
+    cosines: Array = (vectors * (mean / length)).sum(axis=-1, dtype=np.float64)
+    return cosines
 
 
 def open_model(

@@ -118,7 +118,7 @@ def open_serving(
         if not descriptions:
             raise NothingToLabelWith("there is no bundle to label with, and no label is described")
         encoder, zero_shot = open_engines(config)
-        rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot))
+        rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot), languages=config.languages)
         return ServingModel(encoder, zero_shot, descriptions, rules)
     name, bundle = usable
     return open_model(bundle, name, *open_engines(config, bundle), descriptions)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from triage.decide.case import Case, case_of
 from triage.decide.policy import CARRIED, Policy
-from triage.decide.rules import Evidence, Neighbour, Rules, elect
+from triage.decide.rules import Evidence, Neighbour, Rules, elect, unfamiliar
 from triage.issue import Issue, Key, fold
 from triage.text import TEXT_VERSION
 
@@ -41,7 +41,8 @@ class Decision:
 
     `sources` maps each elected label to what elected it, `held_back` those of them that are not set to the reason.
     `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
-    `left_alone` is the reason why the issue was not looked at, or empty.
+    `left_alone` is the reason why the issue was not looked at, or empty; `unjudged` the reason why it gets no label
+    although it was: nothing to judge it by.
     """
 
     key: Key
@@ -54,6 +55,7 @@ class Decision:
     k: int
     bundle: str
     left_alone: str = ""
+    unjudged: str = ""
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -82,6 +84,7 @@ class Decision:
             "labels": list(self.labels),
             "sources": {name: self.sources[name] for name in self.labels},
             "abstained": self.abstained,
+            "reason": self.left_alone or self.unjudged,
             "held_back": dict(self.held_back),
             "scores": {name: round(score, 6) for name, score in ranked(self.scores)},
             "neighbours": [
@@ -133,13 +136,14 @@ class Recorded:
 def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BATCH) -> Iterator[Decision]:
     """A decision for each case, in order; cases are taken `batch` at a time, as decisions are asked for.
 
-    The model is not asked about a case that is left alone.
+    The model is not asked about a case that is left alone, or whose text gives nothing to judge by.
     """
     rest = iter(cases)
     while taken := list(islice(rest, batch)):
-        evidence = iter(model.evidence([case.issue for case in taken if not case.left_alone]))
-        for case in taken:
-            yield _left_alone(case, model) if case.left_alone else _judge(case, next(evidence), model, policy)
+        without = [_without_evidence(case, model) for case in taken]
+        evidence = iter(model.evidence([c.issue for c, d in zip(taken, without, strict=True) if d is None]))
+        for case, decision in zip(taken, without, strict=True):
+            yield decision or _judge(case, next(evidence), model, policy)
 
 
 def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Decision:
@@ -156,9 +160,14 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         evidence=evidence,
         k=rules.k,
         bundle=model.name,
+        unjudged="" if sources else unfamiliar(rules, evidence),
     )
 
 
-def _left_alone(case: Case, model: Model) -> Decision:
-    key = case.issue.key
-    return Decision(key, (), {}, {}, {}, {}, Evidence(key), model.rules.k, model.name, case.left_alone)
+def _without_evidence(case: Case, model: Model) -> Decision | None:
+    """The decision on a case that no evidence is needed for, or None."""
+    rules, key = model.rules, case.issue.key
+    unjudged = "" if case.left_alone else case.unjudgeable(rules.languages)
+    if not case.left_alone and not unjudged:
+        return None
+    return Decision(key, (), {}, {}, {}, {}, Evidence(key), rules.k, model.name, case.left_alone, unjudged)

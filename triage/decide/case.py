@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from triage.config import ActConfig, Config
+from triage.content import NOTHING, language, says_nothing
 from triage.decide.history import BOT, Attribution, removed, text_judged
 from triage.decide.policy import matches
 from triage.issue import Issue, Names, TextBeforeEdit, fold, folded
@@ -13,6 +14,7 @@ from triage.text import render
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.
 MATERIAL = 0.1
+UNKNOWN = "which the encoder does not know, and too few issues in that language were learnt"
 NO_LABEL = "the repository has no such label"
 TOUCHED = "a person has set or removed labels on it"
 
@@ -31,6 +33,13 @@ class Case:
     barred: Mapping[str, str] = field(default_factory=dict)
     left_alone: str = ""
     own: tuple[str, ...] = ()
+
+    def unjudgeable(self, languages: Collection[str]) -> str:
+        """Why no label can be judged by the text, or empty; `languages` are known besides English ("*": all)."""
+        if says_nothing(self.issue.title, self.issue.body):
+            return NOTHING
+        written_in = "" if "*" in languages else language(self.issue.text)
+        return f"it is in {written_in}, {UNKNOWN}" if written_in and written_in not in languages else ""
 
 
 def case_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,9 @@ K_MAX = 50
 TEMPERATURE = 0.1
 WEIGHTINGS = ("uniform", "similarity")
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
+# The probability from which a description counts although the issue resembles nothing that was learnt from.
+STANDS_OUT = 0.8
+UNFAMILIAR = "it resembles no issue that was learnt from"
 # Votes are sums of floats, with rounding errors below this.
 EPSILON = 1e-9
 # The prior at which zero-shot scores need no correction, and the lowest prior assumed of any label.
@@ -46,7 +49,8 @@ class Evidence:
 
     `neighbours` are in falling similarity (ties: rising number). `votes` and `similarity_votes` are those of the k
     nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
-    score, weighted by similarity. `zero_shot` are raw scores.
+    score, weighted by similarity. `zero_shot` are raw scores. `typical` is the cosine of the issue's vector and the
+    mean of those that were learnt from.
     """
 
     key: Key
@@ -54,6 +58,7 @@ class Evidence:
     votes: Mapping[str, float] = field(default_factory=dict)
     similarity_votes: Mapping[str, float] = field(default_factory=dict)
     zero_shot: Mapping[str, float] = field(default_factory=dict)
+    typical: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,10 @@ class Rules:
     """The settings of one bundle.
 
     `votes` is the m of labels without one of their own; `slope` and `intercept` calibrate the vote (see
-    `vote_scores`). The vote elects nothing if the nearest neighbour is less similar than `floor`. Labels that match
-    none of the patterns `shared` count only for issues of their own repository.
+    `vote_scores`). The vote elects nothing if the nearest neighbour is less similar than `floor`, or the issue less
+    `typical` (see `Evidence`). Labels that match none of the patterns `shared` count only for issues of their own
+    repository. `languages` are those besides English
+    in which issues are judged (see `triage.content.language`; "*": all).
     """
 
     k: int = option(10, "", low=1)
@@ -108,6 +115,8 @@ class Rules:
     labels: tuple[LabelRule, ...] = ()
     zero_shot: ZeroShotRule = field(default=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
     shared: tuple[str, ...] = ("*",)
+    languages: tuple[str, ...] = ("*",)
+    typical: float = -1.0
 
     @cached_property
     def by_name(self) -> Mapping[str, LabelRule]:
@@ -162,14 +171,17 @@ def gather(
     neighbours: tuple[Neighbour, ...],
     described: Sequence[str] = (),
     ask: Callable[[Sequence[str]], Mapping[str, float]] = lambda _: {},
+    typical: float = 1.0,
 ) -> Evidence:
     """The evidence on an issue: its votes are counted, and `ask` gives raw zero-shot scores where they are needed.
 
     `described` are the labels that have a description.
     """
     votes, similarity_votes = _count(rules, neighbours[: rules.k])
-    wanted = asks_zero_shot(rules, described, elect_by_vote(rules, neighbours, votes))
-    return Evidence(key, neighbours, votes, similarity_votes, ask(wanted) if wanted else {})
+    counted = Evidence(key, neighbours, votes, similarity_votes, typical=typical)
+    elected = [] if unfamiliar(rules, counted) else elect_by_vote(rules, neighbours, votes)
+    wanted = asks_zero_shot(rules, described, elected)
+    return replace(counted, zero_shot=ask(wanted) if wanted else {})
 
 
 def _count(rules: Rules, voters: Sequence[Neighbour]) -> tuple[dict[str, float], dict[str, float]]:
@@ -221,6 +233,14 @@ def sigmoid(x: float) -> float:
     return math.exp(x) / (1 + math.exp(x))
 
 
+def unfamiliar(rules: Rules, evidence: Evidence) -> str:
+    """The reason why the issues that were learnt from say nothing about this one, or empty."""
+    if not evidence.neighbours:
+        return ""
+    near = evidence.neighbours[0].similarity >= rules.floor and evidence.typical >= rules.typical
+    return "" if near else UNFAMILIAR
+
+
 def elect_by_vote(rules: Rules, neighbours: Sequence[Neighbour], votes: Mapping[str, float]) -> list[str]:
     """The labels that have the votes they need. Raising any `votes` of a rule or the floor never adds a label."""
     if not neighbours or neighbours[0].similarity < rules.floor:
@@ -262,17 +282,22 @@ def elect_by_description(
 
 def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, float]]:
     """(label → the source that elected it, label → calibrated score of every known label)."""
-    by_vote = elect_by_vote(rules, evidence.neighbours, evidence.votes)
+    strange = unfamiliar(rules, evidence)
+    by_vote = [] if strange else elect_by_vote(rules, evidence.neighbours, evidence.votes)
     scores = vote_scores(rules, evidence.similarity_votes)
     described = zero_shot_scores(rules, evidence.zero_shot)
     rare = {name: score for name, score in described.items() if name not in scores}
-    rule = rules.zero_shot
-    by_description = elect_by_description(rare, rule.rare, rule.top_k)
+    rule, least = rules.zero_shot, STANDS_OUT if strange else 0.0
+    by_description = elect_by_description(rare, _raised(rule.rare, least), rule.top_k)
     if not by_vote and rule.fallback is not None:
         others = {name: score for name, score in described.items() if name in scores}
-        by_description += elect_by_description(others, rule.fallback, rule.top_k)
+        by_description += elect_by_description(others, _raised(rule.fallback, least), rule.top_k)
     sources = dict.fromkeys(by_vote, NEIGHBOURS) | dict.fromkeys(by_description, ZERO_SHOT)
     return sources, scores | rare
+
+
+def _raised(threshold: float | None, least: float) -> float | None:
+    return None if threshold is None else max(threshold, least)
 
 
 def asks_zero_shot(rules: Rules, described: Sequence[str], elected: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.bundle.model import Neighbourhood, ServingModel, untaught_rule
+from triage.bundle.model import Neighbourhood, ServingModel, likeness, untaught_rule
 from triage.config import Config
+from triage.content import language
 from triage.decide import Decision, Policy, case_of, decide
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
@@ -20,9 +22,12 @@ from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue, Names
 from triage.learn.dataset import Dataset, Fold, Split
 from triage.learn.head import ADAPTATIONS
-from triage.learn.tune import MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
+from triage.learn.tune import FLOOR_QUANTILE, MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
 from triage.metrics import summary
 from triage.progress import counted
+
+# Issues in another language than the encoder knows, from which the vote in that language can be learnt.
+SPOKEN = 20
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Recipe:
         window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
         tuned = tune(window, self.config.vote, self.examples(known), len(known), start)
-        rules = replace(tuned, shared=self.config.learn.sharing)
+        rules = self._familiar(replace(tuned, shared=self.config.learn.sharing), known)
         if not window.names:
             return rules
         target = self.config.vote.precision_target
@@ -123,12 +128,26 @@ class Recipe:
             replace(tuned.get(name, fresh), name=name, examples=count, prior=count / len(rows))
             for name, count in self.examples(rows).items()
         )
-        return replace(self.rules, labels=tuple(labels))
+        return self._familiar(replace(self.rules, labels=tuple(labels)), rows)
 
     def examples(self, rows: Ints) -> dict[str, int]:
         """The number of these rows with each label, for labels with any."""
         counts = self.data.targets[rows].sum(axis=0)
         return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
+
+    def _familiar(self, rules: Rules, rows: Ints) -> Rules:
+        """The rules with the languages of these rows, and with how typical of them an issue must be."""
+        spoken = Counter(language(self.data.issues[i].text) for i in rows)
+        learnt = sorted(name for name, count in spoken.items() if name and count >= SPOKEN)
+        vectors, typical = self.vectors[rows], np.full(1, -1.0)
+        if len(rows) >= MIN_QUERIES:
+            # Each against the mean of the others, as a new issue is.
+            typical = likeness(vectors, (vectors.sum(axis=0) - vectors) / (len(rows) - 1))
+        return replace(
+            rules,
+            languages=self.config.languages or tuple(learnt),
+            typical=round(float(np.quantile(typical, FLOOR_QUANTILE)), 6),
+        )
 
     @cached_property
     def result(self) -> HeldOutResult:

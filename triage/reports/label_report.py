@@ -55,7 +55,9 @@ def _terminal_reasons(decision: Decision) -> list[str]:
     rows += [("=", name, CARRIED) for name in decision.carried]
     rows += [("-", name, f"held back: {reason}") for name, reason in _held_back(decision)]
     lines = []
-    if decision.abstained:
+    if decision.unjudged:
+        lines = [f"  no label, since {decision.unjudged}"]
+    elif decision.abstained:
         near = ranked(decision.scores)[:SCORES_SHOWN]
         names = ", ".join(f"{one_line(name)} {score:.2f}" for name, score in near)
         lines = [f"  no label; the highest scores were {names or 'none'}"]
@@ -94,7 +96,8 @@ def _overview(outcomes: Sequence[LabelOutcome], url: Url, dry_run: bool) -> Iter
 
 def _note(outcome: LabelOutcome) -> str:
     held_back = outcome.decision.held_back if outcome.decision else {}
-    notes = [outcome.note] if outcome.note else []
+    unjudged = outcome.decision.unjudged if outcome.decision else ""
+    notes = [note for note in (unjudged, outcome.note) if note]
     return "; ".join([*notes, *(f"{name}: {reason}" for name, reason in held_back.items())])
 
 
@@ -115,9 +118,10 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (f"### {link} has {codes(decision.carried)} already", "")
     else:
         yield from (f"### {link} {verb} {codes(outcome.added) or 'no label'}", "")
-    if outcome.note:
-        yield from (_sentence(outcome.note), "")
-    yield from _reasons(decision)
+    for note in filter(None, (decision.unjudged, outcome.note)):
+        yield from (_sentence(note), "")
+    if not decision.unjudged or decision.scores:
+        yield from _reasons(decision)
     yield from _neighbours(decision.voters, url)
 
 

@@ -32,13 +32,14 @@ class PlanLine:
 @dataclass(frozen=True)
 class Totals:
     """A plan in numbers: `issues` planned for, `labelled` that get a label, `disputed` that carry a label which the
-    rules would not set, `left` alone by reason, and labels `held` back by reason.
+    rules would not set, `left` alone and `unjudged` by reason, and labels `held` back by reason.
     """
 
     issues: int
     labelled: int
     disputed: int
     left: dict[str, int]
+    unjudged: dict[str, int]
     held: dict[str, int]
     lines: tuple[PlanLine, ...]
 
@@ -58,16 +59,17 @@ class Totals:
 def totals(header: Header, entries: Iterable[Entry]) -> Totals:
     """Count a plan in one pass; `lines` begin with the label that is planned most."""
     issues = labelled = disputed = 0
-    left, held, planned, agreed, missed = (Counter[str]() for _ in range(5))
+    left, unjudged, held, planned, agreed, missed = (Counter[str]() for _ in range(6))
     for entry in entries:
         issues += 1
         labelled += bool(entry.labels)
         disputed += bool(entry.missed)
         left.update([entry.note] if entry.note else [])
+        unjudged.update([entry.unjudged] if entry.unjudged else [])
         held.update(entry.held_back.values())
         planned.update(entry.labels)
         missed.update(entry.missed)
-        if not entry.note:
+        if not entry.note and not entry.unjudged:
             agreed.update(name for name in entry.existing if name not in entry.missed)
     names = {*header.promises, *planned, *missed}
     lines = (
@@ -76,9 +78,8 @@ def totals(header: Header, entries: Iterable[Entry]) -> Totals:
     )
     used = (one for one in lines if one.planned or one.agreed or one.missed)
     ranked = sorted(used, key=lambda one: (-one.planned, one.name))
-    return Totals(
-        issues, labelled, disputed, dict(left.most_common()), dict(held.most_common()), tuple(ranked)
-    )
+    alone, silent, back = (dict(reasons.most_common()) for reasons in (left, unjudged, held))
+    return Totals(issues, labelled, disputed, alone, silent, back, tuple(ranked))
 
 
 def markdown(header: Header, counted: Totals) -> str:
@@ -97,6 +98,9 @@ def markdown(header: Header, counted: Totals) -> str:
     if counted.left:
         lines += ["Left alone:", ""]
         lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.left.items()), ""]
+    if counted.unjudged:
+        lines += ["Nothing to judge by:", ""]
+        lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.unjudged.items()), ""]
     if counted.held:
         lines += ["Held back:", ""]
         lines += [f"- {n} label{'s' * (n > 1)}: {escape(reason)}" for reason, n in counted.held.items()]
