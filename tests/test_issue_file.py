@@ -249,8 +249,9 @@ READ = [
 def test_the_array_that_gh_prints_is_read(tmp_path: Path, indent: int | None) -> None:
     """`gh issue list --json number,title,body,labels,createdAt,author`, also as jq or Windows writes it."""
     path = tmp_path / "issues.json"
-    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GH, indent=indent).encode())
-    assert read_issues(path, repo="o/r") == READ
+    for start in (b"\xef\xbb\xbf", b"\r\n \r\n"):
+        path.write_bytes(start + json.dumps(GH, indent=indent).encode())
+        assert read_issues(path, repo="o/r") == READ
     path.write_text("\r\n".join(map(json.dumps, GH)), "utf-8")
     assert read_issues(path, repo="o/r") == READ
 

@@ -149,9 +149,10 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 def _rows(lines: IO[bytes], path: str) -> Iterator[tuple[str, Callable[[], object]]]:
     """The place of each row, and a function that decodes it: of lines, or of the arrays that `gh` prints."""
+    begun = False
     for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), start=1):
         text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        if number == 1 and text.lstrip().startswith(b"["):
+        if not begun and text.lstrip().startswith(b"["):
             whole = text + lines.read(MAX_ARRAY)
             if len(whole) >= MAX_ARRAY:
                 raise DataError(
@@ -162,6 +163,7 @@ def _rows(lines: IO[bytes], path: str) -> Iterator[tuple[str, Callable[[], objec
                 yield f"{path}, row {i}", partial(_same, row)
             return
         if text.strip():
+            begun = True
             where = f"{path}, line {number}"
             yield where, partial(_decoded, text, where)
 
