@@ -29,6 +29,7 @@ from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.errors import BundleError
 from triage.github import git_store as git_parts
+from triage.issue import RepositoryIds
 from triage.learn.retrain import indexed
 
 ROWS, WIDE = 3000, 16
@@ -411,13 +412,13 @@ def test_no_more_is_fetched_than_issues_of_one_repository_are_compared_with(
     whole = git_store(github).load(name)
     for repo in ("o/r0", "o/r7", "o/r9"):
         github.requests.clear()
-        part = git_store(github).load(name, repo)
+        part = git_store(github).load(name, RepositoryIds(repo, ""))
         fetched = [places.get(request.path.rpartition("/")[2], "") for request in github.requests]
         assert sum(path.startswith("index-codes.npy/") for path in places.values()) == 17
         assert 2 <= sum(path.startswith("index-codes.npy/") for path in fetched) <= 4
         assert (part.manifest.issues, part.manifest.sources) == (ROWS / 10, whole.manifest.sources)
         assert near_in(part, repo) == near_in(whole, repo)
-    stranger = git_store(github).load(name, "o/other")
+    stranger = git_store(github).load(name, RepositoryIds("o/other", ""))
     assert near_in(stranger, "o/other") == [()] * 5
 
 
@@ -431,8 +432,8 @@ def test_a_part_that_was_changed_is_refused(
     part = demo.git.files(ACTIVE)["index-codes.npy/0001"]
     demo.git.blobs[demo.git.add_blob(part)] = bytes(len(part))
     with pytest.raises(BundleError, match="of the compressed index was changed"):
-        git_store(github).load(name, "o/r0")
-    assert near_in(git_store(github).load(name, "o/r9"), "o/r9")
+        git_store(github).load(name, RepositoryIds("o/r0", ""))
+    assert near_in(git_store(github).load(name, RepositoryIds("o/r9", "")), "o/r9")
 
 
 def test_only_the_lists_that_are_searched_are_read(

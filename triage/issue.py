@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -58,8 +58,11 @@ class Names(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._spelt)
 
+    def items(self) -> ItemsView[str, T]:
+        return dict(zip(self._spelt.values(), self._values.values(), strict=True)).items()
+
     def __repr__(self) -> str:
-        return f"Names({dict(self)!r})"
+        return f"Names({dict(self.items())!r})"
 
     def spelt(self, name: str) -> str:
         """The name as it is spelt here, or as given if it is not here."""
@@ -69,6 +72,38 @@ class Names(Mapping[str, T]):
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """The names, each once, as it is spelt first."""
     return tuple(Names(dict.fromkeys(names)))
+
+
+@dataclass(frozen=True)
+class RepositoryIds:
+    """A repository and its `labels`, by name, with their ids on GitHub: these stay when names change."""
+
+    name: str
+    id: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def known_as(self, ids: Iterable[RepositoryIds], names: Iterable[str]) -> str | None:
+        """The one of these `names` that means this repository: by the `ids` of some of them, else by its own name."""
+        recorded, names = {other.name: other.id for other in ids}, list(names)
+        by_id = [name for name in names if recorded.get(name) == self.id]
+        by_name = [name for name in names if name not in recorded and fold(name) == fold(self.name)]
+        return next(iter(by_id + by_name), None)
+
+
+def present_names(names: Iterable[str], before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """What these labels are called now, given ids by name: a renamed label is found by its id, others by their names.
+
+    Of two spellings the first of `names` is kept. Empty: the label was deleted, and another one has its name.
+    """
+    ids, here, names = Names(before), Names(now), list(names)
+    by_id = {label_id: name for name, label_id in now.items()}
+    found = {name: by_id[ids[name]] for name in names if ids.get(name) in by_id}
+    taken = folded(found.values())
+    for name in names:
+        if name not in found:
+            found[name] = "" if name in ids and fold(name) in taken else here.spelt(name)
+    spellings = Names(dict.fromkeys(found[name] for name in names))
+    return {name: spellings.spelt(found[name]) for name in names}
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ class World:
         from tests.fake_github.repository import Repository
 
         repository = Repository(self, full_name, private=private)
+        self.renamed.pop(full_name.casefold(), None)
         self.repositories[full_name.casefold()] = repository
         return repository
 

@@ -1,7 +1,7 @@
 """A bundle, the result of learning: a folder of hashed JSON and `.npy` files, without issue text.
 
     manifest.json   versions, settings, figures, and the sha256 of every other file
-    rules.json      how labels are elected (triage.decide.rules)
+    rules.json      how labels are elected (triage.decide.rules); names of repositories and labels, and GitHub's ids
     vectors.npy     float32 [n, p], unit length; the flat index is built from them when loaded
     rows.npy        int64 [n, 2]: index into the repositories, issue number
     labels.npy      int32: the label indices of row i are labels[offsets[i]:offsets[i + 1]]
@@ -46,12 +46,12 @@ from triage.bundle.ivf_files import (
     index_files,
     index_from,
 )
-from triage.decide.rules import Rules
+from triage.decide.rules import LabelRule, Rules
 from triage.engine.head import Head
 from triage.engine.index import IvfCodes
 from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
 from triage.errors import BundleError, ModelError
-from triage.issue import MAX_NUMBER, Key
+from triage.issue import MAX_NUMBER, Key, RepositoryIds, fold, present_names
 from triage.schema import SchemaError, build, decoded, parse_time
 from triage.text import TEXT_VERSION
 
@@ -126,7 +126,8 @@ class Bundle:
     """A bundle, loaded or just learnt.
 
     `head` holds the arrays of the projection and `encoder` the files of a fine-tuned encoder, if there are any. With
-    `codes`, the compressed index, `vectors` is empty. Raises BundleError where the parts do not match.
+    `codes`, the compressed index, `vectors` is empty. `ids` are those of repositories and labels when they were read
+    from GitHub. Raises BundleError where the parts do not match.
     """
 
     manifest: BundleManifest
@@ -137,6 +138,7 @@ class Bundle:
     head: Mapping[str, AnyArray] = field(default_factory=dict)
     encoder: Mapping[str, bytes] = field(default_factory=dict)
     codes: IvfCodes | None = None
+    ids: tuple[RepositoryIds, ...] = ()
 
     def __post_init__(self) -> None:
         n, indexed = len(self.rows.keys), len(self.vectors if self.codes is None else self.codes)
@@ -166,14 +168,65 @@ class Bundle:
         return replace(self, manifest=replace(self.manifest, issues=len(table)), rows=rows, codes=codes)
 
 
+def under_present_names(bundle: Bundle, now: RepositoryIds | None) -> tuple[Bundle, dict[str, str]]:
+    """The bundle to label issues of the repository that is `now` so called, and the new names of renamed labels.
+
+    Spellings of one label are one; the result is to be searched, not to be saved.
+    """
+    keys, rules = bundle.rows.keys, bundle.rules
+    repos = keys.repos if isinstance(keys, LazyKeys) else list(dict.fromkeys(repo for repo, _ in keys))
+    recorded = now.known_as(bundle.ids, repos) if now else None
+    before = next((ids.labels for ids in bundle.ids if ids.name == recorded), {})
+    often = sorted(rules.labels, key=lambda rule: -rule.examples)
+    names = present_names([*(rule.name for rule in often), *before], before, now.labels if now else {})
+    renamed = {old: new for old, new in names.items() if new and old != new and fold(old) != fold(new)}
+    repo_names = {repo: repo for repo in repos}
+    if now:
+        # A repository that had the name before is another one.
+        repo_names |= {ids.name: ids.id for ids in bundle.ids if fold(ids.name) == fold(now.name)}
+        repo_names |= {recorded: now.name} if recorded else {}
+    if all(old == new for old, new in (names | repo_names).items()):
+        return bundle, renamed
+    merged: dict[str, LabelRule] = {}
+    for rule in often:
+        new = names[rule.name]
+        first = merged.get(new, replace(rule, name=new, examples=0, prior=0.0))
+        examples, prior = first.examples + rule.examples, min(1.0, first.prior + rule.prior)
+        merged[new] = replace(first, examples=examples, prior=prior)
+    merged.pop("", None)
+    return replace(
+        bundle,
+        rules=replace(rules, labels=tuple(sorted(merged.values(), key=lambda rule: fold(rule.name)))),
+        rows=_renamed(bundle.rows, repo_names, names),
+    ), renamed
+
+
+def _renamed(rows: Rows, repos: Mapping[str, str], names: Mapping[str, str]) -> Rows:
+    keys, labels = rows.keys, rows.labels
+    if isinstance(keys, LazyKeys) and isinstance(labels, LazyLabels):
+        renamed = [names.get(name, name) for name in labels.names]
+        return Rows(
+            LazyKeys([repos[repo] for repo in keys.repos], keys.table), LazyLabels(renamed, labels.table)
+        )
+    return Rows(
+        keys=[(repos[repo], number) for repo, number in keys],
+        labels=[
+            tuple(dict.fromkeys(new for name in each if (new := names.get(name, name)))) for each in labels
+        ],
+    )
+
+
 def to_files(bundle: Bundle) -> dict[str, bytes]:
     """The bundle as named files, with the manifest that holds their hashes."""
     repos, names, indexed = _indexed(bundle)
     rules = dataclasses.asdict(bundle.rules)
     if bundle.rules.shared == Rules.shared:
         del rules["shared"]
+    stated: dict[str, object] = {"rules": rules, "repositories": repos, "labels": names}
+    if bundle.ids:
+        stated["ids"] = list(map(dataclasses.asdict, bundle.ids))
     files = {
-        RULES: _json({"rules": rules, "repositories": repos, "labels": names}),
+        RULES: _json(stated),
         **indexed,
         "prior.npy": npy(bundle.prior.astype(np.float32)),
         **{f"head-{name}.npy": npy(array) for name, array in bundle.head.items()},
@@ -292,6 +345,7 @@ class Stated:
     rules: Rules
     repositories: tuple[str, ...]
     labels: tuple[str, ...]
+    ids: tuple[RepositoryIds, ...] = ()
 
 
 def _stated(data: bytes) -> Stated:
@@ -306,7 +360,9 @@ def _stated(data: bytes) -> Stated:
     if wrong := next((number for number in _numbers(raw) if abs(number) > MAX_PARAMETER), None):
         raise SchemaError(f"{RULES}: {wrong!r:.60} is out of range")
     rules = stated.rules
-    if len(rules.by_name) != len(rules.labels) or not all(0 <= rule.prior <= 1 for rule in rules.labels):
+    # Versions that told `bug` from `Bug` learnt both.
+    names = {rule.name for rule in rules.labels}
+    if len(names) != len(rules.labels) or not all(0 <= rule.prior <= 1 for rule in rules.labels):
         raise SchemaError(f"{RULES}: a label is there twice, or its prior is no share")
     return stated
 
@@ -345,7 +401,7 @@ def _assemble(
     }
     prior = _array(arrays, "prior.npy", np.float32, 1)
     _check_dimensions(manifest, prior, head, encoder, dimension)
-    return Bundle(manifest, stated.rules, vectors, rows, prior, head, encoder, codes)
+    return Bundle(manifest, stated.rules, vectors, rows, prior, head, encoder, codes, stated.ids)
 
 
 def _array(arrays: Mapping[str, AnyArray], name: str, kind: type[np.generic], dimensions: int) -> Any:

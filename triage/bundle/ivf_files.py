@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from triage.arrays import AnyArray, Bytes, Data, Ints, Ints32, npy, view
 from triage.engine.index import IvfCodes
 from triage.engine.ivf_build import refuse_below_floor
 from triage.errors import BundleError
-from triage.issue import Key
-from triage.schema import decoded
+from triage.issue import Key, RepositoryIds
+from triage.schema import convert, decoded
 
 # Not read when a bundle is loaded: each list and block is checked against its own hash when it is read.
 MAPPED = ("index-codes.npy", "index-rows.npy", "index-labels.npy", "index-offsets.npy")
@@ -159,7 +159,8 @@ class LazyLabels(Sequence[tuple[str, ...]]):
         return len(self.table)
 
     def __getitem__(self, at: Any) -> Any:
-        return tuple(_name(self.names, i) for i in self.table.labels_of(at))
+        # A label that is gone has no name, and two may have become one.
+        return tuple(dict.fromkeys(filter(None, (_name(self.names, i) for i in self.table.labels_of(at)))))
 
 
 def _copied(rows: Ints, labels: Ints32, offsets: Ints, first: int, last: int) -> tuple[Ints, Ints32, Ints]:
@@ -171,6 +172,11 @@ def _copied(rows: Ints, labels: Ints32, offsets: Ints, first: int, last: int) ->
 
 def _hash_of(rows: Ints, labels: Ints32, offsets: Ints) -> bytes:
     return hashlib.sha256(rows.tobytes() + offsets.tobytes() + labels.tobytes()).digest()
+
+
+def ids_of(stated: Mapping[str, Any]) -> tuple[RepositoryIds, ...]:
+    """The ids in a bundle's `rules.json`. Raises SchemaError."""
+    return cast(tuple[RepositoryIds, ...], convert(tuple[RepositoryIds, ...], stated.get("ids", []), "ids"))
 
 
 def _name(names: Sequence[str], at: int) -> str:
@@ -211,7 +217,7 @@ class RepositorySlice:
     rows: tuple[int, int]
 
     @classmethod
-    def of(cls, repo: str, files: Mapping[str, Data], where: str) -> RepositorySlice | None:
+    def of(cls, repo: RepositoryIds, files: Mapping[str, Data], where: str) -> RepositorySlice | None:
         """The slice that issues of `repo` are searched in; None where that is the whole index.
 
         `files` are those that are read whole, OWNERS among them, not checked yet. A repository without lists gets the
@@ -222,10 +228,11 @@ class RepositorySlice:
             if stated["rules"].get("shared") != []:
                 return None
             repos = list(map(str, stated["repositories"]))
+            known_as = repo.known_as(ids_of(stated), repos)
             owners, bounds = (
                 view(files[name], f"{where}: {name}").astype(np.int64) for name in (OWNERS, BOUNDS)
             )
-            own = np.flatnonzero(owners == repos.index(repo)) if repo in repos else np.array([0])
+            own = np.flatnonzero(owners == repos.index(known_as)) if known_as else np.array([0])
             first, stop = int(own[0]), int(own[-1]) + 1
             rows = int(bounds[first]), int(bounds[stop])
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:

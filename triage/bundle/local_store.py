@@ -33,6 +33,7 @@ from triage.bundle.ivf_files import MAPPED
 from triage.bundle.store import KEPT, NAME, ROLES, VISIBILITY, StoreName
 from triage.errors import BundleError
 from triage.files import lock, new_folder, read, write
+from triage.issue import RepositoryIds
 
 # A bundle is written within seconds; one that is still incomplete after this many was left by a killed run.
 LEFT_BEHIND = 86_400.0
@@ -60,7 +61,7 @@ class LocalStore:
             raise BundleError(f"{self.folder / role}: holds no bundle name")
         return name
 
-    def load(self, name: str, repo: str = "") -> Bundle:  # noqa: ARG002 - only what is searched is read
+    def load(self, name: str, repo: RepositoryIds | None = None) -> Bundle:  # noqa: ARG002 - only what is searched is read
         folder = self.folder / "bundles" / name
         if not NAME.fullmatch(name) or not folder.is_dir():
             raise self._unknown(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from triage.engine.head import Head
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
-from triage.issue import Issue, Key, Names, distinct, fold
+from triage.issue import Issue, Key, Names, distinct
 from triage.progress import counted
 
 EVERY = ("*",)
@@ -56,6 +56,7 @@ class Neighbourhood:
 
     def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
         """The K_MAX nearest of each, without the issue itself, which (repository, number) identifies."""
+        keys = self._spelt(keys)
         similarities, rows = self.rows(keys, vectors)
         for i, (repo, _) in enumerate(keys):
             yield tuple(
@@ -66,6 +67,7 @@ class Neighbourhood:
 
     def rows(self, keys: Sequence[Key], vectors: Floats) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], of the nearest to each; see `Index.search`."""
+        keys = self._spelt(keys)
         without = list(map(_order_of, keys))
         if self._shared != ():
             return self._index.search(vectors, without=without)
@@ -76,22 +78,27 @@ class Neighbourhood:
             similarities[mine], rows[mine] = self._within(repo, vectors[mine], [without[i] for i in mine])
         return similarities, rows
 
+    def _spelt(self, keys: Sequence[Key]) -> list[Key]:
+        """The keys with repositories spelt as they are here."""
+        here = {repo: self.repositories.spelt(repo) for repo in {repo for repo, _ in keys}}
+        return [(here[repo], number) for repo, number in keys]
+
     def _within(self, repo: str, vectors: Floats, without: Sequence[Any]) -> tuple[Floats, Ints]:
         if isinstance(self._index, IvfIndex):
-            owner = self._repos.get(repo, len(self._repos))
+            owner = self.repositories.get(repo, len(self.repositories))
             return self._index.search(vectors, without=without, owner=owner)
-        own: Mask = np.array([fold(name) == fold(repo) for name, _ in self._keys], dtype=bool)
+        own: Mask = np.array([key[0] == repo for key in self._keys], dtype=bool)
         return self._index.search(vectors, without=without, within=own)
 
     def _neighbour(self, repo: str, similarity: float, row: int) -> Neighbour:
         key, labels = self._keys[row], self._labels[row]
-        if self._shared is not None and fold(key[0]) != fold(repo):
+        if self._shared is not None and key[0] != repo:
             labels = tuple(name for name in labels if matches(name, self._shared))
         return Neighbour(*key, round(similarity, 6), labels)
 
     @cached_property
-    def _repos(self) -> Names[int]:
-        """The numbers of the repositories in the lists."""
+    def repositories(self) -> Names[int]:
+        """The number that each repository has in the lists."""
         if isinstance(self._keys, LazyKeys):
             return Names({repo: i for i, repo in enumerate(self._keys.repos)})
         return Names({repo: i for i, repo in enumerate(dict.fromkeys(repo for repo, _ in self._keys))})
@@ -113,14 +120,15 @@ class _Order(Sequence[tuple[int, str]]):
 def _order_of(key: Key) -> tuple[int, str]:
     """The order of equally similar issues: by number, then by repository."""
     repo, number = key
-    return number, fold(repo)
+    return number, repo
 
 
 @dataclass(frozen=True)
 class ServingModel:
     """The model behind `decide`; without a neighbourhood, zero-shot classification decides alone.
 
-    `prior` [d] is the mean of the indexed encoder vectors. `bundle` is the one it was opened from, if any.
+    `prior` [d] is the mean of the indexed encoder vectors. `bundle` is the one it was opened from, if any; `renamed`
+    are the new names of labels that were renamed since it was learnt.
     """
 
     encoder: Encoder
@@ -132,6 +140,13 @@ class ServingModel:
     head: Head | None = None
     prior: Floats | None = None
     bundle: Bundle | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def silence(self, repo: str) -> str:
+        """Why no neighbour votes on issues of this repository; empty where some may."""
+        if self.neighbourhood is None or self.rules.shared != () or repo in self.neighbourhood.repositories:
+            return ""
+        return f"no neighbour votes: it has no issues of {repo}, and no label is shared (learn.shared)"
 
     @cached_property
     def labels(self) -> frozenset[str]:

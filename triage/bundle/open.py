@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
-from triage.issue import Names, format_time
+from triage.issue import Names, RepositoryIds, format_time
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def own_encoder(bundle: Bundle, budget: int | None = None) -> Encoder | None:
     return encoder
 
 
-def usable_bundle(store: Store, repo: str = "") -> tuple[str, Bundle] | None:
+def usable_bundle(store: Store, repo: RepositoryIds | None = None) -> tuple[str, Bundle] | None:
     """(name, bundle) of the active bundle, or with a warning of the newest older one if the active one is damaged.
 
     With `repo`, only the part that issues of that repository need. None where the store holds no active bundle.
@@ -98,19 +98,30 @@ def candidates(store: Store, active: str | None) -> list[str]:
 
 
 def open_serving(
-    config: Config, store: Store | None, *, described: Mapping[str, str] | None = None, repo: str = ""
+    config: Config,
+    store: Store | None,
+    *,
+    described: Mapping[str, str] | None = None,
+    repo: RepositoryIds | None = None,
 ) -> ServingModel:
     """The model of the store's bundle, or else of the described labels alone.
 
     `described` are the descriptions on GitHub; those of the configuration take precedence. `repo` is the repository
-    of all issues that will be labelled, if it is only one. Raises NothingToLabelWith where there is neither a bundle
-    nor a description, BundleError and ModelError.
+    of all issues that will be labelled, as it is now, if it is only one: what it and its labels are called now is what
+    the model calls them. Raises NothingToLabelWith where there is neither a bundle nor a description, BundleError and
+    ModelError.
     """
+    from triage.bundle.bundle import under_present_names
     from triage.bundle.model import ServingModel, open_model, untaught_rule
-    from triage.decide import Policy
+    from triage.decide.policy import Policy, followed
     from triage.decide.rules import Rules
 
     usable = usable_bundle(store, repo) if store else None
+    renamed: Mapping[str, str] = {}
+    if usable:
+        name, whole = usable
+        bundle, renamed = under_present_names(whole, repo)
+        config = followed(config, renamed)
     may_set = Policy.of(config).may_set
     allowed = {name: text for name, text in (described or {}).items() if text and may_set(name) is None}
     descriptions = Names(allowed | config.labels.descriptions)
@@ -120,8 +131,12 @@ def open_serving(
         encoder, zero_shot = open_engines(config)
         rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot), languages=config.languages)
         return ServingModel(encoder, zero_shot, descriptions, rules)
-    name, bundle = usable
-    return open_model(bundle, name, *open_engines(config, bundle), descriptions)
+    model = open_model(bundle, name, *open_engines(config, bundle), descriptions)
+    if repo and (silence := model.silence(repo.name)):
+        warning(
+            f"bundle {name}: {silence}. Likely cause: the repository was renamed or is new. Next step: `triage retrain`"
+        )
+    return replace(model, renamed=renamed)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triage.errors import BundleError, LostRace
+from triage.issue import RepositoryIds
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -61,7 +62,7 @@ class Store(Protocol):
     def role(self, role: str) -> str | None:
         """The bundle in that role, if any."""
 
-    def load(self, name: str, repo: str = "") -> Bundle:
+    def load(self, name: str, repo: RepositoryIds | None = None) -> Bundle:
         """The bundle, or with `repo` a part of it that suffices to search the neighbours of that repository's issues.
 
         Raises BundleError where it is missing, damaged or not trusted.

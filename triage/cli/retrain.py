@@ -162,7 +162,13 @@ def _learn(
             piece=cluster.round if cluster else 0,
         )
     context = RetrainContext(
-        previous.later(loaded.at), options.split, options.adapt, loaded.bots, previous.name, previous.bundle
+        now=previous.later(loaded.at),
+        kind=options.split,
+        adapt=options.adapt,
+        bots=loaded.bots,
+        after=previous.name,
+        active=previous.bundle,
+        ids=loaded.ids,
     )
     unlabelled, untuned = loaded.unlabelled(UNLABELLED), None
     if tune:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from triage.config import Config
@@ -17,7 +17,40 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
     named = fold(name)
     # Brackets are common in label names, so they are not character classes.
-    return any(fnmatch.fnmatchcase(named, fold(p).replace("[", "[[]")) for p in patterns)
+    return any(fnmatch.fnmatchcase(named, p.replace("[", "[[]")) for p in folded(patterns))
+
+
+def followed(config: Config, renamed: Mapping[str, str]) -> Config:
+    """The configuration that means the labels which it names under their old names; `renamed` has the new ones.
+
+    What patterns say of an old name holds for the new one too.
+    """
+    labels, new = config.labels, Names(renamed)
+
+    def also(patterns: tuple[str, ...]) -> tuple[str, ...]:
+        return (*patterns, *(name for old, name in renamed.items() if matches(old, patterns)))
+
+    if not renamed:
+        return config
+    return replace(
+        config,
+        labels=replace(
+            labels,
+            allow=also(labels.allow),
+            deny=also(labels.deny),
+            descriptions={new.get(name, name): text for name, text in labels.descriptions.items()},
+            exclusive=tuple(tuple(new.get(name, name) for name in group) for group in labels.exclusive),
+            abstain=new.get(labels.abstain or "", labels.abstain),
+        ),
+        learn=replace(config.learn, ignore=also(config.learn.ignore)),
+    )
+
+
+def named(config: Config) -> frozenset[str]:
+    """The labels that the configuration names, other than by patterns."""
+    labels = config.labels
+    groups = (name for group in labels.exclusive for name in group)
+    return frozenset((*labels.descriptions, *groups, *([labels.abstain] if labels.abstain else ())))
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _count(rules: Rules, voters: Sequence[Neighbour]) -> tuple[dict[str, float],
     """The votes that elect, and those weighted by similarity, of each label with enough examples."""
     names = [rule.name for rule in rules.voted]
     similarities = np.array([voter.similarity for voter in voters])
-    columns = list(map(fold, names))
+    columns = [*map(fold, names)]
     carried = [folded(voter.labels) for voter in voters]
     carries = np.array([[name in labels for name in columns] for labels in carried], dtype=bool)
     carries = carries.reshape(len(voters), len(names))

@@ -192,6 +192,8 @@ def _by_owner(rows: int, owners: Ints | None) -> Iterator[tuple[int, Ints]]:
     if owners is None:
         yield ANYBODY, np.arange(rows)
         return
+    if not rows:
+        return
     order = np.argsort(owners, kind="stable")
     numbers, starts = np.unique(owners[order], return_index=True)
     yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)

@@ -37,7 +37,7 @@ from triage.github.http import (
     read_content,
     read_list,
 )
-from triage.issue import MOST_ISSUES, Kind, Names, fold
+from triage.issue import MOST_ISSUES, Kind, Names, RepositoryIds, fold
 from triage.patterns import NAME
 
 T = TypeVar("T")
@@ -152,6 +152,11 @@ class Tracker(Connection):
         path, doing = "data.repository.labels", f"list the labels in {self.repo}"
         nodes = self._nodes(Label, path, "Labels", self._names, doing, READ)
         return Names({label.name: label for label in nodes})
+
+    def ids(self, labels: Mapping[str, Label]) -> RepositoryIds:
+        """The repository and these labels of it as they are called now, with their ids."""
+        ids = {name: label.id for name, label in labels.items()}
+        return RepositoryIds(self.repository.name, self.repository.node_id, ids)
 
     def issue(self, number: int, *, edits: bool = False) -> LiveIssue:
         """An issue or pull request; with `edits`, its edits have the text before.

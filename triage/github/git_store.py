@@ -32,6 +32,7 @@ from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected
 from triage.github.http import read, read_content, read_list
+from triage.issue import RepositoryIds
 from triage.schema import nested
 
 SPACES = ("refs/triage", "refs/heads/triage")
@@ -60,7 +61,7 @@ class GitStore:
         sha = self._head(role)[1]
         return None if sha is None else _name(self._git.get_commit(sha))
 
-    def load(self, name: str, repo: str = "") -> Bundle:
+    def load(self, name: str, repo: RepositoryIds | None = None) -> Bundle:
         """See `Store`; with `repo`, only the parts of a large index that serve this repository are fetched."""
         commit, where = self._commit(name), f"bundle {name} of {self._git.repo}"
         self._check_origin(commit)
@@ -69,7 +70,7 @@ class GitStore:
         except (DataError, NotFound) as error:
             raise BundleError(f"{where}: {error.what}") from None
 
-    def _loaded(self, name: str, repo: str, commit_tree: str, where: str) -> Bundle:
+    def _loaded(self, name: str, repo: RepositoryIds | None, commit_tree: str, where: str) -> Bundle:
         tree = Pieces(self._git, commit_tree)
         files: dict[str, Data] = {file: tree.whole(file) for file in tree.names & {MANIFEST}}
         named = tree.names & read_manifest(bytes(files.get(MANIFEST, b"")), where=where).files.keys()

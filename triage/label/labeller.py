@@ -18,6 +18,7 @@ from triage.console import log, log_json, notice, warning
 from triage.decide import Case, Decision, Policy, case_of, decide
 from triage.decide.case import reason_of_people
 from triage.decide.history import Attribution, edited_since_judged
+from triage.decide.policy import followed
 from triage.errors import AccessError, NothingToLabelWith
 from triage.github.errors import IssueGone, NotFound
 from triage.github.graphql import IssueFilter
@@ -84,6 +85,8 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     model, done = open_serving(config, store), bar("labelling", len(issues))
     if store and model.neighbourhood is None:
         warning(f"{options.store} holds no active bundle: labels are judged by their descriptions alone")
+    for silence in filter(None, map(model.silence, dict.fromkeys(issue.repo for issue in issues))):
+        warning(f"bundle {model.name}: {silence}")
     decisions = decide(map(case_of, issues), model, Policy.of(config))
     for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
         done(count)
@@ -105,14 +108,15 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     described = {name: label.description for name, label in available.items()}
     store = open_store(options.store, config, tracker) if options.store else None
     try:
-        model = open_serving(config, store, described=described, repo=tracker.repo)
+        model = open_serving(config, store, described=described, repo=tracker.ids(available))
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
-
+    config = followed(config, model.renamed)
+    described_model = _name(model, tracker.repository.name)
     url = f"{server_url()}/{{}}/issues/{{}}".format
 
     def markdown(outcomes: Sequence[LabelOutcome]) -> str:
-        return summary(outcomes, url=url, dry_run=options.dry_run, model=_name(model))
+        return summary(outcomes, url=url, dry_run=options.dry_run, model=described_model)
 
     login = tracker.viewer().login
     who = Attribution.of(config, (login, *(model.bundle.manifest.bots if model.bundle else ())))
@@ -289,7 +293,8 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
             )
 
 
-def _name(model: ServingModel) -> str:
+def _name(model: ServingModel, repo: str) -> str:
     if model.neighbourhood is None:
         return "zero-shot classification by the labels' descriptions, without a bundle"
-    return f"bundle {model.name}: {model.rules.k} neighbours vote, encoder {model.encoder.name}"
+    voters = model.silence(repo) or f"{model.rules.k} neighbours vote"
+    return f"bundle {model.name}: {voters}, encoder {model.encoder.name}"

@@ -19,8 +19,9 @@ from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
 from triage.decide import Decision
 from triage.decide.history import Attribution
+from triage.decide.policy import named
 from triage.engine.ivf_build import Built, compress, exact, updated
-from triage.issue import Issue, Key
+from triage.issue import Issue, Key, Names, RepositoryIds
 from triage.learn.dataset import Dataset, split
 from triage.learn.gate import recipe_settings
 from triage.learn.provenance import LiveAccuracy, live_accuracy_since
@@ -42,7 +43,7 @@ class RetrainContext:
     """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data).
 
     `after` names the bundle that was active when it began ("": none); `active` is that bundle where it can be read,
-    so that a large index is updated rather than rebuilt.
+    so that a large index is updated rather than rebuilt. `ids` are those of the repositories that were read.
     """
 
     now: str
@@ -51,6 +52,7 @@ class RetrainContext:
     bots: tuple[str, ...] = ()
     after: str = ""
     active: Bundle | None = None
+    ids: tuple[RepositoryIds, ...] = ()
 
 
 def learn(
@@ -115,16 +117,27 @@ def assemble(
         else {"kind": "none", "reason": "too few issues to tune on"},
         figures=recipe.result.figures if recipe.enough else {},
     )
+    rules = recipe.rules_for(everything)
     bundle = Bundle(
         manifest=manifest,
-        rules=recipe.rules_for(everything),
+        rules=rules,
         vectors=points,
         rows=Rows(data.keys(everything), data.labels(everything)),
         prior=whole.vectors.mean(axis=0),
         encoder=encoder or {},
         head=projection.arrays() if projection else {},
+        ids=_recorded(context.ids, (*rules.by_name, *named(recipe.config))),
     )
     return indexed(bundle, context.active)
+
+
+def _recorded(ids: Iterable[RepositoryIds], names: Iterable[str]) -> tuple[RepositoryIds, ...]:
+    """The ids of the repositories and of these labels, spelt as they are here."""
+    wanted = Names(dict.fromkeys(names))
+    return tuple(
+        replace(each, labels={wanted.spelt(name): i for name, i in each.labels.items() if name in wanted})
+        for each in ids
+    )
 
 
 def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:

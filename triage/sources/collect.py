@@ -19,7 +19,7 @@ from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
 from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
 from triage.github.rate_limit import Quota
-from triage.issue import KINDS, Issue, Kind, format_time
+from triage.issue import KINDS, Issue, Kind, RepositoryIds, format_time
 from triage.progress import duration
 from triage.schema import parse_time
 from triage.sources.cache import Cache, Reading, Row, opened, peek
@@ -35,11 +35,12 @@ Progress = Callable[[int], Callable[[int], None]]
 @dataclass(frozen=True)
 class Collected:
     """All issues with their events and the present names of their labels, newest first; the repository's labels by
-    name.
+    name, and what is recorded of both.
     """
 
     issues: list[Issue]
     labels: Mapping[str, Label] = field(default_factory=dict, compare=False)
+    ids: RepositoryIds = field(default=RepositoryIds("", ""), compare=False)
 
 
 def folder_of(work: Path, tracker: Tracker) -> Path:
@@ -81,7 +82,7 @@ def collect(
     names = {label.id: label.name for label in labels.values()}
     present = sorted(rows.values(), key=lambda row: row.issue.number, reverse=True)
     issues = [_renamed(row, repository.name, names) for row in present if row.issue.kind in kinds]
-    return Collected(issues, labels)
+    return Collected(issues, labels, tracker.ids(labels))
 
 
 def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> None:

@@ -17,7 +17,7 @@ from triage.github.client import Tracker
 from triage.github.errors import PartlyRead, RateLimited
 from triage.github.open import open_tracker
 from triage.github.rate_limit import Quota, RateLimiter
-from triage.issue import Issue, Names, with_one_spelling
+from triage.issue import Issue, Names, RepositoryIds, with_one_spelling
 from triage.progress import Shared
 from triage.sources.collect import Collected, ReadEstimate, collect, describe, estimate_of
 from triage.sources.issue_file import read_issues
@@ -32,7 +32,8 @@ class LoadedIssues:
     """Issues to learn from as they were at `at` (GitHub's clock where they come from there).
 
     `config` has the descriptions of the repositories' labels added; `bots` are the logins under which this bot
-    labelled; `exist` are the names of the repositories' labels, None where only files were read.
+    labelled; `exist` are the names of the repositories' labels, None where only files were read; `ids` are those of
+    the repositories that were read, and of their labels.
     """
 
     issues: Sequence[Issue]
@@ -40,6 +41,7 @@ class LoadedIssues:
     at: datetime
     bots: tuple[str, ...] = ()
     exist: frozenset[str] | None = None
+    ids: tuple[RepositoryIds, ...] = ()
 
     def unlabelled(self, most: int) -> list[Issue]:
         """The newest issues without labels."""
@@ -104,6 +106,7 @@ def load_issues(
         at=read.at,
         bots=read.bots,
         exist=exist,
+        ids=tuple(collected.ids for collected in read.collected),
     )
 
 
