@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := --store out/demo --config examples/sample/triage.yml
-STUDY := --methods naive-bayes,tfidf,embedding,neighbours,adapted --slices 8,32 --seeds 2 --least 10
+STUDY := --methods naive-bayes,tfidf,embedding,neighbours,adapted --slices 8,32 --seeds 2 --min-examples 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lock image
@@ -12,7 +12,7 @@ help: ## list the targets
 
 demo: .venv/demo.stamp ## learn from the sample issues, label new ones, and compare methods on them
 	$(BIN)/triage retrain --from examples/sample/issues.jsonl $(DEMO)
-	$(BIN)/triage label --file examples/sample/new.jsonl $(DEMO)
+	$(BIN)/triage label --from examples/sample/new.jsonl $(DEMO)
 	$(BIN)/triage evaluate --from examples/sample/issues.jsonl --config examples/sample/triage.yml $(STUDY) \
 		--out out/demo/evaluation
 

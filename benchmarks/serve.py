@@ -74,7 +74,7 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     run([sys.executable, ours, *ready])
     weights, issue, texts = str(given.weights), str(folder / "issue.jsonl"), str(folder / "texts.json")
     rows = [str(folder / "vectors.npy"), str(folder / "labels.json")]
-    asked = ["label", "--file", issue, "--store", str(folder / "store"), "--json"]
+    asked = ["label", "--from", issue, "--store", str(folder / "store"), "--json"]
     a, b, c = in_turn(
         [
             [given.peer_python, peer, "label", weights, *rows, issue],

@@ -99,7 +99,8 @@ def _about(command: argparse.ArgumentParser, action: str) -> Iterator[str]:
 
 def _options(command: argparse.ArgumentParser) -> Iterator[str]:
     shown = [a for a in command._actions if a.help and not isinstance(a, argparse._HelpAction)]
-    shown = [a for a in shown if not isinstance(a, argparse._SubParsersAction)]
+    hidden = argparse._SubParsersAction
+    shown = [a for a in shown if a.help != argparse.SUPPRESS and not isinstance(a, hidden)]
     if shown:
         yield from ("| | |", "|---|---|")
     for action in shown:
@@ -131,7 +132,7 @@ LEARNT = json.dumps(
 ROWS_HEAD = f"""\
 # Rows: issues in a file
 
-`triage label --file`, `--from` of `retrain`, `evaluate` and `backfill`, and `triage models train` read issues as rows:
+`--from` of `label`, `retrain`, `evaluate`, `backfill` and `models train` reads issues as rows:
 a JSON object for each issue. [rows.schema.json](rows.schema.json) is its JSON Schema.
 
 A file has one row a line (JSON Lines), or arrays of rows. It may be packed with gzip, whatever its name, in UTF-8 with
@@ -143,7 +144,7 @@ Rows as GitHub's own tools print them are read as they are:
 
 ```console
 $ {GH},closedAt,assignees,milestone \\
-    --state all --limit 10000 | triage retrain --from - --repo OWNER/NAME --store bundles
+    --state all --limit 10000 | triage retrain --from - --repo-of-rows OWNER/NAME --store bundles
 $ gh search issues --owner OWNER --json number,title,body,labels,createdAt,repository > issues.json
 $ gh api --paginate 'repos/OWNER/NAME/issues?state=all' > issues.json
 $ jq -c '.[] | {{number, title, body, labels}}' issues.json > issues.jsonl
@@ -153,7 +154,7 @@ $ jq -c '.[] | {{number, title, body, labels}}' issues.json > issues.jsonl
 issues of the bundle may vote on it. With a number, the issue of that repository and number does not vote on itself.
 
 ```console
-$ triage label --file - --store bundles < issues.jsonl
+$ triage label --from - --store bundles < issues.jsonl
 ```
 
 ```jsonl

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,9 @@ from triage.options import (
     ranges,
 )
 from triage.study.methods import chosen
+from triage.training import cli as training
+
+FROM = ("--from=x", "--store=s")
 
 
 def names_of(command: argparse.ArgumentParser) -> set[str]:
@@ -39,6 +43,15 @@ def names_of(command: argparse.ArgumentParser) -> set[str]:
         elif not isinstance(action, argparse._HelpAction):
             names.add(action.dest)
     return names
+
+
+def leaves(name: str, command: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The commands that have no actions of their own."""
+    inner = [a.choices for a in command._actions if isinstance(a, argparse._SubParsersAction)]
+    if not inner:
+        yield name, command
+    for choice, below in inner[0].items() if inner else ():
+        yield from leaves(f"{name} {choice}", below)
 
 
 @pytest.mark.parametrize(
@@ -195,3 +208,46 @@ def test_a_word_that_is_like_nothing_is_refused_without_a_guess(capsys: pytest.C
     with pytest.raises(SystemExit):
         main(["label", "--xyzzy"])
     assert capsys.readouterr().err.endswith("triage label: error: unrecognized arguments: --xyzzy\n")
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (["label", "--file=x"], ["label", "--from=x"]),
+        (["label", "--file=x", "--repo=o/r"], ["label", "--from=x", "--repo-of-rows=o/r"]),
+        (["retrain", *FROM, "--repo=o/r"], ["retrain", *FROM, "--repo-of-rows=o/r"]),
+        (["retrain", *FROM, "--budget=2h"], ["retrain", *FROM, "--time-limit=2h"]),
+        (["evaluate", "--from=x", "--budget", "2h"], ["evaluate", "--from=x", "--time-limit", "2h"]),
+        (["evaluate", "--from=x", "--least=5"], ["evaluate", "--from=x", "--min-examples=5"]),
+        (["evaluate", "--from=x", "--issues=5"], ["evaluate", "--from=x", "--limit=5"]),
+        (["evaluate", "--from=x", "--unlabelled=5"], ["evaluate", "--from=x", "--unlabelled-limit=5"]),
+        (["backfill", "--from=x", "--repo=o/r"], ["backfill", "--from=x", "--repo-of-rows=o/r"]),
+    ],
+)
+def test_an_option_by_its_former_name_is_the_same_option(was: list[str], now: list[str]) -> None:
+    """It is not shown any more, and means what it did."""
+    assert parser().parse_args(was) == parser().parse_args(now)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["models", "train", "encoder", "a", "b", "--out=o"],
+        ["models", "train", "encoder", "--from=a", "--from=b", "--out=o"],
+    ],
+)
+def test_the_files_to_train_on_are_named_as_elsewhere(argv: list[str]) -> None:
+    """With `--from`; as words of their own, as before."""
+    assert training.parse(parser().parse_args(argv)).files == (Path("a"), Path("b"))
+
+
+def test_every_option_has_one_meaning() -> None:
+    """Where an option of the same name is shown by several commands, it takes the same kind of value."""
+    kinds: dict[str, dict[tuple[object, ...], str]] = {}
+    for name, command in leaves("triage", parser()):
+        for action in command._actions:
+            if action.option_strings and action.help != argparse.SUPPRESS:
+                kind = type(action).__name__, action.nargs, action.metavar, str(action.type)
+                kinds.setdefault(action.option_strings[-1], {}).setdefault(kind, name)
+    # Where issues come from: files alone for some commands, for others repositories too.
+    assert {option for option, found in kinds.items() if len(found) > 1} == {"--from"}

@@ -50,14 +50,14 @@ class IssueRow:
     title: str = _field(dataclasses.MISSING, "Title.")
     body: str | None = _field(dataclasses.MISSING, "Text as Markdown; may be null.")
     number: int | None = _field(
-        None, "Number of the issue in its repository. `label --file` does without.", low=1, high=MAX_NUMBER
+        None, "Number of the issue in its repository. `label` does without.", low=1, high=MAX_NUMBER
     )
     labels: tuple[str, ...] | None = _field(
-        None, "Names of its labels, or objects with the name in `name`. `label --file` does without."
+        None, "Names of its labels, or objects with the name in `name`. `label` does without."
     )
     repo: str = _field(
         "",
-        "Its repository, OWNER/NAME; else that of `repository`, of the page's address, or of `--repo`.",
+        "Its repository, OWNER/NAME; else that of `repository`, of the page's address, or of `--repo-of-rows`.",
         "repository",
         "url",
         "html_url",

@@ -132,7 +132,7 @@ def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
         if fold(issue.repo) != fold(name):
             raise UsageError(
                 f"{file.name}: holds issues of {name} and of {issue.repo}; a plan is for one repository",
-                next_step=f"choose one, such as --repo {name}",
+                next_step=f"choose one, such as --repo-of-rows {name}",
             )
         rows.pop(issue.number, None)
         if wanted.takes(issue, may_set):
@@ -143,7 +143,7 @@ def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
         raise DataError(
             f"{file.name}: holds no such issue",
             likely="the filters leave none" if name else "it is empty, or holds issues of other repositories",
-            next_step="check --since and others" if name else "check how it was written, and --repo",
+            next_step="check --since and others" if name else "check how it was written, and --repo-of-rows",
         )
     with file.path.open("rb") as content:
         return FileOfIssues(file, name, chosen, hashlib.file_digest(content, "sha256").hexdigest())

@@ -225,15 +225,32 @@ def add_store(
     )
 
 
-def add_repo_of_rows(parser: Parser) -> None:
-    """`--repo`, for files."""
+def add_renamed(parser: Parser, name: str, was: str, **settings: Any) -> None:
+    """An option, which its former name still sets, without being shown."""
+    option = parser.add_argument(name, **settings)
+    hidden = {"dest": option.dest, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
     parser.add_argument(
-        "--repo",
-        type=repository,
-        default="",
-        metavar="OWNER/NAME",
-        help="repository of the rows that do not name theirs",
+        was, **{key: settings[key] for key in settings if key in {"type", "metavar"}} | hidden
     )
+
+
+def add_repo_of_rows(parser: Parser, *, renamed: bool = True, more: str = "") -> None:
+    """`--repo-of-rows`, for files; it was `--repo` where that means nothing else."""
+    settings: dict[str, Any] = {
+        "dest": "repo",
+        "type": repository,
+        "metavar": "OWNER/NAME",
+        "help": f"with a file: repository of the rows that do not name theirs{more}",
+    }
+    if renamed:
+        add_renamed(parser, "--repo-of-rows", "--repo", default="", **settings)
+    else:
+        parser.add_argument("--repo-of-rows", default=argparse.SUPPRESS, **settings)
+
+
+def add_json(parser: Parser, what: str) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and nothing else")
 
 
 def add_skip_bad(parser: Parser) -> None:
@@ -244,7 +261,7 @@ def add_skip_bad(parser: Parser) -> None:
 
 
 def add_sources(parser: Parser) -> None:
-    """`--from`, `--repo` and `--skip-bad`: where labelled issues come from."""
+    """`--from`, `--repo-of-rows` and `--skip-bad`: where labelled issues come from."""
     parser.add_argument(
         "--from",
         dest="sources",

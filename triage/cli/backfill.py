@@ -48,9 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=arguments.repository,
         default="",
         metavar="OWNER/NAME",
-        help="with a file, the repository of rows that do not name theirs, and the only one planned for; with "
-        "--apply, the repository that the plan must be for",
+        help="with --apply: the repository that the plan must be for",
     )
+    arguments.add_repo_of_rows(parser, renamed=False, more=", and the only one planned for")
     arguments.add_skip_bad(parser)
 
 

@@ -64,28 +64,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"random draws of each slice (default: {EvaluateOptions.seeds})",
     )
-    what.add_argument(
-        "--budget",
+    arguments.add_renamed(
+        what,
+        "--time-limit",
+        was="--budget",
+        dest="budget",
         type=arguments.duration,
         metavar="TIME",
         help="time limit such as 20m or 2h; what does not fit is left out, and named",
     )
     arguments.add_split(what, "issues are split 50 / 25 / 25")
-    what.add_argument(
-        "--least",
+    arguments.add_renamed(
+        what,
+        "--min-examples",
+        was="--least",
+        dest="least",
         type=arguments.count,
         default=EvaluateOptions.least,
         metavar="N",
         help=f"skip labels with fewer than N uses (default: {EvaluateOptions.least})",
     )
-    what.add_argument(
-        "--issues",
+    arguments.add_renamed(
+        what,
+        "--limit",
+        was="--issues",
+        dest="issues",
         type=arguments.count,
         metavar="N",
         help="use only the newest N labelled issues (default: all)",
     )
-    what.add_argument(
-        "--unlabelled",
+    arguments.add_renamed(
+        what,
+        "--unlabelled-limit",
+        was="--unlabelled",
+        dest="unlabelled",
         type=arguments.count,
         default=EvaluateOptions.unlabelled,
         metavar="N",
@@ -215,7 +227,7 @@ def measure(options: EvaluateOptions, study: Study, engines: Engines, loaded: Lo
         raise DataError(
             f"no method could be measured on all {study.design.largest} issues ({reasons})",
             likely="the budget is too small, or models are missing",
-            next_step="raise --budget, or choose other --methods; what was measured is kept",
+            next_step="raise --time-limit, or choose other --methods; what was measured is kept",
         )
     return outcome
 

@@ -17,9 +17,13 @@ from triage.options import LabelOptions
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     which = parser.add_argument_group("which issues (default: that of the event in GITHUB_EVENT_PATH)")
-    which.add_argument(
-        "--file",
+    arguments.add_renamed(
+        which,
+        "--from",
+        was="--file",
+        dest="file",
         type=Path,
+        metavar="FILE",
         help="issues in a file of rows, or - for the standard input; GitHub is not used",
     )
     which.add_argument(
@@ -30,8 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=arguments.repository,
         default="",
         metavar="OWNER/NAME",
-        help="repository of the issues; with --file, of the rows that do not name theirs",
+        help="repository of the issues on GitHub",
     )
+    arguments.add_repo_of_rows(which, renamed=False)
     which.add_argument(
         "--issue",
         dest="issues",
@@ -74,12 +79,12 @@ def with_environment(options: LabelOptions, environment: Mapping[str, str]) -> L
     if not repo:
         raise UsageError(
             "there is nothing to label: no file, no event and no repository is named",
-            next_step="give --file FILE, or --repo OWNER/NAME with --issue or --since",
+            next_step="give --from FILE, or --repo OWNER/NAME with --issue or --since",
         )
     if event and event.repo.casefold() != repo.casefold():
         event = None
     if not (event or options.issues or options.since):
-        raise UsageError("no issue is named", next_step="give --issue, --since or --file")
+        raise UsageError("no issue is named", next_step="give --issue, --since or --from")
     unattended = event is not None or environment.get("GITHUB_EVENT_NAME") == "schedule"
     return replace(options, repo=repo, event=event, unattended=unattended)
 

@@ -50,8 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how vectors are adapted to the labels: auto trains a head if it helps (default), encoder fine-tunes the "
         "encoder, which needs the extra `train`",
     )
-    parser.add_argument(
-        "--budget",
+    arguments.add_renamed(
+        parser,
+        "--time-limit",
+        was="--budget",
+        dest="budget",
         type=arguments.duration,
         default=RetrainOptions.budget,
         metavar="TIME",

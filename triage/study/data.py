@@ -141,7 +141,7 @@ def select(
         raise DataError(
             f"{len(kept)} labelled issues are left to study, of {len(data)}; it takes {FEWEST}",
             likely=f"few labels have {limits.least} uses and may be set by the configuration",
-            next_step="pass a smaller --least, or collect more labelled issues",
+            next_step="pass a smaller --min-examples, or collect more labelled issues",
         )
     used = np.flatnonzero(targets[kept].any(axis=0))
     names = [data.names[columns[j]] for j in used]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.console import log, status
-from triage.errors import MissingExtra
+from triage.errors import MissingExtra, UsageError
 from triage.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -22,12 +22,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("kind", choices=KINDS, help="kind of model to train")
     parser.add_argument(
-        "files",
-        nargs="+",
+        "--from",
+        dest="files",
+        action="append",
         type=Path,
+        default=[],
         metavar="FILE",
-        help="issues of many repositories as JSON Lines, plain or gzip",
+        help="issues of many repositories in a file of rows; may be repeated",
     )
+    # As it was written before.
+    parser.add_argument("more", nargs="*", type=Path, default=[], metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to make")
     parser.add_argument(
         "--work",
@@ -47,10 +51,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(args: argparse.Namespace) -> TrainOptions:
-    """The options of a command line."""
+    """The options of a command line. Raises UsageError where they name no file."""
+    files = (*args.files, *args.more)
+    if not files:
+        raise UsageError("nothing is named to train on", next_step="give --from FILE")
     return TrainOptions(
         kind=args.kind,
-        files=tuple(args.files),
+        files=files,
         out=args.out,
         work=args.work,
         weights=args.weights,
