@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from triage.config import from_dict
 from triage.decide.history import Attribution
-from triage.issue import Issue, LabelEvent
+from triage.issue import Issue, LabelEvent, TextEdit
 from triage.learn.provenance import (
     Provenance,
+    edited_since_labelled,
     process_by_evidence,
     provenance_of,
     with_present_names,
@@ -142,6 +144,57 @@ def test_labels_that_come_with_the_opening_are_no_judgement(by: str, seconds: in
     assert found == (Provenance(("bug",), (), {}) if positive else Provenance((), (), {"bug": "opening"}))
 
 
+@pytest.mark.parametrize(
+    ("repo", "author", "association", "positive"),
+    [
+        ("reporter/demo", "Reporter", "", True),
+        ("octo/demo", "reporter", "OWNER", True),
+        ("octo/demo", "reporter", "COLLABORATOR", True),
+        ("octo/demo", "reporter", "CONTRIBUTOR", False),
+        ("octo/demo", "reporter", "", False),
+        ("octo/demo", "app[bot]", "MEMBER", False),
+    ],
+)
+def test_who_can_label_while_opening_is_a_person_then(
+    repo: str, author: str, association: str, positive: bool
+) -> None:
+    """The repository's owner, and who belongs to the project; to others it happens by a form."""
+    found = dataclasses.replace(
+        issue(event("+bug", author, 0), labels="bug", author=author), repo=repo, association=association
+    )
+    assert provenance_of(found, US).positive == (("bug",) if positive else ())
+
+
+def edit(by: str, seconds: int, *, bot: bool = False) -> TextEdit:
+    """A change of the text, so many seconds after the opening."""
+    return TextEdit(by, bot, OPENED + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("edits", "changed"),
+    [
+        ((), False),
+        ((edit("reporter", 10),), False),
+        ((edit("Reporter", 7200),), True),
+        ((edit("ann", 7200),), False),
+        ((edit("ghost", 7200),), True),
+        ((edit("app[bot]", 7200, bot=True),), True),
+        ((edit("ann", 9000), edit("reporter", 7200)), True),
+        # A person labelled after it.
+        ((edit("reporter", 4000),), False),
+    ],
+)
+def test_an_author_who_edits_after_the_last_persons_label_takes_it_from_the_evidence(
+    edits: tuple[TextEdit, ...], changed: bool
+) -> None:
+    """What bots label or remove in between confirms nothing."""
+    history = [event("+bug"), event("+docs", "ben", 5000), event("-web", "app[bot]", 8000, bot=True)]
+    found = dataclasses.replace(issue(*history, labels="bug docs"), edits=edits)
+    assert edited_since_labelled(found, US) is changed
+    bare = dataclasses.replace(found, events=None)
+    assert edited_since_labelled(bare, US) is any(each.actor != "ann" for each in edits)
+
+
 def test_a_person_who_sets_the_bots_label_anew_confirms_it() -> None:
     """Taken away and put back by people, it is theirs."""
     history = [event("+bug", "triage[bot]", 6, bot=True), event("-bug"), event("+bug", "ben", 7200)]
@@ -224,7 +277,14 @@ def of_process(n: int, *events: LabelEvent, labels: str = "") -> list[Issue]:
             {"rot": "bots set or removed it 10 of 10 times"},
         ),
         (of_process(9, event("+rot", "stale[bot]", bot=True), labels="rot"), {}),
-        # Set by people and removed as the issue went on, by whomever.
+        # A bot never takes out what people set too, however much it does.
+        (
+            of_process(60, event("+docs", "app[bot]", bot=True), labels="docs")
+            + of_process(14, event("+docs"), labels="docs"),
+            {},
+        ),
+        (of_process(20, event("+docs"), event("-docs", "app[bot]", 7200, bot=True)), {}),
+        # Set by people and removed by people as the issue went on.
         (
             of_process(6, event("+ask"), event("-ask", "ben", 7200))
             + of_process(4, event("+ask"), labels="ask"),

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.fake_github.repository import Repository
 from tests.fake_github.state import ACTIONS_BOT
 from tests.learning import AFTERWARDS, HOME, RETRAIN, active
@@ -116,7 +118,7 @@ def test_too_few_new_labels_end_green_at_once(past: Step) -> None:
     relabel(past.repository, 1)
     assert past.run(*RETRAIN) == 0
     assert " is active\n" in past.out
-    assert "150 from the cache" in past.out
+    assert "152 from the cache" in past.out
 
 
 def test_what_changed_between_two_runs_is_followed(past: Step, tmp_path: Path) -> None:
@@ -157,3 +159,58 @@ def test_no_word_of_an_issue_is_at_rest_in_the_store(past: Step) -> None:
     assert [pair for pair in pairs if pair.encode() in held] == []
     lines = {line for issue in issues for line in (issue.body or "").lower().splitlines() if len(line) > 12}
     assert [line for line in lines if line.encode() in held] == []
+
+
+def test_a_text_that_its_author_changed_after_people_labelled_it_is_not_learnt(
+    past: Step, tmp_path: Path
+) -> None:
+    """Title or body; the label was given to another text. What a maintainer edits, or an author before, is."""
+    issues = past.repository.issues
+    authors, maintainers = [117, 124, 186], [142, 300]
+    assert past.run(*RETRAIN, f"--cache={tmp_path}") == 0
+    before = active(past)
+    assert all(labels_of(before, number) is not None for number in (*authors, *maintainers))
+    issues[117].edit("How do I install this?")
+    author = issues[124].author
+    assert author is not None
+    issues[124].rename("How do I install this?", author.login)
+    issues[186].edit("How do I install this?", by="some-app[bot]")
+    issues[142].edit("A question of installation.", by="marit-oh")
+    issues[300].rename("A question of use", "marit-oh")
+    assert past.run(*RETRAIN, "--always", f"--cache={tmp_path}") == 0
+    now = active(past)
+    assert [labels_of(now, number) for number in authors] == [None, None, None]
+    assert all(labels_of(now, number) == labels_of(before, number) for number in maintainers)
+    assert "changed by their authors after people had labelled them" in past.out
+    issues[117].add_labels(["question"], "marit-oh")
+    assert past.run(*RETRAIN, "--always", f"--cache={tmp_path}") == 0
+    assert labels_of(active(past), 117) == ("area: sync", "question")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_labels_that_an_app_of_the_bots_own_sets_too_are_learnt(past: Step, *, named: bool) -> None:
+    """Though it set most of them, and retraining runs with the workflow's token; named, it counts as this bot."""
+    past.run(*RETRAIN)
+    examples = active(past).rules.by_name["documentation"].examples
+    for number in range(2000, 2060):
+        issue = past.repository.add_issue(f"Chapter {number}", f"About {number}", number=number)
+        issue.add_labels(["documentation"], "our-app[bot]")
+    if named:
+        past.configure("learn: {bots: ['our-app*']}")
+    past.run(*RETRAIN, "--always")
+    assert active(past).rules.by_name["documentation"].examples == examples
+    assert "bots set or removed" not in past.out + past.summary
+    assert ("60 labels set since the active bundle was made" in past.out) is named
+
+
+def test_an_owner_who_labels_while_opening_is_a_person(past: Step) -> None:
+    """Others cannot: the labels are those of an issue form."""
+    repository = past.repository
+    team = repository.add_issue("Map of harbours", "Show them.", "marit-oh", number=2000)
+    other = repository.add_issue("Map of rivers", "Show these.", "somebody", number=2001)
+    for issue in (team, other):
+        assert issue.author is not None
+        issue.add_labels(["enhancement"], issue.author.login, at=issue.created_at)
+    repository.team.add("marit-oh")
+    assert past.run(*RETRAIN) == 0
+    assert [labels_of(active(past), number) for number in (2000, 2001)] == [("enhancement",), None]

@@ -188,6 +188,82 @@ def test_many_unlabelled_issues_are_thinned_evenly() -> None:
     assert [i.number for i in _thinned(issues, 3)] == [1, 3, 5]
 
 
+def test_near_copies_by_one_author_vote_once() -> None:
+    """The newest stays; numbers, case and a few words make no difference. Others' copies and other texts count."""
+    body = (
+        "The upload to the bucket stops after about forty percent and never goes on, whatever I do, on Linux."
+    )
+
+    def told(number: int, author: str, text: str = body) -> Issue:
+        return replace(issue(number, "bug", day=number), author=author, title="Upload stops", body=text)
+
+    given = [
+        told(1, "ann", f"{body} Build 1."),
+        told(2, "Ann", f"{body} Build 2."),
+        told(3, "ann", body.upper()),
+        told(
+            4, "ann", "Please add a dark mode to the settings, and let me choose the hours in which it is on."
+        ),
+        told(5, "ben", f"{body} Build 5."),
+        told(6, "", f"{body} Build 6."),
+        told(7, "", f"{body} Build 7."),
+    ]
+    data = prepare(given, Config())
+    assert [i.number for i in data.issues] == [3, 4, 5, 6, 7]
+    assert data.dropped == {"near copies by one author": 2}
+
+
+def test_labels_of_bots_that_are_not_learnt_anyway_take_no_issue_out() -> None:
+    """An ignored label, one of bots alone, and the abstain label, which is not learnt from anybody."""
+    config = from_dict({"labels": {"abstain": "unsure"}})
+    given = [
+        replace(
+            issue(n, "bug", name, day=n),
+            title=f"title {n}",
+            events=(by("ann", "bug"), by(actor, name)),
+        )
+        for n, (actor, name) in enumerate(
+            [("x[bot]", "stale")] + [("x[bot]", "unsure"), ("ann", "unsure")] + [("x[bot]", "rot")] * 10
+        )
+    ]
+    given.append(
+        replace(
+            issue(20, "bug", day=20), labels=("bug", "web"), events=(by("ann", "bug"), by("x[bot]", "web"))
+        )
+    )
+    data = prepare(given, config)
+    assert [(i.number, i.labels) for i in data.issues] == [(n, ("bug",)) for n in range(13)]
+    assert data.process == {"rot": "bots set or removed it 10 of 10 times"}
+    assert data.dropped == {"with a bot's label that no person confirmed": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "likely"),
+    [
+        ([], "there are no issues, or people only removed labels from them"),
+        ([issue(1, "stale")], "of the issues, these were left out: 1 without a label to learn"),
+        (
+            [
+                replace(
+                    issue(n, "bug"),
+                    title=f"title {n}",
+                    author="ann",
+                    events=(LabelEvent("bug", True, a, b, START),),
+                )
+                for n, (a, b) in enumerate([("ann", False), ("ann", False), ("x[bot]", True)])
+            ],
+            "of the issues, these were left out: 2 with labels of an issue form alone, "
+            "1 with a bot's label that no person confirmed",
+        ),
+    ],
+)
+def test_where_nothing_is_left_to_learn_the_reasons_are_told(given: list[Issue], likely: str) -> None:
+    """Whoever labels while opening does not read that there are no labels."""
+    with pytest.raises(DataError) as refused:
+        prepare(given, Config())
+    assert refused.value.likely == likely
+
+
 def test_nothing_left_to_learn_from_is_refused() -> None:
     """Without one labelled issue there is no data set."""
     with pytest.raises(DataError) as refused:

@@ -7,7 +7,8 @@ are newer than those they are compared with. Without dates they are split by ite
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,17 +18,27 @@ import numpy as np
 
 from triage.arrays import Ints, Mask
 from triage.config import Config
-from triage.decide.history import Attribution
+from triage.decide.history import NO_ACTOR, Attribution
 from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key, fold, folded, with_one_spelling
-from triage.learn.provenance import process_by_evidence, provenance_of, with_present_names
+from triage.learn.provenance import (
+    edited_since_labelled,
+    process_by_evidence,
+    provenance_of,
+    with_present_names,
+)
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
 
 # More unlabelled issues than this would take longer to embed than they tell.
 MOST_UNLABELLED = 20_000
+# Texts are near copies where at most this share of their words is in only one of them; numbers do not count.
+ALIKE = 0.2
+WORD = re.compile(r"[^\W\d_]+")
+# An issue is compared with so many of its author's later ones.
+COMPARED = 200
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,9 +85,10 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     """Keep labels that people set; drop pull requests (unless learnt from), process labels and repeated texts.
 
     `attribution` separates people from bots where the issues have a history. An issue from which people only removed
-    labels stays, without labels: it is a neighbour that votes against them. One with bot labels that no person
-    confirmed is dropped: its missing labels are unknown. Of issues with the same rendered text the newest stays,
-    since its labels are the current practice. Raises DataError where no labelled issue is left.
+    labels stays, without labels: it is a neighbour that votes against them. One with labels to learn that bots set and
+    no person confirmed is dropped, since its missing labels are unknown, and so is one whose author changed the text
+    after people had labelled it. Of issues with the same rendered text, and of much the same by one author, the newest
+    stays, since its labels are the current practice. Raises DataError where no labelled issue is left.
     """
     attribution, given = attribution or Attribution.of(config), with_one_spelling(list(issues))
     eligible = with_present_names([i for i in given if i.kind in config.learn.kinds])
@@ -91,21 +103,21 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
             # A person who labels an issue with something else has dealt with it.
             told = any(attribution.of_event(event, issue) == "person" for event in issue.events or ())
             without[issue.digest] = replace(issue, labels=(), handled=told or issue.handled)
-        if {"bot", "me"} & set(said.unjudged.values()):
+        unjudged = {said.unjudged[name] for name in _learnable(said.unjudged, config, process)}
+        if unjudged & {"bot", "me"}:
             dropped["with a bot's label that no person confirmed"] += 1
         elif not labels and not _learnable(said.negative, config, process):
-            dropped["without a label to learn"] += 1
+            dropped["with labels of an issue form alone" if unjudged else "without a label to learn"] += 1
+        elif edited_since_labelled(issue, attribution):
+            dropped["changed by their authors after people had labelled them"] += 1
         else:
             dropped["repeated texts"] += by_text.pop(issue.digest, None) is not None
             by_text[issue.digest] = replace(issue, labels=labels)
-    names = sorted({name for issue in by_text.values() for name in issue.labels}, key=fold)
+    kept = _once_by_author(list(by_text.values()))
+    dropped["near copies by one author"] = len(by_text) - len(kept)
+    names = sorted({name for issue in kept for name in issue.labels}, key=fold)
     if not names:
-        raise DataError(
-            "no labelled issue is left to learn from",
-            likely="the issues carry no labels that people set, or all of them match `learn.ignore`",
-            next_step="label some issues first, or describe labels in the configuration and do without a bundle",
-        )
-    kept = list(by_text.values())
+        raise _nothing(dropped)
     at = {name: j for j, name in enumerate(names)}
     targets = np.zeros((len(kept), len(names)), dtype=bool)
     for i, issue in enumerate(kept):
@@ -115,13 +127,40 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     return Dataset(kept, names, targets, reasons, process, _thinned(unlabelled, MOST_UNLABELLED))
 
 
+def _nothing(dropped: Counter[str]) -> DataError:
+    """The failure where no label is left, with the reasons for which issues were left out."""
+    likely = ", ".join(f"{n} {reason}" for reason, n in dropped.most_common() if n)
+    return DataError(
+        "no labelled issue is left to learn from",
+        likely=f"of the issues, these were left out: {likely}"
+        if likely
+        else "there are no issues, or people only removed labels from them",
+        next_step="let people label some issues, see `learn` in the configuration for whose labels count, or describe "
+        "labels there and do without a bundle",
+    )
+
+
+def _once_by_author(issues: Sequence[Issue]) -> list[Issue]:
+    """The issues without those of which the same author opened a much alike one later; `issues` are oldest first."""
+    kept: list[Issue] = []
+    by_author: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for issue in reversed(issues):
+        words = frozenset(WORD.findall(issue.text.casefold()))
+        others = [] if issue.author in NO_ACTOR or not words else by_author[fold(issue.author)]
+        if not any(len(words ^ other) <= ALIKE * len(words | other) for other in others[-COMPARED:]):
+            others.append(words)
+            kept.append(issue)
+    return kept[::-1]
+
+
 def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:
     """At most so many of the issues, evenly over all of them, so that every time keeps its share."""
     return issues if len(issues) <= most else [issues[i * len(issues) // most] for i in range(most)]
 
 
 def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:
-    learnable = (n for n in names if n not in process and not matches(n, config.learn.ignore))
+    ignored = (*config.learn.ignore, *filter(None, [config.labels.abstain]))
+    learnable = (n for n in names if n not in process and not matches(n, ignored))
     return tuple(sorted(learnable, key=fold))
 
 

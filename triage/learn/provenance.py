@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from triage.decide.history import Attribution, Voice
-from triage.issue import Issue, Key, LabelEvent, relabelled
+from triage.decide.history import NO_ACTOR, Attribution, Voice
+from triage.issue import Issue, Key, LabelEvent, fold, relabelled
 
 # Evidence that a label belongs to a process: more than this share of its history, on at least this many issues.
 MOSTLY = 0.5
@@ -53,6 +53,21 @@ def provenance_of(issue: Issue, attribution: Attribution) -> Provenance:
     )
 
 
+def edited_since_labelled(issue: Issue, attribution: Attribution) -> bool:
+    """Whether the author changed the text after a person last labelled it: the labels were given to another text.
+
+    Edits by accounts that are unknown, and by bots, which may follow an author's, count too. Where no event tells when
+    people labelled, any edit does.
+    """
+    said = [event.at for event in attribution.by_people(issue)]
+    last = max(said, default=issue.created_at)
+    return any(
+        (edit.actor_is_bot or edit.actor in NO_ACTOR or fold(edit.actor) == fold(issue.author))
+        and (last is None or edit.at >= last)
+        for edit in issue.edits
+    )
+
+
 def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
     """Give events of renamed labels the names that the issues carry, for files without label ids.
 
@@ -74,10 +89,12 @@ def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
 def process_by_evidence(
     issues: Iterable[Issue], attribution: Attribution, least: int = LEAST
 ) -> dict[str, str]:
-    """Labels of a process, with the reason: bots handle them, or they come and go.
+    """Labels of a process, with the reason: bots alone set them, or people set them and take them off again.
 
-    Other bots did more than half of what happened to the label; or it was removed for good from more than half of the
-    issues on which a person had set it. Only labels on `least` issues or more are examined.
+    Other bots did more than half of what happened to the label, and no person ever set it; or people removed it for
+    good from more than half of the issues on which a person had set it. What bots do never takes a label out that
+    people set too, or strangers could bring that about, and an App of this bot's own. Only labels on `least` issues or
+    more are examined.
     """
     handled: dict[str, Counter[Voice]] = defaultdict(Counter)
     issues_with, set_on, removed_from = Counter[str](), Counter[str](), Counter[str]()
@@ -88,11 +105,12 @@ def process_by_evidence(
         issues_with.update({event.label for event, _ in said})
         meant = {event.label for event, voice in said if event.added and voice == "person"}
         set_on.update(meant)
-        removed_from.update(meant - set(issue.labels))
+        last = {event.label: (event.added, voice) for event, voice in said}
+        removed_from.update(name for name in meant - set(issue.labels) if last[name] == (False, "person"))
     reasons: dict[str, str] = {}
     for name in sorted(name for name, count in issues_with.items() if count >= least):
         by_bots, events = handled[name]["bot"], handled[name].total()
-        if by_bots > MOSTLY * events:
+        if by_bots > MOSTLY * events and not set_on[name]:
             reasons[name] = f"bots set or removed it {by_bots} of {events} times"
         elif set_on[name] >= least and removed_from[name] > MOSTLY * set_on[name]:
             reasons[name] = f"removed later from {removed_from[name]} of {set_on[name]} issues"
@@ -158,7 +176,7 @@ def live_accuracy_since(
         event.at
         for issue in issues
         for event in issue.events or ()
-        if event.at >= since and attribution.of_event(event, issue) == "me"
+        if event.at >= since and attribution.is_own(event.actor)
     ]
     if not mine:
         return {}
@@ -170,7 +188,7 @@ def _of_issue(
     issue: Issue, attribution: Attribution, since: datetime | None, looked_at: bool
 ) -> dict[str, LiveAccuracy]:
     said = [(event, attribution.of_event(event, issue)) for event in _in_order(issue)]
-    mine = [event for event, voice in said if voice == "me"]
+    mine = [event for event, _ in said if attribution.is_own(event.actor)]
     acted = [event.at for event in mine if since is None or event.at >= since]
     if not acted and not looked_at:
         return {}
