@@ -36,6 +36,13 @@ CLI_HEAD = """\
 from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, which the runner sets.
 """
 
+CLI_TAIL = """\
+A command that changes issues or a store goes on to its end when nobody reads its output any more
+(`triage backfill --apply … | head`), or when its report cannot be written. Journal, job summary and outputs then have
+all that was done, wherever they can be written; exit code 13 says that one of them could not. `triage label --from`,
+whose output is all it does, stops with exit code 13 when its reader has gone.
+"""
+
 CODES = {
     0: "done",
     1: "a defect of triage",
@@ -70,7 +77,7 @@ def cli_page() -> str:
             lines += [f"### `triage {name} {action}`", "", *_about(command, action), *_options(inner)]
     lines += ["## Exit codes", "", "| code | |", "|---|---|"]
     lines += [f"| {code} | {words} |" for code, words in sorted(exit_codes().items())]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", CLI_TAIL])
 
 
 def exit_codes() -> dict[int, str]:

@@ -27,6 +27,7 @@ def home(
 ) -> tuple[str, Store]:
     """What `--store` is given, and the store."""
     if request.param == "a directory":
+        (tmp_path / "store").mkdir()
         return str(tmp_path / "store"), LocalStore(tmp_path / "store")
     return HOME, git_store(github)
 
@@ -37,12 +38,37 @@ def test_the_bundles_are_listed_newest_first_with_their_roles(
     """An empty store has none to list."""
     spec, store = home
     assert main(["bundle", "list", f"--store={spec}"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", f"{spec} holds no bundle yet\n")
     first, second = activate(store, tiny(1)), activate(store, tiny(2))
     third = store.save(tiny(3))
     store.set_role("staged", third)
     assert main(["bundle", "list", f"--store={spec}"]) == 0
     assert capsys.readouterr().out == f"{third}  staged\n{second}  active\n{first}\n"
+
+
+@pytest.mark.parametrize("action", ["list", "show", "verify", "promote", "rollback"])
+def test_a_store_that_does_not_exist_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    """It is a mistyped one, not an empty one."""
+    typo = tmp_path / "typo"
+    assert main(["bundle", action, f"--store={typo}"]) == 7
+    assert capsys.readouterr() == (
+        "",
+        f"error: {typo}: there is no such store\n"
+        "  likely cause: the path is mistyped, or nothing was learnt into it yet\n"
+        f"  next step: check --store, or run `triage retrain --store {typo}`; a store on GitHub is github:OWNER/NAME\n",
+    )
+
+
+def test_the_reason_for_an_unknown_bundle_is_the_name(
+    home: tuple[str, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was changed, so it must not say so."""
+    spec, store = home
+    activate(store, tiny(1))
+    assert main(["bundle", "show", "20260101T000000Z-0123456789", f"--store={spec}"]) == 7
+    assert "  likely cause: it was pruned, or the name is mistyped\n" in capsys.readouterr().err
 
 
 def test_a_bundle_is_shown_as_json(home: tuple[str, Store], capsys: pytest.CaptureFixture[str]) -> None:

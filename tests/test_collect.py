@@ -530,11 +530,30 @@ def test_a_folder_that_cannot_be_used_is_told_so(github: FakeGitHub, demo: Repos
     )
 
 
+STATE = '{"format": 2, "repository": "R", %s}'
+ROW = '{"number": 1, "title": "", "body": "", "labels": [], "node_id": "I", %s}'
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("state.json", '{"format": 2, "repo', "state.json: damaged ("),
         ("state.json", '{"format": 2}', "damaged (in 'repository': missing)"),
+        ("state.json", STATE % '"counted_at": "yesterday"', "in 'counted_at': expected a date in ISO 8601"),
+        ("state.json", STATE % '"counted_at": 7', "in 'counted_at': expected a string"),
+        ("state.json", STATE % '"issues": {"watermark": "x"}', "in 'issues.watermark': expected a date"),
+        (
+            "state.json",
+            STATE % '"issues": {"watermark": "0001-01-01T00:00:00Z"}',
+            "expected a date in ISO 8601",
+        ),
+        ("state.json", STATE % '"issues": {"done": -1}', "in 'issues.done': expected at least 0"),
+        ("state.json", STATE % '"parts": ["../../secret"]', "in 'parts': expected names such as"),
+        ("state.json", STATE % '"parts": ["/dev/zero"]', "in 'parts': expected names such as"),
+        ("state.json", STATE % '"parts": "issues-000001.jsonl"', "in 'parts': expected a list"),
+        ("state.json", "[" * 500 + "]" * 500, "nested more than 60 levels deep"),
+        ("issues-000002.jsonl", ROW % '"label_ids": ["bug"]', "in 'label_ids': expected a mapping"),
+        ("issues-000002.jsonl", ROW % '"label_ids": {"bug": 1}', "in 'label_ids.bug': expected a string"),
         ("issues-000002.jsonl", '{"number": 1', "issues-000002.jsonl, line 1: not a row of a cache ("),
         ("issues-000002.jsonl", '{"number": 1}\n', "line 1: not a row of a cache ("),
     ],

@@ -59,13 +59,19 @@ def test_labels_and_descriptions_are_read_from_github(step: Step, folder: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", [*HOSTILE, "? key", "- item", "{x}", "null", "#1", "a: b: c", "yes", "x" * 50]
+    "name",
+    [*HOSTILE, "? key", "- item", "{x}", "null", "#1", "a: b: c", "yes", "x" * 50, "a\\b"]
+    + [f"a{separator}b" for separator in "\n\r\t\x0b\x0c\x1c\x85\u2028\u2029\ufeff\uffff\U000e0001\x00"],
 )
 def test_labels_of_any_name_are_written_so_that_they_are_read_back(name: str) -> None:
     """With their descriptions, which may say anything."""
     text = template(chosen({name: f"It is {name}: 'x' \"y\" #z\n- a", f"{name} kind: bug": "Broken"}))
     described = from_text(text, where="it").labels.descriptions
     assert described[name] == f"It is {name}: 'x' \"y\" #z\n- a"
+    groups = from_text(
+        template(chosen({f"{name} bug": "", f"{name} feature": ""})), where="it"
+    ).labels.exclusive
+    assert groups in ((), ((f"{name} bug", f"{name} feature"),))
 
 
 def test_a_file_that_is_there_is_kept_unless_forced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

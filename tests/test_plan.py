@@ -197,6 +197,20 @@ def test_a_draft_with_a_damaged_mark_goes_on_from_the_mark_before(tmp_path: Path
     assert list(open_plan(planned(path).path).entries()) == ENTRIES
 
 
+def test_no_changed_byte_of_a_draft_changes_the_plan(tmp_path: Path) -> None:
+    """Neither in an entry nor in a place, which could lie past the end: what was changed is planned again."""
+    path, partial = tmp_path / "plan.jsonl", tmp_path / "plan.jsonl.partial"
+    with drafting(path, header()) as draft:
+        draft.add(*(ENTRIES[:2], "1"))
+        draft.add(*(ENTRIES[2:], "2"))
+    under_way = partial.read_bytes()
+    for at in range(0, len(under_way), 3):
+        partial.write_bytes(under_way[:at] + b"9" + under_way[at + 1 :])
+        assert list(planned(path).entries()) == ENTRIES
+    partial.write_bytes(under_way.replace(b'{"place": "1"', b'{"place": "100"'))
+    assert list(planned(path).entries()) == ENTRIES
+
+
 def test_two_runs_do_not_write_one_draft(tmp_path: Path) -> None:
     """The second is sent away."""
     path = tmp_path / "plan.jsonl"

@@ -12,7 +12,7 @@ from tests.sample import Trained
 # Among them are the console, which prints everything, the reasons in the log, the bounded reading of configurations,
 # rows, plans and bundles, names compared without case, whether a maintainer dealt with an issue, whose words its
 # label events are, and the signs of progress.
-BOUNDS = {"label": (45, 400, 900), "plan": (55, 450, 3_600), "apply": (27, 210, 650)}
+BOUNDS = {"label": (48, 425, 950), "plan": (58, 475, 3_700), "apply": (30, 230, 700)}
 
 
 def test_an_event_is_followed_from_the_command_line_to_the_label(

@@ -9,12 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from triage.console import reporting
 from triage.errors import DataError, UsageError
-from triage.issue import TextBeforeEdit
+from triage.files import read
+from triage.issue import MOST_ISSUES, TextBeforeEdit
 from triage.options import Event
+from triage.patterns import NAME
+from triage.schema import SchemaError, decoded
 
 # GitHub drops a step's summary when it is longer.
 MAX_SUMMARY = 1_000_000
+# GitHub sends no event of more than 25 MB.
+MAX_EVENT = 64_000_000
 # Of each issue, in an output that would be too long otherwise.
 SHORTER = (20, 10, 5, 3, 1)
 TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
@@ -55,8 +61,8 @@ def read_event(path: Path) -> Event | None:
     Raises DataError where the file does not hold an event.
     """
     try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        data = decoded(read(path, MAX_EVENT))
+    except (OSError, SchemaError) as error:
         raise DataError(
             f"{path}: cannot be read as an event ({error})",
             likely="the file is not the one that GITHUB_EVENT_PATH names",
@@ -68,8 +74,10 @@ def read_event(path: Path) -> Event | None:
     thing = data.get("issue") or data.get("pull_request")
     if not isinstance(thing, dict):
         return None
-    number, repo = thing.get("number"), _at(data, "repository", "full_name")
-    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(repo, str):
+    number: Any = thing.get("number")
+    repo = _at(data, "repository", "full_name")
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MOST_ISSUES
+    if not (is_number and isinstance(repo, str) and NAME.fullmatch(repo)):
         raise DataError(
             f"{path}: the event has no issue number or no repository",
             likely="the file was written by hand",
@@ -138,13 +146,16 @@ class Runner:
         if self._output:
             # A random delimiter, so that a value cannot end itself and begin another output.
             fence = f"triage-{secrets.token_hex(16)}"
-            with Path(self._output).open("a", encoding="utf-8") as file:
-                file.write(f"{name}<<{fence}\n{value}\n{fence}\n")
+            self._append(self._output, f"the output `{name}`", f"{name}<<{fence}\n{value}\n{fence}\n")
 
     def summary(self, markdown: str) -> None:
         """Append to the job summary, cut at a line end where it is longer than GitHub accepts."""
         if self._summary:
             data = markdown.encode()[:MAX_SUMMARY].decode("utf-8", "ignore")
             whole = markdown if len(data) == len(markdown) else data.rpartition("\n")[0] + "\n\n…\n"
-            with Path(self._summary).open("a", encoding="utf-8") as file:
-                file.write(whole)
+            self._append(self._summary, "the job summary", whole)
+
+    def _append(self, path: str, what: str, text: str) -> None:
+        """Raises ReportError; see `to_the_end`."""
+        with reporting(f"{what} ({path})"), Path(path).open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)

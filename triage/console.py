@@ -4,22 +4,27 @@ GitHub's runner reads commands from both streams (`::name` at the start of a lin
 control characters, and bidirectional controls reorder what a reader sees. Text from issues, configurations, bundles and
 GitHub is hostile, so no line leaves with any of them, wherever the program runs. Only `notice`, `warning` and `error`
 write a command of the runner, one line each.
+
+What cannot be printed or reported does not stop work on GitHub or in a store: it goes on to its end, see `to_the_end`.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO
 
-from triage.errors import did_you_mean
+from triage.errors import ReportError, did_you_mean
 
 # C0 and C1 controls, separators of lines and paragraphs, bidirectional controls, and halves of surrogate pairs, which
 # no encoding can write.
@@ -69,13 +74,13 @@ def log(text: str) -> None:
     if _door.json:
         status(text)
     else:
-        _print(text, sys.stdout)
+        _write(_harmless_lines(text), sys.stdout)
 
 
 def log_json(value: object, *, indent: int | None = None) -> None:
     """Print a value as JSON on standard output, on one line without `indent`."""
-    _door.printed += 1
-    print(harmless_json(json.dumps(value, ensure_ascii=False, indent=indent)), flush=True)
+    ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    _write(harmless_json(json.dumps(value, ensure_ascii=ascii_only, indent=indent)), sys.stdout)
 
 
 def status(text: str) -> None:
@@ -86,7 +91,7 @@ def status(text: str) -> None:
 
 def alert(text: str) -> None:
     """Print lines on standard error that must be read."""
-    _print(text, sys.stderr)
+    _write(_harmless_lines(text), sys.stderr)
 
 
 def notice(message: str) -> None:
@@ -133,6 +138,10 @@ def guard() -> None:
         def emit(self, record: logging.LogRecord) -> None:
             alert(self.format(record))
 
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding than UTF-8 gets escapes for what it cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.excepthook = _defect
     logging.lastResort = Records(logging.WARNING)
 
@@ -176,7 +185,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
-            _print(message.removesuffix("\n"), sys.stdout if file is sys.stdout else sys.stderr)
+            lines = _harmless_lines(message.removesuffix("\n"))
+            _write(lines, sys.stdout if file is sys.stdout else sys.stderr)
 
 
 def _escape(control: re.Match[str]) -> str:
@@ -187,15 +197,90 @@ def _defect(kind: type[BaseException], defect: BaseException, trace: TracebackTy
     alert("".join(traceback.format_exception(kind, defect, trace)).removesuffix("\n"))
 
 
-def _print(text: str, stream: TextIO) -> None:
+# Failures to report that wait for the end of the work; None where the first one ends it.
+_LOST: ContextVar[list[ReportError] | None] = ContextVar("lost", default=None)
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """Work within is not stopped by what cannot be reported: ReportError is raised for it at the end.
+
+    A reader who has gone, as `| head` does, is not told so.
+    """
+    lost = list[ReportError]()
+    token = _LOST.set(lost)
+    try:
+        yield
+    except BaseException:
+        for failure in lost:
+            alert(f"warning: {failure.what}")
+        raise
+    finally:
+        _LOST.reset(token)
+    if lost:
+        raise lost[0]
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within, where printing is all of the work, the first failure ends it: ReportError, or BrokenPipeError."""
+    token = _LOST.set(None)
+    try:
+        yield
+    finally:
+        _LOST.reset(token)
+
+
+@contextmanager
+def reporting(what: str) -> Iterator[None]:
+    """Turns a failure to write a report into ReportError; see `to_the_end`."""
+    try:
+        yield
+    except OSError as error:
+        _lose(ReportError(f"{what} cannot be written ({error.strerror})"))
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes the place of a stream that cannot be written to, which Python would try again at its exit."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _lose(failure: ReportError) -> None:
+    lost = _LOST.get()
+    if lost is None:
+        raise failure
+    lost.append(failure)
+
+
+def _write(text: str, stream: TextIO | None) -> None:
+    """Print on `stream`; what cannot be said on standard error is lost."""
     _door.printed += 1
-    print("\n".join(map(harmless, text.split("\n"))), file=stream, flush=True)
+    is_error = stream is sys.stderr
+    try:
+        if stream is None:
+            raise OSError(0, "it is closed")
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        if is_error:
+            sys.stderr = _Nowhere()
+            return
+        sys.stdout = _Nowhere()
+        if not isinstance(error, BrokenPipeError):
+            _lose(ReportError(f"standard output cannot be written ({error.strerror})"))
+        elif _LOST.get() is None:
+            raise
+
+
+def _harmless_lines(text: str) -> str:
+    return "\n".join(map(harmless, text.split("\n")))
 
 
 def _annotate(severity: str, message: str) -> None:
     if in_actions():
-        shown = "\n".join(map(harmless, message.split("\n")))
         # The runner reads commands from both streams.
-        print(f"::{severity}::{escaped(shown)}", file=sys.stderr if _door.json else sys.stdout, flush=True)
+        stream = sys.stderr if _door.json else sys.stdout
+        _write(f"::{severity}::{escaped(_harmless_lines(message))}", stream)
     else:
         alert(f"{severity}: {message}")

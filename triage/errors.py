@@ -12,7 +12,8 @@
     │   └── LostRace              another run changed the store first
     ├── GateError            10   the candidate is worse than the active bundle
     ├── MissingExtra         11   an optional dependency is not installed
-    └── ClusterError         12   the Ray cluster cannot be reached, or its workers keep failing
+    ├── ClusterError         12   the Ray cluster cannot be reached, or its workers keep failing
+    └── ReportError          13   what was done could not be printed or reported everywhere
 
 Exit code 0 is success, 1 a defect of this program, 130 an interruption (Ctrl-C).
 """
@@ -133,3 +134,9 @@ class ClusterError(TriageError):
     exit_code = 12
     likely = "the cluster was stopped, or its machines are short of memory"
     next_step = "look at `ray status` there, then run the same command again: finished work is kept"
+
+
+class ReportError(TriageError):
+    exit_code = 13
+    likely = "the disk is full, or the file may not be written to"
+    next_step = "make room or choose another place; the work itself is done, and is not undone by this"

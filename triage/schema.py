@@ -166,7 +166,14 @@ def _unknown(path: str, key: str, known: list[str]) -> SchemaError:
 
 
 def _wrong(path: str, expected: str, found: object) -> SchemaError:
-    return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {found!r:.60}", path, expected)
+    return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {_shown(found)}", path, expected)
+
+
+def _shown(found: object) -> str:
+    try:
+        return f"{found!r:.60}"
+    except RecursionError:
+        return f"a {type(found).__name__} nested too deep to show"
 
 
 def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> object:

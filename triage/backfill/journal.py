@@ -12,6 +12,7 @@ After an intent without a later line, GitHub's label events show whether the wri
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import time
@@ -26,16 +27,18 @@ from typing import IO, TypeVar
 from triage.actions import Runner
 from triage.console import DRY_RUN, log
 from triage.errors import AccessError, DataError, TriageError
-from triage.files import append, lock
+from triage.files import append, lock, read
 from triage.github.errors import IssueGone, Rejected
 from triage.issue import MAX_NUMBER
 from triage.markdown import escape, table
 from triage.progress import bar
-from triage.schema import SchemaError, build, convert, option
+from triage.schema import SchemaError, build, convert, decoded, option
 
 KIND, FORMAT = "triage-journal", 1
 STEPS = ("intent", "done", "skipped", "failed")
 MOVE = "move it away or give another --journal; what GitHub says was set is not set twice"
+# Of more issues than GitHub has in a repository.
+MAX_JOURNAL = 2**30
 # GitHub drops a longer summary; the journal has all issues.
 SHOWN = 500
 
@@ -179,11 +182,12 @@ def _opened(job: Job, task: JournalTask) -> AbstractContextManager[Journal]:
 
 def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
     """The record of each issue, new or of an earlier run."""
-    progress, records = bar(job.doing, job.total), list[JournalRecord]()
+    progress, records, earlier = bar(job.doing, job.total), list[JournalRecord](), 0
     try:
         for count, (number, step) in enumerate(steps, start=1):
             if journal.settled(number):
                 records.append(journal.last[number])
+                earlier += records[-1].step == "done"
             else:
                 records.append(record := step())
                 if not job.dry_run:
@@ -192,17 +196,20 @@ def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
             progress(count)
     finally:
         # A failure does not undo the changes before it.
-        counted = _counts(job, records)
+        counted = _counts(job, records, earlier)
         log(f"{DRY_RUN if job.dry_run else ''}{counted}")
         Runner(os.environ).summary(_report(job, counted, records))
     return records
 
 
-def _counts(job: Job, records: Sequence[JournalRecord]) -> str:
+def _counts(job: Job, records: Sequence[JournalRecord], earlier: int) -> str:
+    """The counts in words; `earlier` issues were changed by an earlier run."""
     steps = Counter(record.step for record in records)
     would = "would be " if job.dry_run else ""
+    before = f" and {earlier} by an earlier run" if earlier else ""
     refused = f", {steps['failed']} refused" if steps["failed"] else ""
-    return f"{steps['done']} of {job.total} issues {would}{job.done}, {steps['skipped']} left alone{refused}"
+    now = f"{steps['done'] - earlier} of {job.total} issues {would}{job.done}{before}"
+    return f"{now}, {steps['skipped']} left alone{refused}"
 
 
 def _report(job: Job, counted: str, records: Sequence[JournalRecord]) -> str:
@@ -246,7 +253,7 @@ def journal(path: Path, task: JournalTask) -> Iterator[Journal]:
 def read_journal(path: Path) -> Journal:
     """The journal at `path`, only to read. Raises DataError."""
     try:
-        data = path.read_bytes()
+        data = read(path, MAX_JOURNAL)
     except OSError as error:
         raise _unusable(path, error) from None
     task, records = _parsed(_whole(data), path)
@@ -254,16 +261,23 @@ def read_journal(path: Path) -> Journal:
 
 
 def _taken_up(file: IO[bytes], task: JournalTask, path: Path) -> list[JournalRecord]:
-    """The records of an earlier run, without a last line that was cut short."""
+    """The records of an earlier run, without a last line that was cut short; another file stays as it is."""
+    first = _line(task).encode()
     try:
         file.seek(0)
-        whole = _whole(file.read())
-        file.truncate(len(whole))
-        if not whole:
-            append(file, _line(task))
-            return []
+        data = file.read(MAX_JOURNAL + 1)
+        if len(data) > MAX_JOURNAL:
+            raise OSError(errno.EFBIG, f"longer than {MAX_JOURNAL:,} bytes")
+        records = [] if first.startswith(data) else _continued(_whole(data), task, path)
+        file.truncate(len(_whole(data)))
+        if not _whole(data):
+            append(file, first.decode())
     except OSError as error:
         raise _unusable(path, error) from None
+    return records
+
+
+def _continued(whole: bytes, task: JournalTask, path: Path) -> list[JournalRecord]:
     earlier, records = _parsed(whole, path)
     if earlier != task:
         what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
@@ -290,14 +304,16 @@ def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
 
 def _read(cls: type[T], text: bytes, where: str) -> T:
     try:
-        value = build(cls, json.loads(text))
+        data = decoded(text)
+    except SchemaError as error:
+        raise DataError(f"{where}: not valid JSON ({error})", next_step=MOVE) from None
+    try:
+        value = build(cls, data)
         if isinstance(value, JournalRecord) and value.seen:
             convert(datetime, value.seen, "seen")
         return value
     except SchemaError as error:
         raise DataError(f"{where}: {error}", next_step=MOVE) from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{where}: not valid JSON", next_step=MOVE) from None
 
 
 def _line(value: JournalTask | JournalRecord) -> str:

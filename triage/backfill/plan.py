@@ -28,7 +28,7 @@ from triage.errors import DataError
 from triage.files import append, lock, replacing
 from triage.issue import MAX_NUMBER, Issue
 from triage.options import MOST_SHARDS
-from triage.schema import SchemaError, build, is_utf8, option, parse_time
+from triage.schema import SchemaError, build, decoded, is_utf8, option, parse_time
 
 KIND, FORMAT = "triage-plan", 1
 END = json.dumps({"complete": True}) + "\n"
@@ -228,8 +228,8 @@ def _built(cls: type[T], data: object, where: str) -> T:
 
 def _decoded(text: str, where: str) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return decoded(text)
+    except SchemaError:
         raise DataError(f"{where}: not valid JSON", next_step=REMAKE) from None
 
 
@@ -293,25 +293,29 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 class Draft:
-    """A plan that is being written; `drafting` opens it.
+    """A plan that is being written; `drafting` opens it. Each mark has the sha256 of all that stands before it.
 
     `place` is where to continue reading issues ("": at the beginning), `planned` the number of entries written.
     """
 
     def __init__(self, path: Path, header: Header, file: IO[bytes]) -> None:
         self.path, self.header, self._file = path, header, file
-        self.place, self.planned = "", 0
+        self.place, self.planned, self._digest = "", 0, hashlib.sha256()
         keep = self._continued()
         file.truncate(keep)
         file.seek(0, os.SEEK_END)
         if not keep:
             append(file, line(header))
+            self._digest = hashlib.sha256(line(header).encode())
 
     def add(self, entries: Sequence[Entry], place: str) -> None:
         """Write a batch together with the place after it: after a power cut, both are there or neither."""
         self.planned += len(entries)
-        mark = json.dumps({"place": place, "planned": self.planned}) + "\n"
-        append(self._file, "".join([*map(line, entries), mark]))
+        text = "".join(map(line, entries))
+        self._digest.update(text.encode())
+        mark = json.dumps(_sealed(place, self.planned, self._digest)) + "\n"
+        append(self._file, text + mark)
+        self._digest.update(mark.encode())
         self.place = place
 
     def finish(self) -> Plan:
@@ -322,41 +326,52 @@ class Draft:
         return plan
 
     def _continued(self) -> int:
-        """Continue an interrupted run, under its date: returns the size in bytes up to its last mark."""
+        """Continue an interrupted run, under its date: returns the size in bytes up to its last sound mark."""
         self._file.seek(0)
         first = self._file.readline(MAX_LINE)
         try:
             earlier = read_header(first.decode("utf-8", "replace"), str(self.path))
         except DataError:
             return 0
-        if dataclasses.replace(earlier, created_at=self.header.created_at) != self.header:
+        same = dataclasses.replace(earlier, created_at=self.header.created_at) == self.header
+        if not same or not first.endswith(b"\n"):
             return 0
-        self.header = earlier
+        self.header, self._digest, seen = earlier, hashlib.sha256(first), hashlib.sha256(first)
         keep = end = len(first)
         entries = 0
-        for text in self._file:
+        for text in iter(lambda: self._file.readline(MAX_LINE), b""):
             end += len(text)
-            if text.startswith(MARK) and text.endswith(b"\n"):
-                place = _place(text, entries)
-                if place is None:
-                    # Without the place, the entries before it would be skipped or doubled.
-                    break
-                self.place, self.planned, keep = place, entries, end
+            is_mark = text.startswith(MARK)
+            place = _place(text, entries, seen) if is_mark else None
+            seen.update(text)
+            if place is not None:
+                self.place, self.planned, self._digest, keep = place, entries, seen.copy(), end
+            elif is_mark:
+                # It was changed, or something before it: entries would be wrong, skipped or doubled.
+                break
             else:
                 entries += 1
         return keep
 
 
-def _place(mark: bytes, entries: int) -> str | None:
-    """The place in a mark that follows so many entries; None if it is damaged."""
+def _sealed(place: str, planned: int, before: hashlib._Hash) -> dict[str, object]:
+    """A mark: where to continue, and a hash of that and of all that stands before it."""
+    mark: dict[str, object] = {"place": place, "planned": planned}
+    seal = before.copy()
+    seal.update(json.dumps(mark).encode())
+    return mark | {"seal": seal.hexdigest()}
+
+
+def _place(mark: bytes, entries: int, before: hashlib._Hash) -> str | None:
+    """The place in a mark that follows so many entries; None if it or anything before it is damaged."""
     try:
-        data = json.loads(mark)
-    except (ValueError, RecursionError):
+        data = decoded(mark)
+    except SchemaError:
         return None
-    if not isinstance(data, dict) or data.get("planned") != entries:
+    place = data.get("place") if isinstance(data, dict) else None
+    if not isinstance(place, str) or not PLACE.fullmatch(place) or not mark.endswith(b"\n"):
         return None
-    place = data.get("place")
-    return place if isinstance(place, str) and PLACE.fullmatch(place) else None
+    return place if data == _sealed(place, entries, before) else None
 
 
 @contextmanager

@@ -127,6 +127,11 @@ def open_serving(
     descriptions = Names(allowed | config.labels.descriptions)
     if usable is None:
         if not descriptions:
+            if store and store.name.is_missing:
+                raise NothingToLabelWith(
+                    f"{store.name} is no store, and no label is described",
+                    likely="the path is mistyped, or nothing was learnt into it yet",
+                )
             raise NothingToLabelWith("there is no bundle to label with, and no label is described")
         encoder, zero_shot = open_engines(config)
         rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot), languages=config.languages)

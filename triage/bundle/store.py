@@ -43,6 +43,11 @@ class StoreName:
         return f"{PREFIX}{self.repo}" if self.repo else str(self.folder)
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it is a folder that does not exist."""
+        return not self.repo and not self.folder.is_dir()
+
+    @property
     def work_folder(self) -> Path:
         """The local folder for the checkpoints of long work on a bundle."""
         return WORK_FOLDER if self.repo else self.folder

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from triage import __version__
-from triage.console import CommandParser, alert, guard, open_door
-from triage.errors import TriageError
+from triage.console import CommandParser, alert, guard, open_door, to_the_end
+from triage.errors import ReportError, TriageError
 from triage.progress import stage
 
 # Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
@@ -41,7 +41,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         description="Labels issues as the repository's maintainers labelled similar ones before.",
         epilog="Exit codes: 0 done; 1 a defect of triage; 2 usage; 3 nothing to label with; 4 configuration; "
         "5 data; 6 model; 7 bundle; 8 access to GitHub; 9 GitHub unavailable; 10 gate failed; "
-        "11 an extra is not installed; 12 the cluster; 130 interrupted.",
+        "11 an extra is not installed; 12 the cluster; 13 not all could be printed or reported; 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"triage {__version__}")
     top.add_argument(
@@ -78,14 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The `triage` program: `main_inner` with errors printed and returned as exit codes."""
     guard()
     try:
-        return main_inner(argv)
+        with to_the_end():
+            return main_inner(argv)
     except TriageError as error:
         alert(f"error: {error}")
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output has gone; without this, Python prints another error while closing it.
-        sys.stdout = None
-        return 0
+        # Whoever closed the pipe knows.
+        return ReportError.exit_code
     except KeyboardInterrupt:
         alert("interrupted; run the same command again to resume")
         return 130

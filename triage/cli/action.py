@@ -62,7 +62,8 @@ def run(inputs: Inputs) -> int:
         module, options = command_of(inputs)
         if token := inputs.text("token"):
             os.environ["GITHUB_TOKEN"] = token
-        code: int = importlib.import_module(f"triage.cli.{module}").run(options)
+        with console.to_the_end():
+            code: int = importlib.import_module(f"triage.cli.{module}").run(options)
         return code
     except TriageError as error:
         # Elsewhere there is no run to annotate, and the command line prints the error once.

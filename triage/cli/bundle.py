@@ -11,7 +11,7 @@ from triage import config as configuration
 from triage.bundle.open import candidates
 from triage.bundle.store import activate_or_stage, refuse_exposure, role_name
 from triage.cli import arguments
-from triage.console import log, log_json
+from triage.console import log, log_json, status
 from triage.errors import BundleError
 from triage.github.open import open_repository, open_store, visibility_of
 from triage.options import BundleOptions
@@ -40,9 +40,20 @@ def parse(args: argparse.Namespace) -> BundleOptions:
 
 def run(options: BundleOptions) -> int:
     """Carry out the action; raises TriageError."""
+    if options.action != "publish":
+        _refuse_missing(options.store)
     store = _open(options, options.store)
     ACTIONS[options.action][0](store, options)
     return 0
+
+
+def _refuse_missing(name: StoreName) -> None:
+    if name.is_missing:
+        raise BundleError(
+            f"{name}: there is no such store",
+            likely="the path is mistyped, or nothing was learnt into it yet",
+            next_step=f"check --store, or run `triage retrain --store {name}`; a store on GitHub is github:OWNER/NAME",
+        )
 
 
 def _open(options: BundleOptions, name: StoreName) -> Store:
@@ -55,7 +66,10 @@ def _open(options: BundleOptions, name: StoreName) -> Store:
 
 def _list(store: Store, _options: BundleOptions) -> None:
     roles = {role_name(store, role): role for role in ("staged", "active")}
-    for name in store.names():
+    names = store.names()
+    if not names:
+        status(f"{store.name} holds no bundle yet")
+    for name in names:
         log(f"{name}  {roles.get(name, '')}".rstrip())
 
 
@@ -130,6 +144,9 @@ def _publish(store: Store, options: BundleOptions) -> None:
     from triage.learn.vectors import NAME, embedded_before
 
     assert options.source is not None  # noqa: S101 - required by both parsers
+    if options.source.is_missing:
+        log(f"nothing to publish: {options.source} does not exist")
+        return
     source = _open(options, options.source)
     published = False
     for role in ("active", "staged"):

@@ -227,12 +227,15 @@ def _check_store(report: Report, name: StoreName, config: Config, tracker: Track
 
     store = open_store(name, config, tracker)
     active = store.role("active")
+    if name.is_missing:
+        report.add(DOUBTFUL, f"{name}: there is no such store; is the path mistyped?")
+        return
     if active is None:
         report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
         return
     bundle = store.load(active)
     open_model(bundle, active, *open_engines(config, bundle), {})
-    days = (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days
+    days = max(0, (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days)
     state = (
         f"bundle {active} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -228,8 +229,16 @@ def inline(value: object) -> str:
     import yaml
 
     plain = _plain(value)
+    as_json = json.dumps(plain, ensure_ascii=False)
+    if not as_json.isprintable() or "\\" in as_json:
+        # YAML itself would break the line at a separator of lines in a name.
+        return "".join(char if char.isprintable() else _escaped(char) for char in as_json)
     text: str = yaml.safe_dump(plain, default_flow_style=True, width=10**6, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) < 1 << 16 else f"\\U{ord(char):08x}"
 
 
 def _plain(value: object) -> object:

@@ -14,7 +14,7 @@ from triage import config as configuration
 from triage.actions import Runner, bounded_json
 from triage.bundle.open import open_serving
 from triage.config import Config
-from triage.console import log, log_json, notice, warning
+from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, Policy, case_of, decide
 from triage.decide.case import reason_of_people
 from triage.decide.history import Attribution, edited_since_judged
@@ -84,16 +84,18 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     store = open_store(options.store, config) if options.store else None
     model, done = open_serving(config, store), bar("labelling", len(issues))
     if store and model.neighbourhood is None:
-        warning(f"{options.store} holds no active bundle: labels are judged by their descriptions alone")
+        what = "is no store" if store.name.is_missing else "holds no active bundle"
+        warning(f"{options.store} {what}: labels are judged by their descriptions alone")
     for silence in filter(None, map(model.silence, dict.fromkeys(issue.repo for issue in issues))):
         warning(f"bundle {model.name}: {silence}")
     decisions = decide(map(case_of, issues), model, Policy.of(config))
-    for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
-        done(count)
-        if options.json:
-            log_json(decision.to_dict())
-        else:
-            log(show(issue.text.split("\n", 1)[0], decision))
+    with at_once():
+        for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
+            done(count)
+            if options.json:
+                log_json(decision.to_dict())
+            else:
+                log(show(issue.text.split("\n", 1)[0], decision))
     return 0
 
 
@@ -143,7 +145,11 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         if outcomes:
             runner.summary(markdown(outcomes))
     if options.issues and all(outcome.missing for outcome in outcomes):
-        raise AccessError(f"none of the issues {ranges(options.issues):.60} of {options.repo} was found")
+        raise AccessError(
+            f"none of the issues {ranges(options.issues):.60} of {options.repo} was found",
+            likely="they do not exist, were deleted or were moved to another repository",
+            next_step="check the numbers, and the repository",
+        )
     return 0
 
 

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from triage.errors import DataError
-from triage.files import lock, write
+from triage.files import lock, read, write
 from triage.issue import Issue, Kind
 from triage.rows import from_row, to_row
-from triage.schema import SchemaError, build
+from triage.schema import SchemaError, build, convert, decoded, option
 
 FORMAT = 2
 STATE = "state.json"
+PART = re.compile(r"issues-[0-9]{6}\.jsonl")
+# A part has rows of issues with the history of their labels; the state names some thousands of parts.
+MAX_LINE, MAX_STATE = 64_000_000, 16_000_000
 START_OVER = "delete the folder; all issues are then read again"
 
 
@@ -48,7 +53,7 @@ class Reading:
     watermark: str | None = None
     cursor: str | None = None
     reached: str | None = None
-    done: int = 0
+    done: int = option(0, "", low=0)
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,10 @@ class Cache:
         rows: dict[int, Row] = {}
         for part in self.state.parts:
             path = self.folder / part
-            for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-                row = _row(line, f"{path}, line {number}")
-                rows[row.issue.number] = row
+            with path.open("rb") as file:
+                for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+                    row = _row(line, f"{path}, line {number}")
+                    rows[row.issue.number] = row
         return rows
 
     def rewrite(self, rows: Iterable[Row], counted_at: str | None) -> None:
@@ -143,21 +149,44 @@ def peek(folder: Path, repository: str) -> State:
     """
     path = folder / STATE
     try:
-        data = json.loads(path.read_text("utf-8"))
-        state = build(State, data) if data["format"] == FORMAT else None
+        data = decoded(read(path, MAX_STATE))
+        is_ours = isinstance(data, dict) and data.get("format") == FORMAT
+        state = _checked(build(State, data)) if is_ours or not isinstance(data, dict) else None
     except FileNotFoundError:
         state = None
-    except (ValueError, KeyError, TypeError, SchemaError) as error:
+    except (OSError, SchemaError) as error:
         raise DataError(f"{path}: damaged ({error})", next_step=START_OVER) from None
     return state if state and state.repository == repository else State(repository)
 
 
-def _row(line: str, where: str) -> Row:
+def _checked(state: State) -> State:
+    """The state, if its dates are dates and its parts are files of the folder. Raises SchemaError."""
+    moments = {"counted_at": state.counted_at}
+    for name, reading in (("issues", state.issues), ("pull_requests", state.pull_requests)):
+        moments |= {f"{name}.watermark": reading.watermark, f"{name}.reached": reading.reached}
+    for path, moment in moments.items():
+        if moment is not None:
+            convert(datetime, moment, path)
+    if wrong := next((part for part in state.parts if not PART.fullmatch(part)), None):
+        raise SchemaError(f"in 'parts': expected names such as issues-000001.jsonl, found {wrong!r:.60}")
+    return state
+
+
+@dataclass(frozen=True)
+class _Ids:
+    node_id: str
+    label_ids: dict[str, str]
+
+
+def _row(line: bytes, where: str) -> Row:
     try:
-        data = json.loads(line)
-        return Row(from_row(data, where=where), data["node_id"], data["label_ids"])
-    except (ValueError, KeyError, TypeError, DataError) as error:
+        data = decoded(line)
+        ids = build(_Ids, data, strict=False)
+        return Row(from_row(data, where=where), ids.node_id, ids.label_ids)
+    except SchemaError as error:
         raise DataError(f"{where}: not a row of a cache ({error})", next_step=START_OVER) from None
+    except DataError as error:
+        raise DataError(f"{where}: not a row of a cache ({error.what})", next_step=START_OVER) from None
 
 
 def _line(row: Row) -> str:
