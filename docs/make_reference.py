@@ -34,6 +34,7 @@ CLI_HEAD = """\
 
 `triage COMMAND --help` has the same text. Commands that use GitHub read the token from `GITHUB_TOKEN` and the addresses
 from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, which the runner sets.
+Certificates and proxies are set in variables too: see [the action](action.md#certificates-and-proxies).
 """
 
 CLI_TAIL = """\

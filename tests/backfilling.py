@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,7 @@ class Desk:
 
     def impatient(self) -> None:
         """From now on waits for GitHub take no time."""
-        self.patch.setattr(http, "time", SimpleNamespace(sleep=lambda _: None))
+        self.patch.setattr(http, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
 
     def issues(self, count: int) -> list[Issue]:
         """So many new issues."""

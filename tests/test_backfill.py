@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -343,7 +344,7 @@ def test_planning_survives_one_failure_of_every_request(
     step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits, outages, lost and cut answers leave no issue out of the plan and none in it twice."""
-    monkeypatch.setattr(http, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(http, "time", SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic))
     argv = ("backfill", f"--from={FERRY}", f"--store={step.store}")
     plans = []
     for fault in (None, secondary_limit(1, status=429), outage(500), Drop("after")):

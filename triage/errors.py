@@ -7,7 +7,7 @@
     ├── DataError             5   a file of issues, an event or a plan is not valid
     ├── ModelError            6   a model is missing, damaged or not the pinned one
     ├── BundleError           7   a bundle or its store cannot be used
-    ├── AccessError           8   GitHub refuses: token, permission, missing repository
+    ├── AccessError           8   GitHub refuses, or its address, certificate or proxy is wrong
     ├── UnavailableError      9   GitHub cannot answer now: limits, outage, network
     │   └── LostRace              another run changed the store first
     ├── GateError            10   the candidate is worse than the active bundle

@@ -49,6 +49,19 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """Send these bytes as they stand, then `again` every `pause` seconds until the client is gone; then hang up.
+
+    Before means in place of applying the request, after means in spite of having done so.
+    """
+
+    data: bytes
+    again: bytes = b""
+    pause: float = 0.0
+    when: When = "before"
+
+
+@dataclass(frozen=True)
 class Partial:
     """GraphQL: null out the paths in `data` and add `errors` beside it."""
 
@@ -64,7 +77,7 @@ class Hook:
     when: When = "before"
 
 
-Kind = Answer | Drop | Slow | Cut | Partial | Hook
+Kind = Answer | Drop | Raw | Slow | Cut | Partial | Hook
 
 
 def error(status: int, message: str, *, docs: str = DOCS, **headers: str) -> Answer:
@@ -110,6 +123,15 @@ def _spent(reset_in: int) -> dict[str, str]:
 def outage(status: int = 502, when: When = "before") -> Answer:
     """An HTML page as GitHub's front sends it with 500, 502 and 503."""
     return Answer(Reply(status, "<html><title>Unicorn!</title></html>"), when)
+
+
+def raw(body: bytes, status: str = "200 OK", *, length: bool = True, **headers: str) -> Raw:
+    """A response whose parts need not fit together; header names with `_` for `-`, the length is added."""
+    named = {"Content_Type": "application/json", "Connection": "close"} | headers
+    if length:
+        named = {"Content_Length": str(len(body))} | named
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in named.items())]
+    return Raw("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
 def redirect(url: str, status: int = 302) -> Answer:

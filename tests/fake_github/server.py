@@ -13,7 +13,7 @@ from github import Auth, Github, GithubRetry
 from tests.fake_github import git_data, rest  # noqa: F401 - imported for the routes they register
 from tests.fake_github.allowance import Allowance
 from tests.fake_github.call import by_name, handle
-from tests.fake_github.faults import Answer, Cut, Drop, Faults, Hook, Kind, Partial, Slow, damage
+from tests.fake_github.faults import Answer, Cut, Drop, Faults, Hook, Kind, Partial, Raw, Slow, damage
 from tests.fake_github.graphql import GraphQL, operation_of
 from tests.fake_github.loopback import Loopback
 from tests.fake_github.state import Token, World
@@ -70,7 +70,7 @@ class FakeGitHub(Loopback):
             if hook.when == "before":
                 hook.run(request)
         reply: Reply | None = None
-        if not isinstance(other, Answer | Drop) or other.when == "after":
+        if not isinstance(other, Answer | Drop | Raw) or other.when == "after":
             with self.world.lock:
                 reply = self._apply(request)
         for hook in hooks:
@@ -81,7 +81,7 @@ class FakeGitHub(Loopback):
             return other.reply
         if isinstance(other, Partial) and reply:
             return Reply(reply.status, damage(reply.body, other), reply.headers)
-        return None if isinstance(other, Drop) else reply
+        return None if isinstance(other, Drop | Raw) else reply
 
     def headers(self, reply: Reply, api: str) -> dict[str, str]:
         """What GitHub sends with every response, the clock's time included."""
@@ -138,6 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.github.answer(request, due)
         if reply is None:
             self.close_connection = True
+            for kind in due:
+                if isinstance(kind, Raw):
+                    self._send_raw(kind)
             return
         request.status = reply.status
         self._send(reply, due, request.api)
@@ -183,5 +186,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(slow.pause)
             self.wfile.write(data[start : start + size])
+
+    def _send_raw(self, raw: Raw) -> None:
+        self.wfile.write(raw.data)
+        self.wfile.flush()
+        while raw.again:
+            time.sleep(raw.pause)
+            self.wfile.write(raw.again)
+            self.wfile.flush()
 
     def log_message(self, *_: object) -> None: ...

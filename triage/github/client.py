@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from triage.errors import AccessError, DataError, UsageError
 from triage.github import graphql
-from triage.github.errors import IssueGone, LabelGone, NotFound, Overloaded, Rejected
+from triage.github.errors import IssueGone, LabelGone, NotFound, Overloaded, Rejected, Unreachable
 from triage.github.graphql import (
     BOT,
     Actor,
@@ -36,6 +36,7 @@ from triage.github.http import (
     read,
     read_content,
     read_list,
+    unexpected,
 )
 from triage.issue import MOST_ISSUES, Kind, Names, RepositoryIds, fold
 from triage.patterns import NAME
@@ -97,7 +98,7 @@ class Connection(Http):
             info = read(graphql.PageInfo, answer, f"{path}.info")
             if not info.more:
                 return
-            after = info.cursor
+            after = _next(info, after)
 
 
 class Tracker(Connection):
@@ -189,7 +190,7 @@ class Tracker(Connection):
         changed = {"since": since.isoformat()} if since else {}
         answer = self._ask("Counts", "count the issues", changed=changed)
         labels, issues, pulls, new = (
-            read(int, answer, f"data.repository.{name}.total")
+            _count(answer, f"data.repository.{name}.total")
             for name in ("labels", "issues", "pulls", "changed")
         )
         return IssueCounts(
@@ -222,9 +223,9 @@ class Tracker(Connection):
             nodes = read_list(graphql.IssueNode, answer, "data.repository.page.nodes")
             lives = [self._with_events(node) for node in nodes]
             info = read(graphql.PageInfo, answer, "data.repository.page.info")
-            total = read(int, answer, "data.repository.page.total")
+            total = _count(answer, "data.repository.page.total")
             more = info.more and not any(map(wanted.is_past, lives))
-            after = info.cursor or after
+            after = _next(info, after) if more else info.cursor or after
             items = tuple(live for live in lives if wanted.within_dates(live))
             yield Page(items, cursor=after or "", more=more, total=total)
             if not more:
@@ -296,8 +297,10 @@ class Tracker(Connection):
 
     def _with_events(self, node: graphql.IssueNode) -> LiveIssue:
         events, timeline = list(node.timeline.nodes), node.timeline
+        after: str | None = None
         while timeline.info.more:
-            variables = {"id": node.id, "after": timeline.info.cursor}
+            after = _next(timeline.info, after)
+            variables = {"id": node.id, "after": after}
             doing = f"read the events of issue {node.number} in {self.repo}"
             answer = self.graphql("MoreEvents", variables, doing, READ)
             timeline = read(graphql.Timeline, answer, "data.node.timeline")
@@ -316,6 +319,8 @@ class Tracker(Connection):
         """Whether issues can be read and labelled."""
         try:
             answer = self._ask("CanLabel", "list issues")
+        except Unreachable:
+            raise
         except AccessError:
             return False, False
         # GitHub reports it only for an issue: without issues it is unknown.
@@ -329,6 +334,8 @@ class Tracker(Connection):
         except (NotFound, Rejected):
             # An empty repository.
             return True
+        except Unreachable:
+            raise
         except AccessError:
             return False
         return True
@@ -355,3 +362,18 @@ class Tracker(Connection):
         else:
             return
         self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
+
+
+def _next(info: graphql.PageInfo, after: str | None) -> str:
+    """The cursor of the next page. Raises DataError where it leads back to the same one."""
+    if info.cursor in {"", after}:
+        raise unexpected("has a page that is followed by itself")
+    return info.cursor
+
+
+def _count(answer: object, path: str) -> int:
+    """A number of issues or labels."""
+    total = read(int, answer, path)
+    if not 0 <= total <= MOST_ISSUES:
+        raise unexpected(f"is not as expected: in {path!r}: expected a count, found {total}")
+    return total

@@ -4,6 +4,7 @@ AccessError
 ├── NotFound        the repository or object does not exist, or the token cannot see it
 │   ├── IssueGone   the issue was deleted or transferred
 │   └── LabelGone   the label was deleted
+├── Unreachable     a certificate, a proxy or an address that is wrong: another attempt fails too
 ├── PartlyRead      some of several repositories cannot be read; the exit code is that of the first failure
 ├── Rejected        GitHub understood the request and refuses it (409, 422)
 └── RefRefused      the host does not allow a git ref of this name
@@ -25,7 +26,8 @@ from triage.errors import AccessError, TriageError, UnavailableError
 if TYPE_CHECKING:
     from triage.github.http import Purpose, Response
 
-MAX_QUOTED = 200
+# A longer message is cut between two words.
+MAX_QUOTED = 500
 # GraphQL errors that may not occur again; an error without a type is a time limit or an internal error.
 TRANSIENT = {"", "INTERNAL", "SERVICE_UNAVAILABLE", "TIMEOUT"}
 HEAVY = {"RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED"}
@@ -41,6 +43,13 @@ class IssueGone(NotFound):
 
 class LabelGone(NotFound):
     next_step = "run again: the labels are read at the start of each run"
+
+
+class Unreachable(AccessError):
+    likely = (
+        "GITHUB_API_URL is a former address or that of another server, or a proxy answers in GitHub's place"
+    )
+    next_step = "set GITHUB_API_URL to the address of the API itself"
 
 
 class PartlyRead(AccessError):
@@ -103,8 +112,13 @@ def failure(response: Response, purpose: Purpose) -> TriageError:
     if response.problems:
         status = _status_of({problem.type for problem in response.problems})
         message = "; ".join(dict.fromkeys(problem.message for problem in response.problems))
-    message = " ".join(message.split())[:MAX_QUOTED] or "no reason given"
+    message = quoted(message) or "no reason given"
     what = f"cannot {purpose.doing}: {message}"
+    if response.page is not None and not response.transient:
+        page = f" ({quoted(response.page)})" if response.page else ""
+        return Unreachable(
+            f"cannot {purpose.doing}: a web page came in place of an answer{page}, status {status}"
+        )
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return AccessError(
@@ -136,6 +150,14 @@ def failure(response: Response, purpose: Purpose) -> TriageError:
             return Rejected(what, said=message)
     kind = Overloaded if status == 0 or status >= HTTPStatus.INTERNAL_SERVER_ERROR else AccessError
     return kind(f"{what} (status {response.status})" if status == response.status > 0 else what)
+
+
+def quoted(text: str) -> str:
+    """The text on one line; a long one is cut between two words, and a word that is too long within it."""
+    words = " ".join(text.split())
+    if len(words) <= MAX_QUOTED:
+        return words
+    return f"{words[:MAX_QUOTED].rpartition(' ')[0] or words[:MAX_QUOTED]} …"
 
 
 def _status_of(types: Set[str]) -> int:

@@ -31,7 +31,7 @@ from triage.decide.policy import matches
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected
-from triage.github.http import read, read_content, read_list
+from triage.github.http import read, read_content, read_list, unexpected
 from triage.issue import RepositoryIds
 from triage.schema import nested
 
@@ -319,7 +319,7 @@ class GitObjects:
     def create_ref(self, ref: str, sha: str) -> None:
         """Create a ref. Raises LostRace if it exists with another commit, RefRefused if it is not allowed."""
         try:
-            self._write("POST", "/git/refs", {"ref": ref, "sha": sha}, f"create {ref}")
+            self._move("POST", "/git/refs", {"ref": ref, "sha": sha}, f"create {ref}")
         except Rejected as rejected:
             # The first attempt may have created it, with its response lost.
             if (existing := self.read_ref(ref)) is None:
@@ -333,7 +333,7 @@ class GitObjects:
         Raises LostRace if it was moved or deleted in the meantime, RefRefused if it is not allowed.
         """
         try:
-            self._write("PATCH", _path(ref, "refs"), {"sha": sha, "force": force}, f"update {ref}")
+            self._move("PATCH", _path(ref, "refs"), {"sha": sha, "force": force}, f"update {ref}")
         except Rejected as rejected:
             if "fast forward" in rejected.said.lower() or self.read_ref(ref) is None:
                 raise LostRace(f"{ref} was moved in the meantime") from None
@@ -352,8 +352,11 @@ class GitObjects:
         return self._create("blobs", {"content": base64.b64encode(data).decode(), "encoding": "base64"})
 
     def get_blob(self, sha: str) -> bytes:
-        """Raises NotFound."""
-        return read_content(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}"))
+        """Raises NotFound, DataError for other content than that of this hash."""
+        data = read_content(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}"))
+        if _blob_hash(data) != sha:
+            raise unexpected(f"has another content than blob {sha}")
+        return data
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
         """A tree of at least one (path, hash of a blob); returns its hash."""
@@ -395,6 +398,11 @@ class GitObjects:
 
     def _create(self, kind: str, body: Mapping[str, object]) -> str:
         return read(str, self._write("POST", f"/git/{kind}", body, f"write {kind}"), "sha")
+
+    def _move(self, verb: str, path: str, body: Mapping[str, object], doing: str) -> None:
+        """Raises DataError where the answer does not say that the ref points to the commit."""
+        if read(str, self._write(verb, path, body, doing), "object.sha") != body["sha"]:
+            raise unexpected(f"to the request to {doing} names another commit")
 
     def _write(self, verb: str, path: str, body: Mapping[str, object] | None, doing: str) -> object:
         return self._tracker.rest(verb, path, doing, WRITE, body=body)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from triage.issue import (
+    MOST_ISSUES,
     Act,
     ActKind,
     Issue,
@@ -181,10 +182,13 @@ class PageInfo:
     cursor: str = ""
 
 
+NUMBER = {"low": 1, "high": MOST_ISSUES}
+
+
 @dataclass(frozen=True)
 class NumberNode:
     id: str
-    number: int
+    number: int = field(metadata=NUMBER)
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,7 @@ class Timeline:
 class IssueNode:
     id: str
     type: str
-    number: int
+    number: int = field(metadata=NUMBER)
     title: str
     body: str
     closed: bool

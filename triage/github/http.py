@@ -7,7 +7,7 @@ effect, and do not know GraphQL's limits.
 from __future__ import annotations
 
 import base64
-import binascii
+import html
 import itertools
 import json
 import logging
@@ -20,16 +20,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from types import GenericAlias
-from typing import Self, TypedDict, TypeVar, Unpack, cast
+from types import GenericAlias, SimpleNamespace
+from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 from urllib.parse import urljoin, urlsplit
 
 from triage import __version__
 from triage.config import ActConfig
-from triage.errors import AccessError, DataError, UsageError
-from triage.github.errors import TRANSIENT, failure, rate_limited
+from triage.errors import AccessError, DataError
+from triage.github.errors import TRANSIENT, Unreachable, failure, quoted, rate_limited
 from triage.github.graphql import document
 from triage.github.rate_limit import RateLimiter
+from triage.github.transport import Broken, Transport, checked_url, origin
 from triage.schema import MISSING, SchemaError, convert, within
 
 T = TypeVar("T")
@@ -39,10 +40,17 @@ API_URL = "https://api.github.com"
 LIMITED = {"RATE_LIMITED", "RATE_LIMIT"}
 TRIES = 5
 HOPS = 3
-TIMEOUT = 30
+DAY = 86_400
+# Clocks that differ by more are no clocks.
+YEARS = timedelta(days=3_650)
+# The largest number of 64 bits has 19; numbers in GitHub's answers are ids and counts.
+MOST_DIGITS = 19
+PAGE_START = 10_000
 REDIRECTS = {301, 302, 307, 308}
 # GitHub asks for at least a minute after a secondary limit that gives no time.
 SECONDARY_WAIT = 60.0
+# What PyGithub sees of every answer.
+NOTHING = SimpleNamespace(status=HTTPStatus.OK, getheaders=tuple, read=str)
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
 log = logging.getLogger(__name__)
@@ -72,7 +80,8 @@ class Problem:
 class Response:
     """One response. Header names are in lower case; `message` is GitHub's explanation of a failure.
 
-    Status 0 means that no usable response arrived; `message` then says why.
+    Status 0 means that no usable response arrived; `message` then says why. `page` is the title of a web page that came
+    in place of JSON.
     """
 
     status: int
@@ -80,10 +89,12 @@ class Response:
     body: object = None
     message: str = ""
     problems: tuple[Problem, ...] = ()
+    page: str | None = None
 
     @property
     def succeeded(self) -> bool:
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES and not self.problems
+        usable = not self.problems and self.page is None
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES and usable
 
     @property
     def limited(self) -> bool:
@@ -107,41 +118,82 @@ class Response:
 
     @property
     def now(self) -> datetime:
-        """GitHub's clock, which rate limits refer to; this machine's clock if the response has no date."""
-        try:
-            return parsedate_to_datetime(self.headers.get("date", "")).astimezone(UTC)
-        except ValueError:
-            return datetime.now(UTC)
+        """GitHub's clock, which rate limits refer to; this machine's clock if the response has no sensible date."""
+        return _date(self.headers.get("date", "")) or datetime.now(UTC)
+
+    def number(self, header: str) -> int | None:
+        """The whole number in a header; None where there is none, or one that nobody counts to."""
+        text = self.headers.get(header, "").strip()
+        return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
+
+    def reset(self) -> datetime | None:
+        """When the rate limit is reset; None where the header says none, or one beyond a day from now."""
+        seconds = self.number("x-ratelimit-reset")
+        if seconds is None or abs(seconds - self.now.timestamp()) > DAY:
+            return None
+        return datetime.fromtimestamp(seconds, UTC)
 
     def requested_wait(self) -> float | None:
-        """Seconds that GitHub asks to wait, or None if it does not say."""
-        after, reset = self.headers.get("retry-after", ""), self.headers.get("x-ratelimit-reset", "")
-        if after.isdecimal():
-            return float(after)
-        if self.exhausted and reset.isdecimal():
+        """Seconds that GitHub asks to wait, at most a day, or None if it does not say."""
+        after, reset = self.number("retry-after"), self.reset()
+        until = _date(self.headers.get("retry-after", ""))
+        if after is not None:
+            return float(min(after, DAY))
+        if until:
+            return min(max(0.0, (until - self.now).total_seconds()), DAY)
+        if self.exhausted and reset:
             # The reset is a whole second, and may come at its end.
-            return max(0.0, int(reset) + 1 - self.now.timestamp())
+            return max(0.0, reset.timestamp() + 1 - self.now.timestamp())
         return None
 
 
-def read_response(status: int, headers: dict[str, str], text: str) -> Response:
-    """Parse a response; header names must be in lower case."""
+def _date(text: str) -> datetime | None:
+    """The date in a header; None where there is none, or one that is years off."""
     try:
-        body: object = json.loads(text) if text else None
-    except ValueError:
-        # An HTML page of GitHub's load balancer or of a proxy is a failure even with status 200.
-        status = 0 if status < HTTPStatus.MULTIPLE_CHOICES else status
-        return Response(status, headers, message="an answer that is not JSON")
+        date = parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return date if abs(date - datetime.now(UTC)) < YEARS else None
+
+
+def read_response(status: int, headers: dict[str, str], content: bytes) -> Response:
+    """Parse a response; header names must be in lower case."""
+    if status == HTTPStatus.ACCEPTED:
+        return Response(0, headers, message="an answer is not ready yet (status 202)")
+    is_failure = status >= HTTPStatus.MULTIPLE_CHOICES
+    if not content.strip() and status != HTTPStatus.NO_CONTENT and not is_failure:
+        return Response(0, headers, message="an empty answer")
+    try:
+        body: object = json.loads(content, parse_int=_whole) if content.strip() else None
+    except (ValueError, RecursionError):
+        said = "an answer that is not JSON"
+        page = _title(content) if content.lstrip()[:1] == b"<" else None
+        # Cut short, it is a failure even with status 200.
+        return Response(status if is_failure or page is not None else 0, headers, message=said, page=page)
     if not isinstance(body, dict):
         return Response(status, headers, body)
-    problems = tuple(_problem(e) for e in body.get("errors") or () if isinstance(e, dict))
+    errors = body.get("errors") or ()
+    problems = tuple(map(_problem, errors if isinstance(errors, list | tuple) else (errors,)))
     if "message" not in body:
         return Response(status, headers, body, problems=problems)
     # In REST, `errors` lists the fields that are wrong.
     return Response(status, headers, body, "; ".join([str(body["message"]), *(p.message for p in problems)]))
 
 
-def _problem(error: Mapping[str, object]) -> Problem:
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("a number that GitHub cannot have")
+    return int(digits)
+
+
+def _title(page: bytes) -> str:
+    found = re.search(rb"(?is)<title[^>]*>(.*?)</title", page[:PAGE_START])
+    return html.unescape(found[1].decode(errors="replace")) if found else ""
+
+
+def _problem(error: object) -> Problem:
+    if not isinstance(error, Mapping):
+        return Problem("UNKNOWN", str(error))
     extensions = error.get("extensions")
     code = extensions.get("code") if isinstance(extensions, dict) else None
     message = error.get("message") or f"{error.get('field')}: {error.get('code')}"
@@ -178,33 +230,20 @@ class Http:
         self._limiter = settings.get("limiter")
         # By how much GitHub's clock is ahead of this machine's.
         self._ahead = timedelta(0)
-        self._api_url = _checked_url(settings.get("api_url", API_URL))
-        self._graphql_url = _checked_url(settings.get("graphql_url") or graphql_url_of(self._api_url))
-        # PyGithub takes 0.3 s to import.
-        from github import Auth, Github
-
-        auth = Auth.Token(_checked_token(token))
-        # PyGithub sends every request to the host of `base_url`, whatever host the address names.
-        self._requesters = {
-            _origin(url): Github(
-                auth=auth,
-                base_url=url,
-                timeout=TIMEOUT,
-                retry=None,
-                user_agent=f"triage/{__version__}",
-                seconds_between_requests=None,
-                seconds_between_writes=None,
-            ).requester
-            for url in (self._graphql_url, self._api_url)
-        }
+        self._api_url = checked_url(settings.get("api_url", API_URL))
+        self._graphql_url = checked_url(settings.get("graphql_url") or graphql_url_of(self._api_url))
+        token = _checked_token(token)
+        self._rest = self._graphql = _Site(self._api_url, token)
+        if origin(self._graphql_url) != origin(self._api_url):
+            self._graphql = _Site(self._graphql_url, token)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the sockets; the next request opens them again."""
-        for requester in self._requesters.values():
-            requester.close()
+        for site in (self._rest, self._graphql):
+            site.transport.close()
 
     def now(self) -> datetime:
         """The time by GitHub's clock, which dates events and changes there; by this machine's before a response."""
@@ -217,15 +256,26 @@ class Http:
 
         An answer with any error raises, even if it has data too.
         """
-        body = {"query": document(operation), "variables": variables}
-        return self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), body=body)
+        text = document(operation)
+        body = {"query": text, "variables": variables}
+        answer = self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), body=body)
+        data = part(answer, "data")
+        if not isinstance(data, Mapping):
+            raise unexpected(f"is not as expected: in 'data': expected a mapping, found {data!r:.60}")
+        if text.startswith("mutation") and not all(
+            isinstance(done, Mapping) for done in data.values() or [None]
+        ):
+            raise unexpected("does not say that the change was made")
+        return answer
 
     def _send(self, verb: str, url: str, purpose: Purpose, query: Query = None, body: Body = None) -> object:
-        """The body of the first success; waits at most `max_wait` seconds in all, then raises the last failure."""
+        """The body of the first success; after `max_wait` seconds of failures and waits, raises the last failure."""
         waited = 0.0
         for attempt in itertools.count(1):
             with self._limiter.turn(purpose, self.max_wait) if self._limiter else nullcontext():
+                started = time.monotonic()
                 response = self._follow(verb, url, query, body)
+                waited += time.monotonic() - started
             if response.succeeded:
                 self._ahead = response.now - datetime.now(UTC)
                 if self._limiter:
@@ -261,51 +311,67 @@ class Http:
 
     def _follow(self, verb: str, url: str, query: Query, body: Body) -> Response:
         """The response after redirects; a redirect to another host is an error."""
+        site = self._graphql if url == self._graphql_url else self._rest
         for _ in range(HOPS + 1):
-            response = self._request(verb, url, query, body)
+            try:
+                response = site.request(verb, url, query, body)
+            except Broken as broken:
+                return Response(0, message=str(broken))
             location = response.headers.get("location")
             if response.status not in REDIRECTS or location is None:
                 return response
-            target = urljoin(url, location)
-            if _origin(target) != _origin(url):
-                raise _redirected(f"from {urlsplit(url).netloc} to {urlsplit(target).netloc}")
+            try:
+                target = urljoin(url, location)
+                same = origin(target) == origin(url)
+            except ValueError:
+                raise _redirected(f"to {quoted(location)!r}, which is no address") from None
+            if not same:
+                raise _redirected(f"from {urlsplit(url).netloc} to {quoted(urlsplit(target).netloc)}")
             url, query = target, None
         raise _redirected("again and again")
 
-    def _request(self, verb: str, url: str, query: Query, body: Body) -> Response:
-        from requests import RequestException
 
-        requester = self._requesters[_origin(url)]
-        try:
-            status, headers, text = requester.requestJson(
-                verb, url, parameters=dict(query or {}), headers=dict(HEADERS), input=body
-            )
-        except RequestException as error:
-            return Response(0, message=f"{type(error).__name__}: {error}")
-        except RuntimeError as error:
-            # PyGithub raises it for a 301 to another host or scheme, and for a redirect loop.
-            raise _redirected(f"({error})") from None
-        return read_response(status, {name.lower(): str(value) for name, value in headers.items()}, text)
+class _Site:
+    """One host, to which PyGithub writes and signs the requests.
+
+    It sends nothing and is told nothing of the answers: it would wait for a 202 without end, follow a 301, and fail on
+    headers that are no numbers.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        # PyGithub takes 0.3 s to import.
+        from github import Auth, Github
+
+        self.transport = Transport(url)
+        # It sends every request to the host of `base_url`, whatever host the address names.
+        self._requester = Github(
+            auth=Auth.Token(token),
+            base_url=url,
+            retry=None,
+            user_agent=f"triage/{__version__}",
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        ).requester
+        self._written: tuple[Any, ...] = ()
+
+    def request(self, verb: str, url: str, query: Query, body: Body) -> Response:
+        """The response, without following redirects; raises Broken."""
+        here: Any = SimpleNamespace(request=self._take, getresponse=lambda: NOTHING)
+        headers = dict(HEADERS)
+        self._requester.requestJson(
+            verb, url, parameters=dict(query or {}), headers=headers, input=body, cnx=here
+        )
+        answer = self.transport.send(*self._written)
+        return read_response(answer.status, answer.headers, answer.content)
+
+    def _take(self, *written: Any) -> None:
+        """Verb, path, body and headers as PyGithub would send them."""
+        self._written = written[:4]
 
 
 def graphql_url_of(api_url: str) -> str:
     """GraphQL's address for a REST address: `…/api/v3` has it at `…/api/graphql`."""
     return api_url.rstrip("/").removesuffix("/v3") + "/graphql"
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise UsageError(
-            f"{url!r} is not an address of GitHub's API",
-            next_step="set GITHUB_API_URL and GITHUB_GRAPHQL_URL to https://HOST/PATH, or unset them",
-        )
-    return url.rstrip("/")
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _checked_token(token: str) -> str:
@@ -320,12 +386,8 @@ def _checked_token(token: str) -> str:
     return token
 
 
-def _redirected(where: str) -> AccessError:
-    return AccessError(
-        f"GitHub redirects {where}; the token was not sent there",
-        likely="GITHUB_API_URL is a former address, or a proxy answers in GitHub's place",
-        next_step="set GITHUB_API_URL to the address of the API itself",
-    )
+def _redirected(where: str) -> Unreachable:
+    return Unreachable(f"GitHub redirects {where}; the token was not sent there")
 
 
 def read(shape: type[T], body: object, path: str = "") -> T:
@@ -335,7 +397,7 @@ def read(shape: type[T], body: object, path: str = "") -> T:
     try:
         return cast(T, convert(shape, part(body, path), path, strict=False))
     except SchemaError as error:
-        raise _unexpected(f"is not as expected: {error}") from None
+        raise unexpected(f"is not as expected: {error}") from None
 
 
 def read_list(shape: type[T], body: object, path: str = "") -> tuple[T, ...]:
@@ -350,14 +412,15 @@ def part(body: object, path: str) -> object:
 
 
 def read_content(body: object) -> bytes:
-    """The content of a file or blob, which GitHub encodes in base64. Raises DataError."""
+    """The content of a file or blob, which GitHub encodes in lines of base64. Raises DataError."""
     try:
-        return base64.b64decode(read(str, body, "content"))
-    except binascii.Error:
-        raise _unexpected("contains invalid base64") from None
+        return base64.b64decode("".join(read(str, body, "content").split()), validate=True)
+    except ValueError:
+        raise unexpected("contains invalid base64") from None
 
 
-def _unexpected(what: str) -> DataError:
+def unexpected(what: str) -> DataError:
+    """The error for an answer that GitHub does not give."""
     return DataError(
         f"GitHub's answer {what}",
         likely="a proxy between this machine and GitHub, or an unsupported version of GitHub Enterprise Server",

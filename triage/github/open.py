@@ -109,7 +109,7 @@ def _settings(
     max_wait: float = ActConfig.max_rate_limit_wait, limiter: RateLimiter | None = None
 ) -> ConnectionSettings:
     return {
-        "api_url": os.environ.get("GITHUB_API_URL", API_URL),
+        "api_url": os.environ.get("GITHUB_API_URL") or API_URL,
         "graphql_url": os.environ.get("GITHUB_GRAPHQL_URL", ""),
         "max_wait": max_wait,
         "limiter": limiter,

@@ -138,12 +138,12 @@ class RateLimiter:
 
 def _allowance(response: Response) -> Quota | None:
     """None where GitHub reports no limit, as a server without limits does, or that of another API (REST)."""
-    values = [response.headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    limit, remaining = response.number("x-ratelimit-limit"), response.number("x-ratelimit-remaining")
+    reset = response.reset()
     resource = response.headers.get("x-ratelimit-resource", "graphql")
-    if resource != "graphql" or not all(map(str.isdecimal, values)):
+    if resource != "graphql" or limit is None or remaining is None or reset is None:
         return None
-    limit, remaining, reset = map(int, values)
-    return Quota(limit, remaining, datetime.fromtimestamp(reset, UTC), response.now)
+    return Quota(limit, remaining, reset, response.now)
 
 
 def _too_long(purpose: Purpose, left: float, max_wait: float) -> RateLimited:
