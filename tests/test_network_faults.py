@@ -22,16 +22,20 @@ READS: dict[str, Callable[[Tracker], object]] = {
 }
 
 
+Outcome = tuple[TriageError, Sleeps, int]
+
+
 @pytest.fixture(params=READS)
 def read(
-    request: pytest.FixtureRequest, github: FakeGitHub
-) -> Callable[..., tuple[TriageError, Sleeps, int]]:
+    request: pytest.FixtureRequest, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
     """Read under a fault that stays: the error, the waits, and the number of requests."""
 
-    def reading(fault: Kind, max_wait: float = 600.0) -> tuple[TriageError, Sleeps, int]:
+    def reading(fault: Kind, max_wait: float = 600.0, deadline: float = 120.0) -> Outcome:
         sleeps = Sleeps()
         tracker = tracker_of(github, sleeps=sleeps, max_wait=max_wait)
         assert tracker.repository.name == "octo/demo"
+        monkeypatch.setattr(transport, "DEADLINE", deadline)
         github.requests.clear()
         github.faults.add(fault, times=None)
         with pytest.raises(TriageError) as raised, tracker:
@@ -43,9 +47,7 @@ def read(
 
 
 @pytest.mark.parametrize("name", PERMANENT)
-def test_what_stays_wrong_is_tried_once(
-    read: Callable[..., tuple[TriageError, Sleeps, int]], name: str
-) -> None:
+def test_what_stays_wrong_is_tried_once(read: Callable[..., Outcome], name: str) -> None:
     """With exit code 8, or 5 where the content is at fault."""
     failed, sleeps, requests = read(PERMANENT[name])
     assert failed.exit_code in {5, 8}
@@ -53,9 +55,7 @@ def test_what_stays_wrong_is_tried_once(
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_may_pass_is_tried_five_times(
-    read: Callable[..., tuple[TriageError, Sleeps, int]], name: str
-) -> None:
+def test_what_may_pass_is_tried_five_times(read: Callable[..., Outcome], name: str) -> None:
     """And then it is an outage, with exit code 9."""
     failed, sleeps, requests = read(PASSING[name])
     assert isinstance(failed, Overloaded)
@@ -63,9 +63,7 @@ def test_what_may_pass_is_tried_five_times(
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_absurd_times_are_waited_for_within_bounds(
-    read: Callable[..., tuple[TriageError, Sleeps, int]], name: str
-) -> None:
+def test_absurd_times_are_waited_for_within_bounds(read: Callable[..., Outcome], name: str) -> None:
     """As long as is allowed, as after a limit without a time."""
     failed, sleeps, _ = read(LIMITS[name])
     assert isinstance(failed, RateLimited)
@@ -73,28 +71,24 @@ def test_absurd_times_are_waited_for_within_bounds(
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_an_answer_that_takes_too_long_is_cut_off(
-    read: Callable[..., tuple[TriageError, Sleeps, int]], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_takes_too_long_is_cut_off(read: Callable[..., Outcome], name: str) -> None:
     """However steadily it comes: the deadline is for the whole of it."""
-    monkeypatch.setattr(transport, "DEADLINE", 0.1)
-    failed, _, requests = read(ENDLESS[name])
+    failed, _, requests = read(ENDLESS[name], deadline=0.1)
     assert "no whole answer from 127.0.0.1:" in failed.what
     assert failed.what.endswith(" within 0.1 s")
     assert (type(failed), requests) == (Overloaded, 5)
 
 
 def test_the_time_that_failures_take_counts_as_waiting(
-    read: Callable[..., tuple[TriageError, Sleeps, int]], monkeypatch: pytest.MonkeyPatch
+    read: Callable[..., Outcome],
 ) -> None:
     """Slow failures do not multiply by the number of attempts."""
-    monkeypatch.setattr(transport, "DEADLINE", 0.2)
-    _, sleeps, requests = read(ENDLESS["a byte at a time"], max_wait=0.6)
+    _, sleeps, requests = read(ENDLESS["a byte at a time"], max_wait=0.6, deadline=0.2)
     assert (sleeps.seconds, requests) == ([], 1)
 
 
 def test_an_answer_without_end_is_cut_off_at_its_greatest_size(
-    read: Callable[..., tuple[TriageError, Sleeps, int]], monkeypatch: pytest.MonkeyPatch
+    read: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not read again."""
     monkeypatch.setattr(transport, "MOST_BYTES", 5 * 2**20)
@@ -108,7 +102,7 @@ def test_an_answer_without_end_is_cut_off_at_its_greatest_size(
 
 
 def test_a_web_page_in_place_of_an_answer_is_named(
-    read: Callable[..., tuple[TriageError, Sleeps, int]],
+    read: Callable[..., Outcome],
 ) -> None:
     """By its title: whoever mistyped the address knows the page."""
     failed, *_ = read(PERMANENT["a web page"])
