@@ -6,7 +6,8 @@
 Issues with a label of at least 20 uses in the whole FILE, as in `quality.py`. At the start of each period,
 everything opened before it is learnt by the program that `triage retrain` runs, tuning included; the bundle then
 labels the period's issues, which it never saw. The other bundle is the one learnt at the first of these starts.
-A label that a bundle has never seen counts as missed wherever it belongs.
+A label that a bundle has never seen counts as missed wherever it belongs. *Promised* is the mean probability of the
+labels that were set, as it was shown when they were.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -35,8 +36,8 @@ from triage.learn.retrain import RetrainContext, learn
 
 SHOWN = {
     "micro_f1": "micro-F1",
-    "macro_f1": "macro-F1",
-    "precision": "precision",
+    "promised": "precision promised",
+    "precision": "precision kept",
     "coverage": "share of issues labelled",
 }
 WAYS = ("retrained", "never retrained")
@@ -67,6 +68,7 @@ class Replay:
     vectors: Floats
     engines: Engines
     adapt: str
+    config: Config = field(default_factory=Config)
 
     def learnt(self, stop: int) -> ServingModel:
         """The bundle of the rows before `stop`, opened; it knows of no label that only later issues carry."""
@@ -75,13 +77,13 @@ class Replay:
         names = [name for name, there in zip(data.names, known, strict=True) if there]
         past = Dataset(data.issues[:stop], names, data.targets[:stop][:, known], {})
         context = RetrainContext(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)
-        bundle = learn(past, self.vectors[:stop], Config(), self.engines, context).bundle
+        bundle = learn(past, self.vectors[:stop], self.config, self.engines, context).bundle
         return open_model(bundle, "", self.engines.encoder, self.engines.zero_shot, {})
 
     def result(self, model: ServingModel, period: Period) -> HeldOutResult:
         """What the model answers for the period, beside the truth."""
         rows = slice(period.start, period.stop)
-        policy, names = Policy.of(Config()), self.data.names
+        policy, names = Policy.of(self.config), self.data.names
         issues = self.data.issues[rows]
         recorded = model.recorded(issues, self.vectors[rows])
         decisions = list(decide(map(case_of, issues), recorded, policy))
@@ -130,9 +132,15 @@ def pooled(results: Sequence[HeldOutResult]) -> HeldOutResult:
     )
 
 
+def figures_of(result: HeldOutResult) -> dict[str, float]:
+    """The figures, with the precision that was promised."""
+    set_at = result.scores[result.predicted]
+    return result.figures | {"promised": float(set_at.mean()) if len(set_at) else float("nan")}
+
+
 def row(name: str, results: Sequence[HeldOutResult]) -> str:
     """A line of the table: each figure for both bundles."""
-    figures = [result.figures for result in results]
+    figures = list(map(figures_of, results))
     cells = (f"{figures[0][key]:.3f} | {figures[1][key]:.3f}" for key in SHOWN)
     return f"| {name} | {len(results[0].truth)} | {' | '.join(cells)} |"
 
@@ -162,7 +170,7 @@ def draw(title: str, done: Sequence[Replayed], path: Path) -> None:
     figure.suptitle(title)
     for axes, (key, name) in zip(figure.subplots(2, 2, sharex=True).flat, SHOWN.items(), strict=True):
         for way, label in enumerate(WAYS):
-            values = [each.results[way].figures[key] for each in done]
+            values = [figures_of(each.results[way])[key] for each in done]
             axes.plot(range(len(done)), values, marker="o", color=f"C{way}", label=label)
         axes.set(title=name, ylim=(0, 1), xticks=range(len(done)))
         axes.grid(alpha=0.3)

@@ -27,6 +27,7 @@ EVERY_KEY = {
         "allow": ["area:*"],
         "deny": ["x"],
         "descriptions": {"bug": "It broke"},
+        "targets": {"bug": 0.95, "area/*": 0.5},
         "exclusive": [["bug", "question"], ["a", "b"]],
         "max": 3,
         "abstain": "untriaged",

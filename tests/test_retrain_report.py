@@ -21,7 +21,7 @@ from triage.reports import retrain_report
 @pytest.fixture(scope="module")
 def learnt(material: Material) -> TrainedBundle:
     """The sample under a target that only some labels reach."""
-    study = material.study(Config(vote=VoteConfig(precision_target=0.6)))
+    study = material.study(Config(vote=VoteConfig(precision_target=0.95)))
     return TrainedBundle(bundle_of(study), study, {})
 
 
@@ -44,19 +44,38 @@ def markdown(
 
 
 def test_labels_that_miss_the_target_are_named_in_both(learnt: TrainedBundle) -> None:
-    """They are suggestions; the others have votes and the precision that was measured."""
-    short = {rule.name for rule in learnt.bundle.rules.voted if rule.votes is None}
+    """They are suggestions; the others have votes, the probability needed, and the precision that was measured."""
+    short = {rule.name for rule in learnt.bundle.rules.voted if rule.precision is None}
     assert 0 < len(short) < len(learnt.bundle.rules.voted)
+    words = "its probability never reached the precision target"
     lines = terminal(learnt)
     assert {line[17:] for line in lines if line.startswith("  never set      ")} == {
-        f"{name}: it does not reach the precision target" for name in short
+        f"{name}: {words}" for name in short
     }
-    text = markdown(learnt)
-    rows = [row for row in text.splitlines() if row.startswith("| ")]
-    assert sum("a suggestion&#58; it does not reach the precision target" in row for row in rows) == len(
-        short
+    rows = [row for row in markdown(learnt).splitlines() if row.startswith("| ")]
+    assert sum(words in row for row in rows) == len(short)
+    set_from = re.compile(r"from \d+&#46;\d votes and a probability of 0&#46;95 \| <code>")
+    assert sum(bool(set_from.search(row)) for row in rows) >= 1
+
+
+def test_each_target_is_shown_with_what_it_gives(learnt: TrainedBundle) -> None:
+    """The one in force is marked, with the reason for it; without one, the recommended takes its place."""
+    points, text = learnt.bundle.rules.points, markdown(learnt)
+    reached = next(point for point in points if point.labels)
+    assert (
+        f"  target         at {reached.target:.2f}: {reached.coverage:.0%} of issues labelled, "
+        in "\n".join(terminal(learnt))
     )
-    assert sum(bool(re.search(r"from \d+&#46;\d votes \| <code>", row)) for row in rows) >= 1
+    assert "Precision target: **0.95** (set in the configuration)." in text
+    assert "| 0.95 ← |" in text
+    free = replace(learnt, recipe=replace(learnt.recipe, config=Config()))
+    best = learnt.bundle.rules.recommended
+    assert (
+        f"  target         {best:g}, the highest at which at least 40% of the issues get a label"
+        in terminal(free)
+    )
+    f1 = replace(learnt, recipe=replace(learnt.recipe, config=Config(vote=VoteConfig(precision_target=0))))
+    assert "Precision target: none, thresholds for the best F1 (set in the configuration)." in markdown(f1)
 
 
 def test_the_newest_issues_are_told_also_of_the_first_bundle(learnt: TrainedBundle) -> None:
@@ -78,7 +97,7 @@ def test_a_fine_tuned_encoder_is_told(learnt: TrainedBundle) -> None:
 
 def test_a_label_that_may_not_be_set_is_not_blamed_for_its_precision(learnt: TrainedBundle) -> None:
     """The reason that is given is the configuration's."""
-    name = next(rule.name for rule in learnt.bundle.rules.voted if rule.votes is None)
+    name = next(rule.name for rule in learnt.bundle.rules.voted if rule.precision is None)
     denied = replace(learnt, recipe=replace(learnt.recipe, config=Config(LabelsConfig(deny=(name,)))))
     assert f"  never set      {name}: only people set it (labels.deny)" in terminal(denied)
     assert "a suggestion: only people set it (labels.deny)" in html.unescape(markdown(denied))

@@ -80,7 +80,7 @@ def test_votes_of_fewer_neighbours_sum_to_their_number() -> None:
 
 def test_without_neighbours_nothing_is_elected_and_scores_are_the_priors() -> None:
     """An empty index elects nothing by vote and still scores every label, by how usual it is."""
-    scores = vote_scores(RULES, weigh(RULES).similarity_votes)
+    scores = vote_scores(RULES, weigh(RULES))
     assert voted(RULES) == []
     assert scores == pytest.approx({"bug": 0.4 / 5, "docs": 0.2 / 5})
 
@@ -120,7 +120,7 @@ def test_the_fallback_asks_about_labels_with_examples_only_where_the_vote_is_sil
     rules = replace(RULES, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
     silent, loud = (weigh(rules, near(*names), {"docs": 9.0}) for names in (("bug",), ("bug", "bug")))
     assert elect(rules, silent)[0] == {"docs": "zero-shot"}
-    assert elect(rules, silent)[1]["docs"] == vote_scores(rules, silent.similarity_votes)["docs"]
+    assert elect(rules, silent)[1]["docs"] == vote_scores(rules, silent)["docs"]
     assert elect(rules, loud)[0] == {"bug": "neighbours"}
     assert elect(RULES, silent)[0] == {}
 

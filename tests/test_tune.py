@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import f1_score
 
 from triage.config import VoteConfig
-from triage.decide.rules import K_MAX, LabelRule, ZeroShotRule
+from triage.decide.rules import K_MAX, ZeroShotRule
 from triage.learn.tune import (
     KS,
     Window,
@@ -20,7 +20,6 @@ from triage.learn.tune import (
     calibrate_odds,
     f1_at,
     label_cut,
-    precise_cut,
     sweep,
     tune,
 )
@@ -50,6 +49,11 @@ def window(queries: int = 60, rows: int = 200, seed: int = 0, *, noise: float = 
         targets=np.eye(3, dtype=bool)[kind],
         truth=np.eye(3, dtype=bool)[asked],
         settable=np.ones(3, dtype=bool),
+        head=np.full((queries, 3), np.nan),
+        mass=np.zeros(queries),
+        priors=np.full((queries, 3), 1 / 3),
+        recent=np.full((queries, 3), 1 / 3),
+        propensity=np.ones(queries),
     )
 
 
@@ -123,53 +127,6 @@ def test_clear_evidence_moves_a_labels_cut() -> None:
     counted, truth = np.array([4.0, 2.0, 1.0]), np.array([True, False, False])
     assert label_cut(np.repeat(counted, 100), np.repeat(truth, 100), 1.5, 0.5, 10) == 3.0
     assert label_cut(np.zeros(5), np.zeros(5, dtype=bool), 1.5, 0.5, 10) == 1.5
-
-
-def evidence(*rights: int) -> tuple[np.ndarray, np.ndarray]:
-    """A hundred issues each with 5, 4, … votes, of which so many are right, spread evenly over time."""
-    counted = np.tile(np.arange(5.0, 5 - len(rights), -1), 100)
-    right = np.outer(np.arange(101), rights) // 100
-    return counted, (np.diff(right, axis=0) > 0).ravel()
-
-
-def test_a_precision_target_is_reached_with_confidence_or_not_at_all() -> None:
-    """The fewest votes at which the label is precise enough are needed; where it never is, it is never set."""
-    counted, truth = evidence(100, 98, 88, 20)
-    assert precise_cut(counted, truth, 0.99) is None
-    assert precise_cut(counted, truth, 0.97) == 3.5
-    assert precise_cut(counted, truth, 0.85) == 2.5
-    assert precise_cut(counted, truth, 0.15) == 1.0
-    assert precise_cut(counted, np.zeros(400, dtype=bool), 0.5) is None
-    assert precise_cut(np.array([5.0]), np.array([True]), 0.9) is None
-
-
-def test_sure_issues_do_not_pay_for_unsure_ones() -> None:
-    """All with three votes or more are right in 90 of 100, those with three in 70: a target of 0.8 leaves them out."""
-    counted, truth = evidence(100, 100, 70)
-    assert truth.mean() == 0.9
-    assert precise_cut(counted, truth, 0.8) == 3.5
-    assert precise_cut(counted, truth, 0.65) == 1.5
-
-
-def test_what_a_label_meant_long_ago_promises_nothing() -> None:
-    """Only the newest 60 in 100 issues count, whatever was right before them."""
-    counted, truth = evidence(100, 90)
-    old = np.arange(len(truth)) < 80
-    assert (
-        precise_cut(counted, truth & ~(old & (counted == 4)), 0.8) == precise_cut(counted, truth, 0.8) == 2.0
-    )
-    assert precise_cut(counted, truth & ~(~old & (counted == 4)), 0.8) == 4.5
-
-
-def test_with_a_precision_target_every_label_reaches_it_or_is_never_elected() -> None:
-    """The rules tell what each label reached; one that cannot reach the target has no m."""
-    hard = tune(window(noise=0.9), VoteConfig(precision_target=0.99), EXAMPLES, 200, UNTAUGHT)
-    easy = tune(window(), VoteConfig(precision_target=0.4), EXAMPLES | {"new": 9}, 200, UNTAUGHT)
-    assert {rule.votes for rule in hard.labels} == {None}
-    for name in EXAMPLES:
-        assert easy.by_name[name].precision is not None
-        assert (easy.by_name[name].precision or 0) >= 0.4
-    assert easy.by_name["new"] == LabelRule("new", 9, 9 / 200, None)
 
 
 def test_too_little_to_tune_on_gives_a_majority() -> None:

@@ -67,22 +67,6 @@ def test_the_fallback_is_on_only_where_it_helps() -> None:
     assert never.fallback is None
 
 
-@pytest.mark.parametrize("rare", [True, False])
-def test_a_precision_target_holds_for_descriptions_too(rare: bool) -> None:
-    """Scores that tell right from wrong get a threshold that reaches it; those that do not set nothing."""
-    rng = np.random.default_rng(2)
-    order = rng.permutation(100)
-    good, bad = trial(rare=rare, skilled=True, silent=True), trial(rare=rare, skilled=False, silent=True)
-    mixed = [dataclasses.replace(one, raw=one.raw[order], truth=one.truth[order]) for one in (good, bad)]
-    cuts = [
-        rule.rare if rare else rule.fallback
-        for rule in (tune_zero_shot(RULES, one, Settings(), 0.9).zero_shot for one in mixed)
-    ]
-    assert cuts == [pytest.approx(0.5, abs=0.2), None]
-    fixed = tune_zero_shot(RULES, mixed[1], Settings(threshold=0.4), 0.9).zero_shot
-    assert fixed.rare == 0.4
-
-
 def test_rare_labels_are_calibrated_and_get_a_threshold() -> None:
     """With enough rare labels in the window their scores are calibrated and the threshold parts right from wrong."""
     tuned = tune_zero_shot(RULES, trial(rare=True, skilled=True, silent=True), Settings()).zero_shot

@@ -61,6 +61,13 @@ class LabelsConfig:
     descriptions: dict[str, str] = option(
         {}, "One sentence for each label that says what it means; zero-shot classification reads it."
     )
+    targets: dict[str, float] = option(
+        {},
+        "Precision targets of single labels, in place of `vote.precision_target`; patterns. A label's own name counts "
+        "before a pattern, and an earlier pattern before a later one.",
+        low=0.0,
+        high=1.0,
+    )
     exclusive: tuple[tuple[str, ...], ...] = option(
         (), "Groups of labels of which an issue gets at most one, the one with the highest score."
     )
@@ -91,7 +98,8 @@ class VoteConfig:
     )
     precision_target: float | None = option(
         None,
-        "Set a label only where its estimated precision is at least this; if not set, thresholds maximise micro-F1.",
+        "Set a label only where the probability that it is right is at least this. If not set, each retraining chooses "
+        "the highest target at which enough issues still get a label; 0 asks for the best F1 instead.",
         low=0.0,
         high=1.0,
     )

@@ -237,6 +237,8 @@ def _scalar(hint: Any, data: object, path: str, strict: bool) -> object:
 
 def _checked(value: object, rules: Mapping[str, Any], path: str) -> object:
     low, high, choices = rules.get("low"), rules.get("high"), rules.get("choices")
+    if isinstance(value, dict):
+        return {key: _checked(one, rules, joined(path, str(key))) for key, one in value.items()}
     if isinstance(value, int | float) and not isinstance(value, bool):
         if low is not None and value < low:
             raise _wrong(path, f"at least {low:g}", value)

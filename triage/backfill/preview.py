@@ -77,9 +77,14 @@ def preview(
     promised = promises(model.rules, planner.names)
     for name, count in Counter(name for entry in entries for name in entry.labels).most_common():
         yield f"  {count:4}  {name} ({promised.get(name, Promise()).describe()})"
-    voted = model.rules.voted
-    if short := sum(rule.votes is None for rule in voted):
-        yield f"{short} of {len(voted)} labels do not reach vote.precision_target yet: they are suggested, not set."
+    if aim := model.rules.point(policy.target):
+        yield (
+            f"At a precision target of {aim.target:g}, {aim.coverage:.0%} of issues newer than those learnt from got a "
+            f"label, and {aim.right} of {aim.labels} labels were right."
+        )
+    if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
+        voted = len(model.rules.voted)
+        yield f"{len(short)} of {voted} labels do not reach the target yet: they are suggested, not set."
 
 
 def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:
@@ -92,6 +97,7 @@ def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingMode
         need("learn", "sklearn", to="learning")
         pages = islice(tracker.pages(IssueFilter()), LEARN_PAGES)
         data = prepare((live.issue for page in pages for live in page.items), config)
+        data = data.with_unlabelled(len(data))
     except (MissingExtra, DataError):
         return open_serving(config, None), "by the descriptions of labels alone"
     from triage.learn.recipe import Engines
@@ -99,13 +105,15 @@ def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingMode
 
     engines = Engines(*open_engines(config), progress=bar)
     embedded = embed(
-        data.issues,
+        [*data.issues, *data.unlabelled],
         engines.encoder,
         store.get(NAME),
         lambda _: None,
         lambda total: bar("embedding", total),
     )
     now = format_time(tracker.now()) or ""
-    bundle = learn(data, embedded.vectors, config, engines, RetrainContext(now)).bundle
+    vectors, left = embedded.vectors[: len(data)], embedded.vectors[len(data) :]
+    context = RetrainContext(now)
+    bundle = learn(data, vectors, config, engines, context, unlabelled_vectors=left).bundle
     model = open_model(bundle, "", engines.encoder, engines.zero_shot, config.labels.descriptions)
     return model, f"as learnt for this look alone from {len(data)} of the newest issues"

@@ -7,6 +7,7 @@
     labels.npy      int32: the label indices of row i are labels[offsets[i]:offsets[i + 1]]
     offsets.npy     int64 [n + 1]
     prior.npy       float32 [d], the mean of the encoder's vectors (corrects zero-shot scores)
+    propensity.npy  float32 [d + 2], how likely people are to label an issue, where some are left without a label
     head-*.npy      the projection, where one was learnt
     encoder-*       a model folder, where an encoder was fine-tuned (`--adapt encoder`)
 
@@ -50,6 +51,7 @@ from triage.decide.rules import LabelRule, Rules
 from triage.engine.head import Head
 from triage.engine.index import IvfCodes
 from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
+from triage.engine.propensity import Propensity
 from triage.errors import BundleError, ModelError
 from triage.issue import MAX_NUMBER, Key, RepositoryIds, fold, present_names
 from triage.schema import SchemaError, build, decoded, parse_time
@@ -59,6 +61,7 @@ FORMAT = 1
 FORMAT_COMPRESSED = 4
 MANIFEST, RULES = "manifest.json", "rules.json"
 ENCODER = "encoder-"
+PROPENSITY = "propensity.npy"
 # Of all files of a bundle together, and of the two that are read as JSON.
 MAX_BYTES, MAX_JSON = 2 * 2**30, 64 * 2**20
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -139,6 +142,7 @@ class Bundle:
     encoder: Mapping[str, bytes] = field(default_factory=dict)
     codes: IvfCodes | None = None
     ids: tuple[RepositoryIds, ...] = ()
+    propensity: Propensity | None = None
 
     def __post_init__(self) -> None:
         n, indexed = len(self.rows.keys), len(self.vectors if self.codes is None else self.codes)
@@ -196,7 +200,11 @@ def under_present_names(bundle: Bundle, now: RepositoryIds | None) -> tuple[Bund
     merged.pop("", None)
     return replace(
         bundle,
-        rules=replace(rules, labels=tuple(sorted(merged.values(), key=lambda rule: fold(rule.name)))),
+        rules=replace(
+            rules,
+            labels=tuple(sorted(merged.values(), key=lambda rule: fold(rule.name))),
+            scored=tuple(names.get(name, name) for name in rules.scored),
+        ),
         rows=_renamed(bundle.rows, repo_names, names),
     ), renamed
 
@@ -229,6 +237,7 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
         RULES: _json(stated),
         **indexed,
         "prior.npy": npy(bundle.prior.astype(np.float32)),
+        **({PROPENSITY: npy(bundle.propensity.parameters)} if bundle.propensity else {}),
         **{f"head-{name}.npy": npy(array) for name, array in bundle.head.items()},
         **{f"{ENCODER}{name}": data for name, data in bundle.encoder.items()},
     }
@@ -401,7 +410,14 @@ def _assemble(
     }
     prior = _array(arrays, "prior.npy", np.float32, 1)
     _check_dimensions(manifest, prior, head, encoder, dimension)
-    return Bundle(manifest, stated.rules, vectors, rows, prior, head, encoder, codes, stated.ids)
+    if head and stated.rules.scored and len(stated.rules.scored) != len(head["intercept"]):
+        raise BundleError(f"{RULES} names other labels than the head scores")
+    propensity = None
+    if PROPENSITY in arrays:
+        propensity = Propensity(_array(arrays, PROPENSITY, np.float32, 1))
+        if len(propensity.parameters) != len(prior) + 2:
+            raise BundleError(f"{PROPENSITY} is not of the dimension of the encoder's vectors")
+    return Bundle(manifest, stated.rules, vectors, rows, prior, head, encoder, codes, stated.ids, propensity)
 
 
 def _array(arrays: Mapping[str, AnyArray], name: str, kind: type[np.generic], dimensions: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import Array, Floats, Ints, Mask
+from triage.arrays import AnyFloats, Array, Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
@@ -19,6 +19,7 @@ from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.index import Index, IvfCodes, IvfIndex
+from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key, Names, distinct
@@ -139,6 +140,7 @@ class ServingModel:
     neighbourhood: Neighbourhood | None = None
     head: Head | None = None
     prior: Floats | None = None
+    propensity: Propensity | None = None
     bundle: Bundle | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
 
@@ -166,14 +168,23 @@ class ServingModel:
     def evidence_near(self, issues: Sequence[Issue], vectors: Floats) -> Iterator[Evidence]:
         """The evidence on issues whose encoder vectors [n, d] are known already."""
         nearest: Iterable[tuple[Neighbour, ...]] = ((),) * len(issues)
+        probabilities: AnyFloats = np.empty((len(issues), 0))
         if self.neighbourhood is not None:
-            texts = [issue.text for issue in issues]
-            points = self.head.project(texts, vectors) if self.head else vectors
+            points = vectors
+            if self.head:
+                probabilities = self.head.probabilities([issue.text for issue in issues], vectors)
+                points = self.head.join(probabilities, vectors)
             nearest = self.neighbourhood.near([issue.key for issue in issues], points)
-        described = distinct(self.descriptions)
-        for issue, vector, neighbours in zip(issues, vectors, nearest, strict=True):
+        described, rules = distinct(self.descriptions), self.rules
+        for issue, vector, row, neighbours in zip(issues, vectors, probabilities, nearest, strict=True):
+            # Bundles of earlier versions do not name the labels of their head.
+            head = dict(zip(rules.scored, row.tolist(), strict=True)) if rules.scored else {}
             ask = partial(self._classify, issue, vector)
-            yield gather(self.rules, issue.key, neighbours, described, ask, self._typical(vector))
+            fits = float(self.propensity.of(vector[None])[0]) if self.propensity else 1.0
+            typical = self._typical(vector)
+            yield gather(
+                rules, issue.key, neighbours, described, ask, typical=typical, head=head, propensity=fits
+            )
 
     def recorded(
         self, issues: Sequence[Issue], vectors: Floats, report: Callable[[int], None] | None = None
@@ -231,6 +242,7 @@ def open_model(
         ),
         head=Head.from_parts(bundle.head, manifest.head) if bundle.head else None,
         prior=bundle.prior,
+        propensity=bundle.propensity,
         bundle=bundle,
     )
 

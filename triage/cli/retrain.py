@@ -152,11 +152,13 @@ def _learn(
 
     store, against = stores
     engines = Engines(*open_engines(loaded.config), progress=bar)
+    # As many unlabelled issues as labelled ones are enough to tell them apart.
+    data = data.with_unlabelled(max(UNLABELLED, len(data)))
     with stage("reading kept vectors"):
         kept = embedded_before(against)
     with workers(options.engine) as cluster, stage("embedding"):
         embedded = embed(
-            data.issues,
+            [*data.issues, *data.unlabelled],
             engines.encoder,
             kept,
             lambda vectors: store.put(NAME, vectors),
@@ -173,16 +175,17 @@ def _learn(
         active=previous.bundle,
         ids=loaded.ids,
     )
+    vectors, left = embedded.vectors[: len(data)], embedded.vectors[len(data) :]
     unlabelled, untuned = loaded.unlabelled(UNLABELLED), None
     if tune:
         from triage.finetune.retrain import Untuned, learn_tuned
 
-        shipped = Untuned(embedded.vectors, engines)
+        shipped = Untuned(vectors, engines)
         with stage("fine-tuning"):
             learnt, untuned = learn_tuned(data, shipped, loaded.config, context, tune, unlabelled)
     else:
         with stage("adapting vectors, tuning and measuring"):
-            learnt = learn(data, embedded.vectors, loaded.config, engines, context, unlabelled)
+            learnt = learn(data, vectors, loaded.config, engines, context, unlabelled, left)
     active = previous.bundle
     with stage("comparing with the active recipe"):
         result = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from triage.config import Config
@@ -39,6 +39,7 @@ def followed(config: Config, renamed: Mapping[str, str]) -> Config:
             allow=also(labels.allow),
             deny=also(labels.deny),
             descriptions={new.get(name, name): text for name, text in labels.descriptions.items()},
+            targets={new.get(name, name): target for name, target in labels.targets.items()},
             exclusive=tuple(tuple(new.get(name, name) for name in group) for group in labels.exclusive),
             abstain=new.get(labels.abstain or "", labels.abstain),
         ),
@@ -50,7 +51,9 @@ def named(config: Config) -> frozenset[str]:
     """The labels that the configuration names, other than by patterns."""
     labels = config.labels
     groups = (name for group in labels.exclusive for name in group)
-    return frozenset((*labels.descriptions, *groups, *([labels.abstain] if labels.abstain else ())))
+    return frozenset(
+        (*labels.descriptions, *labels.targets, *groups, *([labels.abstain] if labels.abstain else ()))
+    )
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,21 @@ class Policy:
     exclusive: Sequence[Sequence[str]] = ()
     most: int = 5
     abstain: str | None = None
+    target: float | None = None
+    targets: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> Policy:
         labels = config.labels
         return cls(
-            labels.allow, labels.deny, config.learn.ignore, labels.exclusive, labels.max, labels.abstain
+            labels.allow,
+            labels.deny,
+            config.learn.ignore,
+            labels.exclusive,
+            labels.max,
+            labels.abstain,
+            config.vote.precision_target,
+            labels.targets,
         )
 
     def may_set(self, name: str) -> str | None:
@@ -83,6 +95,12 @@ class Policy:
             return "it belongs to a process (learn.ignore)"
         return None
 
+    def target_of(self, name: str) -> float | None:
+        """The label's precision target: its own, else that of the first pattern that matches, else the common one."""
+        exact = (target for own, target in self.targets.items() if fold(own) == fold(name))
+        alike = (target for pattern, target in self.targets.items() if matches(name, [pattern]))
+        return next(exact, next(alike, self.target))
+
     def apply(
         self,
         elected: Collection[str],
@@ -90,12 +108,14 @@ class Policy:
         existing: Collection[str] = (),
         barred: Mapping[str, str] = MappingProxyType({}),
         own: Collection[str] = (),
+        needed: Mapping[str, float] = MappingProxyType({}),
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         """(labels to set, best first; label → the reason why it is held back).
 
         `existing` are the labels that the issue carries: they are not proposed again, and keep the other labels of an
         exclusive group out. `barred` maps labels that this issue must not get to the reason. `own` are those of the
-        existing labels that the bot set earlier: all that it sets on an issue count, over all runs.
+        existing labels that the bot set earlier: all that it sets on an issue count, over all runs. `needed` is the
+        probability that each label must have, see `Rules.threshold`.
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []
@@ -105,6 +125,7 @@ class Policy:
         room = self.most - len(there | (carried & folded(elected)))
         for name in sorted(elected, key=lambda name: (-scores[name], fold(name))):
             reason = self._objection(name, accepted, existing, room) or barred.get(name)
+            reason = reason or _shortfall(scores[name], needed.get(name, 0.0))
             if reason is None:
                 accepted.append(name)
             else:
@@ -128,3 +149,11 @@ class Policy:
         if len(accepted) >= room:
             return f"at most {self.most} label{'s' * (self.most != 1)} on one issue (labels.max)"
         return None
+
+
+def _shortfall(probability: float, needed: float) -> str | None:
+    if probability >= needed:
+        return None
+    if needed > 1:
+        return "no probability reaches its precision target yet"
+    return f"its probability, {probability:.2f}, is below the {needed:.2f} that its precision target needs"

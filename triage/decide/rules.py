@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -29,6 +30,12 @@ STANDS_OUT = 0.8
 UNFAMILIAR = "it resembles no issue that was learnt from"
 # Votes are sums of floats, with rounding errors below this.
 EPSILON = 1e-9
+# The target that asks for the best F1 instead of a precision, and the probability below which nothing is set even then.
+BEST_F1, FLOOR = 0.0, 0.2
+# The target where nothing has been measured yet, and a probability that none reaches.
+UNMEASURED, NEVER = 0.8, 1.01
+# Probabilities of the head are clipped to this far from 0 and 1.
+CLIP = 1e-4
 # The prior at which zero-shot scores need no correction, and the lowest prior assumed of any label.
 COMMON, RAREST = 0.1, 0.01
 
@@ -49,8 +56,9 @@ class Evidence:
 
     `neighbours` are in falling similarity (ties: rising number). `votes` and `similarity_votes` are those of the k
     nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
-    score, weighted by similarity. `zero_shot` are raw scores. `typical` is the cosine of the issue's vector and the
-    mean of those that were learnt from.
+    score, weighted by similarity. `head` are the head's probabilities, `zero_shot` raw scores. `typical` is the cosine
+    of the issue's vector and the mean of those that were learnt from, `propensity` the probability that people label
+    an issue like this at all.
     """
 
     key: Key
@@ -59,6 +67,8 @@ class Evidence:
     similarity_votes: Mapping[str, float] = field(default_factory=dict)
     zero_shot: Mapping[str, float] = field(default_factory=dict)
     typical: float = 1.0
+    head: Mapping[str, float] = field(default_factory=dict)
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,15 +76,51 @@ class LabelRule:
     """How one label is elected.
 
     `votes` is the m of this label (None: votes never elect it), `examples` the number of issues with it in the index,
-    `prior` their share. `precision` was measured in tuning at this m, over `predicted` issues; None: not measured.
+    `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label.
+    `precision` was measured over `predicted` issues newer than those learnt from, under the targets in force then;
+    None: the label was set on none.
     """
 
     name: str
     examples: int
     prior: float
     votes: float | None
+    recent: float = 0.0
+    offset: float = 0.0
     precision: float | None = None
     predicted: int = 0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The logistic from what is known of a label on an issue to the probability that a maintainer would set it.
+
+    Its slopes multiply log-odds: of the label's share of the votes, of its probability under the head, and of its
+    share of the newest issues. `mass` multiplies the logarithm of the sum of all labels' probabilities under the head:
+    of two labels that are equally likely by themselves, the one on an issue that resembles nothing known is less so.
+    """
+
+    vote: float = 1.0
+    head: float = 0.0
+    recent: float = 0.0
+    mass: float = 0.0
+    intercept: float = 0.0
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a precision target would have given on issues newer than those learnt from.
+
+    A label needs the probability `threshold` (None: no threshold reaches the target). At it, `labels` were set on the
+    share `coverage` of the issues, of which `right` were right; the precision is at least `low` with confidence.
+    """
+
+    target: float
+    threshold: float | None
+    coverage: float = 0.0
+    labels: int = 0
+    right: int = 0
+    low: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,11 +144,11 @@ class ZeroShotRule:
 class Rules:
     """The settings of one bundle.
 
-    `votes` is the m of labels without one of their own; `slope` and `intercept` calibrate the vote (see
-    `vote_scores`). The vote elects nothing if the nearest neighbour is less similar than `floor`, or the issue less
-    `typical` (see `Evidence`). Labels that match none of the patterns `shared` count only for issues of their own
-    repository. `languages` are those besides English
-    in which issues are judged (see `triage.content.language`; "*": all).
+    `votes` is the m of labels without one of their own. The vote elects nothing if the nearest neighbour is less
+    similar than `floor`, or the issue less `typical` (see `Evidence`). Labels that match none of the patterns `shared`
+    count only for issues of their own repository. `languages` are those besides English in which issues are judged
+    (see `triage.content.language`; "*": all). `scored` are the labels of the head, in its order. `points` say what
+    each precision target would give; `recommended` is one of these targets (None: too few issues to tell).
     """
 
     k: int = option(10, "", low=1)
@@ -110,13 +156,15 @@ class Rules:
     votes: float | None = None
     floor: float = -1.0
     min_examples: int = 10
-    slope: float = 1.0
-    intercept: float = 0.0
+    calibration: Calibration = field(default=Calibration())
     labels: tuple[LabelRule, ...] = ()
     zero_shot: ZeroShotRule = field(default=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
     shared: tuple[str, ...] = ("*",)
     languages: tuple[str, ...] = ("*",)
     typical: float = -1.0
+    scored: tuple[str, ...] = ()
+    points: tuple[OperatingPoint, ...] = ()
+    recommended: float | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, LabelRule]:
@@ -135,6 +183,29 @@ class Rules:
     @cached_property
     def rare(self) -> tuple[str, ...]:
         return tuple(rule.name for rule in self.labels if rule.examples < self.min_examples)
+
+    def threshold(self, target: float | None) -> float:
+        """The probability that a label needs under a precision target; above 1 where no probability reaches it.
+
+        None is the recommended target, and BEST_F1 no target. A threshold is never below its target; it lies above
+        where labels that were as likely as the target were right less often.
+        """
+        aim = self.aim(target)
+        if aim <= BEST_F1:
+            return FLOOR
+        reached = (p.threshold for p in self.points if p.target <= aim + EPSILON)
+        return max([aim, *(NEVER if threshold is None else threshold for threshold in reached)])
+
+    def aim(self, target: float | None) -> float:
+        """The target in force where the configuration has this one: None is the recommended target."""
+        if target is not None:
+            return target
+        return UNMEASURED if self.recommended is None else self.recommended
+
+    def point(self, target: float | None) -> OperatingPoint | None:
+        """What was measured at the target, or at the nearest lower one."""
+        below = [p for p in self.points if p.target <= self.aim(target) + EPSILON]
+        return below[-1] if below else None
 
 
 def kernel(similarities: AnyFloats, weighting: str) -> Array:
@@ -171,14 +242,19 @@ def gather(
     neighbours: tuple[Neighbour, ...],
     described: Sequence[str] = (),
     ask: Callable[[Sequence[str]], Mapping[str, float]] = lambda _: {},
+    *,
     typical: float = 1.0,
+    head: Mapping[str, float] = MappingProxyType({}),
+    propensity: float = 1.0,
 ) -> Evidence:
     """The evidence on an issue: its votes are counted, and `ask` gives raw zero-shot scores where they are needed.
 
-    `described` are the labels that have a description.
+    `described` are the labels that have a description; see `Evidence` for `head` and `propensity`.
     """
     votes, similarity_votes = _count(rules, neighbours[: rules.k])
-    counted = Evidence(key, neighbours, votes, similarity_votes, typical=typical)
+    counted = Evidence(
+        key, neighbours, votes, similarity_votes, typical=typical, head=head, propensity=propensity
+    )
     elected = [] if unfamiliar(rules, counted) else elect_by_vote(rules, neighbours, votes)
     wanted = asks_zero_shot(rules, described, elected)
     return replace(counted, zero_shot=ask(wanted) if wanted else {})
@@ -201,18 +277,48 @@ def _count(rules: Rules, voters: Sequence[Neighbour]) -> tuple[dict[str, float],
     return by_similarity if rules.weighting == "similarity" else counted(rules.weighting), by_similarity
 
 
-def vote_scores(rules: Rules, similarity_votes: Mapping[str, float]) -> dict[str, float]:
-    """Calibrated probabilities: a logistic of the log-odds of the share of votes, smoothed by the prior.
+def vote_scores(rules: Rules, evidence: Evidence) -> dict[str, float]:
+    """The probability of each label with enough examples, see `Calibration`.
 
     The votes are weighted by similarity, whatever elects, and the prior counts as one more neighbour: labels with
     equally many neighbours, or with none, get different scores, and ties are rare.
     """
-    priors = np.array([rules.by_name[name].prior for name in similarity_votes])
-    odds = log_odds(smoothed(np.array(list(similarity_votes.values())), priors, rules.k))
+    of = [rules.by_name[name] for name in evidence.similarity_votes]
+    if not of:
+        return {}
+    known = features(
+        votes=np.array(list(evidence.similarity_votes.values())),
+        k=rules.k,
+        priors=np.array([rule.prior for rule in of]),
+        recent=np.array([rule.recent for rule in of]),
+        head=np.array([evidence.head.get(rule.name, np.nan) for rule in of]),
+        mass=sum(evidence.head.values()),
+    )
+    c = rules.calibration
+    slopes = (c.vote, c.head, c.recent, c.mass)
+    odds = (sum(slope * x for slope, x in zip(slopes, row, strict=True)) for row in known.tolist())
     return {
-        name: sigmoid(rules.slope * float(x) + rules.intercept)
-        for name, x in zip(similarity_votes, odds, strict=True)
+        rule.name: sigmoid(x + c.intercept + rule.offset) * evidence.propensity
+        for rule, x in zip(of, odds, strict=True)
     }
+
+
+def features(
+    *, votes: Array, k: int, priors: Array, recent: Array, head: Array, mass: AnyFloats | float
+) -> Array:
+    """What `Calibration` multiplies, [..., L, 4]; all are [..., L] or broadcast to it, `mass` is [...].
+
+    Where the head does not know a label (NaN), its share of all issues stands in.
+    """
+    shape = np.broadcast_shapes(votes.shape, priors.shape)
+    columns = (
+        log_odds(smoothed(votes, priors, k)),
+        log_odds(np.clip(np.where(np.isnan(head), priors, head), CLIP, 1 - CLIP)),
+        log_odds(np.clip(recent, CLIP, 1 - CLIP)),
+        np.log(np.maximum(np.asarray(mass, dtype=np.float64), CLIP))[..., None],
+    )
+    stacked: Array = np.stack([np.broadcast_to(column, shape) for column in columns], axis=-1)
+    return stacked
 
 
 def smoothed(counted: Array, priors: Array, k: int) -> Array:
@@ -284,7 +390,7 @@ def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, f
     """(label → the source that elected it, label → calibrated score of every known label)."""
     strange = unfamiliar(rules, evidence)
     by_vote = [] if strange else elect_by_vote(rules, evidence.neighbours, evidence.votes)
-    scores = vote_scores(rules, evidence.similarity_votes)
+    scores = vote_scores(rules, evidence)
     described = zero_shot_scores(rules, evidence.zero_shot)
     rare = {name: score for name, score in described.items() if name not in scores}
     rule, least = rules.zero_shot, STANDS_OUT if strange else 0.0

@@ -82,7 +82,11 @@ class Head:
             raise BundleError("the buckets of the head are not ascending numbers of features")
 
     def project(self, texts: Sequence[str], vectors: Floats) -> Floats:
-        """Unit vectors [n, d + l] of rendered texts and their unit encoder vectors [n, d].
+        """Unit vectors [n, d + l] of rendered texts and their unit encoder vectors [n, d]; see `probabilities`."""
+        return self.join(self.probabilities(texts, vectors), vectors)
+
+    def probabilities(self, texts: Sequence[str], vectors: Floats) -> AnyFloats:
+        """The probability of each label [n, l].
 
         Raises BundleError where the vectors are not of the dimension that the head was learnt from.
         """
@@ -96,7 +100,7 @@ class Head:
             # Row by row, since a product of matrices rounds differently with another number of rows.
             words = self.words[features.buckets[start:end]].astype(np.float32)
             logits[i] = features.values[start:end] @ words + self.intercept + vectors[i] @ self.dense
-        return self.join(sigmoid(logits), vectors)
+        return sigmoid(logits)
 
     def join(self, probabilities: AnyFloats, vectors: Floats) -> Floats:
         """The points [n, d + l] of issues with label probabilities [n, l]."""

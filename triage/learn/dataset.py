@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
 
 # More unlabelled issues than this would take longer to embed than they tell.
-MOST_UNLABELLED = 20_000
+MOST_UNLABELLED = 5_000
 # Texts are near copies where at most this share of their words is in only one of them; numbers do not count.
 ALIKE = 0.2
 WORD = re.compile(r"[^\W\d_]+")
@@ -64,6 +64,10 @@ class Dataset:
     @property
     def dated(self) -> bool:
         return all(issue.created_at is not None for issue in self.issues)
+
+    def with_unlabelled(self, most: int) -> Dataset:
+        """With at most so many of the unlabelled issues, evenly over their time."""
+        return replace(self, unlabelled=_thinned(self.unlabelled, most))
 
     def keys(self, rows: Iterable[int]) -> list[Key]:
         """(repository, number) of each of these rows."""

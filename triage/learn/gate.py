@@ -6,6 +6,7 @@ both are judged on the same bootstrap samples of issues.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -64,13 +65,10 @@ class GateResult:
 
 
 def recipe_settings(config: Config, adaptation: str, *, own_encoder: bool = False) -> dict[str, object]:
-    """The configuration that a bundle depends on, besides the data and the models."""
-    vote = config.vote
-    return {
-        "adaptation": adaptation,
-        "own_encoder": own_encoder,
-        "vote": {name: getattr(vote, name) for name in vote.__dataclass_fields__},
-    }
+    """The configuration that a bundle depends on, besides the data, the models and the policy."""
+    vote = dataclasses.asdict(config.vote)
+    del vote["precision_target"]
+    return {"adaptation": adaptation, "own_encoder": own_encoder, "vote": vote}
 
 
 def judge_candidate(
@@ -100,6 +98,9 @@ def judge_candidate(
     rival, notes = _rival(active, candidate if untuned is None or had_own else untuned)
     if rival is candidate:
         notes = (*notes, "the recipe is the same as that of the active bundle")
+    # Under one policy, the new one: another target is a wish, not a regression.
+    target = candidate.rules.aim(candidate.policy.target)
+    rival, candidate = rival.under(target), candidate.under(target)
     differences = compare(rival.result, candidate.result)
     objections += [
         f"{d.measure} would fall from {d.active:.3f} to {d.candidate:.3f} (tolerance {d.tolerance:.2f})"
@@ -146,6 +147,7 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
         )
     try:
         vote = build(VoteConfig, manifest.recipe.get("vote", {}))
+        vote = replace(vote, precision_target=candidate.config.vote.precision_target)
     except SchemaError as error:
         notes.append(f"the active bundle's recipe cannot be read ({error}): the default takes its place")
         vote = VoteConfig()

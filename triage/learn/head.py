@@ -56,8 +56,7 @@ def fit(
     where they are `time_ordered`, oldest first, else a sample drawn by `seed`; the others are projected like new ones.
     """
     used = _used(len(texts), seed, time_ordered)
-    labels = targets[used].astype(np.float64)
-    labels = labels[:, labels.sum(axis=0) >= MIN_EXAMPLES]
+    labels = targets[used].astype(np.float64)[:, columns(targets, seed=seed, time_ordered=time_ordered)]
     space = _Space.of([texts[i] for i in used], vectors[used])
     alpha, scores = _ridge(space.kernel(), labels)
     slope, offset = _curves(scores, labels)
@@ -69,6 +68,12 @@ def fit(
     points[used] = head.join(probabilities, vectors[used])
     points[rest] = head.project([texts[i] for i in rest], vectors[rest])
     return head, points
+
+
+def columns(targets: Mask, *, seed: int = 0, time_ordered: bool = True) -> Indices:
+    """The labels of `fit`, in the order of its head: columns of `targets`."""
+    used = targets[_used(len(targets), seed, time_ordered)]
+    return np.flatnonzero(used.sum(axis=0) >= MIN_EXAMPLES)
 
 
 def _used(n: int, seed: int, time_ordered: bool) -> Indices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,16 +13,27 @@ from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, ServingModel, likeness, untaught_rule
 from triage.config import Config
 from triage.content import language
-from triage.decide import Decision, Policy, case_of, decide
+from triage.decide import Decision, Policy, Recorded, case_of, decide
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
+from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue, Names
+from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Split
-from triage.learn.head import ADAPTATIONS
-from triage.learn.tune import FLOOR_QUANTILE, MIN_QUERIES, Trial, Window, affordable, tune, tune_zero_shot
+from triage.learn.head import ADAPTATIONS, columns
+from triage.learn.tune import (
+    FLOOR_QUANTILE,
+    MIN_QUERIES,
+    Trial,
+    Window,
+    affordable,
+    joined,
+    tune,
+    tune_zero_shot,
+)
 from triage.metrics import summary
 from triage.progress import counted
 
@@ -62,6 +73,7 @@ class Recipe:
     """A recipe, the issues with their encoder vectors [n, d], and the windows to tune and measure on.
 
     `unlabelled` are newer issues without labels, of which the share that would get one is measured.
+    `unlabelled_vectors` [u, d] are those of the data's unlabelled issues, or empty.
     """
 
     data: Dataset
@@ -71,6 +83,7 @@ class Recipe:
     engines: Engines
     adaptation: str
     unlabelled: Sequence[Issue] = ()
+    unlabelled_vectors: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     @cached_property
     def enough(self) -> bool:
@@ -93,19 +106,12 @@ class Recipe:
 
     @cached_property
     def window(self) -> Window:
-        """The tuning window: each fold's queries, with their neighbours among the rows known before them."""
-        voted = self._voted
-        similarities, rows = zip(*map(self._search, self.split.tune), strict=True)
-        queries = self._queries
-        return Window(
-            names=[self.data.names[j] for j in voted],
-            similarities=np.concatenate(similarities),
-            rows=np.concatenate(rows),
-            targets=self.data.targets[:, voted],
-            truth=self.data.targets[queries][:, voted],
-            settable=self.settable[voted],
-            speaks=self._speaks(queries, np.concatenate(rows), [self.data.names[j] for j in voted]),
-        )
+        """The tuning window."""
+        return self._window(self.split.tune)
+
+    def _window(self, folds: Sequence[Fold]) -> Window:
+        """The folds' queries, each with its neighbours among the rows known before it."""
+        return joined([self._search(fold) for fold in folds])
 
     @cached_property
     def rules(self) -> Rules:
@@ -114,29 +120,42 @@ class Recipe:
         window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
         tuned = tune(window, self.config.vote, self.examples(known), len(known), start)
-        rules = self._familiar(replace(tuned, shared=self.config.learn.sharing), known)
+        rules = self._known_of(replace(tuned, shared=self.config.learn.sharing), known)
         if not window.names:
             return rules
-        target = self.config.vote.precision_target
-        return tune_zero_shot(rules, self._trial(rules), self.config.zero_shot, target)
+        rules = tune_zero_shot(rules, self._trial(rules), self.config.zero_shot)
+        return self._calibrated(rules, window)
 
     def rules_for(self, rows: Ints) -> Rules:
-        """The tuned rules with the examples in `rows`; a label that is new there gets the common m."""
+        """The tuned rules with the examples in `rows`; a label that is new there gets the common m.
+
+        They are calibrated on the newest window too: it has been measured by then, and shows best what comes next.
+        """
         tuned = self.rules.by_name
         fresh = LabelRule("", 0, 0.0, self.rules.votes)
         labels = (
             replace(tuned.get(name, fresh), name=name, examples=count, prior=count / len(rows))
             for name, count in self.examples(rows).items()
         )
-        return self._familiar(replace(self.rules, labels=tuple(labels)), rows)
+        rules = self._known_of(replace(self.rules, labels=tuple(labels)), rows)
+        if not self.enough or not self.window.names:
+            return rules
+        return self._calibrated(rules, joined([self.window, self._search(self.split.test)]))
 
-    def examples(self, rows: Ints) -> dict[str, int]:
-        """The number of these rows with each label, for labels with any."""
-        counts = self.data.targets[rows].sum(axis=0)
-        return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
+    def _calibrated(self, rules: Rules, window: Window) -> Rules:
+        past = judged(rules, window)
+        return calibrated(rules, window.names, past, self.policy, by_age=self.split.kind == "time")
 
-    def _familiar(self, rules: Rules, rows: Ints) -> Rules:
-        """The rules with the languages of these rows, and with how typical of them an issue must be."""
+    def _known_of(self, rules: Rules, rows: Ints) -> Rules:
+        """The rules with what else serving knows of these rows.
+
+        Each label's share of the newest, the labels of the head, the languages, and how typical an issue must be.
+        """
+        if not len(rows):
+            return rules
+        targets = self.data.targets[rows]
+        recent = dict(zip(self.data.names, recent_shares(targets).tolist(), strict=True))
+        scored = columns(targets).tolist() if self.adaptation != "none" else []
         spoken = Counter(language(self.data.issues[i].text) for i in rows)
         learnt = sorted(name for name, count in spoken.items() if name and count >= SPOKEN)
         vectors, typical = self.vectors[rows], np.full(1, -1.0)
@@ -145,9 +164,16 @@ class Recipe:
             typical = likeness(vectors, (vectors.sum(axis=0) - vectors) / (len(rows) - 1))
         return replace(
             rules,
+            labels=tuple(replace(rule, recent=recent[rule.name]) for rule in rules.labels),
+            scored=tuple(self.data.names[j] for j in scored),
             languages=self.config.languages or tuple(learnt),
             typical=round(float(np.quantile(typical, FLOOR_QUANTILE)), 6),
         )
+
+    def examples(self, rows: Ints) -> dict[str, int]:
+        """The number of these rows with each label, for labels with any."""
+        counts = self.data.targets[rows].sum(axis=0)
+        return {name: int(count) for name, count in zip(self.data.names, counts, strict=True) if count}
 
     @cached_property
     def result(self) -> HeldOutResult:
@@ -166,30 +192,40 @@ class Recipe:
 
     @cached_property
     def newest(self) -> list[Decision]:
-        """The decisions on the newest window."""
-        return self.decisions(self.split.test)
+        """The decisions on the newest window, each as if the issue had just been opened."""
+        issues = [self.data.issues[i] for i in self.split.test.query]
+        return list(decide(map(case_of, issues), self._recorded, self.policy))
 
     @cached_property
     def on_unlabelled(self) -> list[Decision]:
         """The decisions on the given unlabelled issues."""
-        if not self.unlabelled:
-            return []
+        return list(decide(map(case_of, self.unlabelled), self._recorded, self.policy))
+
+    @cached_property
+    def _recorded(self) -> Recorded:
+        """The evidence on the newest window and on the given unlabelled issues, without the newest window's labels."""
+        rows = self.split.test.query
+        issues = [self.data.issues[i] for i in rows]
         model = self.model(self.split.test.known, self.rules)
+        report = self.engines.listener("deciding the newest issues", len(issues))
+        known = model.recorded(issues, self.vectors[rows], report).recorded
         report = self.engines.listener("deciding unlabelled issues", len(self.unlabelled))
-        return list(counted(decide(map(case_of, self.unlabelled), model, self.policy), report))
+        evidence = counted(model.evidence(self.unlabelled), report) if self.unlabelled else ()
+        more = {each.key: each for each in evidence}
+        return Recorded(self.rules, {**known, **more}, model.name)
+
+    def under(self, target: float) -> Recipe:
+        """The same recipe with another precision target: nothing is fitted or searched again."""
+        vote = replace(self.config.vote, precision_target=target)
+        other = replace(self, config=replace(self.config, vote=vote))
+        other.__dict__.update({name: getattr(self, name) for name in ("window", "rules", "_recorded")})
+        return other
 
     @property
     def added_on_unlabelled(self) -> float:
         """The share of the given unlabelled issues that would get a label."""
         added = sum(not decision.abstained for decision in self.on_unlabelled)
         return added / max(1, len(self.unlabelled))
-
-    def decisions(self, fold: Fold) -> list[Decision]:
-        """The decisions on the fold's queries, each as if it had just been opened."""
-        issues = [self.data.issues[i] for i in fold.query]
-        report = self.engines.listener("deciding the newest issues", len(issues))
-        model = self.model(fold.known, self.rules).recorded(issues, self.vectors[fold.query], report)
-        return list(decide(map(case_of, issues), model, self.policy))
 
     def model(self, rows: Ints, rules: Rules) -> ServingModel:
         """The serving model with an index of these rows."""
@@ -202,7 +238,24 @@ class Recipe:
             neighbourhood=self._neighbourhood(points, rows),
             head=projection,
             prior=self.vectors[rows].mean(axis=0),
+            propensity=self.propensity(rows)[0],
         )
+
+    def propensity(self, rows: Ints) -> tuple[Propensity | None, Array]:
+        """What tells these rows from the unlabelled issues of their time, except those that nobody has looked at.
+
+        And what it gives the rows themselves, see `triage.learn.calibration.propensity`.
+        """
+        if not len(rows) or len(self.unlabelled_vectors) != len(self.data.unlabelled):
+            return None, np.ones(len(rows))
+        newest = self.data.issues[rows[-1]].created_at if self.data.dated else None
+        left = [
+            i
+            for i, issue in enumerate(self.data.unlabelled)
+            if issue.handled is not False
+            and (newest is None or issue.created_at is None or issue.created_at <= newest)
+        ]
+        return propensity(self.vectors[rows], self.unlabelled_vectors[left])
 
     @cached_property
     def _queries(self) -> Ints:
@@ -213,15 +266,46 @@ class Recipe:
         examples, least = self.examples(self.split.test.known), self.config.vote.min_examples
         return [j for j, name in enumerate(self.data.names) if examples.get(name, 0) >= least]
 
-    def _search(self, fold: Fold) -> tuple[Floats, Ints]:
-        """(similarities, rows of the data set) of the neighbours of a fold's queries among its known rows."""
+    def _search(self, fold: Fold) -> Window:
+        """A fold's queries, with their neighbours among its known rows."""
+        voted, known = self._voted, self.data.targets[fold.known]
         projection, points = self.adapted(fold.known)
         queries = self.vectors[fold.query]
+        probabilities = np.full((len(fold.query), len(self.data.names)), np.nan)
         if projection:
-            queries = projection.project([self.data.issues[i].text for i in fold.query], queries)
-        keys = self.data.keys(fold.query)
-        similarities, at = self._neighbourhood(points, fold.known).rows(keys, queries)
-        return similarities, np.append(fold.known, -1)[at]
+            scored = projection.probabilities([self.data.issues[i].text for i in fold.query], queries)
+            probabilities[:, columns(known)] = scored
+            queries = projection.join(scored, queries)
+        neighbourhood = self._neighbourhood(points, fold.known)
+        similarities, at = neighbourhood.rows(self.data.keys(fold.query), queries)
+        rows = np.append(fold.known, -1)[at]
+        names = [self.data.names[j] for j in voted]
+        return Window(
+            names=names,
+            similarities=similarities,
+            rows=rows,
+            targets=self.data.targets[:, voted],
+            truth=self.data.targets[fold.query][:, voted],
+            settable=self.settable[voted],
+            head=probabilities[:, voted],
+            mass=np.nansum(probabilities, axis=1),
+            priors=np.tile(known[:, voted].mean(axis=0), (len(fold.query), 1)),
+            recent=np.tile(recent_shares(known)[voted], (len(fold.query), 1)),
+            propensity=self._propensity_of(fold.query),
+            speaks=self._speaks(fold.query, rows, names),
+        )
+
+    @cached_property
+    def _known_propensity(self) -> tuple[Propensity | None, Array]:
+        """That of all rows before the newest window."""
+        return self.propensity(self.split.test.known)
+
+    def _propensity_of(self, rows: Ints) -> Array:
+        """[q]: of rows before the newest window by cross-validation, of others by all rows before it."""
+        model, own = self._known_propensity
+        given = np.ones(len(self.data)) if model is None else model.of(self.vectors)
+        given[self.split.test.known] = own
+        return given[rows]
 
     def _neighbourhood(self, points: Floats, rows: Ints) -> Neighbourhood:
         return Neighbourhood(points, self.data.keys(rows), self.data.labels(rows), self.config.learn.sharing)
@@ -239,8 +323,21 @@ class Recipe:
 
     def _empty_window(self) -> Window:
         targets, nowhere = self.data.targets, np.zeros((0, 1), np.int64)
-        nothing = np.zeros((0, 1), np.float32)
-        return Window([], nothing, nowhere, targets[:, :0], targets[:0, :0], np.zeros(0, bool))
+        nothing, none = np.zeros((0, 1), np.float32), np.zeros((1, 0))
+        settable = np.zeros(0, bool)
+        return Window(
+            [],
+            nothing,
+            nowhere,
+            targets[:, :0],
+            targets[:0, :0],
+            settable,
+            none,
+            none[0],
+            none,
+            none,
+            none[0],
+        )
 
     def _trial(self, rules: Rules) -> Trial:
         """Zero-shot scores of the newest queries of the tuning window, as many as are affordable."""

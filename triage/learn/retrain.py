@@ -62,11 +62,13 @@ def learn(
     engines: Engines,
     context: RetrainContext,
     unlabelled: Sequence[Issue] = (),
+    unlabelled_vectors: Floats | None = None,
 ) -> TrainedBundle:
     """The bundle of embedded issues, `vectors` [n, d] in the order of `data`; see `Recipe` for the rest."""
+    left = np.empty((0, 0), np.float32) if unlabelled_vectors is None else unlabelled_vectors
     windows = split(data, context.kind)
     names = ("none", "head") if context.adapt == "auto" else (context.adapt,)
-    recipes = [Recipe(data, vectors, windows, config, engines, name, unlabelled) for name in names]
+    recipes = [Recipe(data, vectors, windows, config, engines, name, unlabelled, left) for name in names]
     recipe, tried = best(recipes)
     return TrainedBundle(assemble(recipe, context), recipe, tried)
 
@@ -127,6 +129,7 @@ def assemble(
         encoder=encoder or {},
         head=projection.arrays() if projection else {},
         ids=_recorded(context.ids, (*rules.by_name, *named(recipe.config))),
+        propensity=whole.propensity(everything)[0],
     )
     return indexed(bundle, context.active)
 

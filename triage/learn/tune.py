@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +21,7 @@ from triage.decide.rules import (
     Rules,
     ZeroShotRule,
     kernel,
-    log_odds,
     sigmoid,
-    smoothed,
     tally,
 )
 from triage.metrics import Cuts
@@ -34,13 +33,6 @@ SHRINK = 20.0
 # A label's threshold stays within this factor of the common one.
 REACH = 3.0
 HIGHEST_SHARE = 0.95
-# The probability that a label's true precision is at least the target (Jeffreys prior), on the newest RECENT of the
-# tuning window: labels drift, and the target is for future issues.
-CONFIDENCE = 0.9
-RECENT = 0.6
-# The target must also be likelier than not for the least certain of the issues that would get the label, this share of
-# them: else certain issues make up for uncertain ones, and those go wrong first when labels drift.
-LEAST_SURE, LIKELIER = 0.25, 0.5
 # The share of the tuning window's issues without a neighbour above the floor.
 FLOOR_QUANTILE = 0.01
 MIN_QUERIES = 20
@@ -54,6 +46,9 @@ class Window:
     `similarities` and `rows` are [q, K_MAX] (-inf and -1: none), `targets` [n, L] over all rows that can be
     neighbours, `truth` [q, L]. Columns are the labels that are voted on; k is chosen for those that are `settable` [L].
     `speaks` [q, K_MAX, L], or one that broadcasts to it: whether that neighbour's label counts (None: always).
+    `head` [q, L] are the head's probabilities (NaN: none), `mass` [q] their sums over all labels; `priors` and `recent`
+    [q, L] are the labels' shares of the issues known to the query and of the newest of these. `propensity` [q] is the
+    probability that people label an issue like this at all.
     """
 
     names: Sequence[str]
@@ -62,12 +57,28 @@ class Window:
     targets: Mask
     truth: Mask
     settable: Mask
+    head: Array
+    mass: Array
+    priors: Array
+    recent: Array
+    propensity: Array
     speaks: Mask | None = None
 
     def carries(self) -> Mask:
         """Which neighbour votes for which label, [q, K_MAX, L]."""
         carries: Mask = self.targets[np.maximum(self.rows, 0)] & (self.rows >= 0)[..., None]
         return carries if self.speaks is None else carries & self.speaks
+
+
+def joined(windows: Sequence[Window]) -> Window:
+    """The queries of all windows, which have the same labels."""
+    first = windows[0]
+    names = ("similarities", "rows", "truth", "head", "mass", "priors", "recent", "propensity")
+    parts: dict[str, Any] = {
+        name: np.concatenate([getattr(window, name) for window in windows]) for name in names
+    }
+    speaks = [window.speaks for window in windows if window.speaks is not None]
+    return replace(first, **parts, speaks=np.concatenate(speaks) if speaks else None)
 
 
 @dataclass(frozen=True)
@@ -127,29 +138,6 @@ def label_cut(counted: Array, truth: Mask, common: float, f1: float, k: int) -> 
     return cuts.below(best)
 
 
-def precise_cut(counted: Array, truth: Mask, target: float) -> float | None:
-    """The fewest votes at which the precision is at least `target` with CONFIDENCE; None where it never is.
-
-    Of the LEAST_SURE issues with that many votes it must be LIKELIER. `counted` and `truth` [q], oldest first.
-    """
-    newest = slice(round(len(counted) * (1 - RECENT)), None)
-    cuts = Cuts.of(counted[newest], truth[newest])
-    least = np.maximum(1, np.rint(cuts.predicted * LEAST_SURE).astype(int))
-    hits_of_least = cuts.hits - np.append(0, cuts.hits)[cuts.predicted - least]
-    allowed = cuts.distinct & (cuts.values > 0)
-    allowed &= _surely(cuts.hits, cuts.predicted, CONFIDENCE) >= target
-    allowed &= _surely(hits_of_least, least, LIKELIER) >= target
-    return cuts.below(int(np.flatnonzero(allowed)[-1])) if allowed.any() else None
-
-
-def _surely(hits: Ints, of: Ints, chance: float) -> Array:
-    """The lower bound of a share with that probability, Jeffreys prior."""
-    from scipy.stats import beta
-
-    lowest: Array = beta.ppf(1 - chance, hits + 0.5, of - hits + 0.5)
-    return lowest
-
-
 def calibrate_odds(odds: AnyFloats, truth: Mask) -> tuple[float, float]:
     """(slope, intercept) of the logistic from log-odds, or any raw scores, to probabilities."""
     if truth.all() or not truth.any():
@@ -176,8 +164,7 @@ def tune(
 ) -> Rules:
     """The rules for the labels of the window; `examples` of `total` indexed issues carry each known label.
 
-    Default rule: the k with the best micro-F1, then each label's own m by its F1, shrunk towards the common one.
-    With `precision_target`: each label's smallest m that reaches it.
+    The k with the best micro-F1, then each label's own m by its F1, shrunk towards the common one.
     """
     known = {name: (count, count / max(1, total)) for name, count in examples.items()}
     if len(window.truth) < MIN_QUERIES or not any(window.settable):
@@ -185,26 +172,18 @@ def tune(
     best = max(sweep(window, vote), key=lambda s: (round(s.micro_f1, 4), -s.k))
     carries = window.carries()
     counted = tally(kernel(window.similarities, vote.weighting), carries, best.k)
-    graded = tally(kernel(window.similarities, "similarity"), carries, best.k)
-    priors = np.array([known[name][1] for name in window.names])
-    slope, intercept = calibrate_odds(
-        log_odds(smoothed(graded, priors, best.k)).ravel(), window.truth.ravel()
-    )
     rules = {
         name: _label_rule(name, known[name], counted[:, j], window.truth[:, j], best, vote)
         for j, name in enumerate(window.names)
     }
     # A label that reaches `min_examples` only with the rows held out here has no m of its own yet.
-    common = best.votes if vote.precision_target is None else None
-    others = (LabelRule(n, e, p, common) for n, (e, p) in known.items() if n not in rules)
+    others = (LabelRule(n, e, p, best.votes) for n, (e, p) in known.items() if n not in rules)
     return Rules(
         k=best.k,
         weighting=vote.weighting,
-        votes=common,
+        votes=best.votes,
         floor=float(np.quantile(window.similarities[:, 0], FLOOR_QUANTILE)),
         min_examples=vote.min_examples,
-        slope=slope,
-        intercept=intercept,
         labels=tuple(sorted((*rules.values(), *others), key=lambda rule: rule.name)),
         zero_shot=zero_shot,
     )
@@ -218,18 +197,8 @@ def _label_rule(
     best: Setting,
     vote: VoteConfig,
 ) -> LabelRule:
-    cut: float | None
-    if vote.precision_target is not None:
-        cut = precise_cut(counted, truth, vote.precision_target)
-    elif vote.m is not None:
-        cut = float(vote.m)
-    else:
-        cut = label_cut(counted, truth, best.votes, best.micro_f1, best.k)
-    if cut is not None and vote.weighting == "uniform":
-        cut = float(math.ceil(cut))
-    reached = counted >= (math.inf if cut is None else cut)
-    precision = round(float(truth[reached].mean()), 4) if reached.any() else None
-    return LabelRule(name, *known, votes=cut, precision=precision, predicted=int(reached.sum()))
+    cut = float(vote.m) if vote.m else label_cut(counted, truth, best.votes, best.micro_f1, best.k)
+    return LabelRule(name, *known, votes=float(math.ceil(cut)) if vote.weighting == "uniform" else cut)
 
 
 def _untuned(vote: VoteConfig, known: dict[str, tuple[int, float]], zero_shot: ZeroShotRule) -> Rules:
@@ -272,13 +241,12 @@ def affordable(queries: int, labels: int, *, costly: bool) -> int:
     return min(queries, max(FEWEST, PAIRS // max(1, labels)) if costly else MOST)
 
 
-def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings, target: float | None = None) -> Rules:
+def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
     """`rules` with the thresholds that are best for the micro-F1 of the whole decision.
 
     Rare labels share one threshold, tuned where they occur MIN_POSITIVES times in the window; else the default stays.
-    Labels with examples are scored only where the vote elected nothing, and only if that improves on no label. With a
-    precision `target`: the smallest thresholds that reach it, None where none does. Thresholds that the configuration
-    sets stay as they are.
+    Labels with examples are scored only where the vote elected nothing, and only if that improves on no label.
+    Thresholds that the configuration sets stay as they are.
     """
     rule = rules.zero_shot
     seen = trial.truth & trial.rare
@@ -292,13 +260,10 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings, target: float
     rare, fallback = rule.rare, None
 
     def threshold(pairs: Mask) -> float | None:
-        if target is not None:
-            return precise_cut(_sigmoid(scores[pairs]), trial.truth[pairs], target)
         return best_threshold(scores[pairs], trial.truth[pairs], standing)
 
     anywhere = np.ones((len(scores), 1), dtype=bool)
-    tunable = seen.sum() >= MIN_POSITIVES or target is not None
-    if settings.threshold is None and settings.top_k is None and tunable:
+    if settings.threshold is None and settings.top_k is None and seen.sum() >= MIN_POSITIVES:
         rare = threshold(anywhere & trial.rare)
     silent = ~trial.elected.any(axis=1, keepdims=True)
     if silent.any() and not trial.rare.all():
@@ -309,10 +274,6 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings, target: float
 def _log_odds(rule: ZeroShotRule, trial: Trial) -> Array:
     odds: Array = rule.slope * trial.raw + rule.intercept + rule.shift * trial.rarity
     return odds
-
-
-def _sigmoid(odds: Array) -> Array:
-    return np.array([sigmoid(x) for x in odds.tolist()])
 
 
 def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:

@@ -7,7 +7,8 @@ from functools import reduce
 from operator import add
 
 from triage.bundle.bundle import Bundle
-from triage.decide.rules import LabelRule, Rules
+from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint
+from triage.learn.calibration import WORTHWHILE
 from triage.learn.gate import GateResult
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
@@ -28,11 +29,13 @@ def terminal(
         f"bundle {name} is {'active' if gate.passed else 'staged: it did not pass the gate'}",
         f"  learnt from    {manifest.issues} issues of {sources}",
         f"  left out       {left_out or 'none'}",
-        f"  embedded       {computed} texts, {manifest.issues - computed} from the cache",
+        f"  unlabelled     {len(data.unlabelled)} issues show what people leave without a label",
+        f"  embedded       {computed} texts, {len(data) + len(data.unlabelled) - computed} from the cache",
         f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
         f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
-        *(f"  never set      {rule.name}: {_obstacle(trained, rule)}" for rule in _never_set(rules)),
+        *(f"  target         {line}" for line in _target_lines(trained)),
+        *(f"  never set      {rule.name}: {_obstacle(trained, rule)}" for rule in _never_set(trained)),
         f"  split          {split}",
         *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
         *(f"  gate           {line}" for line in _gate(gate)),
@@ -64,6 +67,7 @@ def markdown(
         *(f"- **Objection:** {escape(objection)}" for objection in gate.objections),
         *(f"- {escape(note)}" for note in gate.notes),
         "",
+        *_targets(trained),
         *_differences(gate),
         *_labels(trained, active),
         *_live(advice),
@@ -73,13 +77,61 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def _never_set(rules: Rules) -> list[LabelRule]:
-    """The labels that votes never set although they have enough examples."""
-    return [rule for rule in rules.voted if rule.votes is None]
+def _never_set(trained: TrainedBundle) -> list[LabelRule]:
+    """The labels with enough examples that were set on no issue when the rules were measured."""
+    rules = trained.bundle.rules
+    return [rule for rule in rules.voted if rule.precision is None] if rules.points else []
 
 
 def _obstacle(trained: TrainedBundle, rule: LabelRule) -> str:
-    return trained.recipe.policy.may_set(rule.name) or "it does not reach the precision target"
+    return trained.recipe.policy.may_set(rule.name) or "its probability never reached the precision target"
+
+
+def _aim(trained: TrainedBundle) -> tuple[float, str]:
+    """(the target in force, where it comes from)."""
+    given, rules = trained.recipe.policy.target, trained.bundle.rules
+    if given is not None:
+        return given, "set in the configuration"
+    if rules.recommended is None:
+        return rules.aim(None), "until there are enough issues to measure on"
+    return rules.recommended, f"the highest at which at least {WORTHWHILE:.0%} of the issues get a label"
+
+
+def _target_lines(trained: TrainedBundle) -> Iterator[str]:
+    """The target in force, and what each one gives, for a terminal."""
+    aim, why = _aim(trained)
+    yield f"{aim:g}, {why}" if aim > BEST_F1 else f"none: thresholds for the best F1, {why}"
+    for point in trained.bundle.rules.points:
+        yield f"at {point.target:.2f}: {_gives(point)}"
+
+
+def _gives(point: OperatingPoint) -> str:
+    if point.threshold is None:
+        return "not reached"
+    return f"{point.coverage:.0%} of issues labelled, {point.right} of {point.labels} labels right"
+
+
+def _targets(trained: TrainedBundle) -> Iterator[str]:
+    """A table of what each precision target gives, and which one is in force."""
+    points = trained.bundle.rules.points
+    if not points:
+        return
+    aim, why = _aim(trained)
+    rows = [
+        (
+            f"{point.target:.2f}{' ←' if point == trained.bundle.rules.point(aim) and aim > BEST_F1 else ''}",
+            f"<code>{meter(point.coverage)}</code>",
+            f"<code>{meter(point.right / point.labels)}</code>" if point.labels else "not reached",
+            f"{point.right} of {point.labels}",
+        )
+        for point in points
+    ]
+    yield (
+        f"Precision target: {f'**{aim:g}**' if aim > BEST_F1 else 'none, thresholds for the best F1'} ({escape(why)}). "
+        "What each target would have given on issues newer than those learnt from:"
+    )
+    yield ""
+    yield from table(("target", "issues that get a label", "labels that are right", "labels"), rows)
 
 
 def _adaptation(bundle: Bundle) -> str:
@@ -144,7 +196,7 @@ def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
         )
         for rule in sorted(trained.bundle.rules.labels, key=lambda rule: -rule.examples)
     ]
-    yield from table(("label", "examples", "set by the vote", "precision when tuning"), rows)
+    yield from table(("label", "examples", "set", "precision on newer issues"), rows)
 
 
 def _how_set(trained: TrainedBundle, rule: LabelRule) -> str:
@@ -152,9 +204,10 @@ def _how_set(trained: TrainedBundle, rule: LabelRule) -> str:
     if rule.examples < rules.min_examples:
         by_description = rules.zero_shot.rare is not None
         return "by its description alone" if by_description else "a suggestion: too few examples"
-    if rule.votes is None:
+    if rule in _never_set(trained):
         return f"a suggestion: {_obstacle(trained, rule)}"
-    return f"from {rule.votes:.1f} votes"
+    needed = rules.threshold(trained.recipe.policy.target_of(rule.name))
+    return f"from {rule.votes or 0:.1f} votes and a probability of {needed:.2f}"
 
 
 def _live(advice: RetrainAdvice) -> Iterator[str]:

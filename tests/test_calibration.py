@@ -1,0 +1,241 @@
+"""One probability for each label on each issue, and what a precision target gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from triage.decide import Policy
+from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
+from triage.engine.propensity import Propensity
+from triage.errors import BundleError
+from triage.learn.calibration import (
+    CONFIDENCE,
+    Judged,
+    calibrated,
+    fit,
+    operating_points,
+    propensity,
+    recent_shares,
+    recommended,
+    surely,
+    walk,
+)
+from triage.metrics import sigmoid
+
+
+def drawn(issues: int, labels: int = 4, seed: int = 0, *, skill: float = 2.0) -> tuple[Judged, np.ndarray]:
+    """Issues whose labels were drawn by a logistic of the evidence, and the probabilities they were drawn by."""
+    rng = np.random.default_rng(seed)
+    known = rng.normal(size=(issues, labels, 4))
+    chance = np.asarray(sigmoid(skill * known[..., 0] + known[..., 1] - 1.0))
+    truth = rng.random((issues, labels)) < chance
+    return Judged(known, truth, np.ones_like(truth), np.ones(issues)), chance
+
+
+def test_the_probabilities_are_those_by_which_labels_were_set() -> None:
+    """The curve that drew the labels is found again, whichever label it is."""
+    past, chance = drawn(4_000)
+    logistic = fit(past, by_age=False)
+    assert np.abs(logistic.probabilities(past.known) - chance).mean() < 0.02
+    assert np.abs(logistic.offsets).max() < 0.2
+
+
+def test_a_label_that_people_set_more_often_gets_an_offset_and_one_with_few_issues_next_to_none() -> None:
+    """Many issues that disagree with the common curve move a label, a handful hardly does."""
+    past, _ = drawn(3_000)
+    truth = past.truth.copy()
+    truth[:, 0] |= np.random.default_rng(1).random(len(truth)) < 0.5
+    assert fit(replace(past, truth=truth), by_age=False).offsets[0] > 0.5
+    few, _ = drawn(3_000, labels=40)
+    many = few.truth.copy()
+    many[:, 0] = False
+    many[:3, 0] = True
+    alone = fit(replace(few, truth=many).part(slice(10)), by_age=False)
+    assert abs(alone.offsets[0]) < 0.5
+
+
+def test_the_newest_issues_count_most() -> None:
+    """After a change of practice the curve follows it, unless issues have no order."""
+    past, _ = drawn(2_000)
+    truth = past.truth.copy()
+    truth[-500:, 0] = False
+    changed = replace(past, truth=truth)
+    assert fit(changed, by_age=True).offsets[0] < fit(changed, by_age=False).offsets[0] - 0.3
+
+
+def test_evidence_that_never_varies_or_misleads_is_not_used() -> None:
+    """Without a head its column is constant; where more votes mean less, the votes count as they are."""
+    past, _ = drawn(500)
+    known = past.known.copy()
+    known[..., 1] = 3.0
+    assert fit(replace(past, known=known), by_age=False).calibration.head == 0.0
+    backwards = replace(past, known=-past.known)
+    assert fit(backwards, by_age=False).calibration == Calibration()
+    assert fit(replace(past, truth=np.zeros_like(past.truth)), by_age=False).calibration == Calibration()
+
+
+def test_each_block_is_judged_by_those_before_it() -> None:
+    """Changing the labels of the last block changes no probability."""
+    past, _ = drawn(600)
+    newer, before = walk(past, by_age=True)
+    truth = past.truth.copy()
+    truth[-40:] = ~truth[-40:]
+    assert np.array_equal(walk(replace(past, truth=truth), by_age=True)[1], before)
+    assert len(newer) == len(before) == 600 - 2 * 80
+    assert not len(walk(past.part(slice(3)), by_age=True)[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_reaches_a_target_is_right_as_often(seed: int) -> None:
+    """At each target the labels set are right at least as often, and fewer are set at a higher one."""
+    past, _ = drawn(2_000, seed=seed)
+    points = [p for p in operating_points(*walk(past, by_age=True)) if p.threshold]
+    assert len(points) >= 6
+    for point in points:
+        assert (point.threshold or 0) >= point.target
+        assert point.right / point.labels >= point.target
+        assert point.low >= point.target - 1e-4
+    assert [p.labels for p in points] == sorted((p.labels for p in points), reverse=True)
+
+
+def test_a_threshold_rises_where_probabilities_promise_too_much() -> None:
+    """Labels shown at 0.8 that are right half of the time do not reach a target of 0.8; those at 0.95 do."""
+    n = 200
+    probabilities = np.repeat([[0.95], [0.85]], n, axis=0)
+    truth = np.concatenate([np.ones(n), np.arange(n) % 2])[:, None].astype(bool)
+    past = Judged(np.zeros((2 * n, 1, 4)), truth, np.ones_like(truth), np.ones(2 * n))
+    points = {p.target: p for p in operating_points(past, probabilities)}
+    assert points[0.7].threshold == 0.7
+    assert points[0.8].threshold == pytest.approx(0.9)
+    assert points[0.8].labels == points[0.8].right == n
+
+
+def test_no_threshold_is_found_where_labels_are_drawn_by_lot() -> None:
+    """Evidence that says nothing reaches no target, and nothing can be recommended."""
+    truth = np.random.default_rng(0).random((400, 1)) < 0.4
+    past = Judged(np.zeros((400, 1, 4)), truth, np.ones_like(truth), np.ones(400))
+    points = operating_points(past, np.full(truth.shape, 0.99))
+    assert {p.threshold for p in points} == {None}
+    assert recommended(points) is None
+
+
+def test_only_labels_that_could_be_set_are_measured() -> None:
+    """What was not elected, or is denied, neither counts as right nor as wrong."""
+    past, chance = drawn(500)
+    none = replace(past, eligible=np.zeros_like(past.eligible))
+    assert {p.threshold for p in operating_points(none, chance)} == {None}
+
+
+def test_the_highest_target_that_still_labels_enough_issues_is_recommended() -> None:
+    """Else the lowest one: it labels most."""
+
+    def point(target: float, coverage: float) -> OperatingPoint:
+        return OperatingPoint(target, target, coverage)
+
+    curve = [point(0.6, 0.9), point(0.8, 0.5), point(0.9, 0.3), OperatingPoint(0.95, None)]
+    assert recommended(curve) == 0.8
+    assert recommended([point(0.7, 0.2), point(0.9, 0.1)]) == 0.7
+    assert recommended([]) is None
+
+
+def test_confidence_needs_issues() -> None:
+    """Three of three say little, three hundred of three hundred much."""
+    three, many = surely(np.array([3, 300]), np.array([3, 300]), CONFIDENCE)
+    assert three < 0.9
+    assert many > 0.99
+
+
+def test_a_label_that_began_lately_counts_by_its_newest_share() -> None:
+    """The share of the newest issues is pulled towards that of all, and covers few issues too."""
+    targets = np.zeros((1_000, 2), dtype=bool)
+    targets[-100:, 0] = True
+    assert recent_shares(targets) == pytest.approx([(100 + 20 * 0.1) / 220, 0.0])
+    assert recent_shares(targets[-10:]) == pytest.approx([1.0, 0.0])
+
+
+def test_the_rules_say_what_each_label_reached() -> None:
+    """`precision` and `predicted` are those under the targets of the policy, the label's own included."""
+    past, _ = drawn(2_000)
+    names = ["a", "b", "c", "d"]
+    rules = Rules(labels=tuple(LabelRule(name, 50, 0.2, 1.0) for name in names))
+    common = calibrated(rules, names, past, Policy(target=0.7), by_age=True)
+    strict = calibrated(rules, names, past, Policy(target=0.7, targets={"a": 0.95}), by_age=True)
+    assert strict.by_name["a"].predicted < common.by_name["a"].predicted
+    assert strict.by_name["b"] == common.by_name["b"]
+    assert (strict.by_name["a"].precision or 0) > 0.9
+
+
+def vectors(count: int, about: int, seed: int = 0) -> np.ndarray:
+    """Unit vectors about one of two topics."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(0, 0.2, (count, 16))
+    drawn[:, about] += 1
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_issues_like_those_left_without_a_label_are_left() -> None:
+    """People who label one topic and leave the other are followed, on new issues too."""
+    model, own = propensity(vectors(80, 0), vectors(90, 1))
+    assert model is not None
+    assert model.of(vectors(20, 0, seed=1)).mean() > 0.9
+    assert model.of(vectors(20, 1, seed=1)).mean() < 0.1
+    assert own.mean() > 0.9
+
+
+def test_issues_that_nobody_has_read_yet_say_nothing() -> None:
+    """Where labelling stopped half-way the unlabelled ones look like the others, and all may get labels."""
+    model, _ = propensity(vectors(200, 0), vectors(200, 0, seed=5))
+    assert model is not None
+    assert model.of(vectors(50, 0, seed=2)).mean() > 0.9
+
+
+def test_few_labelled_issues_say_nothing_of_many_others() -> None:
+    """Where only a handful is labelled, an issue is as likely to be labelled as they are rare."""
+    model, own = propensity(vectors(5, 0), vectors(95, 1))
+    assert model is not None
+    assert model.of(vectors(3, 0, seed=1)) == pytest.approx(0.05, abs=1e-4)
+    assert own == pytest.approx([0.05] * 5)
+    assert propensity(vectors(50, 0), vectors(3, 1))[0] is None
+
+
+def test_the_propensity_of_an_issue_does_not_depend_on_the_others() -> None:
+    """One by one or together, to the last bit; a mean that is no probability is refused."""
+    model, _ = propensity(vectors(80, 0), vectors(90, 1))
+    assert model is not None
+    asked = vectors(9, 1, seed=4)
+    assert np.array_equal(model.of(asked), np.concatenate([model.of(one[None]) for one in asked]))
+    with pytest.raises(BundleError, match="propensity"):
+        Propensity(np.zeros(18, np.float32))
+
+
+RULES = Rules(
+    points=(OperatingPoint(0.7, 0.7), OperatingPoint(0.8, 0.85), OperatingPoint(0.9, None)), recommended=0.8
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "needed"),
+    [
+        (None, 0.85),
+        (0.0, FLOOR),
+        (0.5, 0.5),
+        (0.7, 0.7),
+        (0.75, 0.75),
+        (0.8, 0.85),
+        (0.86, 0.86),
+        (0.9, NEVER),
+    ],
+)
+def test_a_label_needs_the_probability_that_reaches_its_target(target: float | None, needed: float) -> None:
+    """Never less than the target, more where that was not enough; without a target a floor stays."""
+    assert RULES.threshold(target) == needed
+
+
+def test_what_was_never_measured_needs_a_high_probability() -> None:
+    """Without issues to measure on, a cautious target takes the place of a recommended one."""
+    assert Rules().threshold(None) == UNMEASURED
+    assert Rules().point(None) is None
+    assert RULES.point(0.85) == RULES.points[1]

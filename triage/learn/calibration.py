@@ -1,0 +1,258 @@
+"""One probability for each label on each issue, and what each precision target would have given.
+
+A logistic of the votes, the head, and how often the label was set lately, with an offset for each label that is shrunk
+towards none (Platt, 1999; Gelman et al., Bayesian Data Analysis, 2013, on shrinkage): a label with few examples gets
+what all labels have in common. It is fitted on issues newer than those that their evidence comes from, the newest
+weighing most, since labels drift. What it is worth is measured one step further on: each block of issues is judged by
+the logistic of the blocks before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix, hstack
+
+from triage.arrays import Array, Floats, Ints, Mask
+from triage.decide import Policy
+from triage.decide.rules import EPSILON, Calibration, OperatingPoint, Rules, features, kernel, tally
+from triage.engine.propensity import Propensity
+from triage.learn.tune import Window
+from triage.metrics import Cuts, sigmoid
+
+# An issue counts half as much as one that is this many labelled issues newer; below LIGHTEST it does not count.
+HALF_LIFE, LIGHTEST = 240.0, 0.01
+# Issues judged by one logistic, where there are enough; FEWEST blocks before the first that is judged.
+BLOCK, BLOCKS, FEWEST = 80, 6, 2
+# The newest issues, and how many more with the share of all.
+RECENT, PULL = 200, 20
+# The prior deviation of a label's offset, in log-odds.
+SPREAD = 0.5
+# Labelled and unlabelled issues to tell apart, and how strongly to believe what tells them apart.
+ENOUGH, STRENGTHS = 10, (0.1, 1.0, 10.0)
+TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+# The probability that the true precision reaches the target (Jeffreys prior).
+CONFIDENCE = 0.75
+# The targets to choose from, and the share of issues that must get a label for a target to be chosen.
+RECOMMENDABLE, WORTHWHILE = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Issues to learn from, oldest first: `known` [q, L, f] of `triage.decide.rules.features` and `truth` [q, L].
+
+    `eligible` [q, L] says which labels could have been set: elected, and allowed by the policy. `propensity` [q] is
+    the probability that people label an issue like this at all.
+    """
+
+    known: Array
+    truth: Mask
+    eligible: Mask
+    propensity: Array
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def part(self, rows: slice) -> Judged:
+        return Judged(self.known[rows], self.truth[rows], self.eligible[rows], self.propensity[rows])
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """The fitted curve; `offsets` [L] by label."""
+
+    calibration: Calibration
+    offsets: Array
+
+    def probabilities(self, known: Array) -> Array:
+        """[q, L] of `known` [q, L, f]."""
+        c = self.calibration
+        odds = known @ np.array([c.vote, c.head, c.recent, c.mass]) + c.intercept + self.offsets
+        return sigmoid(odds)
+
+
+def judged(rules: Rules, window: Window) -> Judged:
+    """What the calibration learns from the queries of a window, under rules that were tuned on it."""
+    carries = window.carries()
+    by_similarity = tally(kernel(window.similarities, "similarity"), carries, rules.k)
+    votes = tally(kernel(window.similarities, rules.weighting), carries, rules.k)
+    needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
+    near = window.similarities[:, :1] >= rules.floor
+    return Judged(
+        known=features(
+            votes=by_similarity,
+            k=rules.k,
+            priors=window.priors,
+            recent=window.recent,
+            head=window.head,
+            mass=window.mass,
+        ),
+        truth=window.truth,
+        eligible=near & (votes > 0) & (votes >= needed - EPSILON) & window.settable,
+        propensity=window.propensity,
+    )
+
+
+def recent_shares(targets: Mask) -> Array:
+    """[L]: each label's share of the newest RECENT of the issues `targets` [n, L], pulled towards that of all."""
+    newest = targets[-RECENT:]
+    shares: Array = (newest.sum(axis=0) + PULL * targets.mean(axis=0)) / (len(newest) + PULL)
+    return shares
+
+
+def fit(past: Judged, *, by_age: bool) -> Logistic:
+    """The logistic of these issues; `by_age`: the newest weigh most."""
+    from sklearn.linear_model import LogisticRegression
+
+    n, labels, columns = past.known.shape
+    plain = Logistic(Calibration(), np.zeros(labels))
+    weights = 0.5 ** (np.arange(n)[::-1] / HALF_LIFE) if by_age else np.ones(n)
+    used = weights >= LIGHTEST
+    truth = past.truth[used].ravel()
+    if truth.all() or not truth.any():
+        return plain
+    rows = past.known[used].reshape(-1, columns)
+    centre, spread = rows.mean(axis=0), rows.std(axis=0)
+    # A column that never varies, such as the head's where there is no head, says nothing.
+    scale = np.where(spread > 1e-6, spread, np.inf)
+    own = np.tile(np.arange(labels), int(used.sum()))
+    one_hot = coo_matrix((np.full(len(own), SPREAD), (np.arange(len(own)), own)), (len(own), labels))
+    table = hstack([csr_matrix((rows - centre) / scale), one_hot], format="csr")
+    model = LogisticRegression(C=1.0, max_iter=300, tol=1e-6)
+    model.fit(table, truth, sample_weight=np.repeat(weights[used], labels))
+    slopes = model.coef_[0, :columns] / scale
+    # A falling curve, a sign of too little data, would rank labels with fewer votes first.
+    if slopes[0] < 0 and slopes[1] <= 0:
+        return plain
+    intercept = float(model.intercept_[0] - slopes @ centre)
+    vote, head, recent, mass = map(float, slopes)
+    calibration = Calibration(vote, head, recent, mass, intercept)
+    return Logistic(calibration, model.coef_[0, columns:] * SPREAD)
+
+
+def walk(past: Judged, *, by_age: bool) -> tuple[Judged, Array]:
+    """The issues of all blocks but the first FEWEST, and their probabilities by the blocks before them."""
+    size = min(BLOCK, max(1, len(past) // BLOCKS))
+    starts = range(FEWEST * size, len(past), size) if len(past) >= BLOCKS else ()
+    parts = [
+        fit(past.part(slice(start)), by_age=by_age).probabilities(past.known[start : start + size])
+        for start in starts
+    ]
+    rest = past.part(slice(FEWEST * size, None)) if parts else past.part(slice(0))
+    probabilities = np.concatenate(parts) if parts else np.zeros(rest.truth.shape)
+    return rest, probabilities * rest.propensity[:, None]
+
+
+def operating_points(past: Judged, probabilities: Array) -> tuple[OperatingPoint, ...]:
+    """What each of TARGETS would have given on these issues; see `OperatingPoint`."""
+    eligible = past.eligible
+    cuts = Cuts.of(probabilities[eligible], past.truth[eligible])
+    low = surely(cuts.hits, cuts.predicted, CONFIDENCE)
+    return tuple(_point(target, past, probabilities, cuts, low) for target in TARGETS)
+
+
+def _point(target: float, past: Judged, probabilities: Array, cuts: Cuts, low: Array) -> OperatingPoint:
+    at_target = int((cuts.values >= target).sum())
+    if at_target and low[at_target - 1] >= target:
+        threshold = target
+    else:
+        above = np.flatnonzero(cuts.distinct[:at_target] & (low[:at_target] >= target))
+        if not len(above):
+            return OperatingPoint(target, None)
+        threshold = cuts.below(int(above[-1]))
+    predicted = past.eligible & (probabilities >= threshold)
+    labels, right = int(predicted.sum()), int((predicted & past.truth).sum())
+    return OperatingPoint(
+        target=target,
+        threshold=round(threshold, 6),
+        coverage=round(float(predicted.any(axis=1).mean()), 4),
+        labels=labels,
+        right=right,
+        low=round(float(surely(np.array([right]), np.array([labels]), CONFIDENCE)[0]), 4),
+    )
+
+
+def surely(hits: Ints, of: Ints, chance: float) -> Array:
+    """The lower bound of a share with that probability, Jeffreys prior."""
+    from scipy.stats import beta
+
+    lowest: Array = beta.ppf(1 - chance, hits + 0.5, of - hits + 0.5)
+    return lowest
+
+
+def recommended(points: Sequence[OperatingPoint]) -> float | None:
+    """The highest of RECOMMENDABLE at which WORTHWHILE of the issues get a label, else the lowest that can be reached.
+
+    None where no target can.
+    """
+    reached = {p.target: p.coverage for p in points if p.threshold is not None and p.target in RECOMMENDABLE}
+    worthwhile = [target for target, coverage in reached.items() if coverage >= WORTHWHILE]
+    return max(worthwhile) if worthwhile else min(reached, default=None)
+
+
+def calibrated(rules: Rules, names: Sequence[str], past: Judged, policy: Policy, *, by_age: bool) -> Rules:
+    """The rules with the calibration and the operating points of these issues; `names` are their L labels."""
+    logistic = fit(past, by_age=by_age)
+    newer, probabilities = walk(past, by_age=by_age)
+    points = operating_points(newer, probabilities)
+    rules = replace(rules, calibration=logistic.calibration, points=points, recommended=recommended(points))
+    needed = np.array([rules.threshold(policy.target_of(name)) for name in names])
+    predicted = newer.eligible & (probabilities >= needed)
+    count, right = predicted.sum(axis=0), (predicted & newer.truth).sum(axis=0)
+    own: dict[str, dict[str, Any]] = {
+        name: {
+            "offset": float(logistic.offsets[j]),
+            "precision": round(float(right[j] / count[j]), 4) if count[j] else None,
+            "predicted": int(count[j]),
+        }
+        for j, name in enumerate(names)
+    }
+    labels = tuple(replace(rule, **own.get(rule.name, {})) for rule in rules.labels)
+    return replace(rules, labels=labels)
+
+
+def propensity(labelled: Floats, unlabelled: Floats) -> tuple[Propensity | None, Array]:
+    """(what tells issues that people label from those that they leave, both [n, d]; what it gives those labelled).
+
+    None where people leave next to none. The second is by cross-validation, so that no issue speaks for itself.
+    How strongly it is believed is chosen by cross-validation: where people label without regard to the text, it
+    says next to nothing. Too few labelled issues say nothing of others: what people label is as rare as it looks.
+    """
+    if len(unlabelled) < ENOUGH:
+        return None, np.ones(len(labelled))
+    if len(labelled) < ENOUGH:
+        share = len(labelled) / (len(labelled) + len(unlabelled))
+        parameters = np.zeros(unlabelled.shape[1] + 2, np.float32)
+        parameters[-2:] = np.log((share + 1e-6) / (1 - share)), 1.0
+        return Propensity(parameters), np.full(len(labelled), share)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    vectors = np.vstack([labelled, unlabelled]).astype(np.float64)
+    is_labelled = np.arange(len(vectors)) < len(labelled)
+    centre = vectors.mean(axis=0)
+    scale = max(float(np.sqrt(((vectors - centre) ** 2).sum(axis=1).mean())), 1e-9)
+    spread = (vectors - centre) / scale
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    tried = {}
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=500)
+        tried[strength] = cross_val_predict(model, spread, is_labelled, cv=folds, method="predict_proba")[
+            :, 1
+        ]
+    strength = min(STRENGTHS, key=lambda c: _log_loss(tried[c], is_labelled))
+    model = LogisticRegression(C=strength, max_iter=500).fit(spread, is_labelled)
+    weights = model.coef_[0] / scale
+    intercept = float(model.intercept_[0] - weights @ centre)
+    own = tried[strength][is_labelled]
+    mean = float(own.mean())
+    parameters = np.append(weights, [intercept, mean]).astype(np.float32)
+    return Propensity(parameters), np.minimum(1.0, own / mean)
+
+
+def _log_loss(probabilities: Array, truth: Mask) -> float:
+    p = np.clip(probabilities, 1e-9, 1 - 1e-9)
+    return float(-np.log(np.where(truth, p, 1 - p)).mean())
