@@ -70,12 +70,13 @@ def test_applying_twice_changes_nothing(desk: Desk) -> None:
     """With the journal, and where it was lost: then the label events tell what was done."""
     [one] = desk.issues(1)
     desk.plan(entry(1, "bug"))
-    for lost in (False, False, True):
+    again = "0 of 1 issues labelled and 1 by an earlier run, 0 left alone\n"
+    for lost, said in ((False, ""), (False, again), (True, "")):
         if lost:
             desk.journal.unlink()
         assert desk.apply() == 0
         assert one.label_events == set_once("bug")
-        assert desk.out == "1 of 1 issues labelled, 0 left alone\n"
+        assert desk.out == (said or "1 of 1 issues labelled, 0 left alone\n")
     assert steps(desk.journal) == [(1, "done", ["bug"], "")]
 
 
@@ -446,6 +447,21 @@ def test_labels_that_the_bot_set_before_the_plan_count_against_the_most(desk: De
         ["question"],
         "0 of 1 issues labelled, 1 left alone",
     )
+
+
+def test_labels_for_a_text_that_has_changed_since_the_plan_are_not_set(desk: Desk) -> None:
+    """They were decided for another text; a small edit, and one before the plan, make no difference."""
+    earlier, other, titled, mended = desk.issues(4)
+    body = " ".join(f"word{i}" for i in range(40))
+    for issue in (earlier, mended):
+        issue.edit(body)
+    desk.plan(*(entry(number, "bug") for number in (1, 2, 3, 4)))
+    other.edit("Something else altogether.")
+    titled.rename("Something else altogether", "reporter")
+    mended.edit(f"{body} Thanks")
+    assert desk.apply() == 0
+    assert [i.label_names for i in (earlier, other, titled, mended)] == [["bug"], [], [], ["bug"]]
+    assert desk.out.count("bug: its text has changed since the plan\n") == 2
 
 
 def test_what_an_undo_removed_is_not_set_by_the_next_plan(desk: Desk) -> None:

@@ -63,7 +63,7 @@ class ConfigSource:
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """`triage label`: issues of a file, by number, open ones without a label since a moment, or that of an event.
+    """`triage label`: issues of a file, by number, open ones since a moment that an event missed, or that of an event.
 
     `unattended`: nobody waits for the result, since an event or a schedule started the run.
     """

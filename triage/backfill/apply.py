@@ -11,8 +11,8 @@ from triage.backfill.journal import Job, Journal, JournalRecord, JournalTask, St
 from triage.backfill.plan import Entry, Plan, fingerprint, open_plan
 from triage.config import Config
 from triage.decide import Policy, case_of
-from triage.decide.case import NO_LABEL
-from triage.decide.history import Attribution
+from triage.decide.case import NO_LABEL, is_material_change
+from triage.decide.history import Attribution, text_at
 from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
@@ -46,18 +46,24 @@ def applicable_labels(
     rest = [name for name in entry.labels if name not in mine]
     left_out = {name: "it was removed again" for name in entry.labels if name in mine and name not in done}
     case = case_of(live.issue, config, proposed=rest, available=available, me=[me])
-    if rest and (reason := case.left_alone or _changed(entry, live, since, Attribution.of(config, [me]))):
+    who = Attribution.of(config, [me])
+    if rest and (reason := case.left_alone or _changed(entry, live, since, who, planned_at)):
         return ApplicableLabels((), done, left_out | dict.fromkeys(rest, reason))
     labels, held_back = Policy.of(config).apply(rest, entry.scores, case.existing, case.barred, case.own)
     return ApplicableLabels(labels, done, left_out | held_back)
 
 
-def _changed(entry: Entry, live: LiveIssue, since: list[LabelEvent], who: Attribution) -> str | None:
+def _changed(
+    entry: Entry, live: LiveIssue, since: list[LabelEvent], who: Attribution, planned_at: datetime
+) -> str | None:
     """Why an issue is left alone because of what happened since the plan."""
     if entry.locked is False and live.locked:
         return "it was locked since the plan"
     if any(event in since for event in who.by_people(live.issue)):
         return BY_PERSON
+    planned = text_at(live.issue, planned_at)
+    if planned is None or is_material_change(planned, live.issue.text):
+        return "its text has changed since the plan"
     return None
 
 
@@ -75,7 +81,7 @@ class Applier:
     def apply(self, entry: Entry) -> JournalRecord:
         """The result for the entry; raises every failure but GitHub's refusal of this issue."""
         try:
-            live = self.writer.tracker.issue(entry.number)
+            live = self.writer.tracker.issue(entry.number, edits=True)
         except NotFound as missing:
             return JournalRecord(entry.number, "skipped", why=missing.likely)
         available, me = self.writer.available, self.writer.me

@@ -49,7 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.when,
         metavar="WHEN",
-        help="open issues without a label that were created since a date, or within a time such as `36 hours`",
+        help="open issues, created since a date or within a time such as `36 hours`, that have no label or were edited "
+        "after the bot labelled them",
     )
     arguments.add_store(parser)
     arguments.add_config(parser)

@@ -104,7 +104,11 @@ def text_judged(issue: Issue, who: Attribution) -> str | None:
 
     It is the one that stood when this bot last set or removed a label, or else the one that the issue was opened with.
     """
-    at = _last_act(issue, who) or issue.created_at
+    return text_at(issue, _last_act(issue, who) or issue.created_at)
+
+
+def text_at(issue: Issue, at: datetime | None) -> str | None:
+    """The rendered text as it was before a moment (None: before all edits), or None where an edit hides it."""
     title, body = issue.title, issue.body
     for edit in sorted(issue.edits, key=lambda edit: edit.at, reverse=True):
         if at is not None and edit.at < at:
