@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from tests.fake_github.fixtures import DEMO
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
+from tests.sample import Trained
 from tests.storing import ACTIVE, activate, git_store, tiny
+from triage.bundle.bundle import Bundle
 from triage.bundle.local_store import LocalStore
 from triage.bundle.store import Store
 from triage.cli import main
@@ -35,7 +39,7 @@ def home(
 def test_the_bundles_are_listed_newest_first_with_their_roles(
     home: tuple[str, Store], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An empty store has none to list."""
+    """With what is known of each; an empty store has none to list."""
     spec, store = home
     assert main(["bundle", "list", f"--store={spec}"]) == 0
     assert capsys.readouterr() == ("", f"{spec} holds no bundle yet\n")
@@ -43,7 +47,53 @@ def test_the_bundles_are_listed_newest_first_with_their_roles(
     third = store.save(tiny(3))
     store.set_role("staged", third)
     assert main(["bundle", "list", f"--store={spec}"]) == 0
-    assert capsys.readouterr().out == f"{third}  staged\n{second}  active\n{first}\n"
+    assert [line.split("  ") for line in re.sub(" {2,}", "  ", capsys.readouterr().out).splitlines()] == [
+        ["bundle", "made", "issues", "labels", "micro-F1", "target", "state"],
+        [third, "2026-01-03 00:00", "2", "?", "?", "?", "staged"],
+        [second, "2026-01-02 00:00", "2", "?", "?", "?", "active"],
+        [first, "2026-01-01 00:00", "2", "?", "?", "?"],
+    ]
+    assert main(["bundle", "list", f"--store={spec}", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["state"], one["issues"], one["labels"]) for one in shown] == [
+        (third, "staged", 2, None),
+        (second, "active", 2, None),
+        (first, None, 2, None),
+    ]
+
+
+def test_a_list_has_what_was_measured_and_names_what_is_damaged(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle whose manifest cannot be read stays in the list."""
+    store = LocalStore(tmp_path / "store")
+    name = activate(store, replace(bundle, manifest=replace(bundle.manifest, target=0.9)))
+    damaged = activate(store, tiny(1))
+    (tmp_path / "store" / "bundles" / damaged / "manifest.json").write_text("{")
+    assert main(["bundle", "list", f"--store={tmp_path / 'store'}"]) == 0
+    _, made, broken = re.sub(" {2,}", "  ", capsys.readouterr().out).splitlines()
+    manifest = bundle.manifest
+    f1 = f"{manifest.figures['micro_f1']:.3f}"
+    assert made.split("  ")[0::2] == [name, "161", f1]
+    assert made.split("  ")[3::2] == [str(manifest.labels), "0.9"]
+    assert broken.startswith(f"{damaged}  ?  ?  ?  ?  ?  active; ")
+    assert "manifest.json cannot be read" in broken
+
+
+def test_a_bundle_is_shown_for_people_to_read(
+    trained: Trained, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it comes from, what was measured, and its labels, those with most examples first."""
+    assert main(["bundle", "show", f"--store={trained.folder}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"bundle {trained.store.role('active')} is active"
+    assert any(line.startswith("  learnt from  161 issues of lanternfish-io/ferry") for line in lines)
+    assert any(line.startswith("  held-out     ") and "micro_f1" in line for line in lines)
+    table = [line.split() for line in lines[lines.index("") + 1 :]]
+    assert table[0][:2] == ["label", "examples"]
+    examples = {rule.name: rule.examples for rule in bundle.rules.labels}
+    assert len(table) - 1 == len(examples)
+    assert table[1][:2] == ["bug", str(examples["bug"])]
 
 
 @pytest.mark.parametrize("action", ["list", "show", "verify", "promote", "rollback"])
@@ -82,7 +132,7 @@ def test_a_bundle_is_shown_as_json(home: tuple[str, Store], capsys: pytest.Captu
     )
     first, second = activate(store, tiny(1)), activate(store, tiny(2))
     for argv, name, day in (([], second, 2), ([first], first, 1)):
-        assert main(["bundle", "show", *argv, f"--store={spec}"]) == 0
+        assert main(["bundle", "show", *argv, f"--store={spec}", "--json"]) == 0
         shown = json.loads(capsys.readouterr().out)
         assert (shown["name"], shown["manifest"]["created_at"]) == (name, f"2026-01-{day:02d}T00:00:00Z")
         assert shown["rules"]["labels"][0]["name"] == "bug"

@@ -57,6 +57,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") 
     return [_row(heads), rule, *map(_row, rows), ""]
 
 
+def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows for a terminal, cells below each other."""
+    flat = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*flat, strict=True)]
+    lines = (
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in flat
+    )
+    return [f"{indent}{line}" for line in lines]
+
+
 def details(title: str, lines: Iterable[str]) -> list[str]:
     """Lines under a title that unfolds them."""
     return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]

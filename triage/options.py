@@ -99,6 +99,7 @@ class RetrainOptions:
     engine: str = LOCAL
     always: bool = False
     skip_bad: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class PlanOptions:
     limit: int | None = None
     shard: tuple[int, int] | None = None
     engine: str = LOCAL
+    json: bool = False
     skip_bad: bool = False
 
 
@@ -132,6 +134,7 @@ class ApplyOptions:
     journal: Path | None = None
     per_minute: float = PER_MINUTE
     dry_run: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class MergeOptions:
 
     plans: tuple[Path, ...]
     out: Path
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class UndoOptions:
     journal: Path | None = None
     per_minute: float = PER_MINUTE
     dry_run: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,7 @@ class BundleOptions:
     config: ConfigSource = ConfigSource()
     name: str | None = None
     source: StoreName | None = None
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ class CheckOptions:
     config: ConfigSource = ConfigSource()
     repo: str = ""
     store: StoreName | None = None
+    json: bool = False
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def apply_plan(options: ApplyOptions) -> int:
 
     total = sum(bool(entry.labels) for entry in plan.entries())
     path = options.journal or plan.path.with_suffix(".journal.jsonl")
-    job = Job("labelling", "labelled", repo, total, path, options.dry_run)
+    job = Job("labelling", "labelled", repo, total, path, options.dry_run, options.json)
     return run_job(job, JournalTask("backfill", repo, plan.digest, me), steps)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from triage.actions import Runner
-from triage.console import DRY_RUN, log
+from triage.console import DRY_RUN, log, log_json
 from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock, read
 from triage.github.errors import IssueGone, Rejected
@@ -128,7 +128,7 @@ Steps = Iterable[tuple[int, Callable[[], JournalRecord]]]
 class Job:
     """Changes to `total` issues of `repo`, with the journal at `path`.
 
-    `doing` and `done` are the words for it: "labelling", "labelled".
+    `doing` and `done` are the words for it: "labelling", "labelled". `json`: print the result as JSON.
     """
 
     doing: str
@@ -137,6 +137,7 @@ class Job:
     total: int
     path: Path
     dry_run: bool
+    json: bool = False
 
 
 def write(
@@ -198,6 +199,8 @@ def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
         # A failure does not undo the changes before it.
         counted = _counts(job, records, earlier)
         log(f"{DRY_RUN if job.dry_run else ''}{counted}")
+        if job.json:
+            log_json(_result(job, records), indent=2)
         Runner(os.environ).summary(_report(job, counted, records))
     return records
 
@@ -210,6 +213,21 @@ def _counts(job: Job, records: Sequence[JournalRecord], earlier: int) -> str:
     refused = f", {steps['failed']} refused" if steps["failed"] else ""
     now = f"{steps['done'] - earlier} of {job.total} issues {would}{job.done}{before}"
     return f"{now}, {steps['skipped']} left alone{refused}"
+
+
+def _result(job: Job, records: Sequence[JournalRecord]) -> dict[str, object]:
+    """The outcome as a JSON object; a dry run has other names for what it did not do."""
+    steps = Counter(record.step for record in records)
+    rows = [{"number": r.number, "step": r.step, "labels": list(r.labels), "why": r.why} for r in records]
+    done = f"would be {job.done}" if job.dry_run else job.done
+    counts = {
+        "total": job.total,
+        done: steps["done"],
+        "left alone": steps["skipped"],
+        "refused": steps["failed"],
+    }
+    where = {} if job.dry_run else {"journal": str(job.path)}
+    return {"repo": job.repo, "dry_run": job.dry_run, **counts, **where, "issues": rows}
 
 
 def _report(job: Job, counted: str, records: Sequence[JournalRecord]) -> str:

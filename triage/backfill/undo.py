@@ -44,7 +44,7 @@ def undo(options: UndoOptions) -> int:
         return ((number, partial(undoer.undo, number)) for number in reversed(before.written))
 
     path = options.journal or options.undone.with_suffix(".undo.jsonl")
-    job = Job("removing", "set back", repo, len(before.written), path, options.dry_run)
+    job = Job("removing", "set back", repo, len(before.written), path, options.dry_run, options.json)
     return run_job(job, JournalTask("undo", repo, before.task.of, writer.me), steps)
 
 

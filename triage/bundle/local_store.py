@@ -24,6 +24,7 @@ from triage.bundle.bundle import (
     MAX_BYTES,
     MAX_JSON,
     Bundle,
+    BundleManifest,
     from_files,
     name_of,
     read_manifest,
@@ -73,6 +74,13 @@ class LocalStore:
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{folder}: {MANIFEST} was changed: its hash is not the one in the name")
         return bundle
+
+    def manifest(self, name: str) -> BundleManifest:
+        folder = self.folder / "bundles" / name
+        try:
+            return read_manifest(read(folder / MANIFEST, MAX_JSON), where=str(folder))
+        except OSError as error:
+            raise BundleError(f"{folder}: cannot be read ({error})") from None
 
     def save(self, bundle: Bundle) -> str:
         files = to_files(bundle)

@@ -13,7 +13,7 @@ from triage.errors import BundleError, LostRace
 from triage.issue import RepositoryIds
 
 if TYPE_CHECKING:
-    from triage.bundle.bundle import Bundle
+    from triage.bundle.bundle import Bundle, BundleManifest
 
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{10}")
 ROLES = ("active", "staged")
@@ -72,6 +72,9 @@ class Store(Protocol):
 
         Raises BundleError where it is missing, damaged or not trusted.
         """
+
+    def manifest(self, name: str) -> BundleManifest:
+        """The manifest of a bundle, without its other files. Raises BundleError as `load` does."""
 
     def save(self, bundle: Bundle) -> str:
         """Save the bundle, whole or not at all, and return its name."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.cli import arguments
-from triage.console import log
+from triage.console import log, log_json
 from triage.errors import DataError, UsageError
 from triage.options import ApplyOptions, MergeOptions, PlanOptions
 
@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_planning(parser)
     arguments.add_writing(parser.add_argument_group("applying"), "set")
     arguments.add_config(parser)
+    arguments.add_json(parser, "the result")
     parser.add_argument(
         "--repo",
         type=arguments.repository,
@@ -128,14 +129,15 @@ def run(options: BackfillOptions) -> int:
     if isinstance(options, MergeOptions):
         from triage.backfill.plan import merge, open_plan
 
-        return _report(merge([open_plan(path) for path in options.plans], options.out / PLAN))
+        merged = merge([open_plan(path) for path in options.plans], options.out / PLAN)
+        return _report(merged, as_json=options.json)
     from triage.backfill.planner import make_plan
 
     name = "plan-{}-of-{}.jsonl".format(*options.shard) if options.shard else PLAN
-    return _report(make_plan(options, options.out / name))
+    return _report(make_plan(options, options.out / name), as_json=options.json)
 
 
-def _report(plan: Plan) -> int:
+def _report(plan: Plan, *, as_json: bool) -> int:
     """Write the report and the page next to the plan, and print where they are."""
     from triage.actions import Runner
     from triage.github.open import server_url
@@ -155,6 +157,11 @@ def _report(plan: Plan) -> int:
             next_step=f"make room and run the same command again; the plan, {plan.path}, is whole",
         ) from None
     Runner(os.environ).summary(text)
+    if as_json:
+        log_json(
+            {"plan": str(plan.path), "report": str(report), "page": str(html), **counts.to_dict()}, indent=2
+        )
+        return 0
     log(f"{counts.labelled} of {counts.issues} issues would get a label, {counts.planned} labels in all")
     log(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")
     log(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")

@@ -15,6 +15,7 @@ from triage.console import log, log_json, status
 from triage.errors import BundleError
 from triage.github.open import open_repository, open_store, visibility_of
 from triage.options import BundleOptions
+from triage.reports.bundle_report import BundleLine, listing, shown
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
@@ -29,6 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         arguments.add_config(action)
         if name in {"show", "promote"}:
             action.add_argument("name", nargs="?", help="name of a bundle")
+        if name in {"list", "show"}:
+            arguments.add_json(action, "the bundles" if name == "list" else "manifest and rules")
         if name == "publish":
             arguments.add_store(action, "store to copy from", name="--of", required=True)
 
@@ -64,13 +67,22 @@ def _open(options: BundleOptions, name: StoreName) -> Store:
     return open_store(name, configuration.load(options.config.file))
 
 
-def _list(store: Store, _options: BundleOptions) -> None:
+def _list(store: Store, options: BundleOptions) -> None:
     roles = {role_name(store, role): role for role in ("staged", "active")}
-    names = store.names()
-    if not names:
+    lines = [_line(store, name, roles.get(name, "")) for name in store.names()]
+    if not lines:
         status(f"{store.name} holds no bundle yet")
-    for name in names:
-        log(f"{name}  {roles.get(name, '')}".rstrip())
+    if options.json:
+        log_json([line.to_dict() for line in lines], indent=2)
+    for text in listing(lines) if not options.json else ():
+        log(text)
+
+
+def _line(store: Store, name: str, role: str) -> BundleLine:
+    try:
+        return BundleLine(name, role, store.manifest(name))
+    except BundleError as error:
+        return BundleLine(name, role, None, error.what)
 
 
 def _show(store: Store, options: BundleOptions) -> None:
@@ -82,8 +94,11 @@ def _show(store: Store, options: BundleOptions) -> None:
             next_step="run `triage retrain`",
         )
     bundle = store.load(name)
-    shown = {"name": name, "manifest": asdict(bundle.manifest), "rules": asdict(bundle.rules)}
-    log_json(shown, indent=2)
+    if options.json:
+        log_json({"name": name, "manifest": asdict(bundle.manifest), "rules": asdict(bundle.rules)}, indent=2)
+        return
+    role = next((role for role in ("active", "staged") if role_name(store, role) == name), "")
+    log("\n".join(shown(name, role, bundle)))
 
 
 def _verify(store: Store, _options: BundleOptions) -> None:
@@ -168,8 +183,8 @@ def _publish(store: Store, options: BundleOptions) -> None:
 
 
 ACTIONS: Mapping[str, tuple[Callable[[Store, BundleOptions], None], str]] = {
-    "list": (_list, "list the bundles, newest first"),
-    "show": (_show, "print a bundle's manifest and rules"),
+    "list": (_list, "list the bundles, newest first, with what was measured"),
+    "show": (_show, "show where a bundle comes from, its rules and its labels"),
     "verify": (_verify, "check every file of every bundle"),
     "promote": (_promote, "make the staged bundle, or the named one, active"),
     "rollback": (_rollback, "make the bundle before the active one active again"),

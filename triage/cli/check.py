@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.cli import arguments
 from triage.config import Config
-from triage.console import log
+from triage.console import log, log_json
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from triage.github.graphql import Label
 
 FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
+# In JSON.
+MARKS = {FINE: "fine", WRONG: "wrong", DOUBTFUL: "doubtful"}
 OLD_DAYS = 45
 
 
@@ -34,9 +36,11 @@ class Report:
     """Prints findings; `code` is the exit code of the first failure."""
 
     code: int = 0
+    findings: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, mark: str, sentence: str, failure: type[TriageError] | None = None) -> None:
         log(f"{mark} {sentence}")
+        self.findings.append({"finding": MARKS[mark], "text": sentence})
         if mark == WRONG and failure is not None:
             self.code = self.code or failure.exit_code
 
@@ -55,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     arguments.add_store(parser)
     arguments.add_config(parser)
+    arguments.add_json(parser, "the findings")
 
 
 def parse(args: argparse.Namespace) -> CheckOptions:
@@ -66,9 +71,17 @@ def parse(args: argparse.Namespace) -> CheckOptions:
 
 def run(options: CheckOptions) -> int:
     """Print what is fine (✓), wrong (✗) and doubtful (!); returns the exit code of the first failure, or 0."""
+    report = Report()
+    _check(report, options)
+    if options.json:
+        log_json({"code": report.code, "findings": report.findings}, indent=2)
+    return report.code
+
+
+def _check(report: Report, options: CheckOptions) -> None:
     from triage.bundle.store import StoreName
 
-    report, tracker, config = Report(), None, Config()
+    tracker, config = None, Config()
     try:
         if options.repo:
             tracker, config = open_repository(options.repo, options.config)
@@ -77,7 +90,7 @@ def run(options: CheckOptions) -> int:
         report.add(FINE, f"the configuration is valid ({_source(options, tracker)})")
     except (ConfigError, AccessError) as error:
         report.fail(error)
-        return report.code
+        return
     for mark, sentence in (*contradictions(config), *teaching(config)):
         report.add(mark, sentence, ConfigError)
     if tracker:
@@ -88,7 +101,6 @@ def run(options: CheckOptions) -> int:
         _attempt(report, lambda: _check_sources(report, tracker, config, name))
     if name:
         _attempt(report, lambda: _check_store(report, name, config, tracker))
-    return report.code
 
 
 def _source(options: CheckOptions, tracker: Tracker | None) -> str:

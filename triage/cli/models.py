@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from triage.cli import arguments
-from triage.console import log
+from triage.console import log, log_json
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.options import ExportOptions
@@ -23,7 +23,9 @@ Action = Callable[[], int]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="show the models on this machine").set_defaults(parse=lambda _: _list)
+    listed = actions.add_parser("list", help="show the models on this machine")
+    arguments.add_json(listed, "the models")
+    listed.set_defaults(parse=lambda args: partial(_list, as_json=args.json))
     verify = actions.add_parser("verify", help="compare the files of the models with their manifests")
     verify.add_argument("name", nargs="?", help="model to verify (default: all)")
     verify.set_defaults(parse=lambda args: partial(_verify, args.name))
@@ -83,13 +85,26 @@ def run(action: Action) -> int:
     return action()
 
 
-def _list() -> int:
-    for folder in models.folders():
-        manifest = models.read_manifest(folder)
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+def _list(*, as_json: bool) -> int:
+    found = [
+        {
+            "name": manifest.name,
+            "kind": manifest.kind,
+            "dimension": manifest.dimension,
+            "max_tokens": manifest.max_tokens,
+            "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+            "licence": manifest.licence,
+            "folder": str(folder),
+        }
+        for folder, manifest in ((folder, models.read_manifest(folder)) for folder in models.folders())
+    ]
+    if as_json:
+        log_json(found, indent=2)
+    for model in found if not as_json else ():
         log(
-            f"{manifest.name}  {manifest.kind}  {manifest.dimension} out  {manifest.max_tokens} tokens  "
-            f"{size:.1f} MB  {manifest.licence}  {folder}"
+            "{name}  {kind}  {dimension} out  {max_tokens} tokens  {size:.1f} MB  {licence}  {folder}".format(
+                **model, size=int(str(model["bytes"])) / 1e6
+            )
         )
     return 0
 

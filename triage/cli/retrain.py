@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from triage.bundle.open import PreviousBundle, need, open_engines, previous_bundle
 from triage.bundle.workers import check_engine, encoding, workers
 from triage.cli import arguments
-from triage.console import log, notice
+from triage.console import log, log_json, notice
 from triage.decide.history import Attribution
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
@@ -70,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--plots", type=Path, metavar="DIR", help="folder for a plot of the scores' calibration"
     )
     arguments.add_engine(parser)
+    arguments.add_json(parser, "the report")
     parser.add_argument("--always", action="store_true", help="learn even if there are few new labels")
 
 
@@ -116,6 +117,10 @@ def run(options: RetrainOptions) -> int:
             log(
                 f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
             )
+            if options.json:
+                log_json(
+                    {"bundle": None, "active": previous.name, "new_issues": new, "min_new": least}, indent=2
+                )
             return 0
     return _learn(options, loaded, data, (store, against), previous, tune)
 
@@ -232,8 +237,11 @@ def _report(
 
     verdict = learnt.recipe.result if learnt.recipe.enough else None
     bins = reliability(verdict.truth, verdict.scores) if verdict else []
-    for line in retrain_report.terminal(name, learnt, result, advice, computed):
-        log(line)
+    if options.json:
+        log_json(retrain_report.to_dict(name, learnt, result, advice, computed), indent=2)
+    else:
+        lines = retrain_report.terminal(name, learnt, result, advice, computed)
+        log("\n".join([*lines, *retrain_report.terminal_labels(learnt)]))
     url = f"{server_url()}/{{}}/issues/{{}}".format
     Runner(os.environ).summary(
         retrain_report.markdown(name, learnt, result, previous.bundle, advice, bins, url)

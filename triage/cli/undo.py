@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "undone", type=Path, metavar="JOURNAL", help="journal that `triage backfill --apply` wrote"
     )
     arguments.add_writing(parser, "removed")
+    arguments.add_json(parser, "the result")
 
 
 def parse(args: argparse.Namespace) -> UndoOptions:

@@ -24,7 +24,16 @@ from mmap import mmap
 from urllib.parse import quote
 
 from triage.arrays import HEAD, Data, shape_of, view
-from triage.bundle.bundle import MANIFEST, MAX_BYTES, Bundle, from_files, name_of, read_manifest, to_files
+from triage.bundle.bundle import (
+    MANIFEST,
+    MAX_BYTES,
+    Bundle,
+    BundleManifest,
+    from_files,
+    name_of,
+    read_manifest,
+    to_files,
+)
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
@@ -87,6 +96,12 @@ class GitStore:
             bundle = bundle.within(span)
             bundle.verify()
         return bundle
+
+    def manifest(self, name: str) -> BundleManifest:
+        commit = self._commit(name)
+        self._check_origin(commit)
+        data = commit.message.partition("\n\n")[2].strip().encode()
+        return read_manifest(data, where=f"bundle {name} of {self._git.repo}")
 
     def save(self, bundle: Bundle) -> str:
         """Upload the bundle. No ref points to it before `set_role`, so an interruption leaves no trace."""

@@ -101,6 +101,7 @@ def assemble(
     whole = replace(recipe, vectors=recipe.vectors if vectors is None else vectors)
     engines = engines or recipe.engines
     projection, points = whole.adapted(everything)
+    rules = recipe.rules_for(everything)
     manifest = BundleManifest(
         created_at=context.now,
         triage_version=__version__,
@@ -113,13 +114,14 @@ def assemble(
         bots=context.bots,
         after=context.after,
         issues=len(data),
+        labels=len(data.names),
+        target=rules.aim(recipe.policy.target),
         sources=tuple(sorted({issue.repo for issue in data.issues})),
         split=recipe.split.describe(data)
         if recipe.enough
         else {"kind": "none", "reason": "too few issues to tune on"},
         figures=recipe.result.figures if recipe.enough else {},
     )
-    rules = recipe.rules_for(everything)
     bundle = Bundle(
         manifest=manifest,
         rules=rules,

@@ -48,6 +48,18 @@ class Totals:
         """How many labels would be set."""
         return sum(one.planned for one in self.lines)
 
+    def to_dict(self) -> dict[str, object]:
+        """The totals as a JSON object."""
+        labels = {
+            one.name: {"planned": one.planned, "agreed": one.agreed, "missed": one.missed}
+            for one in self.lines
+        }
+        rest = {
+            name: getattr(self, name)
+            for name in ("issues", "labelled", "planned", "disputed", "left", "held")
+        }
+        return rest | {"labels": labels}
+
     @property
     def expected(self) -> tuple[float, int]:
         """(right labels to expect, out of how many), over the labels whose precision was measured."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import reduce
 from operator import add
 
@@ -13,6 +14,7 @@ from triage.learn.gate import GateResult
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
+from triage.reports.bundle_report import OBSTACLE, how_set, is_never_set, label_table
 from triage.reports.label_report import Url, meter
 
 
@@ -42,6 +44,39 @@ def terminal(
         *(f"  not learnt     {label}: {reason}" for label, reason in data.process.items()),
         *_terminal_advice(advice),
     ]
+
+
+def terminal_labels(trained: TrainedBundle) -> list[str]:
+    """The table of the labels for a terminal."""
+    return label_table(trained.bundle.rules, lambda rule: _how_set(trained, rule))
+
+
+def to_dict(
+    name: str, trained: TrainedBundle, gate: GateResult, advice: RetrainAdvice, computed: int
+) -> dict[str, object]:
+    """The report as a JSON object: numbers, names of labels and numbers of issues."""
+    manifest, recipe = trained.bundle.manifest, trained.recipe
+    labels = {
+        rule.name: {**asdict(rule), "set": _how_set(trained, rule)} for rule in trained.bundle.rules.labels
+    }
+    return {
+        "bundle": name,
+        "state": "active" if gate.passed else "staged",
+        "manifest": asdict(manifest),
+        "embedded": computed,
+        "left_out": dict(recipe.data.dropped),
+        "not_learnt": dict(recipe.data.process),
+        "adaptations": dict(trained.tried),
+        "labels": labels,
+        "gate": {
+            "differences": [{**asdict(d), "passed": d.passed} for d in gate.differences],
+            "objections": list(gate.objections),
+            "notes": list(gate.notes),
+        },
+        "live": {label: asdict(one) for label, one in advice.live.items()},
+        "drift": asdict(advice.drift) if advice.drift else None,
+        "label_next": [f"{repo}#{number}" for repo, number in advice.unsure],
+    }
 
 
 def markdown(
@@ -80,11 +115,11 @@ def markdown(
 def _never_set(trained: TrainedBundle) -> list[LabelRule]:
     """The labels with enough examples that were set on no issue when the rules were measured."""
     rules = trained.bundle.rules
-    return [rule for rule in rules.voted if rule.precision is None] if rules.points else []
+    return [rule for rule in rules.voted if is_never_set(rules, rule)]
 
 
 def _obstacle(trained: TrainedBundle, rule: LabelRule) -> str:
-    return trained.recipe.policy.may_set(rule.name) or "its probability never reached the precision target"
+    return trained.recipe.policy.may_set(rule.name) or OBSTACLE
 
 
 def _aim(trained: TrainedBundle) -> tuple[float, str]:
@@ -200,14 +235,8 @@ def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
 
 
 def _how_set(trained: TrainedBundle, rule: LabelRule) -> str:
-    rules = trained.bundle.rules
-    if rule.examples < rules.min_examples:
-        by_description = rules.zero_shot.rare is not None
-        return "by its description alone" if by_description else "a suggestion: too few examples"
-    if rule in _never_set(trained):
-        return f"a suggestion: {_obstacle(trained, rule)}"
-    needed = rules.threshold(trained.recipe.policy.target_of(rule.name))
-    return f"from {rule.votes or 0:.1f} votes and a probability of {needed:.2f}"
+    rules, policy = trained.bundle.rules, trained.recipe.policy
+    return how_set(rules, rule, policy.target_of(rule.name), policy.may_set(rule.name) or OBSTACLE)
 
 
 def _live(advice: RetrainAdvice) -> Iterator[str]:

@@ -1,0 +1,122 @@
+"""Bundles for people to read on a terminal: the bundles of a store as a table, and one of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from triage.bundle.bundle import Bundle, BundleManifest
+from triage.decide.rules import BEST_F1, LabelRule, Rules
+from triage.markdown import columns
+from triage.reports.label_report import meter
+
+HEADS = ("bundle", "made", "issues", "labels", "micro-F1", "target", "state")
+UNKNOWN = "?"
+OBSTACLE = "its probability never reached the precision target"
+
+
+@dataclass(frozen=True)
+class BundleLine:
+    """A bundle in a list: its role, or empty, and its manifest, or the reason why that is not known."""
+
+    name: str
+    role: str
+    manifest: BundleManifest | None
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """The line as a JSON object; null is what is not known."""
+        manifest = self.manifest
+        return {
+            "name": self.name,
+            "state": self.role or None,
+            "created_at": manifest.created_at if manifest else None,
+            "issues": manifest.issues if manifest else None,
+            "labels": manifest.labels or None if manifest else None,
+            "micro_f1": manifest.figures.get("micro_f1") if manifest else None,
+            "precision_target": manifest.target if manifest else None,
+            "problem": self.problem or None,
+        }
+
+
+def listing(lines: Sequence[BundleLine]) -> list[str]:
+    """The table of a store's bundles."""
+    return columns([HEADS, *map(_cells, lines)]) if lines else []
+
+
+def _cells(line: BundleLine) -> tuple[str, ...]:
+    manifest, state = line.manifest, "; ".join(filter(None, [line.role, line.problem]))
+    if manifest is None:
+        return (line.name, *[UNKNOWN] * 5, state)
+    f1 = manifest.figures.get("micro_f1")
+    return (
+        line.name,
+        manifest.created_at[:16].replace("T", " "),
+        str(manifest.issues),
+        str(manifest.labels or UNKNOWN),
+        UNKNOWN if f1 is None else f"{f1:.3f}",
+        _target(manifest),
+        state,
+    )
+
+
+def _target(manifest: BundleManifest) -> str:
+    if manifest.target is None:
+        return UNKNOWN
+    return f"{manifest.target:g}" if manifest.target > BEST_F1 else "none"
+
+
+def shown(name: str, role: str, bundle: Bundle) -> list[str]:
+    """A bundle in full: its origin, its rules, what was measured, and its labels."""
+    manifest, rules = bundle.manifest, bundle.rules
+    sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
+    split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
+    facts = {
+        "made": f"{manifest.created_at} by triage {manifest.triage_version}",
+        "learnt from": f"{manifest.issues} issues of {sources}",
+        "after": manifest.after or "no other bundle",
+        "encoder": f"{manifest.encoder}{', its own' if bundle.encoder else ''}, adaptation {manifest.adaptation}",
+        "zero-shot": manifest.zero_shot or UNKNOWN,
+        "vote": f"{rules.k} neighbours, {rules.weighting} weights; labels with at least {rules.min_examples} examples",
+        "shared": ", ".join(rules.shared) or "no label between repositories",
+        "target": f"{_target(manifest)}, when it was learnt",
+        "split": split or UNKNOWN,
+        "held-out": ", ".join(f"{key} {value:g}" for key, value in manifest.figures.items())
+        or "not measured",
+    }
+    width = max(map(len, facts))
+    return [
+        f"bundle {name}{f' is {role}' if role else ''}",
+        *(f"  {title:<{width}}  {text}" for title, text in facts.items()),
+        *label_table(rules, lambda rule: how_set(rules, rule, manifest.target)),
+    ]
+
+
+def label_table(rules: Rules, how: Callable[[LabelRule], str]) -> list[str]:
+    """The labels for a terminal, those with most examples first; `how` says how one is set."""
+    heads = ("label", "examples", "set", "precision on newer issues")
+    rows = (
+        (
+            rule.name,
+            str(rule.examples),
+            how(rule),
+            "" if rule.precision is None else f"{meter(rule.precision)} of {rule.predicted}",
+        )
+        for rule in sorted(rules.labels, key=lambda rule: (-rule.examples, rule.name))
+    )
+    return ["", *columns([heads, *rows], indent="  ")] if rules.labels else []
+
+
+def is_never_set(rules: Rules, rule: LabelRule) -> bool:
+    """Whether a label with enough examples was set on no issue when the rules were measured."""
+    return bool(rules.points) and rule.precision is None
+
+
+def how_set(rules: Rules, rule: LabelRule, target: float | None, obstacle: str = OBSTACLE) -> str:
+    """How a label gets set under its precision target, or what keeps it from that."""
+    if rule.examples < rules.min_examples:
+        by_description = rules.zero_shot.rare is not None
+        return "by its description alone" if by_description else "a suggestion: too few examples"
+    if is_never_set(rules, rule):
+        return f"a suggestion: {obstacle}"
+    return f"from {rule.votes or 0:.1f} votes and a probability of {rules.threshold(target):.2f}"
