@@ -25,10 +25,11 @@ COMMANDS = {
     "evaluate": ("evaluate", "compare methods on your own issues"),
     "action": ("action", "run as a GitHub Action, with the inputs of action.yml"),
     "models": ("models", "list, verify, pull, export and train models"),
+    "completion": ("completion", "print a script that completes commands and options in a shell"),
 }
 
 
-QUIET = ("--quiet", "-q")
+QUIET = ("-q", "--quiet")
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
