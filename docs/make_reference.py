@@ -35,6 +35,10 @@ CLI_HEAD = """\
 `triage COMMAND --help` has the same text. Commands that use GitHub read the token from `GITHUB_TOKEN` and the addresses
 from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, which the runner sets.
 Certificates and proxies are set in variables too: see [the action](action.md#certificates-and-proxies).
+
+Results are printed on standard output; progress, warnings and errors on standard error. Work that takes more than
+five seconds says there what it is doing. `--quiet` (`-q`), before or after the command, leaves progress and notices
+out. With `--json`, standard output is JSON and nothing else.
 """
 
 CLI_TAIL = """\

@@ -122,6 +122,17 @@ def test_the_command_line_is_read_without_any_engine() -> None:
     assert {name.split(".")[0] for name in found} & set(HOMES) == set()
 
 
+@pytest.mark.parametrize("given", ["--help", "--version", "lable"])
+def test_help_loads_no_command_and_nothing_that_takes_long(given: str) -> None:
+    """It shows names and a line each."""
+    found = loaded_after(
+        f"import contextlib\nfrom triage.cli import main\nwith contextlib.suppress(SystemExit): main([{given!r}])"
+    )
+    modules = {f"triage.cli.{module}" for module, _ in COMMANDS.values()}
+    assert found & modules == set()
+    assert {name.split(".")[0] for name in found} & {"numpy", "yaml", "tqdm", *HOMES} == set()
+
+
 def test_one_command_does_not_load_the_others() -> None:
     """A tenth of labelling one issue would go into them."""
     found = loaded_after("from triage.cli import parser; parser('label').parse_args(['label', '--json'])")

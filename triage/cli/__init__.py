@@ -33,9 +33,9 @@ QUIET = ("-q", "--quiet")
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The command line with the options of every command, or of `only` if that is a command.
+    """The command line with the options of every command, or of `only`, which need not be one.
 
-    The modules of the others are then not imported, which would take a tenth of the time to label one issue.
+    The modules of the others are then not imported: that takes longer than all else that the help does.
     """
     top = CommandParser(
         prog="triage",
@@ -55,7 +55,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name, help=help_line, description=f"{help_line[:1].upper()}{help_line[1:]}."
         )
-        if only not in COMMANDS or only == name:
+        if only in (None, name):
             importlib.import_module(f"triage.cli.{module}").configure(sub)
     return top
 
@@ -65,7 +65,7 @@ def main_inner(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     # It may come after the command too, where people look for it.
     argv.sort(key=lambda word: word not in QUIET)
-    only = next((word for word in argv if word not in QUIET), None)
+    only = next((word for word in argv if word not in QUIET), "")
     args = parser(only).parse_args(argv, argparse.Namespace(argv=argv))
     open_door(quiet=args.quiet, json=getattr(args, "json", False))
     command = importlib.import_module(f"triage.cli.{COMMANDS[args.command][0]}")

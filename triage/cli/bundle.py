@@ -15,10 +15,10 @@ from triage.console import log, log_json, status
 from triage.errors import BundleError
 from triage.github.open import open_repository, open_store, visibility_of
 from triage.options import BundleOptions
-from triage.reports.bundle_report import BundleLine, listing, shown
 
 if TYPE_CHECKING:
     from triage.bundle.store import Store, StoreName
+    from triage.reports.bundle_report import BundleLine
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +68,8 @@ def _open(options: BundleOptions, name: StoreName) -> Store:
 
 
 def _list(store: Store, options: BundleOptions) -> None:
+    from triage.reports.bundle_report import listing
+
     roles = {role_name(store, role): role for role in ("staged", "active")}
     lines = [_line(store, name, roles.get(name, "")) for name in store.names()]
     if not lines:
@@ -79,6 +81,8 @@ def _list(store: Store, options: BundleOptions) -> None:
 
 
 def _line(store: Store, name: str, role: str) -> BundleLine:
+    from triage.reports.bundle_report import BundleLine
+
     try:
         return BundleLine(name, role, store.manifest(name))
     except BundleError as error:
@@ -86,6 +90,8 @@ def _line(store: Store, name: str, role: str) -> BundleLine:
 
 
 def _show(store: Store, options: BundleOptions) -> None:
+    from triage.reports.bundle_report import shown
+
     name = options.name or store.role("active")
     if name is None:
         raise BundleError(

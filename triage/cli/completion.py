@@ -59,7 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the argument."""
     parser.add_argument("shell", choices=SHELLS, help="shell to print the script for")
     parser.epilog = (
-        "For bash and zsh: source <(triage completion bash). For fish: triage completion fish | source."
+        "For bash: `source <(triage completion bash)` in ~/.bashrc; for zsh: `source <(triage completion zsh)` in "
+        "~/.zshrc; for fish: `triage completion fish | source`."
     )
 
 
