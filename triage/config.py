@@ -10,17 +10,20 @@ from triage.issue import Kind, distinct, fold
 from triage.patterns import adds_by_pattern, fault
 from triage.schema import SchemaError, build, option
 
-# Labels that state a person's decision rather than what the issue is about.
+# Labels that state a person's decision rather than what the issue is about: no text can tell them.
 PEOPLE_ONLY = (
-    "wontfix",
-    "won't fix",
-    "duplicate",
+    "*wontfix*",
+    "wont?fix*",
+    "won't fix*",
+    "*duplicate",
     "invalid",
+    "*: invalid",
+    "*/invalid",
     "spam",
-    "good first issue",
-    "good-first-issue",
-    "help wanted",
-    "help-wanted",
+    "*good first issue*",
+    "*good-first-issue*",
+    "*help wanted*",
+    "*help-wanted*",
     "hacktoberfest*",
 )
 # Labels for the state of an issue in a process: they change while its text does not.
@@ -122,11 +125,15 @@ class ZeroShotConfig:
         "This issue is about {}.", "The hypothesis for an entailment model; `{}` is replaced by the label."
     )
     threshold: float | None = option(
-        None, "The minimum score of a label; tuned if not set.", low=0.0, high=1.0
+        None,
+        "The minimum probability of a label, besides its precision target; if not set, it is tuned, and 0.8 or the "
+        "precision target before anything is learnt.",
+        low=0.0,
+        high=1.0,
     )
     top_k: int | None = option(
         None,
-        "The maximum number of labels set by zero-shot classification, those with the highest scores.",
+        "The maximum number of labels set by zero-shot classification, those with the highest scores; 2 if not set.",
         low=1,
     )
 

@@ -60,6 +60,14 @@ _BOILERPLATE = re.compile(
 _SHORTCODE = re.compile(r"(?<!\w):([a-z0-9_+-]{1,40}):(?!\w)")
 # `C-bug`, `a:sdk` and `m: Provider` sort labels by a letter without a meaning.
 _LETTER = re.compile(r"\b(?:[A-Z]-(?=[a-z])|[^\W\d_]:)")
+# `kind/bug` and `type: bug` are bugs.
+_SORT = re.compile(r"^(?:kind|type|category|issue|t|c) (?=\S)")
+KINDS = frozenset(
+    (
+        *("bug", "defect", "crash", "regression", "feature", "new feature", "feature request", "enhancement"),
+        *("improvement", "question", "support", "documentation", "docs", "performance"),
+    )
+)
 _JOINT = re.compile(r"[\s/:_-]+")
 _PICTURES = {"So", "Sk", "Cf", "Me"}
 _VARIATION = "\ufe0f"
@@ -208,6 +216,11 @@ def readable(name: str) -> str:
     spelled = _SHORTCODE.sub(r" \1 ", name)
     pictures = [unicodedata.name(c, "").lower() for c in spelled if unicodedata.category(c) == "So"]
     return _words(" ".join(pictures) or spelled) or name
+
+
+def names_kind(name: str) -> bool:
+    """Whether a label says which kind of issue it is, as most issues have one: `bug`, `kind/feature`, `type: docs`."""
+    return _SORT.sub("", readable(name).casefold()) in KINDS
 
 
 def _words(name: str) -> str:

@@ -15,7 +15,7 @@ from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
-from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
+from triage.decide.rules import K_MAX, STANDS_OUT, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.index import Index, IvfCodes, IvfIndex
@@ -247,10 +247,26 @@ def open_model(
     )
 
 
-def untaught_rule(settings: Settings, zero_shot: ZeroShotModel) -> ZeroShotRule:
-    """The rule without learning: the configuration's values, else the model's; no fallback for labels with examples."""
+# Fitted by `benchmarks/first_day.py` to log-odds of the shipped cross-encoder; those of other models are on the same
+# scale.
+SHARPNESS, NOTHING, SLOPE, INTERCEPT = 1.3, -1.5, 0.52, -0.34
+# Before anything is learnt, a wrong label costs more trust than a missing one: only labels that stand out from all
+# others, and at most so many. Without a precision target (0), a label is at least as likely as not.
+FIRST_DAY_MOST, EVEN = 2, 0.5
+
+
+def untaught_rule(settings: Settings, zero_shot: ZeroShotModel, target: float | None = None) -> ZeroShotRule:
+    """The rule without learning: labels whose probability reaches the target; no fallback for labels with examples."""
     threshold = settings.threshold
     if threshold is None:
-        # With top_k alone, scores do not matter.
-        threshold = 0.0 if settings.top_k else zero_shot.threshold
-    return ZeroShotRule(zero_shot.slope, zero_shot.intercept, threshold, None, settings.top_k)
+        threshold = max(EVEN, STANDS_OUT if target is None else target)
+    # The model's own slope and intercept give log-odds of a label by itself.
+    return ZeroShotRule(
+        SLOPE,
+        INTERCEPT,
+        rare=threshold,
+        fallback=None,
+        top_k=settings.top_k or FIRST_DAY_MOST,
+        sharpness=SHARPNESS * zero_shot.slope,
+        nothing=NOTHING - SHARPNESS * zero_shot.intercept,
+    )

@@ -18,6 +18,7 @@ import numpy as np
 from triage.arrays import AnyFloats, Array, Mask
 from triage.issue import Key, Names, fold, folded
 from triage.schema import option
+from triage.text import names_kind
 
 # The depth of every search; tuning and serving slice the same list.
 K_MAX = 50
@@ -38,6 +39,10 @@ UNMEASURED, NEVER = 0.8, 1.01
 CLIP = 1e-4
 # The prior at which zero-shot scores need no correction, and the lowest prior assumed of any label.
 COMMON, RAREST = 0.1, 0.01
+# How much commoner, in log-odds, labels for the kind of an issue are than others where nothing was learnt
+# (`benchmarks/first_day.py`).
+COMMONER = 0.48
+LEAST_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,13 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class ZeroShotRule:
-    """When zero-shot classification sets a label; scores are sigmoid(slope * raw + intercept + shift * rarity).
+    """When zero-shot classification sets a label; scores are sigmoid(slope * contrast + intercept + shift * rarity).
 
-    `rarity` is the distance in log-odds between the label's prior and a prior of one in ten: a description counts
-    less the rarer its label is. `rare` is the threshold of labels without enough examples, `fallback` that of the
-    others where the vote elects nothing; None: no label is set. At most the `top_k` best labels are set.
+    `contrast` is how far a raw score stands out from those of the other labels, see the function; with a `sharpness` of
+    0 it is the raw score. `rarity` is the distance in log-odds between the label's prior and a prior of one in ten: a
+    description counts less the rarer its label is. `rare` is the threshold of labels without enough examples,
+    `fallback` that of the others where the vote elects nothing; None: no label is set. At most the `top_k` best labels
+    are set.
     """
 
     slope: float
@@ -138,6 +145,8 @@ class ZeroShotRule:
     fallback: float | None
     top_k: int | None = None
     shift: float = 1.0
+    sharpness: float = 0.0
+    nothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -359,21 +368,50 @@ def elect_by_vote(rules: Rules, neighbours: Sequence[Neighbour], votes: Mapping[
 
 
 def rarity(rules: Rules, name: str) -> float:
-    """How much rarer than COMMON the label is, in log-odds; 0 without any labelled issue."""
+    """How much rarer than COMMON the label is, in log-odds.
+
+    Without any labelled issue, the kinds of issues count as commoner than other labels.
+    """
     if not rules.labels:
-        return 0.0
+        return COMMONER if names_kind(name) else 0.0
     rule = rules.by_name.get(name)
     prior = min(max(rule.prior if rule else 0.0, RAREST), 1 - RAREST)
     return math.log(prior / (1 - prior)) - math.log(COMMON / (1 - COMMON))
 
 
+def contrast(rule: ZeroShotRule, raw: AnyFloats, against: Mask) -> Array:
+    """Log-odds of each label [..., L] in a softmax of sharpness * raw with the labels `against` [L] and `nothing`.
+
+    So a label stands out from all others, however many there are, or no label does; `nothing` stands for none of them.
+    """
+    if not rule.sharpness:
+        return np.asarray(raw, dtype=np.float64)
+    x: Array = rule.sharpness * np.asarray(raw, dtype=np.float64)
+    highest = np.maximum(x.max(axis=-1, keepdims=True, initial=rule.nothing), rule.nothing)
+    shares = np.exp(x - highest)
+    rivals = np.where(against, shares, 0.0)
+    others = rivals.sum(axis=-1, keepdims=True) - rivals + np.exp(rule.nothing - highest)
+    odds: Array = x - highest - np.log(np.maximum(others, LEAST_SHARE))
+    return odds
+
+
+def zero_shot_odds(rule: ZeroShotRule, raw: AnyFloats, rarities: Array, rare: Mask) -> Array:
+    """The log-odds of labels [..., L]; see `ZeroShotRule`. The `rare` [L] are compared with each other alone.
+
+    For they are always asked for together, the others only where the vote elects nothing.
+    """
+    everything = np.ones_like(rare)
+    contrasts = np.where(rare, contrast(rule, raw, rare), contrast(rule, raw, everything))
+    odds: Array = rule.slope * contrasts + rule.intercept + rule.shift * rarities
+    return odds
+
+
 def zero_shot_scores(rules: Rules, raw: Mapping[str, float]) -> dict[str, float]:
     """Calibrated zero-shot scores; see `ZeroShotRule`."""
-    rule = rules.zero_shot
-    return {
-        name: sigmoid(rule.slope * value + rule.intercept + rule.shift * rarity(rules, name))
-        for name, value in raw.items()
-    }
+    rarities = np.array([rarity(rules, name) for name in raw])
+    rare = np.array([name not in rules.needed for name in raw], dtype=bool)
+    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), rarities, rare)
+    return dict(zip(raw, map(sigmoid, odds.tolist()), strict=True))
 
 
 def elect_by_description(

@@ -23,6 +23,7 @@ from triage.decide.rules import (
     kernel,
     sigmoid,
     tally,
+    zero_shot_odds,
 )
 from triage.metrics import Cuts
 
@@ -272,8 +273,7 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
 
 
 def _log_odds(rule: ZeroShotRule, trial: Trial) -> Array:
-    odds: Array = rule.slope * trial.raw + rule.intercept + rule.shift * trial.rarity
-    return odds
+    return zero_shot_odds(rule, trial.raw, trial.rarity, trial.rare)
 
 
 def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:
