@@ -118,7 +118,7 @@ def test_too_few_new_labels_end_green_at_once(past: Step) -> None:
     relabel(past.repository, 1)
     assert past.run(*RETRAIN) == 0
     assert " is active\n" in past.out
-    assert "152 from the cache" in past.out
+    assert "  embedded       0 texts, " in past.out
 
 
 def test_what_changed_between_two_runs_is_followed(past: Step, tmp_path: Path) -> None:
