@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.backfilling import entry, header, write_plan
-from triage.backfill.journal import JournalRecord, JournalTask, journal, read_journal
+from triage.backfill.journal import JournalRecord, JournalTask, WrittenLabel, journal, read_journal
 from triage.backfill.plan import (
     END,
     Entry,
@@ -75,8 +75,8 @@ def test_a_header_is_read_back_as_it_was() -> None:
         ("{", "plan.jsonl, line 1: not valid JSON"),
         ('{"number": 1}', "plan.jsonl, line 1: not the first line of a plan"),
         (
-            '{"kind": "triage-plan", "format": 2}',
-            "plan.jsonl, line 1: the plan's format is 2, this version of triage reads 1",
+            '{"kind": "triage-plan", "format": 3}',
+            "plan.jsonl, line 1: the plan's format is 3, this version of triage reads 2",
         ),
         ('{"kind": "triage-plan", "format": 1}', "plan.jsonl, line 1: in 'repo': missing"),
     ],
@@ -380,11 +380,16 @@ def test_a_journal_knows_what_is_settled_and_what_was_ever_to_be_written(tmp_pat
     path = tmp_path / "journal.jsonl"
     with journal(path, TASK) as log:
         log.add(JournalRecord(7, "intent", ("bug",), "2026-01-01T00:00:00Z"))
+        log.add(JournalRecord(7, "intent", ("bug",), "2026-01-03T00:00:00Z", ids={"bug": "LA_1"}))
+        log.add(JournalRecord(7, "intent", ("defect",), "2026-01-04T00:00:00Z", ids={"defect": "LA_1"}))
         log.add(JournalRecord(8, "failed", why="no"))
         log.add(JournalRecord(9, "done", ("docs",), "2026-01-02T00:00:00Z"))
     found = read_journal(path)
     assert [found.settled(number) for number in (7, 8, 9, 10)] == [False, False, True, False]
-    assert found.written == {7: {"bug": "2026-01-01T00:00:00Z"}, 9: {"docs": "2026-01-02T00:00:00Z"}}
+    assert found.written == {
+        7: {"bug": WrittenLabel("LA_1", "2026-01-01T00:00:00Z")},
+        9: {"docs": WrittenLabel("", "2026-01-02T00:00:00Z")},
+    }
 
 
 def test_a_broken_line_of_a_journal_is_named(tmp_path: Path) -> None:

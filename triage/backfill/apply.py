@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,11 +13,12 @@ from triage.config import Config
 from triage.decide import Policy, case_of
 from triage.decide.case import NO_LABEL, is_material_change
 from triage.decide.history import Attribution, text_at
+from triage.decide.policy import followed
 from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_repository
-from triage.issue import LabelEvent, format_time
+from triage.issue import LabelEvent, fold, folded, format_time, present_names
 from triage.label.writer import LabelWriter
 from triage.options import ApplyOptions
 from triage.schema import parse_time
@@ -41,10 +42,12 @@ def applicable_labels(
 ) -> ApplicableLabels:
     """The labels of an entry that may be added to the issue as it is now; `available` are the repository's labels."""
     since = [event for event in live.issue.events or () if event.at >= planned_at]
-    mine = {event.label for event in since if event.added and event.actor == me}
-    done = tuple(name for name in entry.labels if name in mine and name in live.issue.labels)
-    rest = [name for name in entry.labels if name not in mine]
-    left_out = {name: "it was removed again" for name in entry.labels if name in mine and name not in done}
+    mine = folded(event.label for event in since if event.added and event.actor == me)
+    set_again = [name for name in entry.labels if fold(name) in mine]
+    carried = folded(live.issue.labels)
+    done = tuple(name for name in set_again if fold(name) in carried)
+    rest = [name for name in entry.labels if name not in set_again]
+    left_out = {name: "it was removed again" for name in set_again if name not in done}
     case = case_of(live.issue, config, proposed=rest, available=available, me=[me])
     who = Attribution.of(config, [me])
     if rest and (reason := case.left_alone or _changed(entry, live, since, who, planned_at)):
@@ -77,20 +80,24 @@ class Applier:
     throttle: Throttle
     planned_at: datetime
     dry_run: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
 
-    def apply(self, entry: Entry) -> JournalRecord:
+    def apply(self, planned: Entry) -> JournalRecord:
         """The result for the entry; raises every failure but GitHub's refusal of this issue."""
+        entry, gone = self._under_present_names(planned)
         try:
             live = self.writer.tracker.issue(entry.number, edits=True)
         except NotFound as missing:
             return JournalRecord(entry.number, "skipped", why=missing.likely)
         available, me = self.writer.available, self.writer.me
         now = applicable_labels(entry, live, self.config, available, me, self.planned_at)
+        now = replace(now, left_out=now.left_out | gone)
         # Labels of an earlier run are younger than the plan, those of this run than the issue's last change.
         seen = format_time(self.planned_at if now.done else live.updated_at) or ""
         if self.dry_run or not now.labels:
-            return _record(entry, now, now.labels, seen)
-        intent = JournalRecord(entry.number, "intent", (*now.done, *now.labels), seen)
+            return self._record(entry, now, now.labels, seen)
+        names = (*now.done, *now.labels)
+        intent = JournalRecord(entry.number, "intent", names, seen, ids=self._ids(names))
         return write(
             self.journal,
             intent,
@@ -101,42 +108,65 @@ class Applier:
     def _label(self, entry: Entry, live: LiveIssue, now: ApplicableLabels, seen: str) -> JournalRecord:
         added = self.writer.add(live, now.labels)
         self.writer.unmark(live, labelled=bool(added))
-        return _record(entry, now, added, seen)
+        return self._record(entry, now, added, seen)
 
+    def _under_present_names(self, entry: Entry) -> tuple[Entry, dict[str, str]]:
+        """The entry under the present names of its labels, and those of which nothing remains, with the reason."""
+        names = {name: self.names.get(name, name) for name in entry.labels}
+        scores = {names.get(name, name): score for name, score in entry.scores.items()}
+        labels = tuple(new for new in names.values() if new)
+        return replace(entry, labels=labels, scores=scores), {
+            name: "it was deleted since the plan" for name, new in names.items() if not new
+        }
 
-def _record(entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: str) -> JournalRecord:
-    """Done, where the issue has any of the labels; with the reasons for the others."""
-    left_out = now.left_out | {name: NO_LABEL for name in now.labels if name not in added}
-    labels = tuple(name for name in entry.labels if name in (*now.done, *added))
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-    return JournalRecord(entry.number, "done" if labels else "skipped", labels, seen, reasons)
+    def _record(
+        self, entry: Entry, now: ApplicableLabels, added: tuple[str, ...], seen: str
+    ) -> JournalRecord:
+        """Done, where the issue has any of the labels; with the reasons for the others."""
+        left_out = now.left_out | {name: NO_LABEL for name in now.labels if name not in added}
+        labels = tuple(name for name in entry.labels if name in (*now.done, *added))
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        step = "done" if labels else "skipped"
+        return JournalRecord(entry.number, step, labels, seen, reasons, self._ids(labels))
+
+    def _ids(self, names: Iterable[str]) -> dict[str, str]:
+        available = self.writer.available
+        return {name: available[name].id for name in names if name in available}
 
 
 def apply_plan(options: ApplyOptions) -> int:
     """`triage backfill --apply`; see `run_job`. Raises DataError for a plan that must not be applied."""
     plan = open_plan(options.plan)
-    repo = plan.header.repo
-    if options.repo and options.repo.casefold() != repo.casefold():
-        raise DataError(
-            f"{plan.path}: a plan for {repo}, not for {options.repo}",
-            likely="it was made for another repository",
-            next_step="give the plan of this repository",
-        )
-    tracker, config = open_repository(repo, options.config, patience=AN_HOUR)
+    repo, known = plan.header.repo, plan.header.repo_id
+    if not known and options.repo and fold(options.repo) != fold(repo):
+        raise _another_repository(plan, options.repo)
+    tracker, config = open_repository(options.repo or repo, options.config, patience=AN_HOUR)
+    if known and known != tracker.repository.node_id:
+        raise _another_repository(plan, tracker.repository.name)
     _refuse_another_policy(plan, config)
     _refuse_the_future(plan, tracker.now())
-    me = tracker.viewer().login
-    writer = LabelWriter(tracker, me, config.labels, tracker.labels(), Attribution.of(config, [me]))
+    me, labels = tracker.viewer().login, tracker.labels()
+    names = present_names(plan.header.ids, plan.header.ids, tracker.ids(labels).labels)
+    config = followed(config, {old: new for old, new in names.items() if new and fold(new) != fold(old)})
+    writer = LabelWriter(tracker, me, config.labels, labels, Attribution.of(config, [me]))
     throttle, planned_at = Throttle(options.per_minute), parse_time(plan.header.created_at)
 
     def steps(journal: Journal) -> Steps:
-        applier = Applier(writer, config, journal, throttle, planned_at, options.dry_run)
+        applier = Applier(writer, config, journal, throttle, planned_at, options.dry_run, names)
         return ((entry.number, partial(applier.apply, entry)) for entry in plan.entries() if entry.labels)
 
     total = sum(bool(entry.labels) for entry in plan.entries())
     path = options.journal or plan.path.with_suffix(".journal.jsonl")
     job = Job("labelling", "labelled", repo, total, path, options.dry_run, options.json)
     return run_job(job, JournalTask("backfill", repo, plan.digest, me), steps)
+
+
+def _another_repository(plan: Plan, repo: str) -> DataError:
+    return DataError(
+        f"{plan.path}: a plan for {plan.header.repo}, not for {repo}",
+        likely="it was made for another repository",
+        next_step="give the plan of this repository",
+    )
 
 
 def _refuse_the_future(plan: Plan, now: datetime) -> None:

@@ -1,10 +1,10 @@
 """Changing many issues on GitHub, one at a time, with a journal: on the disk before and after each write.
 
-    {"kind": "triage-journal", "format": 1, "task": "backfill", "repo": …}
-    {"number": 7, "step": "intent", "labels": ["bug"], "seen": …}    about to be written
-    {"number": 7, "step": "done", "labels": ["bug"], "seen": …}      written
-    {"number": 8, "step": "skipped", "why": "it was deleted"}        nothing to write, or not allowed
-    {"number": 9, "step": "failed", "why": …}                        GitHub refused; the next run tries again
+    {"kind": "triage-journal", "format": 2, "task": "backfill", "repo": …}
+    {"number": 7, "step": "intent", "labels": ["bug"], "ids": {"bug": …}, "seen": …}   about to be written
+    {"number": 7, "step": "done", "labels": ["bug"], "ids": {"bug": …}, "seen": …}     written
+    {"number": 8, "step": "skipped", "why": "it was deleted"}   nothing to write, or not allowed
+    {"number": 9, "step": "failed", "why": …}                   GitHub refused; the next run tries again
 
 After an intent without a later line, GitHub's label events show whether the write took place.
 """
@@ -34,7 +34,9 @@ from triage.markdown import escape, table
 from triage.progress import bar
 from triage.schema import SchemaError, build, convert, decoded, option
 
-KIND, FORMAT = "triage-journal", 1
+KIND, FORMAT = "triage-journal", 2
+# Format 1 has no ids of labels.
+READABLE = (1, FORMAT)
 STEPS = ("intent", "done", "skipped", "failed")
 MOVE = "move it away or give another --journal; what GitHub says was set is not set twice"
 # Of more issues than GitHub has in a repository.
@@ -59,19 +61,31 @@ class JournalTask:
 
 @dataclass(frozen=True)
 class JournalRecord:
-    """A step; `labels` are those written, `seen` (ISO 8601, GitHub's clock) is a time before the write."""
+    """A step; `labels` are those written, with their `ids` where they are known.
+
+    `seen` (ISO 8601, GitHub's clock) is a time before the write.
+    """
 
     number: int = field(metadata={"low": 1, "high": MAX_NUMBER})
     step: str = option("intent", "", choices=STEPS)
     labels: tuple[str, ...] = ()
     seen: str = ""
     why: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WrittenLabel:
+    """A label that was to be written: its id ("": unknown), and a time before."""
+
+    id: str
+    seen: str
 
 
 class Journal:
     """A journal; without `file`, one that is only read.
 
-    `last` is the newest record of each issue, `written` maps each label that was to be written on it to a time before.
+    `last` is the newest record of each issue, `written` has each label that was to be written on it, by its name then.
     """
 
     def __init__(
@@ -79,7 +93,7 @@ class Journal:
     ) -> None:
         self.task, self._file = task, file
         self.last: dict[int, JournalRecord] = {}
-        self.written: dict[int, dict[str, str]] = {}
+        self.written: dict[int, dict[str, WrittenLabel]] = {}
         for record in records:
             self._note(record)
 
@@ -100,9 +114,14 @@ class Journal:
     def _note(self, record: JournalRecord) -> None:
         self.last[record.number] = record
         if record.step in {"intent", "done"}:
-            times = self.written.setdefault(record.number, {})
+            written = self.written.setdefault(record.number, {})
+            # A label that was renamed between two runs is there under its first name.
+            names = {label.id: name for name, label in written.items() if label.id}
             for name in record.labels:
-                times.setdefault(name, record.seen)
+                label_id = record.ids.get(name, "")
+                label = written.setdefault(names.get(label_id, name), WrittenLabel(label_id, record.seen))
+                if label_id and not label.id:
+                    written[name] = WrittenLabel(label_id, label.seen)
 
 
 @dataclass
@@ -128,7 +147,9 @@ Steps = Iterable[tuple[int, Callable[[], JournalRecord]]]
 class Job:
     """Changes to `total` issues of `repo`, with the journal at `path`.
 
-    `doing` and `done` are the words for it: "labelling", "labelled". `json`: print the result as JSON.
+    `doing` and `done` are the words for it: "labelling", "labelled". If `whole`, an issue that was not changed in all
+    its labels counts as done in part.
+    `json`: print the result as JSON.
     """
 
     doing: str
@@ -138,6 +159,7 @@ class Job:
     path: Path
     dry_run: bool
     json: bool = False
+    whole: bool = False
 
 
 def write(
@@ -188,7 +210,7 @@ def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
         for count, (number, step) in enumerate(steps, start=1):
             if journal.settled(number):
                 records.append(journal.last[number])
-                earlier += records[-1].step == "done"
+                earlier += records[-1].step == "done" and not _is_partial(job, records[-1])
             else:
                 records.append(record := step())
                 if not job.dry_run:
@@ -211,7 +233,9 @@ def _counts(job: Job, records: Sequence[JournalRecord], earlier: int) -> str:
     would = "would be " if job.dry_run else ""
     before = f" and {earlier} by an earlier run" if earlier else ""
     refused = f", {steps['failed']} refused" if steps["failed"] else ""
-    now = f"{steps['done'] - earlier} of {job.total} issues {would}{job.done}{before}"
+    partly = sum(_is_partial(job, record) for record in records)
+    in_part = f", {partly} in part" if partly else ""
+    now = f"{steps['done'] - partly - earlier} of {job.total} issues {would}{job.done}{before}{in_part}"
     return f"{now}, {steps['skipped']} left alone{refused}"
 
 
@@ -220,14 +244,20 @@ def _result(job: Job, records: Sequence[JournalRecord]) -> dict[str, object]:
     steps = Counter(record.step for record in records)
     rows = [{"number": r.number, "step": r.step, "labels": list(r.labels), "why": r.why} for r in records]
     done = f"would be {job.done}" if job.dry_run else job.done
+    partly = sum(_is_partial(job, record) for record in records)
     counts = {
         "total": job.total,
-        done: steps["done"],
+        done: steps["done"] - partly,
+        **({"in part": partly} if job.whole else {}),
         "left alone": steps["skipped"],
         "refused": steps["failed"],
     }
     where = {} if job.dry_run else {"journal": str(job.path)}
     return {"repo": job.repo, "dry_run": job.dry_run, **counts, **where, "issues": rows}
+
+
+def _is_partial(job: Job, record: JournalRecord) -> bool:
+    return job.whole and record.step == "done" and bool(record.why)
 
 
 def _report(job: Job, counted: str, records: Sequence[JournalRecord]) -> str:
@@ -297,6 +327,7 @@ def _taken_up(file: IO[bytes], task: JournalTask, path: Path) -> list[JournalRec
 
 def _continued(whole: bytes, task: JournalTask, path: Path) -> list[JournalRecord]:
     earlier, records = _parsed(whole, path)
+    earlier = dataclasses.replace(earlier, format=task.format)
     if earlier != task:
         what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
         raise DataError(f"{path}: this journal is of {what}", likely="it is an older one", next_step=MOVE)
@@ -312,7 +343,7 @@ def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
     if not lines:
         raise DataError(f"{path}: holds no journal", likely="the path is wrong", next_step="check the path")
     task = _read(JournalTask, lines[0], f"{path}, line 1")
-    if task.format != FORMAT:
+    if task.format not in READABLE:
         raise DataError(
             f"{path}: a journal of format {task.format}", likely="another version", next_step=MOVE
         )
@@ -335,7 +366,7 @@ def _read(cls: type[T], text: bytes, where: str) -> T:
 
 
 def _line(value: JournalTask | JournalRecord) -> str:
-    data = {name: item for name, item in dataclasses.asdict(value).items() if item not in ("", ())}
+    data = {name: item for name, item in dataclasses.asdict(value).items() if item not in ("", (), {})}
     return json.dumps(data, ensure_ascii=False) + "\n"
 
 

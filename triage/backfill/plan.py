@@ -1,6 +1,6 @@
 """The plan of a backfill: a file of JSON lines with a header, an entry for each issue, and an end.
 
-    {"kind": "triage-plan", "format": 1, "repo": …}   what the plan was made with, and the precision to expect
+    {"kind": "triage-plan", "format": 2, "repo": …}   what the plan was made with, and the precision to expect
     {"number": 7, "labels": ["bug"], …}               one issue; without `labels` nothing is set
     {"complete": true}                                the end: the file was not cut short
 
@@ -26,11 +26,13 @@ from triage.config import Config
 from triage.decide import Decision, Policy, Rules
 from triage.errors import DataError
 from triage.files import append, lock, replacing
-from triage.issue import MAX_NUMBER, Issue
+from triage.issue import MAX_NUMBER, Issue, Names, distinct, fold, folded
 from triage.options import MOST_SHARDS
 from triage.schema import SchemaError, build, decoded, is_utf8, option, parse_time
 
-KIND, FORMAT = "triage-plan", 1
+KIND, FORMAT = "triage-plan", 2
+# Format 1 has no ids.
+READABLE = (1, FORMAT)
 END = json.dumps({"complete": True}) + "\n"
 MAX_TITLE = 120
 # A share of fewer issues says nothing.
@@ -74,7 +76,7 @@ class Header:
 
     `policy` is the configuration's `fingerprint`, `source` the digest of the file read (empty: GitHub), `filters` are
     the options that chose the issues, `shard` is "i/n" or empty. `figures` are the bundle's, measured on its newest
-    window.
+    window. `repo_id` and `ids`, by the names of labels that can be set, are GitHub's, where it was read.
     """
 
     repo: str
@@ -86,6 +88,8 @@ class Header:
     shard: str = ""
     promises: dict[str, Promise] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    repo_id: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
     kind: str = option(KIND, "", choices=(KIND,))
     format: int = FORMAT
 
@@ -122,14 +126,17 @@ def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: b
             note=decision.left_alone,
             unjudged=decision.unjudged,
         )
-    held_back = {name: why for name, why in decision.held_back.items() if name not in issue.labels}
-    missed = (name for name in issue.labels if name in known and name not in decision.sources)
+    names, sources = Names(dict.fromkeys(known)), folded(decision.sources)
+    existing = tuple(map(names.spelt, issue.labels))
+    carried = folded(existing)
+    held_back = {name: why for name, why in decision.held_back.items() if fold(name) not in carried}
+    missed = (name for name in existing if name in names and fold(name) not in sources)
     return Entry(
         number=issue.number,
         title=title_of(issue),
         labels=decision.labels,
         scores={name: round(decision.scores[name], 4) for name in decision.labels},
-        existing=issue.labels,
+        existing=existing,
         missed=tuple(missed),
         held_back=held_back,
         locked=locked,
@@ -154,8 +161,8 @@ def fingerprint(config: Config) -> str:
 
 def settable(rules: Rules, described: Collection[str], policy: Policy) -> frozenset[str]:
     """The labels that can be elected and that the policy allows."""
-    names = {rule.name for rule in rules.labels if rule.votes is not None or rule.name in rules.rare}
-    return frozenset(name for name in names | set(described) if policy.may_set(name) is None)
+    names = [rule.name for rule in rules.labels if rule.votes is not None or rule.name in rules.rare]
+    return frozenset(name for name in distinct((*names, *described)) if policy.may_set(name) is None)
 
 
 def promises(rules: Rules, names: Collection[str]) -> dict[str, Promise]:
@@ -181,7 +188,7 @@ def read_header(text: str, where: str) -> Header:
     data = _decoded(text, where)
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise DataError(f"{where}: not the first line of a plan", likely="another file", next_step=REMAKE)
-    if data.get("format") != FORMAT:
+    if data.get("format") not in READABLE:
         raise DataError(
             f"{where}: the plan's format is {data.get('format')!r:.20}, this version of triage reads {FORMAT}",
             likely="another version of triage made it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +26,11 @@ from triage.bundle.open import open_serving
 from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
 from triage.config import Config
+from triage.console import warning
 from triage.decide import Evidence, Policy, Rules, case_of, decide
+from triage.decide.policy import followed
 from triage.github.open import AN_HOUR, open_repository, open_store
-from triage.issue import Issue, format_time
+from triage.issue import Issue, RepositoryIds, format_time
 from triage.options import PlanOptions, ranges
 from triage.patterns import NAME
 from triage.progress import bar
@@ -116,7 +118,9 @@ def _from_file(options: PlanOptions, cluster: Cluster | None, file: Path) -> tup
     issues = of_file(rows, _selection(options, now), Policy.of(config).may_set)
     store = open_store(options.store, config) if options.store else None
     planner = _planner(config, store, cluster)
-    return planner, _header(options, planner, issues.repo, now, issues.digest), issues.batches
+    if silence := planner.model.silence(issues.repo):
+        warning(f"bundle {planner.model.name}: {silence}")
+    return planner, _header(options, planner, config, issues.repo, now, issues.digest), issues.batches
 
 
 def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
@@ -126,13 +130,16 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     now = tracker.now()
     described = {name: label.description for name, label in labels.items()}
     store = open_store(options.store, config, tracker) if options.store else None
-    planner = _planner(config, store, cluster, described, frozenset(labels))
-    selection, may_set = _selection(options, now), Policy.of(config).may_set
+    planner = _planner(config, store, cluster, described, tracker.ids(labels))
+    selection, may_set = _selection(options, now), Policy.of(planner.config).may_set
+    selection = replace(selection, labels=tuple(map(labels.spelt, selection.labels)))
 
     def batches(place: str) -> Iterator[Batch]:
         return prefetch(of_repository(tracker, selection, may_set, place, config.act.kinds))
 
-    return planner, _header(options, planner, tracker.repository.name, now), batches
+    ids = tracker.ids({name: labels[name] for name in planner.names if name in labels})
+    header = _header(options, planner, config, tracker.repository.name, now)
+    return planner, replace(header, repo_id=ids.id, ids=ids.labels), batches
 
 
 def _planner(
@@ -140,18 +147,24 @@ def _planner(
     store: Store | None,
     cluster: Cluster | None,
     described: Mapping[str, str] | None = None,
-    available: frozenset[str] | None = None,
+    repo: RepositoryIds | None = None,
 ) -> Planner:
-    model = open_serving(config, store, described=described)
+    model = open_serving(config, store, described=described, repo=repo)
     figures = model.bundle.manifest.figures if model.bundle else {}
     job = deciding(cluster, model)
     return Planner(
-        model, config, available, RemoteModel(model.rules, model.name, job) if job else None, figures
+        model,
+        followed(config, model.renamed),
+        frozenset(repo.labels) if repo else None,
+        RemoteModel(model.rules, model.name, job) if job else None,
+        figures,
     )
 
 
-def _header(options: PlanOptions, planner: Planner, repo: str, now: datetime, source: str = "") -> Header:
-    model, config = planner.model, planner.config
+def _header(
+    options: PlanOptions, planner: Planner, config: Config, repo: str, now: datetime, source: str = ""
+) -> Header:
+    model = planner.model
     return Header(
         repo=repo,
         bundle=model.name,

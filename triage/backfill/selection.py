@@ -15,7 +15,7 @@ from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
 from triage.github.errors import NotFound
 from triage.github.graphql import IssueFilter, LiveIssue
-from triage.issue import KINDS, Issue, Kind, fold
+from triage.issue import KINDS, Issue, Kind, fold, folded
 from triage.sources.issue_file import iter_issues
 
 # Issues of a file in a batch.
@@ -51,7 +51,7 @@ class Selection:
         return not (
             (self.since and (at is None or at < self.since))
             or (self.until and (at is None or at >= self.until))
-            or (self.labels and not set(self.labels) & set(issue.labels))
+            or (self.labels and not folded(self.labels) & folded(issue.labels))
             or (self.unlabelled and any(may_set(name) is None for name in issue.labels))
             or (self.numbers is not None and issue.number not in self.numbers)
         )

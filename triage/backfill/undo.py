@@ -12,6 +12,7 @@ from triage.backfill.journal import (
     JournalTask,
     Steps,
     Throttle,
+    WrittenLabel,
     read_journal,
     run_job,
     write,
@@ -20,10 +21,13 @@ from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
-from triage.issue import format_time
+from triage.issue import fold, format_time
 from triage.label.writer import LabelWriter
 from triage.options import UndoOptions
 from triage.schema import parse_time
+
+NOT_SET = "the backfill did not set it"
+NOT_FOUND = f"{NOT_SET}, or it was renamed since: this journal, of an earlier version, has no ids of labels"
 
 
 def undo(options: UndoOptions) -> int:
@@ -44,7 +48,9 @@ def undo(options: UndoOptions) -> int:
         return ((number, partial(undoer.undo, number)) for number in reversed(before.written))
 
     path = options.journal or options.undone.with_suffix(".undo.jsonl")
-    job = Job("removing", "set back", repo, len(before.written), path, options.dry_run, options.json)
+    job = Job(
+        "removing", "set back", repo, len(before.written), path, options.dry_run, options.json, whole=True
+    )
     return run_job(job, JournalTask("undo", repo, before.task.of, writer.me), steps)
 
 
@@ -64,10 +70,15 @@ class Undoer:
             live = self.writer.tracker.issue(number)
         except NotFound as missing:
             return JournalRecord(number, "skipped", why=missing.likely)
-        names = tuple(self.before.written[number])
-        kept = {name: reason for name in names if (reason := self._reason_to_keep(live, name))}
+        names = self._present_names(live)
+        written = self.before.written[number].items()
+        kept = {
+            names.get(name, name): reason
+            for name, label in written
+            if (reason := self._reason_to_keep(live, names.get(name), label))
+        }
         reasons = "; ".join(f"{name}: {reason}" for name, reason in kept.items())
-        gone = tuple(name for name in names if name not in kept)
+        gone = tuple(names[name] for name, _ in written if name in names and names[name] not in kept)
         back = tuple(name for name in gone if name in live.issue.labels)
         if not back or self.dry_run:
             return JournalRecord(number, "done" if gone else "skipped", gone, why=reasons)
@@ -79,14 +90,24 @@ class Undoer:
         intent = JournalRecord(number, "intent", back, format_time(live.updated_at) or "")
         return write(self.journal, intent, self.throttle, remove)
 
-    def _reason_to_keep(self, live: LiveIssue, name: str) -> str | None:
-        """Why a label stays; None if it is to be removed, or this undo removed it in an earlier run."""
-        seen = self.before.written[live.issue.number][name]
+    def _present_names(self, live: LiveIssue) -> dict[str, str]:
+        """What the written labels are called now, by their names then: those that were ever on the issue."""
+        by_id = {label_id: name for name, label_id in live.label_ids.items()}
+        here = {fold(name): name for name in live.label_ids}
+        written = self.before.written[live.issue.number].items()
+        present = {name: by_id.get(label.id) if label.id else here.get(fold(name)) for name, label in written}
+        return {name: now for name, now in present.items() if now}
+
+    def _reason_to_keep(self, live: LiveIssue, name: str | None, label: WrittenLabel) -> str | None:
+        """Why a label, so called now, stays; None if it is to be removed, or this undo removed it in an earlier run."""
+        if name is None:
+            return NOT_SET if label.id else NOT_FOUND
+        seen = label.seen
         events = [event for event in live.issue.events or () if event.label == name]
         mine = [event for event in events if event.added and event.actor == self.before.task.me]
         since = [event for event in mine if not seen or event.at >= parse_time(seen)]
         if not since:
-            return "the backfill did not set it"
+            return NOT_SET
         last = events[-1]
         if not last.added:
             return None if last.actor == self.writer.me and len(since) == 1 else "it was removed already"
