@@ -145,6 +145,15 @@ def test_a_recipe_of_another_version_that_cannot_be_read_is_noted(material: Mate
     assert note.endswith("): the default takes its place")
 
 
+def test_an_adaptation_of_another_version_is_noted(material: Material) -> None:
+    """The recipe is compared without it."""
+    study = material.study(Config())
+    active = bundle_of(study)
+    other = dataclasses.replace(active.manifest, recipe={"vote": {}, "adaptation": "magic"})
+    ruling = judge_candidate(dataclasses.replace(active, manifest=other), study)
+    assert ruling.notes[0] == "the active bundle's adaptation, 'magic', is unknown: none takes its place"
+
+
 def test_with_too_few_issues_nothing_is_compared(material: Material) -> None:
     """Twelve issues tell nothing; the note says so."""
     few = dataclasses.replace(

@@ -16,6 +16,7 @@ from triage.arrays import Mask
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
 from triage.issue import fold, folded
+from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import HeldOutResult, Recipe
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
 from triage.schema import SchemaError, build
@@ -152,6 +153,9 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
         notes.append(f"the active bundle's recipe cannot be read ({error}): the default takes its place")
         vote = VoteConfig()
     how = str(manifest.recipe.get("adaptation", manifest.adaptation))
+    if how not in ADAPTATIONS:
+        notes.append(f"the active bundle's adaptation, {how!r:.40}, is unknown: none takes its place")
+        how = "none"
     if how == candidate.adaptation and vote == candidate.config.vote:
         return candidate, tuple(notes)
     config = replace(candidate.config, vote=vote)
