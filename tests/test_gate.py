@@ -116,13 +116,22 @@ def test_labels_on_issues_that_nobody_labelled_are_counted(
     material: Material, new_issues: list[Issue]
 ) -> None:
     """A recipe that labels whatever comes is not waved through."""
-    shy = Config(vote=VoteConfig(precision_target=0.99))
-    eager = material.study(WORST, unlabelled=new_issues)
+    shy = Config(vote=VoteConfig(k=10, m=10, precision_target=0))
+    lax = Config(vote=VoteConfig(k=1, m=1, weighting="uniform", precision_target=0))
+    eager = material.study(lax, unlabelled=new_issues)
     had = material.study(shy, unlabelled=new_issues).added_on_unlabelled
     has = eager.added_on_unlabelled
     assert has > had + 0.1
     objections = judge_candidate(bundle_of(material.study(shy)), eager).objections
     assert objections[-1] == f"{has:.0%} of unlabelled issues would get labels, up from {had:.0%}"
+
+
+def test_a_target_that_is_loosened_or_tightened_is_no_regression(material: Material) -> None:
+    """Old and new recipe are judged under the new policy: only the recipe counts, and a wish is granted."""
+    for before, now in ((0.9, 0.6), (0.6, 0.0), (0.6, 0.95), (None, 0.9), (0.9, None)):
+        active = bundle_of(material.study(Config(vote=VoteConfig(precision_target=before))))
+        ruling = judge_candidate(active, material.study(Config(vote=VoteConfig(precision_target=now))))
+        assert (ruling.objections, ruling.notes) == ((), ("the recipe is the same as that of the active bundle",))
 
 
 def test_an_encoder_that_is_gone_is_noted(material: Material) -> None:
