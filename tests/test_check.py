@@ -168,6 +168,19 @@ def test_an_old_bundle_is_doubtful(own_store: Trained, capsys: pytest.CaptureFix
     assert "days old: is the workflow `triage-retrain` switched off?" in capsys.readouterr().out
 
 
+def test_an_app_that_the_bundle_does_not_know_as_the_bot_is_doubtful(step: Step, own_store: Trained) -> None:
+    """Retraining ran with another token; `learn.bots` tells it whose labels these are."""
+    bundle = own_store.store.load(own_store.name)
+    manifest = dataclasses.replace(bundle.manifest, bots=("our-app[bot]",))
+    name = own_store.store.save(dataclasses.replace(bundle, manifest=manifest))
+    own_store.store.set_role("active", name)
+    check = ("check", f"--repo={FERRY}", f"--store={own_store.folder}")
+    doubt = "! the token acts as github-actions[bot], and the bundle knows this bot as our-app[bot]"
+    assert (step.run(*check), doubt in step.out) == (0, True)
+    step.configure("learn: {bots: ['github-actions*']}")
+    assert (step.run(*check), doubt in step.out) == (0, False)
+
+
 def test_the_first_failure_gives_the_exit_code(step: Step, own_store: Trained) -> None:
     """The others are told as well."""
     (own_store.bundle_folder / "vectors.npy").write_bytes(b"spoilt")

@@ -204,25 +204,27 @@ def test_when_every_label_goes_no_empty_request_is_sent(step: Step) -> None:
 
 
 def test_the_sweep_labels_what_the_events_missed(step: Step) -> None:
-    """Open issues of the last hours that nobody has labelled; the others are not touched."""
+    """Open issues of the last hours that nobody has labelled but a form; the others are not touched."""
     repository, now = step.repository, datetime.now(UTC)
     step.github.world.clock.set(now)
     title, body = repository.issues[STORAGE].title, repository.issues[STORAGE].body
-    missed, old, closed, labelled, touched = (
-        repository.add_issue(title, body, at=now - timedelta(hours=hours)) for hours in (3, 40, 3, 3, 3)
+    missed, old, closed, labelled, touched, by_form = (
+        repository.add_issue(title, body, at=now - timedelta(hours=hours)) for hours in (3, 40, 3, 3, 3, 3)
     )
+    by_form.add_labels(["question"], "reporter", at=by_form.created_at)
     closed.close("marit-oh")
     labelled.add_labels(["question"], "marit-oh")
     touched.add_labels(["question"], "marit-oh")
     touched.remove_labels(["question"], "marit-oh")
     step.event({"schedule": "23 4 * * *"})
     for issue in list(repository.issues.values()):
-        if issue not in (missed, old, closed, labelled, touched):
+        if issue not in (missed, old, closed, labelled, touched, by_form):
             issue.created_at = now - timedelta(days=30)
     assert step.label("--since=36 hours") == 0
     assert missed.label_names == STORAGE_LABELS
     assert [x.label_names for x in (old, closed, labelled, touched)] == [[], [], ["question"], []]
-    assert list(step.outputs["labels"]) == [str(missed.number)]
+    assert by_form.label_names == ["question", *STORAGE_LABELS]
+    assert set(step.outputs["labels"]) == {str(missed.number), str(by_form.number)}
 
 
 def test_the_sweep_takes_what_was_edited_since_the_bot_labelled_it(step: Step) -> None:

@@ -12,6 +12,7 @@ from triage import config as configuration
 from triage.cli import arguments
 from triage.config import Config
 from triage.console import log, log_json
+from triage.decide.history import Attribution
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
@@ -232,6 +233,17 @@ def _check_sources(report: Report, tracker: Tracker, config: Config, name: Store
     report.add(FINE, f"learn.repositories names {number}{skipped}")
 
 
+def _check_login(report: Report, bots: tuple[str, ...], config: Config, tracker: Tracker | None) -> None:
+    """Whether learning knows the account that labels, where the bundle says who learnt it."""
+    viewer = tracker.viewer() if tracker else None
+    if viewer and viewer.is_bot and bots and not Attribution.of(config, bots).is_own(viewer.login):
+        report.add(
+            DOUBTFUL,
+            f"the token acts as {viewer.login}, and the bundle knows this bot as {', '.join(bots)}: if it labels with "
+            "this token, list the account in `learn.bots`, so that its labels count as this bot's",
+        )
+
+
 def _check_store(report: Report, name: StoreName, config: Config, tracker: Tracker | None) -> None:
     """Raises BundleError where the active bundle cannot be used, ModelError where the encoder cannot."""
     from triage.bundle.model import open_model
@@ -252,6 +264,7 @@ def _check_store(report: Report, name: StoreName, config: Config, tracker: Track
         f"bundle {active} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
     )
     report.add(FINE, f"{state} {days} days ago" if days else f"{state} today")
+    _check_login(report, bundle.manifest.bots, config, tracker)
     if days > OLD_DAYS:
         report.add(
             DOUBTFUL,

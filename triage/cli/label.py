@@ -49,8 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.when,
         metavar="WHEN",
-        help="open issues, created since a date or within a time such as `36 hours`, that have no label or were edited "
-        "after the bot labelled them",
+        help="open issues, created since a date or within a time such as `36 hours`, that neither people nor the bot "
+        "have labelled, or that were edited after the bot labelled them",
     )
     arguments.add_store(parser)
     arguments.add_config(parser)

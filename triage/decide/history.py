@@ -120,10 +120,10 @@ def text_at(issue: Issue, at: datetime | None) -> str | None:
     return render(title, body)
 
 
-def edited_since_judged(issue: Issue, who: Attribution) -> bool:
-    """Whether the text was edited after this bot last set or removed a label."""
+def is_judged(issue: Issue, who: Attribution) -> bool | None:
+    """Whether this bot has set or removed a label since the text was last edited; None: it never has."""
     at = _last_act(issue, who)
-    return at is not None and any(edit.at >= at for edit in issue.edits)
+    return None if at is None else all(edit.at < at for edit in issue.edits)
 
 
 def _last_act(issue: Issue, who: Attribution) -> datetime | None:

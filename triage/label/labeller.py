@@ -17,7 +17,7 @@ from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, Policy, case_of, decide
 from triage.decide.case import reason_of_people
-from triage.decide.history import Attribution, edited_since_judged
+from triage.decide.history import Attribution, is_judged
 from triage.decide.policy import followed
 from triage.errors import AccessError, NothingToLabelWith
 from triage.github.errors import IssueGone, NotFound
@@ -196,8 +196,9 @@ class Labeller:
         """The text that an issue is compared with; None: it is decided whatever its text was."""
         if self.event:
             return self.event.before if self.event.action == "edited" else None
-        # The sweep takes an issue that has a history only where it was edited.
-        return TextBeforeEdit(known=False) if self.unasked and live.issue.events else None
+        # The sweep takes an issue that the bot has labelled only where it was edited.
+        labelled = is_judged(live.issue, self.writer.who) is not None
+        return TextBeforeEdit(known=False) if self.unasked and labelled else None
 
     def _act(self, live: LiveIssue, decision: Decision) -> LabelOutcome:
         outcome = LabelOutcome(live.issue.repo, live.issue.number, decision, decision.labels)
@@ -248,15 +249,16 @@ def _numbered(tracker: Tracker, numbers: Sequence[int], edits: bool) -> Iterator
 def _missed(
     tracker: Tracker, since: datetime, config: Config, who: Attribution
 ) -> Iterator[LiveIssue | LabelOutcome]:
-    """Open issues whose event may have been missed: never labelled, edited since, or marked although labelled."""
+    """Open issues whose event may have been missed: not labelled yet, edited since, or marked although labelled."""
     for kind in (kind for kind in KINDS if kind in config.act.kinds):
         for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind)):
             for issue, live in ((live.issue, live) for live in page.items):
                 mark = config.labels.abstain
                 marked = mark and len(issue.labels) > 1 and who.was_last_to_set(mark, issue)
-                if marked or not (issue.labels or issue.events):
+                judged = is_judged(issue, who)
+                if marked or (judged is None and not reason_of_people(issue, config, who)):
                     yield live
-                elif not reason_of_people(issue, config, who) and edited_since_judged(issue, who):
+                elif judged is False and not reason_of_people(issue, config, who):
                     # Pages do not have the texts before an edit.
                     yield from _numbered(tracker, [issue.number], edits=True)
 
