@@ -116,6 +116,8 @@ def test_runners_share_a_plan_and_one_of_them_merges_it(action: Step, tmp_path: 
         ({"store": "github:--repo=x"}, "'--repo=x' is not of the form OWNER/NAME"),
         ({"command": "backfill", "merge": "true"}, "triage holds no plan of a shard"),
         ({"command": "publish", "dry_run": "true"}, "`publish` has no dry run"),
+        ({"command": "promote", "dry_run": "true"}, "`promote` has no dry run"),
+        ({"command": "rollback", "dry_run": "true"}, "`rollback` has no dry run"),
     ],
 )
 def test_an_input_that_cannot_be_is_named(action: Step, given: dict[str, str], words: str) -> None:
@@ -144,6 +146,8 @@ def test_the_inputs_build_the_options_that_the_command_line_builds(command: str)
         "label": ["label", store, f"--repo={FERRY}", "--issue=7", "--since=36 hours"],
         "retrain": ["retrain", f"--from={FERRY}", "--store=triage", f"--against=github:{FERRY}"],
         "publish": ["bundle", "publish", "--of=triage", store],
+        "promote": ["bundle", "promote", store],
+        "rollback": ["bundle", "rollback", store],
         "backfill": [
             *("backfill", f"--from={FERRY}", store, "--out=triage", "--issue=7", "--since=36 hours")
         ],

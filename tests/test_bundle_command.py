@@ -18,6 +18,7 @@ from tests.sample import Trained
 from tests.storing import ACTIVE, activate, git_store, tiny
 from triage.bundle.bundle import Bundle
 from triage.bundle.local_store import LocalStore
+from triage.bundle.open import usable_bundle
 from triage.bundle.store import Store
 from triage.cli import main
 from triage.learn.vectors import NAME
@@ -222,6 +223,22 @@ def test_rolling_back_goes_to_the_bundle_before(
     assert main(["bundle", "rollback", f"--store={spec}"]) == 7
     assert capsys.readouterr().err.startswith(f"error: {spec} has no usable bundle before the active one\n")
     assert (store.role("active"), second in store.names()) == (first, True)
+
+
+def test_what_the_gate_refused_becomes_active_only_by_a_persons_choice(home: tuple[str, Store]) -> None:
+    """Neither by rolling back nor in the place of a damaged bundle, though it is newer than the one before."""
+    spec, store = home
+    first = activate(store, tiny(1))
+    for bundle in (tiny(2, first), tiny(3, first)):
+        manifest = replace(bundle.manifest, refused=("micro-F1 would fall",))
+        store.set_role("staged", store.save(replace(bundle, manifest=manifest)))
+    newest = store.role("staged")
+    assert main(["bundle", "promote", f"--store={spec}"]) == 0
+    found = usable_bundle(store)
+    assert found is not None
+    assert found[0] == store.role("active") == newest
+    assert main(["bundle", "rollback", f"--store={spec}"]) == 0
+    assert store.role("active") == first
 
 
 def test_an_empty_store_cannot_be_rolled_back(home: tuple[str, Store]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.learning import Material, bundle_of
 from tests.sample import LEARNT_FROM, Trained
 from triage.cli import main
-from triage.config import Config, LabelsConfig, VoteConfig
+from triage.config import Config, LabelsConfig, VoteConfig, ZeroShotConfig
 from triage.issue import Issue
 from triage.learn.gate import GateResult, compare, judge_candidate
 from triage.learn.recipe import HeldOutResult
@@ -116,8 +116,9 @@ def test_labels_on_issues_that_nobody_labelled_are_counted(
     material: Material, new_issues: list[Issue]
 ) -> None:
     """A recipe that labels whatever comes is not waved through."""
-    shy = Config(vote=VoteConfig(k=10, m=10, precision_target=0))
-    lax = Config(vote=VoteConfig(k=1, m=1, weighting="uniform", precision_target=0))
+    strict = ZeroShotConfig(threshold=1.0)
+    shy = Config(vote=VoteConfig(min_examples=1000, precision_target=0), zero_shot=strict)
+    lax = Config(vote=VoteConfig(k=1, m=1, weighting="uniform", precision_target=0), zero_shot=strict)
     eager = material.study(lax, unlabelled=new_issues)
     had = material.study(shy, unlabelled=new_issues).added_on_unlabelled
     has = eager.added_on_unlabelled
@@ -131,7 +132,10 @@ def test_a_target_that_is_loosened_or_tightened_is_no_regression(material: Mater
     for before, now in ((0.9, 0.6), (0.6, 0.0), (0.6, 0.95), (None, 0.9), (0.9, None)):
         active = bundle_of(material.study(Config(vote=VoteConfig(precision_target=before))))
         ruling = judge_candidate(active, material.study(Config(vote=VoteConfig(precision_target=now))))
-        assert (ruling.objections, ruling.notes) == ((), ("the recipe is the same as that of the active bundle",))
+        assert (ruling.objections, ruling.notes) == (
+            (),
+            ("the recipe is the same as that of the active bundle",),
+        )
 
 
 def test_an_encoder_that_is_gone_is_noted(material: Material) -> None:

@@ -31,7 +31,7 @@ from triage.config import Config, from_dict
 from triage.decide import Decision, Evidence
 from triage.errors import DataError, UsageError
 from triage.issue import Issue
-from triage.reports.plan_report import markdown, page, totals
+from triage.reports.plan_report import expected, markdown, page, totals
 
 TASK = JournalTask("backfill", "octo/demo", "abc", "bot[bot]")
 ENTRIES = [
@@ -323,8 +323,8 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
     text = markdown(header(), totals(header(), entries))
     assert text.startswith("### A backfill would label 2 of 6 issues of octo&#47;demo\n\nNothing was written")
     assert (
-        "Of 2 labels whose precision was measured, about 2 should be right.\nThe precision of 1 more was never"
-        in text
+        "Of 3 labels, 85% (77% to 91%) should be right, by the lowest estimate there is.\n"
+        "The precision of 1 labels was never measured" in text
     )
     assert (
         "| <code>bug</code> | 2 | 90% right of 40 | 1 | 0 |\n| <code>docs</code> | 1 | never measured | 0 | 1 |"
@@ -341,8 +341,28 @@ def test_a_share_of_a_few_issues_promises_nothing() -> None:
     """One right of one is no precision of 100 %, nor one wrong one of 0 %."""
     few = header(promises={"bug": Promise(1.0, 9), "docs": Promise(0.5, 10)})
     text = markdown(few, totals(few, [entry(1, "bug"), entry(2, "docs"), entry(3, "docs")]))
-    assert "Of 2 labels whose precision was measured, about 1 should be right." in text
+    assert "The precision of 1 labels was never measured, or on too few issues" in text
     assert "| <code>bug</code> | 1 | 100% right of 9, too few to tell | 0 | 0 |" in text
+
+
+@pytest.mark.parametrize(
+    ("measured", "precision", "share"), [((90, 100), 0.95, 0.85), ((60, 100), 0.95, 0.6), ((0, 0), 0.5, 0.5)]
+)
+def test_the_lowest_estimate_is_the_headline(
+    measured: tuple[int, int], precision: float, share: float
+) -> None:
+    """Of the labels' own probabilities (0.9 and 0.8 here), what the target reached, and the newest window."""
+    of = header(
+        right=measured[0],
+        measured=measured[1],
+        figures={"precision": precision, "coverage": 0.5, "issues": 200.0},
+    )
+    hoped = expected(of, totals(of, [entry(1, "bug", "docs")]))
+    assert hoped is not None
+    assert hoped.share == pytest.approx(share)
+    assert hoped.low < share < hoped.high
+    bare = header(figures={})
+    assert expected(bare, totals(bare, [entry(1, "bug")])) is None
 
 
 def test_a_report_with_hostile_names_stays_a_table() -> None:

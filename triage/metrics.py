@@ -107,6 +107,16 @@ class Cuts:
         return float((self.values[last] + smaller) / 2)
 
 
+def wilson(hits: float, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, 1927); 0 to 1 of nothing."""
+    if not of:
+        return 0.0, 1.0
+    z2, share = 1.96**2, hits / of
+    centre = (share + z2 / (2 * of)) / (1 + z2 / of)
+    reach = 1.96 / (1 + z2 / of) * (share * (1 - share) / of + z2 / (4 * of * of)) ** 0.5
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
 def bootstrap(n: int, draws: int = 1000, seed: int = 0) -> Ints:
     """Rows [draws, n] of n issues, drawn with replacement (Efron, 1979); paired where both sides use the same."""
     return np.random.default_rng(seed).integers(n, size=(draws, n))

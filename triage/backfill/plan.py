@@ -75,7 +75,8 @@ class Header:
     """The conditions of a plan: headers that differ only in `created_at` give equal plans.
 
     `policy` is the configuration's `fingerprint`, `source` the digest of the file read (empty: GitHub), `filters` are
-    the options that chose the issues, `shard` is "i/n" or empty. `figures` are the bundle's, measured on its newest
+    the options that chose the issues, `shard` is "i/n" or empty. Of `measured` labels, set under the target in force on
+    issues newer than those learnt from, `right` were right. `figures` are the bundle's, measured on its newest
     window. `repo_id` and `ids`, by the names of labels that can be set, are GitHub's, where it was read.
     """
 
@@ -90,6 +91,8 @@ class Header:
     figures: dict[str, float] = field(default_factory=dict)
     repo_id: str = ""
     ids: dict[str, str] = field(default_factory=dict)
+    measured: int = 0
+    right: int = 0
     kind: str = option(KIND, "", choices=(KIND,))
     format: int = FORMAT
 

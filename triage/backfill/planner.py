@@ -165,6 +165,7 @@ def _header(
     options: PlanOptions, planner: Planner, config: Config, repo: str, now: datetime, source: str = ""
 ) -> Header:
     model = planner.model
+    point = model.rules.point(config.vote.precision_target)
     return Header(
         repo=repo,
         bundle=model.name,
@@ -175,6 +176,8 @@ def _header(
         shard="{}/{}".format(*options.shard) if options.shard else "",
         promises=promises(model.rules, planner.names),
         figures=dict(planner.figures),
+        measured=point.labels if point else 0,
+        right=point.right if point else 0,
     )
 
 

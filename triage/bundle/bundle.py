@@ -93,8 +93,9 @@ class BundleManifest:
     """The origin of a bundle and the hashes of its files.
 
     `figures` were measured on the newest window, which nothing was tuned on. The gate compares `recipe`. `bots` are
-    logins under which the bot has labelled. `after` is the bundle that was active when this one was learnt. `labels`
-    counts the labels learnt (0: not recorded), `target` is the precision target that was then in force.
+    logins under which the bot has labelled. `after` is the bundle that was active when this one was learnt, `refused`
+    are the objections of the gate. `labels` counts the labels learnt (0: not recorded), `target` is the precision
+    target that was then in force.
     """
 
     created_at: str
@@ -114,6 +115,7 @@ class BundleManifest:
     recipe: dict[str, Any] = field(default_factory=dict)
     bots: tuple[str, ...] = ()
     after: str = ""
+    refused: tuple[str, ...] = ()
     labels: int = 0
     target: float | None = None
     index: Compression | None = None

@@ -63,7 +63,8 @@ def own_encoder(bundle: Bundle, budget: int | None = None) -> Encoder | None:
 def usable_bundle(store: Store, repo: RepositoryIds | None = None) -> tuple[str, Bundle] | None:
     """(name, bundle) of the active bundle, or with a warning of the newest older one if the active one is damaged.
 
-    With `repo`, only the part that issues of that repository need. None where the store holds no active bundle.
+    One that the gate refused takes the active one's place only if a person promotes it. With `repo`, only the part
+    that issues of that repository need. None where the store holds no active bundle.
     Raises BundleError where none can be used.
     """
     failure: BundleError | None = None
@@ -79,6 +80,8 @@ def usable_bundle(store: Store, repo: RepositoryIds | None = None) -> tuple[str,
             own_encoder(bundle)
         except BundleError as error:
             failure = failure or error
+            continue
+        if bundle.manifest.refused and name != active:
             continue
         if failure:
             warning(f"{failure.what}; continuing with the previous bundle, {name}")

@@ -146,6 +146,17 @@ def _publish(inputs: Inputs) -> BundleOptions:
     )
 
 
+def _choose(action: str) -> Callable[[Inputs], BundleOptions]:
+    """The options of `promote` or `rollback`, which change what is active."""
+
+    def options(inputs: Inputs) -> BundleOptions:
+        if inputs.flag("dry-run"):
+            raise UsageError(f"`{action}` has no dry run", next_step="leave the step out, or run `check`")
+        return BundleOptions(action=action, store=_store(inputs), config=_config(inputs))
+
+    return options
+
+
 def _backfill(inputs: Inputs) -> PlanOptions | ApplyOptions | MergeOptions:
     folder, dry_run = _folder(inputs), inputs.flag("dry-run")
     if inputs.flag("apply"):
@@ -195,6 +206,8 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Inputs], object]]] = {
     "label": ("label", _label),
     "retrain": ("retrain", _retrain),
     "publish": ("bundle", _publish),
+    "promote": ("bundle", _choose("promote")),
+    "rollback": ("bundle", _choose("rollback")),
     "backfill": ("backfill", _backfill),
     "check": ("check", _check),
 }

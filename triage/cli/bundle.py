@@ -138,17 +138,21 @@ def _promote(store: Store, options: BundleOptions) -> None:
 def _rollback(store: Store, options: BundleOptions) -> None:
     for name in _before_the_active(store):
         try:
-            store.load(name).verify()
+            bundle = store.load(name)
+            bundle.verify()
         except BundleError as error:
             log(f"skipped {name}: {error.what}")
+            continue
+        if bundle.manifest.refused:
+            log(f"skipped {name}: the gate refused it")
             continue
         store.set_role("active", name)
         log(f"{name} is active")
         return
     raise BundleError(
         f"{options.store} has no usable bundle before the active one",
-        likely="it was pruned, or there was none",
-        next_step="run `triage retrain`",
+        likely="it was pruned, there was none, or the gate refused those that there were",
+        next_step="run `triage retrain`, or choose one with `triage bundle promote NAME`",
     )
 
 

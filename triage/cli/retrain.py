@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,7 +200,9 @@ def _learn(
             else GateResult()
         )
     with stage("saving the bundle"):
-        saved = store.save(learnt.bundle)
+        manifest = replace(learnt.bundle.manifest, refused=result.objections)
+    learnt = replace(learnt, bundle=replace(learnt.bundle, manifest=manifest))
+    saved = store.save(learnt.bundle)
     # A candidate that the gate refuses is an output too, so that another job can store it as staged.
     Runner(os.environ).output("bundle", saved)
     role = "active" if result.passed else "staged"

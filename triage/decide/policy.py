@@ -156,4 +156,4 @@ def _shortfall(probability: float, needed: float) -> str | None:
         return None
     if needed > 1:
         return "no probability reaches its precision target yet"
-    return f"its probability, {probability:.2f}, is below the {needed:.2f} that its precision target needs"
+    return f"its probability is below {needed:.2f}, which its precision target needs"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from triage.backfill.plan import Entry, Header, Promise
 from triage.markdown import code, escape, table
+from triage.metrics import wilson
 from triage.reports.pages import render
 
 # More bars would make the picture longer than a screen.
@@ -42,6 +43,7 @@ class Totals:
     unjudged: dict[str, int]
     held: dict[str, int]
     lines: tuple[PlanLine, ...]
+    probability: float = 0.0
 
     @property
     def planned(self) -> int:
@@ -61,16 +63,44 @@ class Totals:
         return rest | {"labels": labels}
 
     @property
-    def expected(self) -> tuple[float, int]:
-        """(right labels to expect, out of how many), over the labels whose precision was measured."""
-        measured = [(one.planned, one.promise.reliable) for one in self.lines]
-        known = [(count, precision) for count, precision in measured if precision is not None]
-        return sum(count * precision for count, precision in known), sum(count for count, _ in known)
+    def unmeasured(self) -> int:
+        """How many labels would be set whose own precision was not measured, or on too few issues."""
+        return sum(one.planned for one in self.lines if one.promise.reliable is None)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The share of the planned labels that should be right, with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+    def describe(self) -> str:
+        """In words."""
+        return f"{self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
+
+
+def expected(header: Header, counted: Totals) -> Expected | None:
+    """The lowest estimate there is: of these labels' probabilities, and of what was measured on other issues.
+
+    None where nothing was measured.
+    """
+    figures = header.figures
+    labels = header.measured or round(figures.get("coverage", 0) * figures.get("issues", 0))
+    if not counted.planned or not labels:
+        return None
+    estimates = [counted.probability / counted.planned]
+    estimates += [header.right / header.measured] if header.measured else []
+    estimates += [figures["precision"]] if "precision" in figures else []
+    share = min(estimates)
+    return Expected(share, *wilson(share * labels, labels))
 
 
 def totals(header: Header, entries: Iterable[Entry]) -> Totals:
     """Count a plan in one pass; `lines` begin with the label that is planned most."""
     issues = labelled = disputed = 0
+    probability = 0.0
     left, unjudged, held, planned, agreed, missed = (Counter[str]() for _ in range(6))
     for entry in entries:
         issues += 1
@@ -79,6 +109,7 @@ def totals(header: Header, entries: Iterable[Entry]) -> Totals:
         left.update([entry.note] if entry.note else [])
         unjudged.update([entry.unjudged] if entry.unjudged else [])
         held.update(entry.held_back.values())
+        probability += sum(entry.scores.values())
         planned.update(entry.labels)
         missed.update(entry.missed)
         if not entry.note and not entry.unjudged:
@@ -91,7 +122,7 @@ def totals(header: Header, entries: Iterable[Entry]) -> Totals:
     used = (one for one in lines if one.planned or one.agreed or one.missed)
     ranked = sorted(used, key=lambda one: (-one.planned, one.name))
     alone, silent, back = (dict(reasons.most_common()) for reasons in (left, unjudged, held))
-    return Totals(issues, labelled, disputed, alone, silent, back, tuple(ranked))
+    return Totals(issues, labelled, disputed, alone, silent, back, tuple(ranked), probability)
 
 
 def markdown(header: Header, counted: Totals) -> str:
@@ -122,7 +153,7 @@ def markdown(header: Header, counted: Totals) -> str:
 
 def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: str) -> Iterator[str]:
     """The page in pieces, so that memory does not grow with the number of issues."""
-    right, measured = counted.expected
+    hoped = expected(header, counted)
     planned = [one for one in counted.lines if one.planned]
     captions = [MEASURED, _held_out(header) if header.figures else ""]
     if len(planned) > BARS:
@@ -130,9 +161,7 @@ def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: 
     tiles = {
         f"of {counted.issues:,} issues get a label": f"{counted.labelled:,}",
         "labels would be set": f"{counted.planned:,}",
-        "of them should be right, by the precision measured when tuning": f"{right / measured:.0%}"
-        if measured
-        else "?",
+        "of them should be right, by the lowest estimate": hoped.describe() if hoped else "?",
         "issues carry a label that the rules would not set": f"{counted.disputed:,}",
     }
     return render(
@@ -174,16 +203,15 @@ def _filters(header: Header) -> str:
 
 
 def _basis(header: Header, counted: Totals) -> Iterator[str]:
-    right, measured = counted.expected
+    hoped = expected(header, counted)
     made = f"Made {escape(header.created_at)} with bundle {escape(header.bundle)}"
     only = f"; only {escape(_filters(header))}" if header.filters else ""
     yield f"Nothing was written to GitHub. {made}{only}."
-    if measured:
-        yield f"Of {measured} labels whose precision was measured, about {right:.0f} should be right."
-    if counted.planned > measured:
+    if hoped:
+        yield f"Of {counted.planned} labels, {hoped.describe()} should be right, by the lowest estimate there is."
+    if counted.unmeasured:
         yield (
-            f"The precision of {counted.planned - measured} more was never measured, or on too few issues: "
-            "check these first."
+            f"The precision of {counted.unmeasured} labels was never measured, or on too few issues: check these first."
         )
     if counted.disputed:
         yield f"{counted.disputed} issues carry a label that the same rules would not have set."
