@@ -189,7 +189,10 @@ def test_many_unlabelled_issues_are_thinned_evenly() -> None:
 
 
 def test_near_copies_by_one_author_vote_once() -> None:
-    """The newest stays; numbers, case and a few words make no difference. Others' copies and other texts count."""
+    """The newest stays, with a label rather than without; numbers, case and a few words make no difference.
+
+    Copies by others and other texts count.
+    """
     body = (
         "The upload to the bucket stops after about forty percent and never goes on, whatever I do, on Linux."
     )
@@ -211,6 +214,9 @@ def test_near_copies_by_one_author_vote_once() -> None:
     data = prepare(given, Config())
     assert [i.number for i in data.issues] == [3, 4, 5, 6, 7]
     assert data.dropped == {"near copies by one author": 2}
+    quiet = [replace(told(n, who), labels=()) for n, who in ((8, "ann"), (9, "zoe"), (10, "zoe"))]
+    quiet = [replace(one, body=f"{one.body} Build {one.number}.") for one in quiet]
+    assert [i.number for i in prepare([*given, *quiet], Config()).unlabelled] == [10]
 
 
 def test_labels_of_bots_that_are_not_learnt_anyway_take_no_issue_out() -> None:

@@ -327,7 +327,8 @@ def _body_edits(node: IssueNode) -> list[TextEdit]:
     # Should GitHub send something else than whole bodies, none is relied on.
     whole = bool(versions) and _words(versions[0].body) == _words(node.body)
     before = [TextBeforeEdit(body=body) if whole and body is not None else unknown for body in bodies]
-    if len(versions) < node.versions.total:
+    # The oldest is no edit where it is as old as the issue.
+    if versions and versions[-1].created_at > node.created_at:
         before.append(unknown)
     return [
         _edit(version.editor, version.editor_type, version.created_at, text)

@@ -128,7 +128,9 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         targets[i, [at[name] for name in issue.labels]] = True
     reasons = {reason: n for reason, n in dropped.items() if n}
     unlabelled = sorted((issue for text, issue in without.items() if text not in by_text), key=_age)
-    return Dataset(kept, names, targets, reasons, process, _thinned(unlabelled, MOST_UNLABELLED))
+    return Dataset(
+        kept, names, targets, reasons, process, _thinned(_once_by_author(unlabelled, kept), MOST_UNLABELLED)
+    )
 
 
 def _nothing(dropped: Counter[str]) -> DataError:
@@ -144,17 +146,26 @@ def _nothing(dropped: Counter[str]) -> DataError:
     )
 
 
-def _once_by_author(issues: Sequence[Issue]) -> list[Issue]:
-    """The issues without those of which the same author opened a much alike one later; `issues` are oldest first."""
+def _once_by_author(issues: Sequence[Issue], among: Sequence[Issue] = ()) -> list[Issue]:
+    """The issues without those of which the same author opened a much alike one later, or has one `among` others.
+
+    `issues` are oldest first.
+    """
     kept: list[Issue] = []
     by_author: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for issue in among:
+        by_author[fold(issue.author)].append(_words(issue))
     for issue in reversed(issues):
-        words = frozenset(WORD.findall(issue.text.casefold()))
+        words = _words(issue)
         others = [] if issue.author in NO_ACTOR or not words else by_author[fold(issue.author)]
         if not any(len(words ^ other) <= ALIKE * len(words | other) for other in others[-COMPARED:]):
             others.append(words)
             kept.append(issue)
     return kept[::-1]
+
+
+def _words(issue: Issue) -> frozenset[str]:
+    return frozenset(WORD.findall(issue.text.casefold()))
 
 
 def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:
