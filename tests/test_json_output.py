@@ -84,12 +84,15 @@ def test_an_applied_plan_is_reported_issue_by_issue_and_so_is_a_dry_run_of_it(de
     """What was not done has another name."""
     desk.issues(1)
     desk.plan(entry(1, "bug"))
-    for options, done in (("--dry-run",), "would be labelled"), ((), "labelled"):
+    for options, done, named in (
+        (("--dry-run",), "would be labelled", "would-label"),
+        ((), "labelled", "labels"),
+    ):
         assert desk.apply("--json", *options) == 0
         found = json.loads(desk.out)
         assert (found["repo"], found["total"], found[done]) == (DEMO, 1, 1)
         assert found["dry_run"] == bool(options)
-        assert [(one["number"], one["labels"]) for one in found["issues"]] == [(1, ["bug"])]
+        assert [(one["number"], one[named]) for one in found["issues"]] == [(1, ["bug"])]
     assert desk.undo("--json") == 0
     assert json.loads(desk.out)["set back"] == 1
 

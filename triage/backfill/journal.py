@@ -31,7 +31,7 @@ from triage.files import append, lock, read
 from triage.github.errors import IssueGone, Rejected
 from triage.issue import MAX_NUMBER
 from triage.markdown import escape, table
-from triage.progress import bar
+from triage.progress import bar, stage
 from triage.schema import SchemaError, build, convert, decoded, option
 
 KIND, FORMAT = "triage-journal", 2
@@ -187,7 +187,7 @@ def run_job(job: Job, task: JournalTask, steps: Callable[[Journal], Steps]) -> i
 
     Raises AccessError at the end if GitHub refused some issues, and at once every other failure.
     """
-    with _opened(job, task) as journal:
+    with _opened(job, task) as journal, stage(job.doing):
         records = _taken(job, journal, steps(journal))
     if failed := [record for record in records if record.step == "failed"]:
         raise AccessError(
@@ -242,7 +242,9 @@ def _counts(job: Job, records: Sequence[JournalRecord], earlier: int) -> str:
 def _result(job: Job, records: Sequence[JournalRecord]) -> dict[str, object]:
     """The outcome as a JSON object; a dry run has other names for what it did not do."""
     steps = Counter(record.step for record in records)
-    rows = [{"number": r.number, "step": r.step, "labels": list(r.labels), "why": r.why} for r in records]
+    would = "would-label" if job.done == "labelled" else "would-remove"
+    named = would if job.dry_run else "labels"
+    rows = [{"number": r.number, "step": r.step, named: list(r.labels), "why": r.why} for r in records]
     done = f"would be {job.done}" if job.dry_run else job.done
     partly = sum(_is_partial(job, record) for record in records)
     counts = {

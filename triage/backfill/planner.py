@@ -33,7 +33,7 @@ from triage.github.open import AN_HOUR, open_repository, open_store
 from triage.issue import Issue, RepositoryIds, format_time
 from triage.options import PlanOptions, ranges
 from triage.patterns import NAME
-from triage.progress import bar
+from triage.progress import bar, stage
 from triage.sources.issue_file import is_file, lasting, no_source, shown
 
 if TYPE_CHECKING:
@@ -105,10 +105,11 @@ def make_plan(options: PlanOptions, path: Path) -> Plan:
 
 def _draft(draft: Draft, planner: Planner, batches: Iterable[Batch]) -> None:
     progress: Callable[[int], None] | None = None
-    for batch in batches:
-        progress = progress or bar("planning", batch.total, start=draft.planned)
-        draft.add(planner.entries(batch.items), batch.place)
-        progress(draft.planned)
+    with stage("planning"):
+        for batch in batches:
+            progress = progress or bar("planning", batch.total, start=draft.planned)
+            draft.add(planner.entries(batch.items), batch.place)
+            progress(draft.planned)
 
 
 def _from_file(options: PlanOptions, cluster: Cluster | None, file: Path) -> tuple[Planner, Header, Batches]:

@@ -13,6 +13,7 @@ from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
 from triage.issue import Names, RepositoryIds, format_time
+from triage.progress import stage
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def candidates(store: Store, active: str | None) -> list[str]:
     return [active, *older] if active else older
 
 
+@stage("opening the bundle")
 def open_serving(
     config: Config,
     store: Store | None,

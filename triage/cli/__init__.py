@@ -68,11 +68,14 @@ def main_inner(argv: Sequence[str] | None = None) -> int:
     only = next((word for word in argv if word not in QUIET), "")
     args = parser(only).parse_args(argv, argparse.Namespace(argv=argv))
     open_door(quiet=args.quiet, json=getattr(args, "json", False))
-    command = importlib.import_module(f"triage.cli.{COMMANDS[args.command][0]}")
-    options = command.parse(args)
-    with stage(f"triage {args.command}"):
-        code: int = command.run(options)
-    return code
+    try:
+        command = importlib.import_module(f"triage.cli.{COMMANDS[args.command][0]}")
+        options = command.parse(args)
+        with stage(f"triage {args.command}"):
+            code: int = command.run(options)
+        return code
+    finally:
+        open_door()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

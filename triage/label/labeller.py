@@ -27,7 +27,7 @@ from triage.issue import KINDS, TextBeforeEdit
 from triage.label.writer import LabelWriter
 from triage.markdown import escape
 from triage.options import Event, LabelOptions, ranges
-from triage.progress import bar
+from triage.progress import bar, stage
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
@@ -89,7 +89,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     for silence in filter(None, map(model.silence, dict.fromkeys(issue.repo for issue in issues))):
         warning(f"bundle {model.name}: {silence}")
     decisions = decide(map(case_of, issues), model, Policy.of(config))
-    with at_once():
+    with at_once(), stage("labelling"):
         for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
             done(count)
             if options.json:
@@ -133,12 +133,13 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     )
     outcomes: list[LabelOutcome] = []
     try:
-        for outcome in labeller.run(_selected(options, tracker, config, who)):
-            if options.json:
-                log_json(_row(outcome, dry_run=options.dry_run))
-            else:
-                log(show(outcome, dry_run=options.dry_run))
-            outcomes.append(outcome)
+        with stage("deciding" if options.dry_run else "labelling"):
+            for outcome in labeller.run(_selected(options, tracker, config, who)):
+                if options.json:
+                    log_json(_row(outcome, dry_run=options.dry_run))
+                else:
+                    log(show(outcome, dry_run=options.dry_run))
+                outcomes.append(outcome)
     finally:
         # A failure does not undo the labels that were added before.
         _publish(runner, outcomes, dry_run=options.dry_run)
