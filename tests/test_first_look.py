@@ -14,7 +14,7 @@ from tests.live import FERRY, STORAGE, Step
 from tests.tracking import tracker_of
 from triage.backfill.preview import preview
 from triage.bundle.model import ServingModel
-from triage.config import Config
+from triage.config import Config, load
 from triage.decide import Policy, case_of, decide
 from triage.issue import Issue
 
@@ -63,6 +63,10 @@ def test_at_the_first_install_it_learns_for_the_look_alone(past: Step, tmp_path:
     assert re.search(r"\n\d of \d labels do not reach the target yet: they are suggested, not set\.\n", said)
     assert said.endswith(LATER)
     assert "refs/triage/active" not in past.repository.git.refs
+    text = (tmp_path / ".github" / "triage.yml").read_text("utf-8")
+    told = re.search(r"\n  precision_target: (\S+)  # at it, \d+% of newer issues got a label, and ", text)
+    assert told
+    assert load(tmp_path / ".github" / "triage.yml").vote.precision_target == float(told[1])
 
 
 def test_where_there_is_a_bundle_it_is_used(past: Step, tmp_path: Path) -> None:

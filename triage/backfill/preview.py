@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from triage.progress import bar
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
     from triage.bundle.store import Store, StoreName
+    from triage.decide.rules import OperatingPoint
     from triage.github.client import Tracker
 
 # Pages of a hundred issues, to learn from and to look for unlabelled ones.
@@ -30,8 +31,16 @@ LEARN_PAGES, LOOK_PAGES = 5, 10
 SHOWN = 50
 
 
-def first_look(tracker: Tracker, config: Config, home: StoreName) -> str:
-    """What a backfill with the bundle in `home` would do, in words.
+@dataclass(frozen=True)
+class FirstLook:
+    """What a backfill would do, in words, and what the recommended precision target gives (None: not measured)."""
+
+    words: str
+    recommended: OperatingPoint | None = None
+
+
+def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
+    """What a backfill with the bundle in `home` would do.
 
     Without a bundle, one is learnt from the newest issues and dropped afterwards; if these are too few, the labels'
     descriptions decide. Raises BundleError, ModelError, and what the tracker raises.
@@ -50,11 +59,13 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> str:
         else:
             model, basis = _learnt(tracker, config, store)
     except NothingToLabelWith:
-        return (
+        return FirstLook(
             "A backfill has nothing to go by: no issue has a label to learn from, and no label a description."
         )
     later = f"triage backfill --from {tracker.repo} --store {home} --unlabelled"
-    return "\n".join([*preview(tracker, model, config, basis), f"To plan it for all issues: {later}"])
+    words = "\n".join([*preview(tracker, model, config, basis), f"To plan it for all issues: {later}"])
+    rules = model.rules
+    return FirstLook(words, None if rules.recommended is None else rules.point(rules.recommended))
 
 
 def preview(

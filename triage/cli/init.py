@@ -23,13 +23,13 @@ from triage.github.open import TOKEN, open_tracker
 from triage.options import CONFIG_PATH, InitOptions
 
 if TYPE_CHECKING:
+    from triage.backfill.preview import FirstLook
     from triage.github.client import Tracker
 
 HEADER = """\
 # How triage behaves in this repository. All keys are listed; those after a `#` without a space show the default.
 # Check changes with `triage check --config FILE`.
 """
-PRECISION_TARGET = 0.9
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")
 # Labels of which an issue has at most one, with or without a common prefix such as `type: `.
 TYPES = {
@@ -77,27 +77,42 @@ def run(options: InitOptions) -> int:
     """Write the files, and print the next steps; raises TriageError."""
     tracker = open_tracker(options.repo) if options.repo and os.environ.get(TOKEN) else None
     labels = {name: label.description for name, label in tracker.labels().items()} if tracker else {}
-    text = template(chosen(labels))
+    values, look = chosen(labels), None
+    if tracker:
+        look = _look(tracker, template(values), options)
+        values |= _target(look)
+    text = template(values)
     from_text(text, where=CONFIG_PATH)
     files = {CONFIG_PATH: text}
     files |= {f".github/workflows/{name}": (workflows() / name).read_text("utf-8") for name in WORKFLOWS}
     for path, content in files.items():
         log(_write(options.folder / path, content, force=options.force))
     log(_next_steps(options.repo, labels))
-    if tracker:
-        log(f"\n{_preview(tracker, options.folder / CONFIG_PATH)}")
+    if look:
+        log(f"\n{look.words}")
     return 0
 
 
-def _preview(tracker: Tracker, config: Path) -> str:
-    """What a backfill would do. The files are written by then, so that a failure is only printed."""
-    from triage.backfill.preview import first_look
+def _look(tracker: Tracker, text: str, options: InitOptions) -> FirstLook:
+    """What a backfill would do under the configuration `text`, or the one that is there and stays."""
+    from triage.backfill.preview import FirstLook, first_look
     from triage.bundle.store import StoreName
 
+    path = options.folder / CONFIG_PATH
     try:
-        return first_look(tracker, load(config), StoreName(repo=tracker.repo))
+        config = load(path) if path.exists() and not options.force else from_text(text, where=CONFIG_PATH)
+        return first_look(tracker, config, StoreName(repo=tracker.repo))
     except TriageError as error:
-        return f"What a backfill would do is not known: {error}"
+        return FirstLook(f"What a backfill would do is not known: {error}")
+
+
+def _target(look: FirstLook) -> dict[str, str]:
+    """The recommended precision target, and why; without one, each retraining chooses."""
+    point = look.recommended
+    if point is None:
+        return {}
+    why = f"{point.coverage:.0%} of newer issues got a label, and {point.right} of {point.labels} labels were right"
+    return {"vote.precision_target": f" {point.target:g}  # at it, {why}"}
 
 
 def workflows() -> Path:
@@ -111,7 +126,7 @@ def chosen(labels: Mapping[str, str]) -> dict[str, str]:
     """The YAML of the keys to set for a repository with these labels and descriptions, by `section.name`."""
     policy = Policy.of(Config())
     ours = {name: text for name, text in labels.items() if policy.may_set(name) is None}
-    values = {"vote.precision_target": f" {PRECISION_TARGET}"}
+    values: dict[str, str] = {}
     if any(ours.values()):
         values["labels.descriptions"] = "".join(map(_described, ours, ours.values()))
     if groups := exclusive(ours):
