@@ -14,7 +14,15 @@ from urllib.parse import quote
 
 from triage.errors import AccessError, DataError, UsageError
 from triage.github import graphql
-from triage.github.errors import IssueGone, LabelGone, NotFound, Overloaded, Rejected, Unreachable
+from triage.github.errors import (
+    IssueGone,
+    LabelGone,
+    NotFound,
+    Overloaded,
+    Rejected,
+    Unreachable,
+    UnusableAnswer,
+)
 from triage.github.graphql import (
     BOT,
     Actor,
@@ -36,7 +44,6 @@ from triage.github.http import (
     read,
     read_content,
     read_list,
-    unexpected,
 )
 from triage.issue import MOST_ISSUES, Kind, Names, RepositoryIds, fold
 from triage.patterns import NAME
@@ -367,7 +374,7 @@ class Tracker(Connection):
 def _next(info: graphql.PageInfo, after: str | None) -> str:
     """The cursor of the next page. Raises DataError where it leads back to the same one."""
     if info.cursor in {"", after}:
-        raise unexpected("has a page that is followed by itself")
+        raise UnusableAnswer("GitHub's answer has a page that is followed by itself")
     return info.cursor
 
 
@@ -375,5 +382,7 @@ def _count(answer: object, path: str) -> int:
     """A number of issues or labels."""
     total = read(int, answer, path)
     if not 0 <= total <= MOST_ISSUES:
-        raise unexpected(f"is not as expected: in {path!r}: expected a count, found {total}")
+        raise UnusableAnswer(
+            f"GitHub's answer is not as expected: in {path!r}: expected a count, found {total}"
+        )
     return total

@@ -11,6 +11,8 @@ AccessError
 UnavailableError
 ├── RateLimited     the wait would be longer than allowed
 └── Overloaded      5xx, dropped connections and time limits, repeatedly
+DataError
+└── UnusableAnswer  an answer that GitHub does not give
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from triage.errors import AccessError, TriageError, UnavailableError
+from triage.errors import AccessError, DataError, TriageError, UnavailableError
 
 if TYPE_CHECKING:
     from triage.github.http import Purpose, Response
@@ -43,6 +45,11 @@ class IssueGone(NotFound):
 
 class LabelGone(NotFound):
     next_step = "run again: the labels are read at the start of each run"
+
+
+class UnusableAnswer(DataError):
+    likely = "a proxy between this machine and GitHub, or an unsupported version of GitHub Enterprise Server"
+    next_step = "check GITHUB_API_URL, then report the output of `triage check --repo OWNER/NAME`"
 
 
 class Unreachable(AccessError):

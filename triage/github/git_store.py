@@ -39,8 +39,8 @@ from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.decide.policy import matches
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
-from triage.github.errors import NotFound, RefRefused, Rejected
-from triage.github.http import read, read_content, read_list, unexpected
+from triage.github.errors import NotFound, RefRefused, Rejected, UnusableAnswer
+from triage.github.http import read, read_content, read_list
 from triage.issue import RepositoryIds
 from triage.schema import nested
 
@@ -76,6 +76,8 @@ class GitStore:
         self._check_origin(commit)
         try:
             return self._loaded(name, repo, commit.tree, where)
+        except UnusableAnswer:
+            raise
         except (DataError, NotFound) as error:
             raise BundleError(f"{where}: {error.what}") from None
 
@@ -118,6 +120,8 @@ class GitStore:
         """The blobs of a commit; none where its tree cannot be read, which must not keep a new bundle out."""
         try:
             return {sha for _, sha in self._git.get_tree(self._git.get_commit(commit).tree)}
+        except UnusableAnswer:
+            raise
         except (DataError, NotFound):
             return ()
 
@@ -171,6 +175,8 @@ class GitStore:
         try:
             tree = Pieces(self._git, commit.tree)
             return tree.whole(title) if title in tree.names else None
+        except UnusableAnswer:
+            raise
         except (DataError, NotFound) as error:
             raise BundleError(f"{title} of {self._git.repo}: {error.what}") from None
 
@@ -370,7 +376,7 @@ class GitObjects:
         """Raises NotFound, DataError for other content than that of this hash."""
         data = read_content(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}"))
         if _blob_hash(data) != sha:
-            raise unexpected(f"has another content than blob {sha}")
+            raise UnusableAnswer(f"GitHub's answer has another content than blob {sha}")
         return data
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
@@ -417,7 +423,7 @@ class GitObjects:
     def _move(self, verb: str, path: str, body: Mapping[str, object], doing: str) -> None:
         """Raises DataError where the answer does not say that the ref points to the commit."""
         if read(str, self._write(verb, path, body, doing), "object.sha") != body["sha"]:
-            raise unexpected(f"to the request to {doing} names another commit")
+            raise UnusableAnswer(f"GitHub's answer to the request to {doing} names another commit")
 
     def _write(self, verb: str, path: str, body: Mapping[str, object] | None, doing: str) -> object:
         return self._tracker.rest(verb, path, doing, WRITE, body=body)

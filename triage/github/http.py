@@ -26,8 +26,8 @@ from urllib.parse import urljoin, urlsplit
 
 from triage import __version__
 from triage.config import ActConfig
-from triage.errors import AccessError, DataError
-from triage.github.errors import TRANSIENT, Unreachable, failure, quoted, rate_limited
+from triage.errors import AccessError
+from triage.github.errors import TRANSIENT, Unreachable, UnusableAnswer, failure, quoted, rate_limited
 from triage.github.graphql import document
 from triage.github.rate_limit import RateLimiter
 from triage.github.transport import Broken, Transport, checked_url, origin
@@ -261,11 +261,13 @@ class Http:
         answer = self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), body=body)
         data = part(answer, "data")
         if not isinstance(data, Mapping):
-            raise unexpected(f"is not as expected: in 'data': expected a mapping, found {data!r:.60}")
+            raise UnusableAnswer(
+                f"GitHub's answer is not as expected: in 'data': expected a mapping, found {data!r:.60}"
+            )
         if text.startswith("mutation") and not all(
             isinstance(done, Mapping) for done in data.values() or [None]
         ):
-            raise unexpected("does not say that the change was made")
+            raise UnusableAnswer("GitHub's answer does not say that the change was made")
         return answer
 
     def _send(self, verb: str, url: str, purpose: Purpose, query: Query = None, body: Body = None) -> object:
@@ -397,7 +399,7 @@ def read(shape: type[T], body: object, path: str = "") -> T:
     try:
         return cast(T, convert(shape, part(body, path), path, strict=False))
     except SchemaError as error:
-        raise unexpected(f"is not as expected: {error}") from None
+        raise UnusableAnswer(f"GitHub's answer is not as expected: {error}") from None
 
 
 def read_list(shape: type[T], body: object, path: str = "") -> tuple[T, ...]:
@@ -416,13 +418,4 @@ def read_content(body: object) -> bytes:
     try:
         return base64.b64decode("".join(read(str, body, "content").split()), validate=True)
     except ValueError:
-        raise unexpected("contains invalid base64") from None
-
-
-def unexpected(what: str) -> DataError:
-    """The error for an answer that GitHub does not give."""
-    return DataError(
-        f"GitHub's answer {what}",
-        likely="a proxy between this machine and GitHub, or an unsupported version of GitHub Enterprise Server",
-        next_step="check GITHUB_API_URL, then report the output of `triage check --repo OWNER/NAME`",
-    )
+        raise UnusableAnswer("GitHub's answer contains invalid base64") from None

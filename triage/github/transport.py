@@ -6,6 +6,7 @@ raises Unreachable, the second Broken.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from triage.errors import DataError, UsageError
-from triage.github.errors import Unreachable
+from triage.github.errors import Unreachable, UnusableAnswer
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -152,14 +153,18 @@ def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         left -= len(piece)
         if left < 0:
-            raise _unwanted(f"is larger than {MOST_BYTES // 2**20} MB")
+            raise DataError(
+                f"GitHub's answer is larger than {MOST_BYTES // 2**20} MB",
+                likely="a proxy or another server answers in GitHub's place",
+                next_step=f"check {ADDRESSES} and the proxy",
+            )
         yield piece
 
 
 def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """The content piece by piece, none much larger than what was read for it."""
     if encoding.lower() not in {"", "identity", "gzip"}:
-        raise _unwanted(f"is encoded as {encoding!r:.40}, which was not asked for")
+        raise UnusableAnswer(f"GitHub's answer is encoded as {encoding!r:.40}, which was not asked for")
     if encoding.lower() != "gzip":
         yield from pieces
         return
@@ -170,14 +175,6 @@ def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             yield unpack.decompress(unpack.unconsumed_tail, PIECE)
     if not unpack.eof:
         raise EOFError("the answer was cut short")
-
-
-def _unwanted(what: str) -> DataError:
-    return DataError(
-        f"GitHub's answer {what}",
-        likely="a proxy or another server answers in GitHub's place",
-        next_step=f"check {ADDRESSES} and the proxy",
-    )
 
 
 class _Line:
@@ -226,6 +223,8 @@ class _Line:
 
 def _adapter(line: _Line) -> HTTPAdapter:
     """An adapter whose connections `line` follows."""
+    # It logs tracebacks for headers that make no sense.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
     from requests.adapters import HTTPAdapter
 
     class Watched(HTTPAdapter):
