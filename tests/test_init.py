@@ -112,6 +112,7 @@ def test_every_key_stands_in_the_configuration_with_its_meaning() -> None:
     [
         (["bug", "enhancement", "question", "docs"], [["bug", "enhancement", "question"]]),
         (["type: bug", "Type: Bug", "type: feature", "bug"], [["type: bug", "type: feature"]]),
+        (["type: bug", "Type: Feature"], [["type: bug", "Type: Feature"]]),
         (["kind/bug", "kind/feature", "kind/flake"], [["kind/bug", "kind/feature"]]),
         (["bug", "docs"], []),
         ([], []),

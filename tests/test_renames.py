@@ -84,6 +84,18 @@ def test_a_configuration_that_names_a_renamed_label_still_means_it(
     assert set(label(learnt, configuration)) == expected
 
 
+def test_a_renamed_abstain_label_is_not_created_anew(past: Step) -> None:
+    """It is never learnt, but named by the configuration."""
+    past.repository.add_label("needs-triage")
+    abstain = "labels: {abstain: needs-triage, create: true, deny: ['*']}\n"
+    past.configure(abstain + LEARN.format("['*']"))
+    assert past.run(*RETRAIN) == 0, past.err
+    past.happen(past.repository.issues[STORAGE])
+    past.repository.rename_label("needs-triage", "untriaged")
+    assert label(past, abstain) == ["untriaged"]
+    assert "needs-triage" not in past.repository.labels
+
+
 def test_a_label_that_was_removed_is_not_put_back_after_a_rename(learnt: Step) -> None:
     """GitHub's history has it under its new name."""
     issue = learnt.repository.issues[STORAGE]

@@ -14,6 +14,7 @@ from triage.backfill.selection import Selection, of_repository
 from triage.bundle.open import need, open_engines, open_serving
 from triage.config import Config
 from triage.decide import Policy
+from triage.decide.policy import followed
 from triage.errors import DataError, MissingExtra, NothingToLabelWith
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_store
@@ -45,7 +46,8 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
     Without a bundle, one is learnt from the newest issues and dropped afterwards; if these are too few, the labels'
     descriptions decide. Raises BundleError, ModelError, and what the tracker raises.
     """
-    names = {name: label.description for name, label in tracker.labels().items()}
+    here = tracker.labels()
+    names = {name: label.description for name, label in here.items()}
     may_set = Policy.of(config).may_set
     described = {name: text for name, text in names.items() if text and may_set(name) is None}
     described = dict(Names(described | config.labels.descriptions))
@@ -55,7 +57,8 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
     basis = f"by the bundle in {home}"
     try:
         if store.role("active"):
-            model = open_serving(config, store)
+            model = open_serving(config, store, repo=tracker.ids(here))
+            config = followed(config, model.renamed)
         else:
             model, basis = _learnt(tracker, config, store)
     except NothingToLabelWith:

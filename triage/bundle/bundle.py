@@ -199,9 +199,13 @@ def under_present_names(bundle: Bundle, now: RepositoryIds | None) -> tuple[Bund
     merged: dict[str, LabelRule] = {}
     for rule in often:
         new = names[rule.name]
-        first = merged.get(new, replace(rule, name=new, examples=0, prior=0.0))
-        examples, prior = first.examples + rule.examples, min(1.0, first.prior + rule.prior)
-        merged[new] = replace(first, examples=examples, prior=prior)
+        first = merged.get(new, replace(rule, name=new, examples=0, prior=0.0, recent=0.0))
+        merged[new] = replace(
+            first,
+            examples=first.examples + rule.examples,
+            prior=min(1.0, first.prior + rule.prior),
+            recent=min(1.0, first.recent + rule.recent),
+        )
     merged.pop("", None)
     return replace(
         bundle,

@@ -20,6 +20,7 @@ from triage.console import log
 from triage.decide import Policy
 from triage.errors import TriageError, UsageError
 from triage.github.open import TOKEN, open_tracker
+from triage.issue import distinct, fold
 from triage.options import CONFIG_PATH, InitOptions
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def chosen(labels: Mapping[str, str]) -> dict[str, str]:
 def exclusive(names: Iterable[str]) -> list[list[str]]:
     """Groups of at least two labels with the same prefix that state the type of an issue."""
     groups: dict[str, list[str]] = {}
-    for name in names:
+    for name in distinct(names):
         kind = name.replace("/", ":").rpartition(":")[2].strip()
-        if kind.casefold() in TYPES:
-            groups.setdefault(name.removesuffix(kind), []).append(name)
+        if fold(kind) in TYPES:
+            groups.setdefault(fold(name.removesuffix(kind)), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -9,6 +9,7 @@ from operator import add
 
 from triage.bundle.bundle import Bundle
 from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint
+from triage.issue import Names
 from triage.learn.calibration import WORTHWHILE
 from triage.learn.gate import GateResult
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
@@ -221,7 +222,7 @@ def _differences(gate: GateResult) -> Iterator[str]:
 
 
 def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
-    examples_before = {rule.name: rule.examples for rule in active.rules.labels} if active else {}
+    examples_before = Names({rule.name: rule.examples for rule in active.rules.labels} if active else {})
     rows = [
         (
             code(rule.name),

@@ -19,7 +19,7 @@ from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
 from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
 from triage.github.rate_limit import Quota
-from triage.issue import KINDS, Issue, Kind, RepositoryIds, format_time
+from triage.issue import KINDS, Issue, Kind, Names, RepositoryIds, format_time
 from triage.progress import duration
 from triage.schema import parse_time
 from triage.sources.cache import Cache, Reading, Row, opened, peek
@@ -152,7 +152,7 @@ def _row(live: LiveIssue) -> Row:
 
 def _renamed(row: Row, repo: str, names: Mapping[str, str]) -> Issue:
     """The issue with the present names of repository and labels (`names` by id), without deleted labels."""
-    present = {old: names.get(label_id) for old, label_id in row.label_ids.items()}
+    present = Names({old: names.get(label_id) for old, label_id in row.label_ids.items()})
     events = [(event, present.get(event.label, event.label)) for event in row.issue.events or ()]
     labels = (present.get(name, name) for name in row.issue.labels)
     return dataclasses.replace(
