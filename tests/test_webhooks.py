@@ -46,7 +46,7 @@ def test_each_published_example_of_an_event_leads_to_a_decision_or_to_one_clear_
             )
         step.event(example)
         assert step.label() == 0
-        assert re.fullmatch(rf"{repo}#{number}: [^\n]+\n", step.out)
+        assert re.fullmatch(rf"{repo}#{number}: [^\n]+\n(  [^\n]+\n)*", step.out)
         assert step.err == ""
         if there:
             assert issue.label_names == []
