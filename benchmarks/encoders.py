@@ -20,11 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from baselines import Material, answer, plain_vote
-from shared import add_data_options, described, embedded, labelled
+from shared import BEST_F1, add_data_options, described, embedded, labelled
 from within import BEST, baseline, macro_within, product
 
 from triage.arrays import Mask
-from triage.config import Config
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError
@@ -46,7 +45,7 @@ def predictions(data: Dataset, encoder: Encoder, cache: Path | None) -> tuple[Ma
     material = Material(data, vectors)
     found = {WAYS[0]: answer(plain_vote, material, windows).predicted}
     for way, adaptation in zip(WAYS[1:], ("none", "head"), strict=True):
-        found[way] = Recipe(data, vectors, windows, Config(), engines, adaptation).result.predicted
+        found[way] = Recipe(data, vectors, windows, BEST_F1, engines, adaptation).result.predicted
     return data.targets[windows.test.query], found
 
 

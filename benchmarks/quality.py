@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baselines import METHODS, Material, answer
-from shared import add_data_options, described, embedded, labelled, shipped_engines
+from shared import BEST_F1, add_data_options, described, embedded, labelled, shipped_engines
 from within import within_repositories
 
 from triage.arrays import Array, Mask
-from triage.config import Config
 from triage.learn.dataset import Split, split
 from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import Engines, Recipe
@@ -53,7 +52,7 @@ def rows_of(material: Material, windows: Split, engines: Engines, adapt: Sequenc
         if "regression" in name:
             rows.append(Row(f"{name}, a threshold per label", found.by_label, found.scores))
     for adaptation in adapt:
-        result = Recipe(material.data, material.vectors, windows, Config(), engines, adaptation).result
+        result = Recipe(material.data, material.vectors, windows, BEST_F1, engines, adaptation).result
         rows.append(Row(product(adaptation), result.predicted, result.scores))
     return rows
 

@@ -12,13 +12,16 @@ import numpy as np
 
 from triage.arrays import Floats
 from triage.bundle.open import open_engines
-from triage.config import PEOPLE_ONLY, PROCESS, Config
+from triage.config import PEOPLE_ONLY, PROCESS, Config, VoteConfig
 from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, prepare
 from triage.learn.recipe import Engines
 from triage.sources.issue_file import read_issues
+
+# Where methods are compared by F1, none is held to a precision.
+BEST_F1 = Config(vote=VoteConfig(precision_target=0.0))
 
 
 def labelled(source: Path | Sequence[Issue], least: int) -> Dataset:

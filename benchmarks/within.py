@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from baselines import METHODS, Material, Method, answer
+from shared import BEST_F1
 from sklearn.model_selection import StratifiedKFold
 
 from triage.arrays import Array, Mask
-from triage.config import Config, LabelsConfig
+from triage.config import LabelsConfig
 from triage.learn.dataset import Dataset, Fold, Split, stratify
 from triage.learn.recipe import Engines, Recipe
 from triage.metrics import macro_f1
@@ -44,10 +46,11 @@ def product(adaptation: str, engines: Engines) -> Chooser:
     """The product with its labels as an exclusive group, and without."""
 
     def ways(material: Material, windows: Split) -> Ways:
-        group = Config(labels=LabelsConfig(exclusive=(tuple(material.data.names),)))
+        exclusive = LabelsConfig(exclusive=(tuple(material.data.names),))
+        group = replace(BEST_F1, labels=exclusive)
         alone, together = (
             Recipe(material.data, material.vectors, windows, config, engines, adaptation).result
-            for config in (group, Config())
+            for config in (group, BEST_F1)
         )
         return {SERVED: alone.predicted, THRESHOLDS: together.predicted, BEST: first(alone.scores)}
 

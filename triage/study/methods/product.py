@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import ServingModel, open_model
 from triage.decide import BATCH, Decision, Policy, case_of, decide
+from triage.decide.rules import BEST_F1
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
 from triage.finetune.retrain import Untuned, learn_tuned
@@ -77,7 +78,11 @@ class Product(Method):
         ]
         data = Dataset(issues, task.names, task.targets, {})
         model = self._model(data, task.labelled.vectors)
-        return FittedProduct(model, Policy.of(self._context.config), task.names, len(issues), self.tuned)
+        policy = Policy.of(self._context.config)
+        if policy.target is None:
+            # Methods are compared by F1, and none is held to a precision.
+            policy = replace(policy, target=BEST_F1)
+        return FittedProduct(model, policy, task.names, len(issues), self.tuned)
 
     def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
         config, engines = self._context.config, self._context.engines

@@ -1,0 +1,50 @@
+"""Issues without a label: those that no label fits get none, and those that nobody has labelled yet do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.sample import LEARNT_FROM
+from triage.backfill.plan import open_plan
+from triage.cli import main
+
+
+def planned(folder: Path, keep: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:
+    """The labels that a backfill plans for the sample's issues without a label, where only `keep` are labelled."""
+    rows = [json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines()]
+    rows = [{**row, "labels": keep.get(row["number"], [])} for row in rows]
+    source = folder / "issues.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert main(["retrain", f"--from={source}", f"--store={folder / 'store'}", "--adapt=none"]) == 0
+    where = [f"--store={folder / 'store'}", f"--out={folder / 'out'}"]
+    assert main(["backfill", f"--from={source}", *where, "--unlabelled"]) == 0
+    return {entry.number: entry.labels for entry in open_plan(folder / "out" / "plan.jsonl").entries()}
+
+
+def truth() -> dict[int, list[str]]:
+    """The sample's labels."""
+    rows = (json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines())
+    return {row["number"]: row["labels"] for row in rows}
+
+
+@pytest.mark.parametrize("names", [("bug",), ("bug", "enhancement"), ("documentation",)])
+def test_who_labels_one_kind_alone_finds_the_others_left_alone(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    """Of the issues of another kind, which people left, hardly one gets a label."""
+    known = {n: [x for x in labels if x in names] for n, labels in truth().items()}
+    found = planned(tmp_path, {number: labels for number, labels in known.items() if labels})
+    assert len(found) > 50
+    assert sum(map(bool, found.values())) <= len(found) / 20
+
+
+def test_where_labelling_stopped_half_way_the_rest_gets_labels(tmp_path: Path) -> None:
+    """Every other issue was labelled, whatever it is about: the others get labels that are right."""
+    known = dict(list(truth().items())[::2])
+    found = planned(tmp_path, known)
+    right = sum(name in truth()[number] for number, names in found.items() for name in names)
+    assert sum(map(bool, found.values())) >= len(found) / 4
+    assert right >= 0.8 * sum(map(len, found.values()))
