@@ -71,9 +71,27 @@ def test_a_renamed_label_is_set_under_its_new_name(learnt: Step, *, create: bool
     ("configuration", "expected"),
     [
         ("labels: {deny: [bug]}", {"area: storage"}),
+        ("labels: {exclusive: [[bug, 'area: storage']]}", {"defect", "area: storage"}),
+        ("labels: {allow: [bug, 'area: *']}", {"area: storage"}),
+    ],
+)
+def test_where_another_label_took_the_old_name_the_configuration_means_that_one(
+    learnt: Step, configuration: str, expected: set[str]
+) -> None:
+    """But what was forbidden stays so."""
+    learnt.repository.rename_label("bug", "defect")
+    learnt.repository.add_label("bug", "Insects")
+    assert set(label(learnt, configuration)) == expected
+
+
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        ("labels: {deny: [bug]}", {"area: storage"}),
         ("labels: {allow: [bug]}", {"defect"}),
         ("labels: {exclusive: [[bug, 'area: storage']]}", {"defect"}),
         ("labels: {create: true, descriptions: {bug: Something does not work}}", {"defect", "area: storage"}),
+        ("labels: {targets: {'b*g': 1.0}}", {"area: storage"}),
     ],
 )
 def test_a_configuration_that_names_a_renamed_label_still_means_it(

@@ -147,7 +147,9 @@ def apply_plan(options: ApplyOptions) -> int:
     _refuse_the_future(plan, tracker.now())
     me, labels = tracker.viewer().login, tracker.labels()
     names = present_names(plan.header.ids, plan.header.ids, tracker.ids(labels).labels)
-    config = followed(config, {old: new for old, new in names.items() if new and fold(new) != fold(old)})
+    renamed = {old: new for old, new in names.items() if new and fold(new) != fold(old)}
+    renamed |= {old: names.get(then) or then for old, then in plan.header.renamed.items()}
+    config = followed(config, renamed, labels)
     writer = LabelWriter(tracker, me, config.labels, labels, Attribution.of(config, [me]))
     throttle, planned_at = Throttle(options.per_minute), parse_time(plan.header.created_at)
 

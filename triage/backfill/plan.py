@@ -77,7 +77,8 @@ class Header:
     `policy` is the configuration's `fingerprint`, `source` the digest of the file read (empty: GitHub), `filters` are
     the options that chose the issues, `shard` is "i/n" or empty. Of `measured` labels, set under the target in force on
     issues newer than those learnt from, `right` were right. `figures` are the bundle's, measured on its newest
-    window. `repo_id` and `ids`, by the names of labels that can be set, are GitHub's, where it was read.
+    window. `repo_id` and `ids`, by the names of labels that can be set, are GitHub's, where it was read; `renamed` are
+    the new names of labels that were renamed since the bundle was learnt.
     """
 
     repo: str
@@ -91,6 +92,7 @@ class Header:
     figures: dict[str, float] = field(default_factory=dict)
     repo_id: str = ""
     ids: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     measured: int = 0
     right: int = 0
     kind: str = option(KIND, "", choices=(KIND,))

@@ -140,7 +140,8 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
 
     ids = tracker.ids({name: labels[name] for name in planner.names if name in labels})
     header = _header(options, planner, config, tracker.repository.name, now)
-    return planner, replace(header, repo_id=ids.id, ids=ids.labels), batches
+    header = replace(header, repo_id=ids.id, ids=ids.labels, renamed=dict(planner.model.renamed))
+    return planner, header, batches
 
 
 def _planner(
@@ -155,7 +156,7 @@ def _planner(
     job = deciding(cluster, model)
     return Planner(
         model,
-        followed(config, model.renamed),
+        followed(config, model.renamed, repo.labels if repo else ()),
         frozenset(repo.labels) if repo else None,
         RemoteModel(model.rules, model.name, job) if job else None,
         figures,

@@ -58,7 +58,7 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
     try:
         if store.role("active"):
             model = open_serving(config, store, repo=tracker.ids(here))
-            config = followed(config, model.renamed)
+            config = followed(config, model.renamed, here)
         else:
             model, basis = _learnt(tracker, config, store)
     except NothingToLabelWith:

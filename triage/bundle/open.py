@@ -126,7 +126,7 @@ def open_serving(
     if usable:
         name, whole = usable
         bundle, renamed = under_present_names(whole, repo)
-        config = followed(config, renamed)
+        config = followed(config, renamed, repo.labels if repo else ())
     may_set = Policy.of(config).may_set
     allowed = {name: text for name, text in (described or {}).items() if text and may_set(name) is None}
     descriptions = Names(allowed | config.labels.descriptions)

@@ -20,30 +20,35 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(named, p.replace("[", "[[]")) for p in folded(patterns))
 
 
-def followed(config: Config, renamed: Mapping[str, str]) -> Config:
+def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) -> Config:
     """The configuration that means the labels which it names under their old names; `renamed` has the new ones.
 
-    What patterns say of an old name holds for the new one too.
+    What is forbidden, or demanded, of an old name by a pattern holds for the new one too. `here` are the labels that
+    there are now: where one of them took an old name, it is the one that is meant otherwise.
     """
-    labels, new = config.labels, Names(renamed)
-
-    def also(patterns: tuple[str, ...]) -> tuple[str, ...]:
-        return (*patterns, *(name for old, name in renamed.items() if matches(old, patterns)))
-
     if not renamed:
         return config
+    labels, there = config.labels, folded(here)
+    new = Names({old: name for old, name in renamed.items() if fold(old) not in there})
+    targets = Names({new.get(name, name): target for name, target in labels.targets.items()})
+    policy = Policy.of(replace(config, vote=replace(config.vote, precision_target=None)))
+    demanded = {name: policy.target_of(old) for old, name in renamed.items() if name not in targets}
+
+    def also(patterns: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, ...]:
+        return (*patterns, *(name for old, name in names.items() if matches(old, patterns)))
+
     return replace(
         config,
         labels=replace(
             labels,
-            allow=also(labels.allow),
-            deny=also(labels.deny),
+            allow=also(labels.allow, new),
+            deny=also(labels.deny, renamed),
             descriptions={new.get(name, name): text for name, text in labels.descriptions.items()},
-            targets={new.get(name, name): target for name, target in labels.targets.items()},
+            targets={**targets, **{name: target for name, target in demanded.items() if target is not None}},
             exclusive=tuple(tuple(new.get(name, name) for name in group) for group in labels.exclusive),
             abstain=new.get(labels.abstain or "", labels.abstain),
         ),
-        learn=replace(config.learn, ignore=also(config.learn.ignore)),
+        learn=replace(config.learn, ignore=also(config.learn.ignore, renamed)),
     )
 
 

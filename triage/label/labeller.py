@@ -113,7 +113,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         model = open_serving(config, store, described=described, repo=tracker.ids(available))
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
-    config = followed(config, model.renamed)
+    config = followed(config, model.renamed, available)
     described_model = _name(model, tracker.repository.name)
     url = f"{server_url()}/{{}}/issues/{{}}".format
 
