@@ -26,9 +26,9 @@ is optional; without the file, the defaults below apply. `triage init` writes a 
 `triage check` reports errors in it. Unknown keys and keys that are there twice are errors, so that a typing mistake
 does not go unnoticed; text that YAML could read as something else, such as `no` or `2024`, needs quotes.
 
-In a pattern, `*` matches any text and `?` any character, and brackets have no special meaning. Case is ignored in every
-name of a label, as GitHub does: `Bug` here is the repository's `bug`. After a label is renamed, the old name still means it
-until the next retraining; `triage check` then reports the name.
+In a pattern, `*` matches any text and `?` any character, and brackets have no special meaning. Case is ignored in
+every name of a label, as GitHub does: `Bug` here is the repository's `bug`. After a label is renamed, the old name still
+means it until the next retraining; `triage check` then reports the name.
 """
 
 CLI_HEAD = """\

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.backfilling import Desk
 from tests.fake_github.faults import Drop, outage, secondary_limit
+from tests.fake_github.fixtures import DEMO
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.live import FERRY, STORAGE, Step
@@ -370,3 +372,16 @@ def test_a_report_that_cannot_be_written_leaves_a_whole_plan(
     said = f"error: {plan.folder / 'plan.html'}: the report cannot be written (Is a directory)\n"
     assert said in capsys.readouterr().err
     assert len(plan.entries) == 12
+
+
+def test_a_plan_for_issues_that_do_not_exist_is_refused(desk: Desk, trained: Trained) -> None:
+    """It would be empty; where some exist, it is for these."""
+    desk.issues(2)
+    options = [f"--store={trained.folder}", f"--out={desk.folder}"]
+    assert desk.run("backfill", f"--from={DEMO}", "--issue=98,99", *options) == 8
+    assert desk.err.startswith(
+        f"error: none of the issues 98-99 of {DEMO} was found\n"
+        "  likely cause: they do not exist, were deleted or were moved to another repository\n"
+    )
+    assert desk.run("backfill", f"--from={DEMO}", "--issue=1,99", *options) == 0
+    assert "of 1 issues would get a label" in desk.out

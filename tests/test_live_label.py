@@ -126,7 +126,7 @@ def test_the_outputs_of_a_run_over_many_issues_stay_below_the_limit_and_say_what
     for name in ("labels", "scores", "neighbours"):
         held = list(step.outputs[name])
         assert held == [str(outcome.number) for outcome in outcomes[: len(held)]]
-    said = capsys.readouterr().out
+    said = "".join(capsys.readouterr())
     assert (
         f"::warning::the output `labels` leaves out the last {5_000 - len(step.outputs['labels'])} issues"
         in said

@@ -64,7 +64,7 @@ def read_event(path: Path) -> Event | None:
         data = decoded(read(path, MAX_EVENT))
     except (OSError, SchemaError) as error:
         raise DataError(
-            f"{path}: cannot be read as an event ({error})",
+            f"{path}: cannot be read as an event ({getattr(error, 'strerror', None) or error})",
             likely="the file is not the one that GITHUB_EVENT_PATH names",
             next_step="omit --event inside a workflow, or use --repo and --issue",
         ) from None

@@ -40,7 +40,7 @@ READABLE = (1, FORMAT)
 STEPS = ("intent", "done", "skipped", "failed")
 MOVE = "move it away or give another --journal; what GitHub says was set is not set twice"
 # Of more issues than GitHub has in a repository.
-MAX_JOURNAL = 2**30
+MAX_JOURNAL = 2**29
 # GitHub drops a longer summary; the journal has all issues.
 SHOWN = 500
 

@@ -13,7 +13,7 @@ from typing import Literal
 from triage.console import warning
 from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
-from triage.github.errors import NotFound
+from triage.github.errors import NotFound, no_such_issues
 from triage.github.graphql import IssueFilter, LiveIssue
 from triage.issue import KINDS, Issue, Kind, fold, folded
 from triage.sources.issue_file import iter_issues
@@ -194,19 +194,23 @@ def _read(place: str) -> tuple[Kind, int, str]:
 
 
 def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) -> Iterator[Batch]:
-    """Issues by their numbers, newest first; those that do not exist are left out."""
+    """Issues by their numbers, newest first; those that do not exist are left out. Raises NotFound where none does."""
     taken, below = (int(part) for part in (place or "0 0").split())
+    found = bool(place)
     numbers = sorted(wanted.numbers or (), reverse=True)
     rest = iter([number for number in numbers if not below or number < below])
     while chunk := list(islice(rest, NUMBERS)):
         room = None if wanted.limit is None else wanted.limit - taken
         existing = [live for live in tracker.issues(chunk) if not isinstance(live, NotFound)]
+        found = found or bool(existing)
         fits = [live for live in existing if wanted.state in ("all", live.state)]
         chosen = [live for live in fits if wanted.takes(live.issue, may_set)][:room]
         taken += len(chosen)
         yield Batch(_of_shard(chosen, wanted), f"{taken} {chunk[-1]}", len(numbers))
         if wanted.limit is not None and taken >= wanted.limit:
             return
+    if not found:
+        raise no_such_issues(tracker.repo, numbers[::-1])
 
 
 def _of_shard(chosen: Iterable[LiveIssue], wanted: Selection) -> tuple[PastIssue, ...]:

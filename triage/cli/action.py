@@ -193,8 +193,10 @@ def _named(inputs: Inputs) -> str:
 
 
 def _store(inputs: Inputs) -> StoreName:
-    own = f"github:{inputs.environment.get('GITHUB_REPOSITORY', '')}"
-    return StoreName.parse(inputs.text("store", own))
+    named = inputs.text("store")
+    return (
+        arguments.store(named) if named else StoreName(repo=inputs.environment.get("GITHUB_REPOSITORY", ""))
+    )
 
 
 def _folder(inputs: Inputs) -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from triage.errors import UsageError
 from triage.issue import MOST_ISSUES
 from triage.options import CONFIG_PATH, LOCAL, MOST_SHARDS, OTHER_CONFIG_PATH, PER_MINUTE, ConfigSource, When
+from triage.patterns import NAME
 from triage.schema import parse_time
 from triage.sources.issue_file import is_file
 
@@ -177,9 +178,16 @@ def engine(text: str) -> str:
 
 def store(text: str) -> StoreName:
     """The store that "FOLDER" or "github:OWNER/NAME" names."""
-    from triage.bundle.store import StoreName
+    from triage.bundle.store import PREFIX, StoreName
 
-    return StoreName.parse(text)
+    repo = repository(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else ""
+    if not text.strip() or "\0" in text:
+        raise UsageError(f"{text!r:.80} is not a store", next_step="write a folder, or github:OWNER/NAME")
+    if text.startswith(PREFIX) and not NAME.fullmatch(repo):
+        raise UsageError(
+            f"{repo!r:.80} is not of the form OWNER/NAME", next_step="write github:OWNER/NAME, or a folder"
+        )
+    return StoreName(repo=repo) if repo else StoreName.parse(text)
 
 
 def build(options: type[T], args: argparse.Namespace, **values: object) -> T:

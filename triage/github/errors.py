@@ -18,12 +18,13 @@ DataError
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from triage.errors import AccessError, DataError, TriageError, UnavailableError
+from triage.options import ranges
 
 if TYPE_CHECKING:
     from triage.github.http import Purpose, Response
@@ -57,6 +58,15 @@ class Unreachable(AccessError):
         "GITHUB_API_URL is a former address or that of another server, or a proxy answers in GitHub's place"
     )
     next_step = "set GITHUB_API_URL to the address of the API itself"
+
+
+def no_such_issues(repo: str, numbers: Sequence[int]) -> NotFound:
+    """The failure where none of the issues that were asked for is there."""
+    return NotFound(
+        f"none of the issues {ranges(numbers):.60} of {repo} was found",
+        likely="they do not exist, were deleted or were moved to another repository",
+        next_step="check the numbers, and the repository",
+    )
 
 
 class PartlyRead(AccessError):

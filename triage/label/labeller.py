@@ -19,14 +19,14 @@ from triage.decide import Case, Decision, Policy, case_of, decide
 from triage.decide.case import reason_of_people
 from triage.decide.history import Attribution, is_judged
 from triage.decide.policy import followed
-from triage.errors import AccessError, NothingToLabelWith
-from triage.github.errors import IssueGone, NotFound
+from triage.errors import NothingToLabelWith
+from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, TextBeforeEdit
 from triage.label.writer import LabelWriter
 from triage.markdown import escape
-from triage.options import Event, LabelOptions, ranges
+from triage.options import Event, LabelOptions
 from triage.progress import bar, stage
 
 if TYPE_CHECKING:
@@ -146,11 +146,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         if outcomes:
             runner.summary(markdown(outcomes))
     if options.issues and all(outcome.missing for outcome in outcomes):
-        raise AccessError(
-            f"none of the issues {ranges(options.issues):.60} of {options.repo} was found",
-            likely="they do not exist, were deleted or were moved to another repository",
-            next_step="check the numbers, and the repository",
-        )
+        raise no_such_issues(options.repo, options.issues)
     return 0
 
 
