@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from triage.config import ActConfig, Config, LabelsConfig
 from triage.decide.case import Case, case_of, is_material_change
 from triage.decide.history import Attribution
-from triage.issue import Issue, LabelEvent, TextBeforeEdit
+from triage.decide.policy import Policy
+from triage.issue import Issue, LabelEvent, TextBeforeEdit, fold, folded
 
 ME = "github-actions[bot]"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,3 +136,31 @@ def test_a_label_is_the_bots_own_where_the_bot_set_it_last(events: list[LabelEve
     """Whoever touched it before."""
     found = issue(*events, event("marit-oh", "docs"))
     assert Attribution(frozenset({ME})).was_last_to_set("bug", found) is mine
+
+
+HISTORY = st.lists(
+    st.tuples(
+        st.sampled_from([ME, "marit-oh", "other[bot]"]),
+        st.sampled_from(["bug", "Bug", "docs", "web"]),
+        st.booleans(),
+    )
+)
+
+
+@given(HISTORY, st.integers(1, 3))
+def test_nothing_removed_is_set_and_the_bot_sets_no_more_than_the_most(
+    history: list[tuple[str, str, bool]], most: int
+) -> None:
+    """Whatever anybody did before, under whatever spelling."""
+    events = [event(actor, label, added=added) for actor, label, added in history]
+    carried = {fold(e.label): e.label for e in events}
+    last = {fold(e.label): e.added for e in events}
+    labels = tuple(carried[name] for name, added in last.items() if added)
+    config = Config(labels=LabelsConfig(max=most))
+    case = case_of(replace(issue(*events), labels=labels), config, me=[ME])
+    scores = {"BUG": 0.9, "docs": 0.8, "web": 0.7, "sync": 0.6}
+    chosen, _ = Policy.of(config).apply(scores, scores, case.existing, case.barred, case.own)
+    taken = folded(e.label for e in events if not e.added)
+    assert folded(chosen) & (taken | folded(labels)) == frozenset()
+    assert len(chosen) + len(case.own) <= max(most, len(case.own))
+    assert folded(case.own) == {fold(e.label) for e in events if e.added and e.actor == ME} & folded(labels)
