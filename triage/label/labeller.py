@@ -19,6 +19,7 @@ from triage.decide import Case, Decision, Policy, case_of, decide
 from triage.decide.case import reason_of_people
 from triage.decide.history import Attribution, is_judged
 from triage.decide.policy import followed
+from triage.decide.rules import BEST_F1, Rules
 from triage.errors import NothingToLabelWith
 from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
@@ -114,7 +115,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
     config = followed(config, model.renamed, available)
-    described_model = _name(model, tracker.repository.name)
+    described_model = f"{_name(model, tracker.repository.name)}, {_aim(model.rules, config)}"
     url = f"{server_url()}/{{}}/issues/{{}}".format
 
     def markdown(outcomes: Sequence[LabelOutcome]) -> str:
@@ -296,6 +297,17 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
             warning(
                 f"the output `{title}` leaves out the last {left_out} issues: GitHub takes 1 MB of outputs"
             )
+
+
+def _aim(rules: Rules, config: Config) -> str:
+    """The precision target in force, in words."""
+    target = config.vote.precision_target
+    if target == BEST_F1:
+        return "without a precision target"
+    chosen = (
+        "" if target is not None else " (chosen at the last retraining)" if rules.points else " (the default)"
+    )
+    return f"precision target {rules.aim(target):g}{chosen}"
 
 
 def _name(model: ServingModel, repo: str) -> str:
