@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fake_github.state import ACTIONS_BOT
+from tests.learning import HOME, RETRAIN, active, histories, populate
 from tests.live import STORAGE, Step
 from tests.sample import CONFIG, LEARNT_FROM, NEW, SAMPLE, Trained
 from triage.cli import main
@@ -95,6 +96,35 @@ def test_a_label_that_is_there_is_not_set_again_under_another_spelling(step: Ste
     step.configure("labels: {exclusive: [[bug, question]]}")
     assert step.label(f"--issue={STORAGE}") == 0
     assert issue.label_names == ["Question", "area: storage"]
+
+
+def test_repositories_that_spell_a_label_differently_have_it_in_common(past: Step) -> None:
+    """It is learnt once, from the examples of both, and each gets it as it is spelt there."""
+    quay = past.github.world.add_repository("lanternfish-io/quay")
+    told = [issue for issue in histories() if issue.events is None and issue.labels][:60]
+    for i, issue in enumerate(told):
+        title, labels = f"{issue.title}, at the quay", tuple(map(str.upper, issue.labels))
+        populate(quay, [replace(issue, repo=quay.full_name, title=title, labels=labels, author=f"ann-{i}")])
+    learn = "learn: {trusted_bots: [ferry-ci-robot], repositories: [lanternfish-io/quay], shared: ['*']}\n"
+    past.configure(CONFIG.read_text("utf-8") + learn)
+    assert past.run(*RETRAIN) == 0, past.err
+    bundle = active(past)
+    names = [rule.name for rule in bundle.rules.labels]
+    assert len(names) == len(folded(names))
+    assert "bug" in names
+    assert bundle.rules.by_name["bug"].examples > sum("bug" in issue.labels for issue in told) + 20
+    assert {ids.name: ids.labels["bug"] for ids in bundle.ids} == {
+        repository.full_name: repository.labels["bug"].node_id for repository in (past.repository, quay)
+    }
+    like = past.repository.issues[STORAGE]
+    other = quay.add_issue(like.title, like.body)
+    for issue, spelt in ((like, str.lower), (other, str.upper)):
+        past.happen(issue)
+        past.environment.setenv("GITHUB_REPOSITORY", issue.repository.full_name)
+        assert past.run("label", f"--store={HOME}") == 0, past.err
+        assert spelt("bug") in issue.label_names
+        assert issue.label_names == [*map(spelt, issue.label_names)]
+        assert list(past.outputs["labels"].values()) == [issue.label_names]
 
 
 def respelt(path: Path, folder: Path) -> Path:
