@@ -27,8 +27,8 @@ is optional; without the file, the defaults below apply. `triage init` writes a 
 does not go unnoticed; text that YAML could read as something else, such as `no` or `2024`, needs quotes.
 
 In a pattern, `*` matches any text and `?` any character, and brackets have no special meaning. Case is ignored in
-every name of a label, as GitHub does: `Bug` here is the repository's `bug`. After a label is renamed, the old name still
-means it until the next retraining; `triage check` then reports the name.
+every name of a label, as GitHub does: `Bug` here is the repository's `bug`. After a label is renamed, the old name
+still means it until the next retraining; `triage check` then reports the name.
 """
 
 CLI_HEAD = """\

@@ -147,7 +147,7 @@ def test_a_terminal_of_another_encoding_gets_escapes(trained: Trained, encoding:
         return done.stdout.decode(encoding)
 
     assert said("check", f"--config={CONFIG}").startswith("\\u2713 the configuration is valid")
-    shown = json.loads(said("bundle", "show", f"--store={trained.folder}"))
+    shown = json.loads(said("bundle", "show", "--json", f"--store={trained.folder}"))
     assert shown["name"] == trained.name
 
 
@@ -195,3 +195,20 @@ def test_the_models_are_listed_without_a_home(
     assert main(["models", "list"]) == 0
     assert "issue-encoder  encoder" in capsys.readouterr().out
     assert main(["models", "verify"]) == 0
+
+
+def test_a_file_that_nothing_answers_for_is_an_error_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever a disk fails, there is no traceback."""
+
+    def failing() -> list[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", "/models")
+
+    monkeypatch.setattr("triage.engine.model_folder.folders", failing)
+    assert main(["models", "list"]) == 5
+    assert capsys.readouterr().err == (
+        "error: /models: cannot be used (Permission denied)\n"
+        "  likely cause: the path is wrong, the disk is full, or the file may not be read or written\n"
+        "  next step: check the path, make room, and run the same command again\n"
+    )

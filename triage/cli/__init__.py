@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from triage import __version__
 from triage.console import CommandParser, alert, guard, open_door, to_the_end
-from triage.errors import ReportError, TriageError
+from triage.errors import DataError, ReportError, TriageError
 from triage.progress import stage
 
 # Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
@@ -74,8 +74,21 @@ def main_inner(argv: Sequence[str] | None = None) -> int:
         with stage(f"triage {args.command}"):
             code: int = command.run(options)
         return code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unusable(error) from error
     finally:
         open_door()
+
+
+def _unusable(error: OSError) -> DataError:
+    """For the files that no reader or writer answers for itself."""
+    return DataError(
+        f"{error.filename or 'a file'}: cannot be used ({error.strerror or error})",
+        likely="the path is wrong, the disk is full, or the file may not be read or written",
+        next_step="check the path, make room, and run the same command again",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from triage.config import Config, from_text, load
 from triage.console import log
 from triage.decide import Policy
 from triage.errors import TriageError, UsageError
+from triage.files import write
 from triage.github.open import TOKEN, open_tracker
 from triage.issue import distinct, fold
 from triage.options import CONFIG_PATH, InitOptions
@@ -156,8 +157,7 @@ def _write(path: Path, content: str, *, force: bool) -> str:
     if exists and not force:
         return f"kept     {path} (it exists; --force overwrites it)"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, "utf-8")
+        write(path, content.encode())
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written ({error.strerror})", next_step="choose another --dir"

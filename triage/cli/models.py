@@ -13,6 +13,7 @@ from triage.cli import arguments
 from triage.console import log, log_json
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
+from triage.files import write
 from triage.options import ExportOptions
 from triage.yaml_text import decode
 
@@ -180,8 +181,7 @@ def pin(path: Path, section: str, model: str, pins: models.Pins) -> None:
             likely="it is written in braces",
             next_step="add these lines yourself:\n" + "\n".join([f"{section}:", *lines]),
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(changed, encoding="utf-8")
+    write(path, changed.encode())
 
 
 def _parsed(text: str, path: Path) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from triage.bundle.open import PreviousBundle, need, open_engines, previous_bundle
 from triage.bundle.workers import check_engine, encoding, workers
 from triage.cli import arguments
-from triage.console import log, log_json, notice
+from triage.console import log, log_json, notice, reporting
 from triage.decide.history import Attribution
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
@@ -250,5 +250,6 @@ def _report(
         retrain_report.markdown(name, learnt, result, previous.bundle, advice, bins, url)
     )
     if options.plots and bins:
-        options.plots.mkdir(parents=True, exist_ok=True)
-        save_calibration(bins, options.plots / f"{name}-reliability.png")
+        with reporting(f"the plot in {options.plots}"):
+            options.plots.mkdir(parents=True, exist_ok=True)
+            save_calibration(bins, options.plots / f"{name}-reliability.png")
