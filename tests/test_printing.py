@@ -79,7 +79,7 @@ def test_a_configuration_reaches_neither_the_runner_nor_the_terminal(
     assert harmful(out + err) == []
 
 
-@pytest.mark.parametrize("command", ["list", "show", "verify"])
+@pytest.mark.parametrize("command", ["list", "list --json", "show", "show --json", "verify"])
 def test_what_a_bundle_holds_reaches_neither_the_runner_nor_the_terminal(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,12 +98,12 @@ def test_what_a_bundle_holds_reaches_neither_the_runner_nor_the_terminal(
     if command == "verify":
         rules = tmp_path / "store" / "bundles" / name / "rules.json"
         rules.write_text('{"\\n::stop-commands::y\\u001b##[a]": 1}', "utf-8")
-    code = main(["bundle", command, f"--store={tmp_path / 'store'}"])
+    code = main(["bundle", *command.split(), f"--store={tmp_path / 'store'}"])
     out, err = capsys.readouterr()
     assert out
     assert harmful(out + err) == []
     assert code == (7 if command == "verify" else 0)
-    if command == "show":
+    if command == "show --json":
         assert json.loads(out)["manifest"]["encoder"] == hostile
 
 

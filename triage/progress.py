@@ -47,8 +47,18 @@ def _give_signs(title: str, mark: object, ended: threading.Event) -> None:
         silent = console.printed() == seen and _stages[-1:] == [mark] and spent >= FIRST_LINE
         pause = SECONDS_BETWEEN_LINES if silent else FIRST_LINE
         if silent:
-            status(f"{title}: {duration(spent)} so far")
+            _between_bars(f"{title}: {duration(spent)} so far")
         seen = console.printed()
+
+
+def _between_bars(text: str) -> None:
+    if not sys.stderr.isatty():
+        status(text)
+        return
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode():
+        status(text)
 
 
 def counted(items: Iterable[T], report: Callable[[int], None] | None) -> Iterator[T]:
@@ -130,4 +140,5 @@ class _Lines:
         rate = (done - self.start) / max(1e-6, now - self.started)
         left = (self.total - done) / max(1e-6, rate)
         tail = f", {duration(left)} left" if done < self.total else f" in {duration(now - self.started)}"
-        status(f"{self.title}: {done} of {self.total}, {rate:.{0 if rate >= 1 else 1}f}/s{tail}")
+        speed = f"{rate:.0f}/s" if rate >= 1 else f"{60 * rate:.2g}/min"
+        status(f"{self.title}: {done} of {self.total}, {speed}{tail}")

@@ -23,6 +23,7 @@ from triage.files import write
 from triage.github.open import TOKEN, open_tracker
 from triage.issue import distinct, fold
 from triage.options import CONFIG_PATH, InitOptions
+from triage.progress import stage
 
 if TYPE_CHECKING:
     from triage.backfill.preview import FirstLook
@@ -81,7 +82,8 @@ def run(options: InitOptions) -> int:
     labels = {name: label.description for name, label in tracker.labels().items()} if tracker else {}
     values, look = chosen(labels), None
     if tracker:
-        look = _look(tracker, template(values), options)
+        with stage("trying a backfill on the newest issues"):
+            look = _look(tracker, template(values), options)
         values |= _target(look)
     text = template(values)
     from_text(text, where=CONFIG_PATH)

@@ -15,6 +15,7 @@ from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.files import write
 from triage.options import ExportOptions
+from triage.progress import stage
 from triage.yaml_text import decode
 
 KEYS = ("model", "revision", "sha256")
@@ -129,7 +130,8 @@ def _pull(model: str, revision: str, config: Path | None) -> int:
 
     if not models.HUB_ID.fullmatch(model):
         raise UsageError(f"{model!r} is not a hub model `org/name`")
-    pins = hub.pull(model, revision)
+    with stage(f"downloading {model}"):
+        pins = hub.pull(model, revision)
     folder = models.pulled_folder(model, pins.revision or "")
     section = "encoder" if models.verify(folder).kind == "encoder" else "zero_shot"
     if config is None:
@@ -145,7 +147,8 @@ def _export(options: ExportOptions, out: Path) -> int:
         from triage.finetune.export import export
     except ModuleNotFoundError as error:
         raise MissingExtra(f"`triage models export` needs {error.name}", "train") from error
-    manifest, parity = export(options, out)
+    with stage(f"exporting {options.source}"):
+        manifest, parity = export(options, out)
     log(f"{manifest.name}: {out}, cosine to PyTorch {parity.mean:.4f} (least {parity.least:.4f})")
     return 0
 

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
-from triage.errors import MissingExtra, TriageError, UsageError, install
+from triage.errors import MissingExtra, TriageError, UsageError, did_you_mean, install
 from triage.study.protocol import Method, MethodContext
 
 # name → module of this package, and the function or class in it that makes the method from a MethodContext. Cheap
@@ -34,7 +34,10 @@ def chosen(text: str | None) -> list[str]:
     names = list(METHODS) if text is None else text.replace(",", " ").split()
     for name in names:
         if name not in METHODS:
-            raise UsageError(f"{name!r:.40} is no method", next_step=f"choose from {', '.join(METHODS)}")
+            meant = did_you_mean(name, METHODS)
+            raise UsageError(
+                f"{name!r:.40} is no method", next_step=f"{meant}choose from {', '.join(METHODS)}"
+            )
     return [name for name in METHODS if name in names]
 
 
