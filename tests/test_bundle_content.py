@@ -247,6 +247,22 @@ def test_an_own_encoder_that_cannot_be_used_gives_way_to_the_bundle_before(
     assert f"continuing with the previous bundle, {before}" in said
 
 
+def test_a_bundle_whose_own_encoder_cannot_be_used_is_not_promoted(
+    own_store: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And `verify` names it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = own_store.name
+    name = wrongly(own_store.store, own_encoder(b"no model", None))
+    own_store.store.set_role("active", before)
+    assert main(["bundle", "promote", name, f"--store={own_store.folder}"]) == 7
+    assert own_store.name == before
+    assert main(["bundle", "verify", f"--store={own_store.folder}"]) == 7
+    said = capsys.readouterr().out
+    assert f"✗ {name}: the bundle's own encoder cannot be used (" in said
+    assert f"✓ {before}" in said
+
+
 def test_an_own_encoder_of_another_dimension_is_refused(own_store: Trained) -> None:
     """What its manifest says is compared with the vectors."""
     encoder = packed(shipped("issue-encoder"))

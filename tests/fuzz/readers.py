@@ -60,6 +60,7 @@ from triage.errors import BundleError, DataError
 from triage.github.git_store import Pieces
 from triage.issue import Issue, RepositoryIds
 from triage.learn import vectors as embeddings
+from triage.reports.bundle_report import BundleLine, listing, shown
 from triage.sources.cache import Cache, Reading, Row, State, opened
 from triage.sources.collect import due, since
 from triage.sources.issue_file import read_issues
@@ -375,6 +376,8 @@ def of_bundle(
             raise
         _use(bundle, name)
         bundle.verify()
+        line = BundleLine(name, "active", store.manifest(name))
+        json.dumps([line.to_dict(), listing([line]), shown(name, "active", bundle)])
         if kind == "large":
             _use_slice(files)
 

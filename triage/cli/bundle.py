@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.bundle.open import candidates
+from triage.bundle.open import candidates, own_encoder
 from triage.bundle.store import activate_or_stage, refuse_exposure, role_name
 from triage.cli import arguments
 from triage.console import log, log_json, status
@@ -17,6 +17,7 @@ from triage.github.open import open_repository, open_store, visibility_of
 from triage.options import BundleOptions
 
 if TYPE_CHECKING:
+    from triage.bundle.bundle import Bundle
     from triage.bundle.store import Store, StoreName
     from triage.reports.bundle_report import BundleLine
 
@@ -107,11 +108,19 @@ def _show(store: Store, options: BundleOptions) -> None:
     log("\n".join(shown(name, role, bundle)))
 
 
+def _whole(store: Store, name: str) -> Bundle:
+    """The bundle, with every file checked and its own encoder tried. Raises BundleError."""
+    bundle = store.load(name)
+    bundle.verify()
+    own_encoder(bundle)
+    return bundle
+
+
 def _verify(store: Store, _options: BundleOptions) -> None:
     failures: list[BundleError] = []
     for name in store.names():
         try:
-            store.load(name).verify()
+            _whole(store, name)
             log(f"✓ {name}")
         except BundleError as error:
             failures.append(error)
@@ -128,7 +137,7 @@ def _promote(store: Store, options: BundleOptions) -> None:
             likely="the last candidate passed the gate",
             next_step="name a bundle; `triage bundle list` shows them",
         )
-    store.load(name).verify()
+    _whole(store, name)
     store.set_role("active", name)
     if store.role("staged") == name:
         store.set_role("staged", None)
@@ -138,8 +147,7 @@ def _promote(store: Store, options: BundleOptions) -> None:
 def _rollback(store: Store, options: BundleOptions) -> None:
     for name in _before_the_active(store):
         try:
-            bundle = store.load(name)
-            bundle.verify()
+            bundle = _whole(store, name)
         except BundleError as error:
             log(f"skipped {name}: {error.what}")
             continue

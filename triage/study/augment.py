@@ -8,6 +8,7 @@ tenth of the words. Words in context and back-translation need a model that the 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -126,8 +127,9 @@ def augmenters(synonyms: Mapping[str, Sequence[str]] | None) -> list[Augmenter]:
     ]
 
 
-# Where Debian and NLTK install WordNet.
-WORDNET = (Path("/usr/share/wordnet"), Path.home() / "nltk_data" / "corpora" / "wordnet")
+# Where Debian and NLTK install WordNet. Where the home folder is unknown, `~` stays, which names no folder.
+HOME = Path(os.path.expanduser("~"))  # noqa: PTH111 - that of pathlib raises
+WORDNET = (Path("/usr/share/wordnet"), HOME / "nltk_data" / "corpora" / "wordnet")
 
 
 def synonyms_at(folder: str | None = None) -> dict[str, list[str]] | None:
