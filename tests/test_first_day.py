@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from triage.bundle.model import untaught_rule
 from triage.bundle.open import open_serving
-from triage.config import PEOPLE_ONLY, Config, LabelsConfig, ZeroShotConfig
+from triage.config import PEOPLE_ONLY, Config, LabelsConfig, VoteConfig, ZeroShotConfig
 from triage.decide import Decision, Evidence, Policy, Recorded, Rules, case_of, decide
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, contrast, zero_shot_scores
@@ -81,7 +81,7 @@ class Scale:
 def first_day(raw: Mapping[str, float], config: Config | None = None) -> Decision:
     """The decision on an issue with these log-odds of its labels."""
     config = config or Config()
-    rule = untaught_rule(config.zero_shot, Scale(), config.vote.precision_target)  # type: ignore[arg-type]
+    rule = untaught_rule(config.zero_shot, Scale())  # type: ignore[arg-type]
     issue = Issue("o/r", 1, "Lost in space")
     model = Recorded(Rules(zero_shot=rule), {issue.key: Evidence(issue.key, zero_shot=raw)})
     return next(decide([case_of(issue)], model, Policy.of(config)))
@@ -92,6 +92,19 @@ def test_a_label_must_stand_out_from_all_others() -> None:
     assert first_day({"a": 5.0, "b": -3.0, "c": -3.0}).labels == ("a",)
     assert first_day({f"area {i}": 5.0 for i in range(20)}).labels == ()
     assert first_day({"a": -4.0, "b": -9.0, "c": -9.0}).labels == ()
+
+
+def test_a_label_must_reach_the_precision_target() -> None:
+    """0.8 where the configuration has none; a label that does not is held back with its probability."""
+    close = {"a": 0.5, "b": -3.0, "c": -3.0}
+    decision = first_day(close)
+    assert 0.5 < decision.scores["a"] < 0.7
+    assert decision.labels == ()
+    assert "below 0.80, which its precision target needs" in decision.held_back["a"]
+    assert first_day(close, Config(vote=VoteConfig(precision_target=0.5))).labels == ("a",)
+    assert first_day(close, Config(labels=LabelsConfig(targets={"a": 0.5}))).labels == ("a",)
+    strict = VoteConfig(precision_target=0.99)
+    assert first_day({"a": 5.0, "b": -3.0, "c": -3.0}, Config(vote=strict)).labels == ()
 
 
 def test_at_most_two_labels_are_set() -> None:

@@ -126,8 +126,8 @@ class ZeroShotConfig:
     )
     threshold: float | None = option(
         None,
-        "The minimum probability of a label, besides its precision target; if not set, it is tuned, and 0.8 or the "
-        "precision target before anything is learnt.",
+        "The minimum probability of a label, besides its precision target; if not set, it is tuned, and 0.5 before "
+        "anything is learnt.",
         low=0.0,
         high=1.0,
     )

@@ -15,7 +15,7 @@ from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
 from triage.decide.policy import matches
-from triage.decide.rules import K_MAX, STANDS_OUT, Rules, ZeroShotRule, gather
+from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.index import Index, IvfCodes, IvfIndex
@@ -250,21 +250,18 @@ def open_model(
 # Fitted by `benchmarks/first_day.py` to log-odds of the shipped cross-encoder; those of other models are on the same
 # scale.
 SHARPNESS, NOTHING, SLOPE, INTERCEPT = 1.3, -1.5, 0.52, -0.34
-# Before anything is learnt, a wrong label costs more trust than a missing one: only labels that stand out from all
-# others, and at most so many. Without a precision target (0), a label is at least as likely as not.
+# Before anything is learnt, a wrong label costs more trust than a missing one: at most so many labels. Which precision
+# they must reach, the policy says.
 FIRST_DAY_MOST, EVEN = 2, 0.5
 
 
-def untaught_rule(settings: Settings, zero_shot: ZeroShotModel, target: float | None = None) -> ZeroShotRule:
-    """The rule without learning: labels whose probability reaches the target; no fallback for labels with examples."""
-    threshold = settings.threshold
-    if threshold is None:
-        threshold = max(EVEN, STANDS_OUT if target is None else target)
+def untaught_rule(settings: Settings, zero_shot: ZeroShotModel) -> ZeroShotRule:
+    """The rule without learning: labels that are likelier than not; no fallback for labels with examples."""
     # The model's own slope and intercept give log-odds of a label by itself.
     return ZeroShotRule(
         SLOPE,
         INTERCEPT,
-        rare=threshold,
+        rare=EVEN if settings.threshold is None else settings.threshold,
         fallback=None,
         top_k=settings.top_k or FIRST_DAY_MOST,
         sharpness=SHARPNESS * zero_shot.slope,

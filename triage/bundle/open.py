@@ -139,8 +139,7 @@ def open_serving(
                 )
             raise NothingToLabelWith("there is no bundle to label with, and no label is described")
         encoder, zero_shot = open_engines(config)
-        rule = untaught_rule(config.zero_shot, zero_shot, config.vote.precision_target)
-        rules = Rules(zero_shot=rule, languages=config.languages)
+        rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot), languages=config.languages)
         return ServingModel(encoder, zero_shot, descriptions, rules)
     model = open_model(bundle, name, *open_engines(config, bundle), descriptions)
     if repo and (silence := model.silence(repo.name)):

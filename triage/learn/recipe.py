@@ -116,8 +116,7 @@ class Recipe:
     @cached_property
     def rules(self) -> Rules:
         """The rules tuned on the tuning window, with the examples of all rows before the newest window."""
-        target = self.config.vote.precision_target
-        start = untaught_rule(self.config.zero_shot, self.engines.zero_shot, target)
+        start = untaught_rule(self.config.zero_shot, self.engines.zero_shot)
         window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
         tuned = tune(window, self.config.vote, self.examples(known), len(known), start)

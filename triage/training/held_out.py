@@ -7,13 +7,17 @@ import hashlib
 from triage.decide.policy import matches
 
 EVALUATED = (
+    "bitcoin-core/*",
     "bitcoin/bitcoin",
+    "datalad/datalad",
     "dotnet/*",
     "facebook/react",
     "golang/go",
     "huggingface/datasets",
     "huggingface/transformers",
+    "keycloak/keycloak",
     "kubernetes/kubernetes",
+    "matomo-org/matomo",
     "microsoft/vscode",
     "opencv/opencv",
     "rust-lang/rust",
