@@ -164,19 +164,19 @@ def test_a_model_of_the_users_choice_is_asked_in_any_language() -> None:
     assert Config(zero_shot=ZeroShotConfig(model="embedding")).languages == ()
 
 
-def test_what_was_learnt_says_in_which_languages_and_how_typical_an_issue_must_be(
+def test_what_was_learnt_says_in_which_languages_and_how_close_an_issue_must_be(
     model: ServingModel,
 ) -> None:
     """The sample has single issues in other languages: too few to learn them."""
     assert model.rules.languages == ()
-    assert 0.1 < model.rules.typical < 0.6
+    assert 0.1 < model.rules.closest < 0.6
     assert only(Issue("o/r", 1, "FooBarHandler", "const x = getUserById(7)"), model).unjudged == UNFAMILIAR
 
 
-def strange(rules: Rules, typical: float, raw: float) -> tuple[dict[str, str], str]:
+def strange(rules: Rules, closest: float, raw: float) -> tuple[dict[str, str], str]:
     """What elects labels of an issue next to a bug, and why nothing does."""
     near = (Neighbour("o/r", 1, 0.9, ("bug",)),)
-    evidence = Evidence(("o/r", 9), near, {"bug": 1.0}, {"bug": 1.0}, {"web": raw}, typical)
+    evidence = Evidence(("o/r", 9), near, {"bug": 1.0}, {"bug": 1.0}, {"web": raw}, closest)
     sources, _ = elect(rules, evidence)
     return sources, only(Issue("o/r", 9, "Lost in space"), Recorded(rules, {("o/r", 9): evidence})).unjudged
 
@@ -184,7 +184,7 @@ def strange(rules: Rules, typical: float, raw: float) -> tuple[dict[str, str], s
 def test_an_issue_that_resembles_nothing_known_gets_a_label_only_if_its_description_stands_out() -> None:
     """Neither the vote nor a description that is merely close sets one."""
     labels = LabelRule("bug", 50, 0.2, 1.0), LabelRule("web", 3, 0.1, None)
-    rules = Rules(k=1, labels=labels, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, None), typical=0.3)
+    rules = Rules(k=1, labels=labels, zero_shot=ZeroShotRule(1.0, 0.0, 0.5, None), closest=0.3)
     assert strange(rules, 0.4, -9.0) == ({"bug": "neighbours"}, "")
     assert strange(rules, 0.2, 0.5) == ({}, UNFAMILIAR)
     assert strange(replace(rules, floor=0.95), 0.4, 0.5) == ({}, UNFAMILIAR)
@@ -214,3 +214,22 @@ def test_descriptions_alone_judge_english_issues_alone() -> None:
         title, _, body = text.partition("\n")
         assert f"it is in {name}" in only(Issue("o/r", 1, title, body), model).unjudged
     assert only(Issue("o/r", 1, "Crash on startup", ENGLISH[0]), model).to_dict()["reason"] == ""
+
+
+OFF_TOPIC = (
+    ("Best sourdough recipe??", "My starter smells and the loaf stays flat. How long should I wait?"),
+    ("Apartment for rent", "Two rooms, balcony, near the station, no pets"),
+    ("Who won the match yesterday?", "I missed the second half."),
+    ("Lost cat", "Grey cat lost near the park last Sunday, answers to Mimi"),
+    ("Poem about autumn", "Leaves fall softly on the ground"),
+)
+
+
+@pytest.mark.real_models
+@pytest.mark.parametrize(("title", "body"), OFF_TOPIC)
+def test_what_is_about_something_else_altogether_gets_no_label(
+    model: ServingModel, title: str, body: str
+) -> None:
+    """Neighbours under the head may agree on it: they share labels, not the subject."""
+    decision = only(Issue("lanternfish-io/ferry", 5001, title, body), model)
+    assert (decision.labels, decision.unjudged) == ((), UNFAMILIAR)

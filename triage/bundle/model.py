@@ -58,13 +58,33 @@ class Neighbourhood:
     def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
         """The K_MAX nearest of each, without the issue itself, which (repository, number) identifies."""
         keys = self._spelt(keys)
-        similarities, rows = self.rows(keys, vectors)
+        return (neighbours for neighbours, _ in self._near(keys, vectors))
+
+    def near_and_closest(
+        self, keys: Sequence[Key], points: Floats, vectors: Floats
+    ) -> Iterator[tuple[tuple[Neighbour, ...], float]]:
+        """The nearest of each, see `near`, and the highest cosine with one of them under the encoder alone.
+
+        `points` are the issues' as the head gives them, `vectors` [n, d] as the encoder does.
+        """
+        near = self._near(self._spelt(keys), points)
+        for vector, (neighbours, rows) in zip(vectors, near, strict=True):
+            yield neighbours, self._closest(vector, rows)
+
+    def _near(self, keys: Sequence[Key], points: Floats) -> Iterator[tuple[tuple[Neighbour, ...], Ints]]:
+        similarities, rows = self.rows(keys, points)
         for i, (repo, _) in enumerate(keys):
-            yield tuple(
-                self._neighbour(repo, float(s), int(row))
-                for s, row in zip(similarities[i], rows[i], strict=True)
-                if row >= 0
-            )
+            there = rows[i] >= 0
+            pairs = zip(similarities[i][there], rows[i][there], strict=True)
+            yield tuple(self._neighbour(repo, float(s), int(row)) for s, row in pairs), rows[i][there]
+
+    def _closest(self, vector: Floats, rows: Ints) -> float:
+        """Rounded, since processors round the last bits differently. Points begin with the encoder's vector."""
+        if not len(rows):
+            return 1.0
+        index = self._index
+        points = index.codes.vectors(rows) if isinstance(index, IvfIndex) else index.vectors[rows]
+        return round(float(cosines(vector, points[:, : len(vector)]).max()), 6)
 
     def rows(self, keys: Sequence[Key], vectors: Floats) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], of the nearest to each; see `Index.search`."""
@@ -167,23 +187,24 @@ class ServingModel:
 
     def evidence_near(self, issues: Sequence[Issue], vectors: Floats) -> Iterator[Evidence]:
         """The evidence on issues whose encoder vectors [n, d] are known already."""
-        nearest: Iterable[tuple[Neighbour, ...]] = ((),) * len(issues)
+        nearest: Iterable[tuple[tuple[Neighbour, ...], float]] = (((), 1.0),) * len(issues)
         probabilities: AnyFloats = np.empty((len(issues), 0))
         if self.neighbourhood is not None:
             points = vectors
             if self.head:
                 probabilities = self.head.probabilities([issue.text for issue in issues], vectors)
                 points = self.head.join(probabilities, vectors)
-            nearest = self.neighbourhood.near([issue.key for issue in issues], points)
+            nearest = self.neighbourhood.near_and_closest([issue.key for issue in issues], points, vectors)
         described, rules = distinct(self.descriptions), self.rules
-        for issue, vector, row, neighbours in zip(issues, vectors, probabilities, nearest, strict=True):
+        for issue, vector, row, (neighbours, closest) in zip(
+            issues, vectors, probabilities, nearest, strict=True
+        ):
             # Bundles of earlier versions do not name the labels of their head.
             head = dict(zip(rules.scored, row.tolist(), strict=True)) if rules.scored else {}
             ask = partial(self._classify, issue, vector)
             fits = float(self.propensity.of(vector[None])[0]) if self.propensity else 1.0
-            typical = self._typical(vector)
             yield gather(
-                rules, issue.key, neighbours, described, ask, typical=typical, head=head, propensity=fits
+                rules, issue.key, neighbours, described, ask, closest=closest, head=head, propensity=fits
             )
 
     def recorded(
@@ -193,10 +214,6 @@ class ServingModel:
         evidence = counted(self.evidence_near(issues, vectors), report)
         return Recorded(self.rules, {e.key: e for e in evidence}, self.name)
 
-    def _typical(self, vector: Floats) -> float:
-        """See `Evidence`; rounded, since processors round the last bits differently."""
-        return 1.0 if self.prior is None else round(float(likeness(vector[None, :], self.prior)[0]), 6)
-
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
         """Raw zero-shot scores of these labels."""
         labels = [LabelText(name, self._texts.get(name, "")) for name in names]
@@ -204,11 +221,11 @@ class ServingModel:
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
 
 
-def likeness(vectors: Floats, mean: Floats) -> Array:
-    """The cosine of each unit vector [n, d] and the mean [d] or a mean for each [n, d], summed row by row."""
-    length = np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9)
-    cosines: Array = (vectors * (mean / length)).sum(axis=-1, dtype=np.float64)
-    return cosines
+def cosines(vector: Floats, others: AnyFloats) -> Array:
+    """The cosine of a unit vector [d] and each of the others [n, d], summed row by row."""
+    lengths = np.maximum(np.linalg.norm(others, axis=1), 1e-9)
+    products: Array = (others * vector).sum(axis=1, dtype=np.float64) / lengths
+    return products
 
 
 def open_model(

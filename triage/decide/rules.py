@@ -61,9 +61,9 @@ class Evidence:
 
     `neighbours` are in falling similarity (ties: rising number). `votes` and `similarity_votes` are those of the k
     nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
-    score, weighted by similarity. `head` are the head's probabilities, `zero_shot` raw scores. `typical` is the cosine
-    of the issue's vector and the mean of those that were learnt from, `propensity` the probability that people label
-    an issue like this at all.
+    score, weighted by similarity. `head` are the head's probabilities, `zero_shot` raw scores. `propensity` the
+    probability that people label an issue like this at all. `closest` is the highest cosine with a neighbour under the
+    encoder alone: under the head, issues are near that may share labels, whatever they are about.
     """
 
     key: Key
@@ -71,7 +71,7 @@ class Evidence:
     votes: Mapping[str, float] = field(default_factory=dict)
     similarity_votes: Mapping[str, float] = field(default_factory=dict)
     zero_shot: Mapping[str, float] = field(default_factory=dict)
-    typical: float = 1.0
+    closest: float = 1.0
     head: Mapping[str, float] = field(default_factory=dict)
     propensity: float = 1.0
 
@@ -154,10 +154,10 @@ class Rules:
     """The settings of one bundle.
 
     `votes` is the m of labels without one of their own. The vote elects nothing if the nearest neighbour is less
-    similar than `floor`, or the issue less `typical` (see `Evidence`). Labels that match none of the patterns `shared`
-    count only for issues of their own repository. `languages` are those besides English in which issues are judged
-    (see `triage.content.language`; "*": all). `scored` are the labels of the head, in its order. `points` say what
-    each precision target would give; `recommended` is one of these targets (None: too few issues to tell).
+    similar than `floor`, or all are further than `closest` (see `Evidence`). Labels that match none of the patterns
+    `shared` count only for issues of their own repository. `languages` are those besides English in which issues are
+    judged (see `triage.content.language`; "*": all). `scored` are the labels of the head, in its order. `points` say
+    what each precision target would give; `recommended` is one of these targets (None: too few issues to tell).
     """
 
     k: int = option(10, "", low=1)
@@ -170,7 +170,7 @@ class Rules:
     zero_shot: ZeroShotRule = field(default=ZeroShotRule(1.0, 0.0, 0.5, 0.5))
     shared: tuple[str, ...] = ("*",)
     languages: tuple[str, ...] = ("*",)
-    typical: float = -1.0
+    closest: float = -1.0
     scored: tuple[str, ...] = ()
     points: tuple[OperatingPoint, ...] = ()
     recommended: float | None = None
@@ -252,7 +252,7 @@ def gather(
     described: Sequence[str] = (),
     ask: Callable[[Sequence[str]], Mapping[str, float]] = lambda _: {},
     *,
-    typical: float = 1.0,
+    closest: float = 1.0,
     head: Mapping[str, float] = MappingProxyType({}),
     propensity: float = 1.0,
 ) -> Evidence:
@@ -262,7 +262,7 @@ def gather(
     """
     votes, similarity_votes = _count(rules, neighbours[: rules.k])
     counted = Evidence(
-        key, neighbours, votes, similarity_votes, typical=typical, head=head, propensity=propensity
+        key, neighbours, votes, similarity_votes, closest=closest, head=head, propensity=propensity
     )
     elected = [] if unfamiliar(rules, counted) else elect_by_vote(rules, neighbours, votes)
     wanted = asks_zero_shot(rules, described, elected)
@@ -352,7 +352,7 @@ def unfamiliar(rules: Rules, evidence: Evidence) -> str:
     """The reason why the issues that were learnt from say nothing about this one, or empty."""
     if not evidence.neighbours:
         return ""
-    near = evidence.neighbours[0].similarity >= rules.floor and evidence.typical >= rules.typical
+    near = evidence.neighbours[0].similarity >= rules.floor and evidence.closest >= rules.closest
     return "" if near else UNFAMILIAR
 
 

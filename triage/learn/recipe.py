@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.bundle.model import Neighbourhood, ServingModel, likeness, untaught_rule
+from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_rule
 from triage.config import Config
 from triage.content import language
 from triage.decide import Decision, Policy, Recorded, case_of, decide
@@ -25,7 +25,6 @@ from triage.learn.calibration import calibrated, judged, propensity, recent_shar
 from triage.learn.dataset import Dataset, Fold, Split
 from triage.learn.head import ADAPTATIONS, columns
 from triage.learn.tune import (
-    FLOOR_QUANTILE,
     MIN_QUERIES,
     Trial,
     Window,
@@ -39,6 +38,9 @@ from triage.progress import counted
 
 # Issues in another language than the encoder knows, from which the vote in that language can be learnt.
 SPOKEN = 20
+# The share of the tuning window's issues that are as far from all neighbours as an issue about something else. Of texts
+# about anything but software, all but a few are further; of issues of another project, half.
+STRANGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class Recipe:
         window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
         tuned = tune(window, self.config.vote, self.examples(known), len(known), start)
-        rules = self._known_of(replace(tuned, shared=self.config.learn.sharing), known)
+        tuned = replace(tuned, shared=self.config.learn.sharing, closest=self._least_close(window))
+        rules = self._known_of(tuned, known)
         if not window.names:
             return rules
         rules = tune_zero_shot(rules, self._trial(rules), self.config.zero_shot)
@@ -149,7 +152,7 @@ class Recipe:
     def _known_of(self, rules: Rules, rows: Ints) -> Rules:
         """The rules with what else serving knows of these rows.
 
-        Each label's share of the newest, the labels of the head, the languages, and how typical an issue must be.
+        Each label's share of the newest, the labels of the head, and the languages.
         """
         if not len(rows):
             return rules
@@ -158,17 +161,19 @@ class Recipe:
         scored = columns(targets).tolist() if self.adaptation != "none" else []
         spoken = Counter(language(self.data.issues[i].text) for i in rows)
         learnt = sorted(name for name, count in spoken.items() if name and count >= SPOKEN)
-        vectors, typical = self.vectors[rows], np.full(1, -1.0)
-        if len(rows) >= MIN_QUERIES:
-            # Each against the mean of the others, as a new issue is.
-            typical = likeness(vectors, (vectors.sum(axis=0) - vectors) / (len(rows) - 1))
         return replace(
             rules,
             labels=tuple(replace(rule, recent=recent[rule.name]) for rule in rules.labels),
             scored=tuple(self.data.names[j] for j in scored),
             languages=self.config.languages or tuple(learnt),
-            typical=round(float(np.quantile(typical, FLOOR_QUANTILE)), 6),
         )
+
+    def _least_close(self, window: Window) -> float:
+        """How close its closest neighbour is to almost every issue of the tuning window, see `Evidence`."""
+        pairs = zip(self._queries, window.rows, strict=False)
+        found = [(i, near[near >= 0]) for i, near in pairs if (near >= 0).any()]
+        closest = [float(cosines(self.vectors[i], self.vectors[near]).max()) for i, near in found]
+        return round(float(np.quantile(closest, STRANGE)), 6) if len(closest) >= MIN_QUERIES else -1.0
 
     def examples(self, rows: Ints) -> dict[str, int]:
         """The number of these rows with each label, for labels with any."""
