@@ -102,6 +102,18 @@ def test_a_configuration_that_names_a_renamed_label_still_means_it(
     assert set(label(learnt, configuration)) == expected
 
 
+def test_learning_anew_after_a_rename_passes_the_gate(learnt: Step) -> None:
+    """The old name has no example left, and another label has it by now."""
+    learnt.repository.rename_label("bug", "defect")
+    learnt.repository.add_label("bug", "Insects")
+    move(learnt)
+    learnt.configure(CONFIG.read_text("utf-8").replace("bug", "defect") + LEARN.format("[]"))
+    store = f"--store=github:{NEW_HOME}"
+    assert learnt.run("retrain", f"--from={NEW_HOME}", store, "--adapt=none") == 0, learnt.err
+    assert "objection" not in learnt.out
+    assert set(label(learnt)) == {"defect", "area: storage"}
+
+
 def test_a_renamed_abstain_label_is_not_created_anew(past: Step) -> None:
     """It is never learnt, but named by the configuration."""
     past.repository.add_label("needs-triage")

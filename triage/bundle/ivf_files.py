@@ -111,6 +111,9 @@ class LazyRows:
             self.block(at)
 
     def _block_of(self, at: int) -> int:
+        if not 0 <= at < len(self):
+            # The end, where a sequence is iterated over.
+            raise IndexError(at)
         return bisect_right(self._starts, at) - 1
 
     @cached_property

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triage.errors import BundleError, LostRace
-from triage.issue import RepositoryIds
+from triage.issue import RepositoryIds, fold
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle, BundleManifest
@@ -125,7 +125,8 @@ def activate_or_stage(
 def refuse_exposure(store: Store, repos: Iterable[str], visibility_of: Callable[[str], str]) -> None:
     """Raise BundleError where more people can read the store than one of the repositories learnt from."""
     here = store.visibility()
-    for repo in sorted(set(repos) - {store.name.repo}) if here != VISIBILITY[-1] else ():
+    others = (repo for repo in sorted(set(repos)) if fold(repo) != fold(store.name.repo))
+    for repo in others if here != VISIBILITY[-1] else ():
         there = visibility_of(repo)
         if VISIBILITY.index(there) > VISIBILITY.index(here):
             raise BundleError(

@@ -195,7 +195,7 @@ def _learn(
     active = previous.bundle
     with stage("comparing with the active recipe"):
         result = (
-            judge_candidate(active, learnt.recipe, exist=loaded.exist, untuned=untuned)
+            judge_candidate(active, learnt.recipe, exist=loaded.exist, ids=loaded.ids, untuned=untuned)
             if active
             else GateResult()
         )

@@ -10,6 +10,7 @@ from triage.config import ActConfig, Config
 from triage.errors import AccessError, ConfigError
 from triage.github.client import Connection, Tracker
 from triage.github.http import API_URL, ConnectionSettings
+from triage.issue import fold
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def open_store(name: StoreName, config: Config, tracker: Tracker | None = None) 
         return LocalStore(name.folder)
     from triage.github.git_store import GitStore
 
-    git = tracker if tracker and tracker.repo == name.repo else open_tracker(name.repo)
+    git = tracker if tracker and fold(tracker.repo) == fold(name.repo) else open_tracker(name.repo)
     return GitStore(git, config.learn.publishers)
 
 

@@ -7,7 +7,7 @@ both are judged on the same bootstrap samples of issues.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from triage.arrays import Mask
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
-from triage.issue import fold, folded
+from triage.issue import RepositoryIds, fold, folded, present_names
 from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import HeldOutResult, Recipe
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
@@ -77,16 +77,17 @@ def judge_candidate(
     candidate: Recipe,
     *,
     exist: Collection[str] | None = None,
+    ids: Iterable[RepositoryIds] = (),
     untuned: Recipe | None = None,
 ) -> GateResult:
     """Compare the candidate with the recipe of the active bundle, on the candidate's newest window.
 
     `untuned` is the same recipe without the candidate's own encoder, where it has one. `exist` are the labels that the
-    repository has now (None: unknown): a deleted one may vanish.
+    repository has now (None: unknown), with the `ids` of what was read: a deleted or renamed one may vanish.
     """
     objections = [
         f"the label {name} has no example left, and had {count}"
-        for name, count in _vanished(active, candidate, exist)
+        for name, count in _vanished(active, candidate, exist, ids)
     ]
     if not candidate.enough:
         return GateResult(objections=tuple(objections), notes=("too few issues to compare recipes on",))
@@ -162,10 +163,13 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
     return replace(candidate, config=config, adaptation=how), tuple(notes)
 
 
-def _vanished(active: Bundle, candidate: Recipe, exist: Collection[str] | None) -> list[tuple[str, int]]:
+def _vanished(
+    active: Bundle, candidate: Recipe, exist: Collection[str] | None, ids: Iterable[RepositoryIds]
+) -> list[tuple[str, int]]:
     """Labels that the active bundle votes on and that are missing in the new data for no known reason."""
     policy, known = candidate.policy, folded((*candidate.data.names, *candidate.data.process))
-    there = None if exist is None else folded(exist)
+    renamed = _renamed(active, ids)
+    there = None if exist is None else folded(exist) - renamed
     return [
         (rule.name, rule.examples)
         for rule in active.rules.voted
@@ -173,3 +177,11 @@ def _vanished(active: Bundle, candidate: Recipe, exist: Collection[str] | None) 
         and policy.may_set(rule.name) is None
         and (there is None or fold(rule.name) in there)
     ]
+
+
+def _renamed(active: Bundle, ids: Iterable[RepositoryIds]) -> frozenset[str]:
+    """The former names of labels that were renamed since, though other labels may have taken these names."""
+    now = {each.id: each.labels for each in ids}
+    known = [before for before in active.ids if before.id in now]
+    names = (present_names(before.labels, before.labels, now[before.id]) for before in known)
+    return folded(old for each in names for old, new in each.items() if fold(old) != fold(new))
