@@ -103,7 +103,7 @@ def test_each_refusal_of_github_has_its_exit_code(step: Step, fault: Hook, code:
 def test_what_was_done_before_a_failure_is_told(step: Step) -> None:
     """The summary of a run that broke off lists what it set."""
     step.github.faults.add(error(403, "Resource not accessible by integration"), operation="mutation", skip=1)
-    assert step.label("--issue=938,971") == 8
+    assert step.label("--issue=938,946") == 8
     assert "#938</a> got <code>bug</code>" in step.summary
     assert step.outputs["labels"] == {"938": STORAGE_LABELS}
 
