@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from triage.errors import DataError
 from triage.issue import KINDS, Issue, LabelEvent
 from triage.rows import from_row, to_row
+from triage.sources import issue_file
 from triage.sources.issue_file import is_file, iter_issues, lasting, read_issues
 
 ROW: dict[str, object] = {"number": 7, "title": "T", "body": "B", "labels": ["bug"]}
@@ -383,3 +384,11 @@ def test_a_pipe_can_be_read_more_than_once() -> None:
     assert not copy.exists()
     with lasting(__file__) as same:
         assert same == Path(__file__)
+
+
+def test_a_pipe_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it fills the disk."""
+    monkeypatch.setattr(issue_file, "MAX_COPY", 5_000_000)
+    with pytest.raises(DataError) as refused, lasting("/dev/zero"):
+        pass
+    assert refused.value.what == "/dev/zero: cannot be read (longer than 5,000,000 bytes)"

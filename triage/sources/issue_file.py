@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import json
-import shutil
 import sys
 import tempfile
 import typing
@@ -25,6 +25,8 @@ from triage.rows import from_row
 MAX_LINE = 16_000_000
 # An array is decoded as a whole.
 MAX_ARRAY = 500_000_000
+# Of a pipe, by which a device without an end is known.
+MAX_COPY, CHUNK = 8 * 2**30, 1 << 20
 STDIN = "-"
 
 
@@ -109,7 +111,10 @@ def lasting(source: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "rows"
         with _readable(shown(source)), _raw(Path(source)) as pipe, copy.open("wb") as file:
-            shutil.copyfileobj(pipe, file)
+            for chunk in iter(lambda: pipe.read(CHUNK), b""):
+                file.write(chunk)
+                if file.tell() > MAX_COPY:
+                    raise OSError(errno.EFBIG, f"longer than {MAX_COPY:,} bytes")
         yield copy
 
 
