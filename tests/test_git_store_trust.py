@@ -13,7 +13,7 @@ from tests.fake_github.git_store import Ident
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
-from tests.storing import ACTIVE, activate, git_store, publish, tiny
+from tests.storing import ACTIVE, activate, git_store, promote, publish, tiny
 from triage.bundle.local_store import LocalStore
 from triage.cli import main
 from triage.errors import BundleError
@@ -190,6 +190,38 @@ def test_a_bundle_that_changes_hands_while_it_is_promoted_is_not_signed_anew(
     with pytest.raises(BundleError, match=f"was published by {STRANGER}"):
         strict.set_role("active", name)
     assert git.refs == before
+
+
+def test_a_person_changes_no_ref_to_what_nobody_would_use(github: FakeGitHub, demo: Repository) -> None:
+    """GitHub does not sign what a person's token commits: saving and going back are refused before a ref moves."""
+    strict = git_store(github, ACTIONS_BOT)
+    first = activate(strict, tiny(1))
+    activate(strict, tiny(2))
+    github.world.add_token("person", "ann", contents="write")
+    before, by_hand = dict(demo.git.refs), git_store(github, ACTIONS_BOT, "ann", token="person")
+    words = "was published by ann without a signature that GitHub has verified"
+    with pytest.raises(BundleError, match=words):
+        by_hand.save(tiny(3))
+    with pytest.raises(BundleError, match=words):
+        by_hand.set_role("active", first)
+    assert demo.git.refs == before
+
+
+def test_a_person_may_promote_what_a_workflow_made_and_forgets_no_bundle(
+    github: FakeGitHub, demo: Repository
+) -> None:
+    """Forgetting the oldest would commit the others again, in the person's name."""
+    strict = git_store(github, ACTIONS_BOT)
+    for day in range(1, KEPT + 1):
+        activate(strict, tiny(day))
+    name = strict.save(tiny(KEPT + 1))
+    strict.set_role("staged", name)
+    github.world.add_token("person", "ann", contents="write")
+    promote(git_store(github, ACTIONS_BOT, token="person"))
+    again = git_store(github, ACTIONS_BOT)
+    assert again.role("active") == name
+    assert again.load(name).manifest.issues == 2
+    assert len(demo.git.history(demo.git.refs[ACTIVE])) == KEPT + 1
 
 
 def test_embeddings_of_an_unknown_origin_count_as_none(github: FakeGitHub, demo: Repository) -> None:

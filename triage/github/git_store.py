@@ -113,7 +113,7 @@ class GitStore:
         tree = self._upload(files, self._stored(active) if active else ())
         message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
         sha = self._git.create_commit(message, tree, [active] if active else [])
-        self._made[name] = self._git.get_commit(sha)
+        self._made[name] = self._own_commit(sha)
         return name
 
     def _stored(self, commit: str) -> Collection[str]:
@@ -147,7 +147,7 @@ class GitStore:
             # An older or staged bundle is committed again on top, so that the move is a fast-forward. This run signs
             # the new commit, so the ref must not have got a stranger's of this name since the bundle was loaded.
             self._check_origin(commit)
-            sha = self._git.create_commit(commit.message, commit.tree, [current])
+            sha = self._own_commit(self._git.create_commit(commit.message, commit.tree, [current])).sha
         self._point(ref, current, sha, force=False)
         self._made.pop(name, None)
         self._prune(ref, sha)
@@ -211,8 +211,9 @@ class GitStore:
         sha = ""
         for commit in filter(self._trusts, reversed(chain[:KEPT])):
             sha = self._git.create_commit(commit.message, commit.tree, [sha] if sha else [])
-        # Not a fast-forward. If another run has moved the ref, the next run prunes.
-        if self._git.read_ref(ref) == head:
+        # Not a fast-forward. If another run has moved the ref, the next run prunes; so it does where this run's token
+        # would make all bundles those of an account that is not trusted.
+        if self._trusts(self._git.get_commit(sha)) and self._git.read_ref(ref) == head:
             self._git.update_ref(ref, sha, force=True)
 
     def _head(self, role: str) -> tuple[str, str | None]:
@@ -246,6 +247,12 @@ class GitStore:
         """Whether the publisher is one of `publishers`; where these are all accounts, it need not be known."""
         who = commit.publisher
         return matches(who, self._publishers) if who else "*" in self._publishers
+
+    def _own_commit(self, sha: str) -> Commit:
+        """A commit just made. Raises BundleError, before a ref points to it, where it would not be trusted."""
+        commit = self._git.get_commit(sha)
+        self._check_origin(commit)
+        return commit
 
     def _check_origin(self, commit: Commit) -> None:
         if not self._trusts(commit):
