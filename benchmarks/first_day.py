@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from triage.arrays import Array, Mask
 from triage.bundle.model import INTERCEPT, NOTHING, SHARPNESS, SLOPE, untaught_rule
@@ -45,6 +46,7 @@ SUBSETS, WEIGHT = 3, 0.15
 # Labels of an issue that the fit sees: those that may be set.
 BEST = 2
 MOST_BEFORE = 5
+SHARPNESSES, NOTHINGS = (0.65, 1.0, 1.3, 1.6), (-2.5, -2.0, -1.5, -1.0, -0.5)
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,10 @@ def asked(
     return Asked(drawn, names, raw, truth)
 
 
-def fit(parts: Sequence[Asked], model: ZeroShotModel) -> tuple[float, float, float]:
-    """(slope, intercept, what labels of a kind are commoner by) on the BEST labels of each issue."""
+def fit(parts: Sequence[Asked], rule: ZeroShotRule) -> tuple[float, float, float, float]:
+    """(log loss, slope, intercept, what labels of a kind are commoner by) on the BEST labels of each issue."""
     rng = np.random.default_rng(SEED)
     rows, truths, weights = [], [], []
-    rule = untaught_rule(ZeroShotConfig(), model)
     for part in chain.from_iterable(varied(part, rng) for part in parts):
         best = (-part.raw).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable") < BEST
         odds = contrast(rule, part.raw, np.ones(len(part.names), dtype=bool))[best]
@@ -96,11 +97,19 @@ def fit(parts: Sequence[Asked], model: ZeroShotModel) -> tuple[float, float, flo
         weights.append(
             np.full(len(odds), part.weight * min(BEST, len(part.names)) * len(part.raw) / len(odds))
         )
-    weight = np.concatenate(weights)
-    fitted = LogisticRegression(C=1e3).fit(
-        np.concatenate(rows), np.concatenate(truths), sample_weight=weight / weight.mean()
+    x, y, weight = np.concatenate(rows), np.concatenate(truths), np.concatenate(weights)
+    fitted = LogisticRegression(C=1e3).fit(x, y, sample_weight=weight / weight.mean())
+    loss = log_loss(y, fitted.predict_proba(x)[:, 1], sample_weight=weight)
+    return float(loss), float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(fitted.coef_[0, 1])
+
+
+def sharpened(model: ZeroShotModel, sharpness: float, nothing: float) -> ZeroShotRule:
+    """The product's rule with these constants."""
+    return replace(
+        untaught_rule(ZeroShotConfig(), model),
+        sharpness=sharpness * model.slope,
+        nothing=nothing - sharpness * model.intercept,
     )
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(fitted.coef_[0, 1])
 
 
 def varied(part: Asked, rng: np.random.Generator) -> Iterable[Asked]:
@@ -174,7 +183,7 @@ def main() -> None:
     halves = [[parts[i] for i in order[::2]], [parts[i] for i in order[1::2]]]
     masks = []
     for fitting, testing in (halves, halves[::-1]):
-        slope, intercept, _ = fit(fitting, model)
+        _, slope, intercept, _ = fit(fitting, rule)
         masks += [chosen(part, replace(rule, slope=slope, intercept=intercept)) for part in testing]
     shown = [*halves[1], *halves[0]]
     print(row("not fitted on, before", shown, [chosen_before(part, model) for part in shown]))
@@ -189,11 +198,16 @@ def main() -> None:
             if part:
                 print(row(f"{title}, before", [part], [chosen_before(part, model)]))
                 print(row(title, [part], [chosen(part, rule)]), flush=True)
-    slope, intercept, commoner = fit(parts, model)
+    grid = [(sharpness, nothing) for sharpness in SHARPNESSES for nothing in NOTHINGS]
+    fits = {pair: fit(parts, sharpened(model, *pair)) for pair in grid}
+    best = min(fits, key=lambda pair: fits[pair])
     print(
-        f"\nslope {slope:.2f} ({SLOPE}), intercept {intercept:.2f} ({INTERCEPT}), commoner {commoner:.2f} ({COMMONER});"
+        f"\nof {len(grid)} pairs, sharpness {best[0]} ({SHARPNESS}) and nothing {best[1]} ({NOTHING}) have the least log loss"
     )
-    print(f"sharpness {SHARPNESS} and nothing {NOTHING} were chosen on the same repositories, by log loss")
+    _, slope, intercept, commoner = fit(parts, rule)
+    print(
+        f"slope {slope:.2f} ({SLOPE}), intercept {intercept:.2f} ({INTERCEPT}), commoner {commoner:.2f} ({COMMONER})"
+    )
 
 
 if __name__ == "__main__":

@@ -67,6 +67,20 @@ def test_an_issue_never_votes_for_itself() -> None:
     assert found == [(other, eight), (other, Neighbour("o/r", 7, 1.0, ("a",)), eight)]
 
 
+def test_the_closest_neighbour_is_told_under_the_encoder_alone() -> None:
+    """Points have the head's coordinates behind those of the encoder; without a neighbour there is nothing to tell."""
+    vectors, query = unit(5, 4), unit(1, 5)
+    points = np.hstack([vectors, np.full((5, 2), 3.0, np.float32)])
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    asked = np.hstack([query, np.full((1, 2), 3.0, np.float32)]) / np.float32(np.sqrt(19))
+    nearby = Neighbourhood(points, [("o/r", n) for n in range(1, 6)], [("a",)] * 5)
+    [(near, closest)] = nearby.near_and_closest([("o/r", 9)], asked, query)
+    assert len(near) == 5
+    assert closest == pytest.approx(float((vectors @ query[0]).max()), abs=1e-5)
+    alone = Neighbourhood(points[:1], [("o/r", 1)], [("a",)])
+    assert list(alone.near_and_closest([("o/r", 1)], asked, query)) == [((), 1.0)]
+
+
 @pytest.mark.parametrize("rows", [0, 1, K_MAX - 1, K_MAX, K_MAX + 1, K_MAX + 14, K_MAX + 15])
 def test_small_indexes_give_what_they_have(rows: int) -> None:
     """An index smaller than the search is deep finds all its rows, and nothing in the places left over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from triage.text import clean
+from triage.text import MAX_BODY_READ, MAX_TITLE, clean
 
 # What an issue must say at least: so many different words, one of them about something.
 FEWEST_WORDS = 2
@@ -66,7 +66,8 @@ def says_nothing(title: str, body: str) -> bool:
 
     The headings of a form say nothing about the issue, and neither do addresses or letters typed at random.
     """
-    return not _says_something(title) and not _says_something(f"{title}\n{_answers(body)}")
+    title = title[:MAX_TITLE]
+    return not _says_something(title) and not _says_something(f"{title}\n{_answers(body[:MAX_BODY_READ])}")
 
 
 def _answers(body: str) -> str:
