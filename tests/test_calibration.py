@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from triage.decide import Policy
+from triage.decide import Evidence, Policy
 from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
 from triage.engine.propensity import Propensity
 from triage.errors import BundleError
+from triage.issue import Issue
 from triage.learn.calibration import (
     CONFIDENCE,
     Judged,
@@ -23,6 +24,7 @@ from triage.learn.calibration import (
     surely,
     walk,
 )
+from triage.learn.dataset import Reviewed
 from triage.metrics import sigmoid
 
 
@@ -239,3 +241,29 @@ def test_what_was_never_measured_needs_a_high_probability() -> None:
     assert Rules().threshold(None) == UNMEASURED
     assert Rules().point(None) is None
     assert RULES.point(0.85) == RULES.points[1]
+
+
+def test_what_people_removed_makes_the_promise_more_careful() -> None:
+    """Labels that the bot set and people left or removed count as right or wrong; without them nothing changes."""
+    past, _ = drawn(1_000)
+    names = ["a", "b", "c", "d"]
+    rules = Rules(k=1, labels=tuple(LabelRule(name, 50, 0.2, 1.0, recent=0.2) for name in names))
+    votes = dict.fromkeys(names, 1.0)
+
+    def reviewed(kept: int, removed: int) -> list[tuple[Evidence, Reviewed]]:
+        issues = [Issue("o/r", number, "", "", None) for number in range(1, kept + removed + 1)]
+        return [
+            (
+                Evidence(issue.key, similarity_votes=votes, head=dict.fromkeys(names, 0.99)),
+                Reviewed(issue, ("a",) if i < kept else (), () if i < kept else ("A",)),
+            )
+            for i, issue in enumerate(issues)
+        ]
+
+    def points(seen: list[tuple[Evidence, Reviewed]]) -> dict[float, OperatingPoint]:
+        found = calibrated(rules, names, past, Policy(), by_age=True, reviewed=seen)
+        return {point.target: point for point in found.points}
+
+    usual, praised, blamed = points([]), points(reviewed(200, 0)), points(reviewed(0, 200))
+    assert praised[0.8].right >= usual[0.8].right
+    assert (blamed[0.8].threshold or 2) > (usual[0.8].threshold or 0)

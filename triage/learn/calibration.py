@@ -17,9 +17,20 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, hstack
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.decide import Policy
-from triage.decide.rules import EPSILON, Calibration, OperatingPoint, Rules, features, kernel, tally
+from triage.decide import Evidence, Policy
+from triage.decide.rules import (
+    EPSILON,
+    Calibration,
+    OperatingPoint,
+    Rules,
+    features,
+    kernel,
+    tally,
+    vote_scores,
+)
 from triage.engine.propensity import Propensity
+from triage.issue import Names, fold, folded
+from triage.learn.dataset import Reviewed
 from triage.learn.tune import Window
 from triage.metrics import Cuts, sigmoid
 
@@ -55,6 +66,11 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def followed_by(self, other: Judged) -> Judged:
+        """Both, in this order."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return Judged(*map(np.concatenate, pairs))
 
     def part(self, rows: slice) -> Judged:
         return Judged(self.known[rows], self.truth[rows], self.eligible[rows], self.propensity[rows])
@@ -94,6 +110,22 @@ def judged(rules: Rules, window: Window) -> Judged:
         eligible=near & (votes > 0) & (votes >= needed - EPSILON) & window.settable,
         propensity=window.propensity,
     )
+
+
+def _seen(
+    rules: Rules, names: Sequence[str], reviewed: Sequence[tuple[Evidence, Reviewed]]
+) -> tuple[Judged, Array]:
+    """The issues that the bot labelled, where only the labels that it set count, and their probabilities."""
+    shape = len(reviewed), len(names)
+    truth, eligible = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    probabilities = np.zeros(shape)
+    for i, (evidence, one) in enumerate(reviewed):
+        kept, removed = folded(one.kept), folded(one.removed)
+        scores = Names(vote_scores(rules, evidence))
+        for j, name in enumerate(names):
+            truth[i, j], eligible[i, j] = fold(name) in kept, fold(name) in kept | removed
+            probabilities[i, j] = scores.get(name, 0.0)
+    return Judged(np.zeros((*shape, 4)), truth, eligible, np.ones(len(reviewed))), probabilities
 
 
 def recent_shares(targets: Mask) -> Array:
@@ -193,10 +225,28 @@ def recommended(points: Sequence[OperatingPoint]) -> float | None:
     return max(worthwhile) if worthwhile else min(reached, default=None)
 
 
-def calibrated(rules: Rules, names: Sequence[str], past: Judged, policy: Policy, *, by_age: bool) -> Rules:
-    """The rules with the calibration and the operating points of these issues; `names` are their L labels."""
+def calibrated(
+    rules: Rules,
+    names: Sequence[str],
+    past: Judged,
+    policy: Policy,
+    *,
+    by_age: bool,
+    reviewed: Sequence[tuple[Evidence, Reviewed]] = (),
+) -> Rules:
+    """The rules with the calibration and the operating points of these issues; `names` are their L labels.
+
+    What people left and removed of the labels that the bot set counts for the operating points, though nothing is
+    learnt from these labels: a promise that was not kept is made more carefully.
+    """
     logistic = fit(past, by_age=by_age)
     newer, probabilities = walk(past, by_age=by_age)
+    if reviewed:
+        offsets = dict(zip(names, logistic.offsets.tolist(), strict=True))
+        labels = tuple(replace(rule, offset=offsets.get(rule.name, 0.0)) for rule in rules.labels)
+        interim = replace(rules, calibration=logistic.calibration, labels=labels)
+        seen, likely = _seen(interim, names, reviewed)
+        newer, probabilities = newer.followed_by(seen), np.concatenate([probabilities, likely])
     points = operating_points(newer, probabilities)
     rules = replace(rules, calibration=logistic.calibration, points=points, recommended=recommended(points))
     needed = np.array([rules.threshold(policy.target_of(name)) for name in names])

@@ -23,6 +23,7 @@ from triage.decide.policy import matches
 from triage.errors import DataError
 from triage.issue import Issue, Key, fold, folded, with_one_spelling
 from triage.learn.provenance import (
+    Provenance,
     edited_since_labelled,
     process_by_evidence,
     provenance_of,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # More unlabelled issues than this would take longer to embed than they tell.
 MOST_UNLABELLED = 5_000
+# The newest issues that the bot labelled, of which it is looked at what people did with the labels.
+MOST_REVIEWED = 300
 # Texts are near copies where at most this share of their words is in only one of them; numbers do not count.
 ALIKE = 0.2
 WORD = re.compile(r"[^\W\d_]+")
@@ -43,12 +46,22 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Reviewed:
+    """An issue on which the bot set labels: those `kept` when people dealt with it, and those that they `removed`."""
+
+    issue: Issue
+    kept: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Labelled issues, oldest first, and which of `names` each carries: `targets` [n, L].
 
     `dropped` counts the rows left out, by reason; `process` maps labels left out as a process's to the evidence.
     `unlabelled` are the issues without a label to learn, oldest first, of all dates; `handled` says of each whether
-    people dealt with it, be it by labelling it with something else.
+    people dealt with it, be it by labelling it with something else. `reviewed` are the issues that the bot labelled,
+    oldest first: nothing is learnt from its labels, but they show whether its promise holds.
     """
 
     issues: Sequence[Issue]
@@ -57,6 +70,7 @@ class Dataset:
     dropped: dict[str, int]
     process: dict[str, str] = field(default_factory=dict)
     unlabelled: Sequence[Issue] = field(default=(), repr=False)
+    reviewed: Sequence[Reviewed] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.issues)
@@ -100,8 +114,10 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     dropped = Counter({"pull requests": len(given) - len(eligible)})
     by_text: dict[str, Issue] = {}
     without: dict[str, Issue] = {}
+    reviewed: list[Reviewed] = []
     for issue in sorted(eligible, key=_age):
         said = provenance_of(issue, attribution)
+        reviewed += _reviewed(issue, said, attribution)
         labels = _learnable(said.positive, config, process)
         if not _learnable((*said.positive, *said.negative, *said.unjudged), config, process):
             # A person who labels an issue with something else has dealt with it.
@@ -128,9 +144,18 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         targets[i, [at[name] for name in issue.labels]] = True
     reasons = {reason: n for reason, n in dropped.items() if n}
     unlabelled = sorted((issue for text, issue in without.items() if text not in by_text), key=_age)
-    return Dataset(
-        kept, names, targets, reasons, process, _thinned(_once_by_author(unlabelled, kept), MOST_UNLABELLED)
-    )
+    left = _thinned(_once_by_author(unlabelled, kept), MOST_UNLABELLED)
+    return Dataset(kept, names, targets, reasons, process, left, reviewed[-MOST_REVIEWED:])
+
+
+def _reviewed(issue: Issue, said: Provenance, attribution: Attribution) -> list[Reviewed]:
+    """What became of the labels that the bot set on the issue, if people dealt with it."""
+    events = issue.events or ()
+    mine = folded(e.label for e in events if e.added and attribution.of_event(e, issue) == "me")
+    removed = tuple(name for name in said.negative if fold(name) in mine)
+    handled = issue.handled or bool(said.positive) or bool(removed)
+    kept = tuple(name for name in issue.labels if fold(name) in mine and handled)
+    return [Reviewed(issue, kept, removed)] if kept or removed else []
 
 
 def _nothing(dropped: Counter[str]) -> DataError:

@@ -13,7 +13,7 @@ from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_rule
 from triage.config import Config
 from triage.content import language
-from triage.decide import Decision, Policy, Recorded, case_of, decide
+from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
 from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
@@ -22,7 +22,7 @@ from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import Issue, Names
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
-from triage.learn.dataset import Dataset, Fold, Split
+from triage.learn.dataset import Dataset, Fold, Reviewed, Split
 from triage.learn.head import ADAPTATIONS, columns
 from triage.learn.tune import (
     MIN_QUERIES,
@@ -143,11 +143,23 @@ class Recipe:
         rules = self._known_of(replace(self.rules, labels=tuple(labels)), rows)
         if not self.enough or not self.window.names:
             return rules
-        return self._calibrated(rules, joined([self.window, self._search(self.split.test)]))
+        window = joined([self.window, self._search(self.split.test)])
+        return self._calibrated(rules, window, self._reviewed)
 
-    def _calibrated(self, rules: Rules, window: Window) -> Rules:
-        past = judged(rules, window)
-        return calibrated(rules, window.names, past, self.policy, by_age=self.split.kind == "time")
+    def _calibrated(
+        self, rules: Rules, window: Window, reviewed: Sequence[tuple[Evidence, Reviewed]] = ()
+    ) -> Rules:
+        past, by_age = judged(rules, window), self.split.kind == "time"
+        return calibrated(rules, window.names, past, self.policy, by_age=by_age, reviewed=reviewed)
+
+    @cached_property
+    def _reviewed(self) -> list[tuple[Evidence, Reviewed]]:
+        """The issues that the bot labelled, with the evidence that rows before the newest window give."""
+        reviewed = self.data.reviewed
+        if not reviewed:
+            return []
+        model = self.model(self.split.test.known, self.rules)
+        return list(zip(model.evidence([one.issue for one in reviewed]), reviewed, strict=True))
 
     def _known_of(self, rules: Rules, rows: Ints) -> Rules:
         """The rules with what else serving knows of these rows.
