@@ -42,7 +42,7 @@ EVERY_KEY = {
         "threshold": 0.4,
         "top_k": 2,
     },
-    "encoder": {"model": "o/m", "revision": "def", "sha256": {"model.onnx": "1f"}, "budget": 128},
+    "encoder": {"model": "o/m", "revision": "def", "sha256": {"model.onnx": "1f"}, "max_tokens": 128},
     "learn": {
         "ignore": ["stale"],
         "pull_requests": True,
@@ -361,3 +361,14 @@ def test_a_key_cannot_begin_a_line_of_an_error() -> None:
     with pytest.raises(ConfigError) as refused:
         from_text('"x\\n::add-mask::pwn": 1', where="f")
     assert "\n" not in refused.value.what
+
+
+def test_a_key_by_its_former_name_means_the_same_and_not_twice() -> None:
+    """An error names the key as it was written."""
+    assert from_text("encoder: {budget: 64}", where="f") == from_text("encoder: {max_tokens: 64}", where="f")
+    with pytest.raises(ConfigError, match=r"in 'encoder.budget': expected at least 16, found 8"):
+        from_text("encoder: {budget: 8}", where="f")
+    with pytest.raises(
+        ConfigError, match=r"in 'encoder.budget': it is called 'max_tokens' now, which is there too"
+    ):
+        from_text("encoder: {budget: 64, max_tokens: 64}", where="f")

@@ -147,12 +147,13 @@ class EncoderConfig:
     sha256: dict[str, str] = option(
         {}, "The hash of each file of a hub model; `triage models pull` writes it."
     )
-    budget: int | None = option(
+    max_tokens: int | None = option(
         None,
         "The maximum number of tokens read of an issue. Fewer are faster; 128 lose hardly any accuracy "
         "(benchmarks/README.md). If not set, the model decides.",
         low=16,
         high=512,
+        was="budget",
     )
 
 

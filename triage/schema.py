@@ -46,9 +46,10 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    was: str = "",
 ) -> Any:
-    """A dataclass field with a default, its documentation and its bounds."""
-    metadata = {"doc": doc, "low": low, "high": high, "choices": choices}
+    """A dataclass field with a default, its documentation and its bounds; its former name is still read."""
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "was": was}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -101,11 +102,18 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
     if not isinstance(data, Mapping):
         raise _wrong(path, "a mapping", data)
     fields = _fields(typing.cast(type, cls))
-    if strict and (unknown := [key for key in data if key not in fields]):
+    former = {field.metadata["was"] for field, *_ in fields.values() if field.metadata.get("was")}
+    if strict and (unknown := [key for key in data if key not in fields and key not in former]):
         raise _unknown(joined(path, str(unknown[0])), str(unknown[0]), list(fields))
     values = {}
     for name, (field, hint, optional) in fields.items():
         place = field.metadata.get("path", name)
+        if former and (was := field.metadata.get("was")) and was in data:
+            if name in data:
+                raise SchemaError(
+                    f"in '{joined(path, was)}': it is called {name!r} now, which is there too", path
+                )
+            place = was
         found = data.get(name, MISSING) if place == name else within(data, place)
         if found is MISSING and not optional:
             raise SchemaError(f"in '{joined(path, place)}': missing")

@@ -39,10 +39,10 @@ def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder,
     from triage.engine.zero_shot import open_zero_shot
 
     settings = config.encoder
-    encoder = own_encoder(bundle, settings.budget) if bundle else None
+    encoder = own_encoder(bundle, settings.max_tokens) if bundle else None
     if encoder is None:
         folder = resolve(settings.model, Pins(settings.revision, settings.sha256))
-        encoder = Encoder.load(folder, budget=settings.budget)
+        encoder = Encoder.load(folder, budget=settings.max_tokens)
     return encoder, open_zero_shot(config.zero_shot, encoder)
 
 

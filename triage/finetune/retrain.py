@@ -77,7 +77,7 @@ def later_half(windows: Split) -> Split:
 
 
 def _opened(folder: Path, config: Config, engines: Engines) -> Engines:
-    encoder = Encoder.load(folder, budget=config.encoder.budget)
+    encoder = Encoder.load(folder, budget=config.encoder.max_tokens)
     return Engines(encoder, open_zero_shot(config.zero_shot, encoder), engines.progress)
 
 

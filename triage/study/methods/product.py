@@ -168,6 +168,6 @@ class ProductFinetuned(Product):
             shipped = Untuned(vectors, engines)
             learnt, _ = learn_tuned(data, shipped, config, RetrainContext(START.isoformat()), tune)
             # Opened before the folder is deleted.
-            encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.budget)
+            encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.max_tokens)
             zero_shot = open_zero_shot(config.zero_shot, encoder)
         return open_model(learnt.bundle, "study", encoder, zero_shot, config.labels.descriptions)
