@@ -6,8 +6,8 @@ Commands are run within this process against the fake GitHub of the tests, on th
 publish, and retrain into a folder. For each of a command's requests, and each fault of `tests/faulty.py`, all
 answers from that request on are faulty. A run must end with exit code 5, 7, 8 or 9 and an error in words, or with 0
 where GitHub's answer does not matter; what stands on GitHub must be what was there before or what the command is for;
-and the same command, run again without faults, must do the rest, once. Waits take no time, and an answer's deadline is
-0.15 s.
+and the same command, run again without faults, must do the rest, once. Waits take no time; the deadline of an answer
+that never ends is 0.15 s.
 """
 
 from __future__ import annotations
@@ -162,9 +162,11 @@ class Desk:
         """Run the command with this fault from its request number `request` on, and again without."""
         task = self.task(command)
         self.github.faults.add(FAULTS[fault], times=None, skip=request)
-        started = time.monotonic()
+        kept, started = transport.DEADLINE, time.monotonic()
+        transport.DEADLINE = DEADLINE if fault in ENDLESS else kept
         code, said = run(*task.argv)
         seconds = time.monotonic() - started
+        transport.DEADLINE = kept
         self.github.faults.clear()
         ending = functools.partial(Ending, command, request, fault, code, seconds)
         if code not in ACCEPTED:
@@ -223,7 +225,7 @@ def run(*argv: str) -> tuple[int, str]:
 @contextlib.contextmanager
 def reached(github: FakeGitHub) -> Iterator[None]:
     """The program reaches the fake GitHub, does not wait, and opens its model once."""
-    kept = dict(os.environ), http.time, transport.DEADLINE, Encoder.load
+    kept = dict(os.environ), http.time, Encoder.load
     for name in [name for name in os.environ if name.startswith(("GITHUB_", "INPUT_"))]:
         del os.environ[name]
     os.environ |= {
@@ -233,14 +235,13 @@ def reached(github: FakeGitHub) -> Iterator[None]:
         "GITHUB_TOKEN": TOKEN,
     }
     http.time = SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic)  # type: ignore[assignment]
-    transport.DEADLINE = DEADLINE
     Encoder.load = functools.cache(Encoder.load)  # type: ignore[method-assign]
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(kept[0])
-        http.time, transport.DEADLINE, Encoder.load = kept[1:]  # type: ignore[method-assign]
+        http.time, Encoder.load = kept[1:]  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -260,16 +261,13 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         reached(github),
     ):
-        transport.DEADLINE = 60.0
         learnt = Path(folder) / "learnt"
         source, config = f"--from={SAMPLE / 'issues.jsonl'}", f"--config={SAMPLE / 'triage.yml'}"
         code, said = run("retrain", source, config, f"--store={learnt}", "--adapt=none")
         assert code == 0, said
         desk = Desk(github, Path(folder), learnt)
         for command in given.command or COMMANDS:
-            transport.DEADLINE = 60.0
             count = desk.requests(command)
-            transport.DEADLINE = DEADLINE
             for number, fault in itertools.product(range(count), given.fault or FAULTS):
                 endings.append(desk.strike(command, number, fault))
                 if endings[-1].wrong:

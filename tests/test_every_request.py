@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import faults
-from benchmarks.faults import COMMANDS, DEADLINE, FAULTS, Desk, reached
+from benchmarks.faults import COMMANDS, FAULTS, Desk, reached
 from tests.fake_github.server import FakeGitHub
 from tests.sample import Trained
-from triage.github import transport
 
 # The whole sweep is that of `python -m benchmarks.faults`: here each request of each command meets one of the faults.
 NAMES = [name for name in FAULTS if name not in faults.LIMITS]
@@ -22,7 +21,6 @@ NAMES = [name for name in FAULTS if name not in faults.LIMITS]
 def swept(github: FakeGitHub, trained: Trained, tmp_path: Path) -> Iterator[Desk]:
     """The sample's repository with its bundle, and the program that reaches it."""
     with reached(github):
-        transport.DEADLINE = 60.0
         yield Desk(github, tmp_path, trained.folder)
 
 
@@ -32,7 +30,5 @@ def test_a_faulty_answer_to_any_request_ends_in_words(swept: Desk, command: str)
     faults_in_turn = itertools.cycle(NAMES[COMMANDS.index(command) :: 3])
     count = swept.requests(command)
     assert count > 3
-    for request in range(count):
-        fault = next(faults_in_turn)
-        transport.DEADLINE = DEADLINE if fault in faults.ENDLESS else 60.0
+    for request, fault in zip(range(count), faults_in_turn, strict=False):
         assert swept.strike(command, request, fault).wrong == ""
