@@ -202,7 +202,7 @@ def main() -> None:
     fits = {pair: fit(parts, sharpened(model, *pair)) for pair in grid}
     best = min(fits, key=lambda pair: fits[pair])
     print(
-        f"\nof {len(grid)} pairs, sharpness {best[0]} ({SHARPNESS}) and nothing {best[1]} ({NOTHING}) have the least log loss"
+        f"\nleast log loss of {len(grid)}: sharpness {best[0]} ({SHARPNESS}), nothing {best[1]} ({NOTHING})"
     )
     _, slope, intercept, commoner = fit(parts, rule)
     print(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.sample import Trained
 from triage.bundle.model import untaught_rule
 from triage.bundle.open import open_serving
 from triage.config import PEOPLE_ONLY, Config, LabelsConfig, VoteConfig, ZeroShotConfig
@@ -195,13 +196,24 @@ def test_labels_of_a_subject_are_no_decisions(name: str) -> None:
 
 def test_githubs_default_labels_are_right_without_any_setting() -> None:
     """The best of them is the right one on plain issues, and those that people decide are not even asked for."""
-    model = open_serving(Config(), None, described=DEFAULTS)
+    model = open_serving(Config(labels=LabelsConfig(descriptions=DEFAULTS)), None)
     assert set(model.labels) == {"bug", "documentation", "enhancement", "question"}
+    assert model.labels == open_serving(Config(), None, described=DEFAULTS).labels
     issues = [Issue("o/r", n, *text.split("\n")) for n, text in enumerate(PLAIN.values(), start=1)]
     decisions = list(decide(map(case_of, issues), model, Policy()))
     assert [max(d.scores, key=lambda name: d.scores[name]) for d in decisions] == list(PLAIN)
     assert all(set(d.labels) <= {name} for d, name in zip(decisions, PLAIN, strict=True))
     assert sum(map(len, (d.labels for d in decisions))) >= 2
+
+
+def test_what_is_never_set_is_not_asked_about_where_it_was_learnt(trained: Trained) -> None:
+    """A rare label that the policy bars would rival those that it allows."""
+    config = Config(labels=LabelsConfig(deny=("packaging",)))
+    rare = {"security", "accessibility", "packaging"}
+    model = open_serving(config, trained.store)
+    assert set(model.rules.rare) == rare
+    [found] = model.evidence([Issue("o/r", 5001, *PLAIN["bug"].split("\n"))])
+    assert rare & set(found.zero_shot) == rare - {"packaging"}
 
 
 def test_many_described_areas_set_hardly_any_label() -> None:

@@ -22,7 +22,7 @@ from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
-from triage.issue import Issue, Key, Names, distinct
+from triage.issue import Issue, Key, Names, distinct, fold
 from triage.progress import counted
 
 EVERY = ("*",)
@@ -149,7 +149,8 @@ class ServingModel:
     """The model behind `decide`; without a neighbourhood, zero-shot classification decides alone.
 
     `prior` [d] is the mean of the indexed encoder vectors. `bundle` is the one it was opened from, if any; `renamed`
-    are the new names of labels that were renamed since it was learnt.
+    are the new names of labels that were renamed since it was learnt. `never` are the folded names of labels that the
+    policy never sets: their descriptions are not asked about, or they would rival labels that may be set.
     """
 
     encoder: Encoder
@@ -163,6 +164,7 @@ class ServingModel:
     propensity: Propensity | None = None
     bundle: Bundle | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
+    never: frozenset[str] = frozenset()
 
     def silence(self, repo: str) -> str:
         """Why no neighbour votes on issues of this repository; empty where some may."""
@@ -215,7 +217,10 @@ class ServingModel:
         return Recorded(self.rules, {e.key: e for e in evidence}, self.name)
 
     def _classify(self, issue: Issue, vector: Floats, names: Sequence[str]) -> dict[str, float]:
-        """Raw zero-shot scores of these labels."""
+        """Raw zero-shot scores of those of these labels that may be set."""
+        names = [name for name in names if fold(name) not in self.never]
+        if not names:
+            return {}
         labels = [LabelText(name, self._texts.get(name, "")) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}

@@ -12,7 +12,7 @@ from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
-from triage.issue import Names, RepositoryIds, format_time
+from triage.issue import Names, RepositoryIds, fold, format_time
 from triage.progress import stage
 from triage.schema import parse_time
 
@@ -128,8 +128,9 @@ def open_serving(
         bundle, renamed = under_present_names(whole, repo)
         config = followed(config, renamed, repo.labels if repo else ())
     may_set = Policy.of(config).may_set
-    allowed = {name: text for name, text in (described or {}).items() if text and may_set(name) is None}
-    descriptions = Names(allowed | config.labels.descriptions)
+    known = {name: text for name, text in (described or {}).items() if text} | config.labels.descriptions
+    # A label that is never set must not rival one that may be.
+    descriptions = Names({name: text for name, text in known.items() if may_set(name) is None})
     if usable is None:
         if not descriptions:
             if store and store.name.is_missing:
@@ -146,7 +147,8 @@ def open_serving(
         warning(
             f"bundle {name}: {silence}. Likely cause: the repository was renamed or is new. Next step: `triage retrain`"
         )
-    return replace(model, renamed=renamed)
+    never = frozenset(fold(name) for name in model.rules.by_name if may_set(name) is not None)
+    return replace(model, renamed=renamed, never=never)
 
 
 @dataclass(frozen=True)

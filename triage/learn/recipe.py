@@ -20,7 +20,7 @@ from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
-from triage.issue import Issue, Names
+from triage.issue import Issue, Names, fold
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
 from triage.learn.head import ADAPTATIONS, columns
@@ -256,6 +256,9 @@ class Recipe:
             head=projection,
             prior=self.vectors[rows].mean(axis=0),
             propensity=self.propensity(rows)[0],
+            never=frozenset(
+                fold(name) for name, may in zip(self.data.names, self.settable, strict=True) if not may
+            ),
         )
 
     def propensity(self, rows: Ints) -> tuple[Propensity | None, Array]:

@@ -151,7 +151,7 @@ def _shortfall(decision: Decision, name: str) -> str:
     """Why a label was not elected."""
     count, needed = decision.votes.get(name), decision.needed.get(name)
     if count is None:
-        return "not similar enough by name and description"
+        return "does not stand out by its name and description"
     votes = f"{count:.1f} of {len(decision.voters)} votes"
     if needed is None:
         return f"{votes}; a suggestion, never set by votes alone"
