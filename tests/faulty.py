@@ -47,6 +47,7 @@ PERMANENT: Mapping[str, Kind] = {
 PASSING: Mapping[str, Kind] = {
     "not ready": raw(b"{}", "202 Accepted"),
     "an empty answer": raw(b""),
+    "an empty answer, said to be compressed": raw(b"", Content_Encoding="gzip"),
     "deep JSON": raw(b"[" * 100_000 + b"]" * 100_000),
     "deep objects": raw(b'{"data":' * 100_000 + b"1" + b"}" * 100_000),
     "a number of 400 digits": raw(b'{"data": {"n": %s}}' % DIGITS.encode()),

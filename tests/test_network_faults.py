@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 
 import pytest
 
-from tests.fake_github.faults import Kind, error
+from tests.fake_github.faults import Kind, error, raw
 from tests.fake_github.server import FakeGitHub
 from tests.faulty import ENDLESS, LIMITS, PASSING, PERMANENT, flood, with_strange_headers
 from tests.tracking import Sleeps, tracker_of
@@ -128,6 +130,19 @@ def test_strange_headers_do_no_harm_to_a_good_answer(github: FakeGitHub) -> None
     tracker = tracker_of(github)
     assert list(tracker.labels()) == ["bug"]
     assert abs((tracker.now() - github.world.clock.now).days) < 4_000
+
+
+def test_a_compressed_answer_is_read(github: FakeGitHub) -> None:
+    """GitHub compresses most; no content at all may be declared as compressed too."""
+    labels = {"nodes": [{"id": "L", "name": "bug"}], "info": {"more": False}}
+    answer = gzip.compress(json.dumps({"data": {"repository": {"labels": labels}}}).encode())
+    github.faults.add(raw(answer, Content_Encoding="gzip"))
+    tracker = tracker_of(github)
+    assert list(tracker.labels()) == ["bug"]
+    assert tracker.repository
+    github.faults.add(raw(b"", "204 No Content", Content_Encoding="gzip"))
+    GitObjects(tracker).delete_ref("refs/triage/staged")
+    assert github.requests[-1].method == "DELETE"
 
 
 @pytest.mark.parametrize("content", ["ä", "####", "YQ", "YQ==x"])

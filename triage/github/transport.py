@@ -117,6 +117,7 @@ class Transport:
             self.close()
             if not self._line.late:
                 raise Broken(self._route.reason(error, self._host)) from None
+        self.close()
         raise Broken(f"no whole answer from {self._host} within {DEADLINE:g} s")
 
     def close(self) -> None:
@@ -168,12 +169,13 @@ def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     if encoding.lower() != "gzip":
         yield from pieces
         return
-    unpack = zlib.decompressobj(31)
+    unpack, piece = zlib.decompressobj(31), b""
     for piece in pieces:
         yield unpack.decompress(piece, PIECE)
         while unpack.unconsumed_tail:
             yield unpack.decompress(unpack.unconsumed_tail, PIECE)
-    if not unpack.eof:
+    # An answer without content may be declared as compressed.
+    if piece and not unpack.eof:
         raise EOFError("the answer was cut short")
 
 
