@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.bundle.store import Store, role_name
@@ -50,14 +52,21 @@ def own_encoder(bundle: Bundle, budget: int | None = None) -> Encoder | None:
     """The encoder in the bundle, tried on a word; None where it has none. Raises BundleError if it cannot be used."""
     if not bundle.encoder:
         return None
-    from triage.engine.encoder import Encoder
     from triage.engine.model_folder import unpacked
 
     try:
-        encoder = Encoder.load(unpacked(bundle.encoder), budget=budget)
-        encoder.encode(["word"], threads=1)
+        return _tried(unpacked(bundle.encoder), budget)
     except ModelError as error:
         raise BundleError(f"the bundle's own encoder cannot be used ({error.what})") from None
+
+
+@lru_cache(maxsize=1)
+def _tried(folder: Path, budget: int | None) -> Encoder:
+    """The last one is kept, since a bundle is tried before it is used."""
+    from triage.engine.encoder import Encoder
+
+    encoder = Encoder.load(folder, budget=budget)
+    encoder.encode(["word"], threads=1)
     return encoder
 
 
