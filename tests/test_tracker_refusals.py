@@ -230,7 +230,7 @@ def test_addresses_are_taken_as_given(github: FakeGitHub) -> None:
     assert len(tracker.labels()) == 3
     assert GitObjects(tracker).read_ref("refs/heads/none") is None
     hosts = [request.headers["host"].partition(":")[0] for request in github.requests]
-    assert hosts == ["localhost", "localhost", "127.0.0.1"]
+    assert hosts == ["localhost", "127.0.0.1"]
 
 
 def test_a_secret_is_not_needed_twice(github: FakeGitHub) -> None:

@@ -5,7 +5,8 @@ Every failure is a TriageError. Labels are added by id; the set of labels is nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -94,18 +95,28 @@ class Connection(Http):
         doing: str,
         needs: str,
         missing: NotFound | None = None,
+        answered: Callable[[object], None] = lambda _: None,
     ) -> Iterator[T]:
-        """All nodes of the connection at `path`, page by page; raises `missing` if there is no connection."""
+        """All nodes of the connection at `path`, page by page; raises `missing` if there is no connection.
+
+        `answered` gets each answer.
+        """
         after: str | None = None
         while True:
             answer = self.graphql(operation, {**variables, "after": after}, doing, needs)
             if missing and part(answer, path) is None:
                 raise missing
+            answered(answer)
             yield from read_list(shape, answer, f"{path}.nodes")
             info = read(graphql.PageInfo, answer, f"{path}.info")
             if not info.more:
                 return
             after = _next(info, after)
+
+
+def _repository(answer: object) -> Repository:
+    repository = read(Repository, answer, "data.repository")
+    return replace(repository, visibility=repository.visibility.lower())
 
 
 class Tracker(Connection):
@@ -135,10 +146,7 @@ class Tracker(Connection):
     @cached_property
     def repository(self) -> Repository:
         """Requested once. Raises NotFound if it does not exist or the token cannot see it."""
-        doing = f"find {self.repo}"
-        answer = self.graphql("Repository", self._names, doing, METADATA)
-        repository = read(Repository, answer, "data.repository")
-        return replace(repository, visibility=repository.visibility.lower())
+        return _repository(self.graphql("Repository", self._names, f"find {self.repo}", METADATA))
 
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None if there is none."""
@@ -158,8 +166,13 @@ class Tracker(Connection):
     def labels(self) -> Names[Label]:
         """Every label of the repository by its name."""
         path, doing = "data.repository.labels", f"list the labels in {self.repo}"
-        nodes = self._nodes(Label, path, "Labels", self._names, doing, READ)
+        nodes = self._nodes(Label, path, "Labels", self._names, doing, READ, answered=self._answered)
         return Names({label.name: label for label in nodes})
+
+    def _answered(self, answer: object) -> None:
+        """Keep what another answer says of the repository, which then is not requested."""
+        with suppress(UnusableAnswer):
+            self.__dict__.setdefault("repository", _repository(answer))
 
     def ids(self, labels: Mapping[str, Label]) -> RepositoryIds:
         """The repository and these labels of it as they are called now, with their ids."""
