@@ -72,12 +72,13 @@ def test_the_table_of_a_file_holds_no_command_of_the_runner(step: Step, text: st
 
 
 def test_the_hostile_issue_of_the_sample_gets_what_it_is_about(step: Step) -> None:
-    """It asks for `admin`, which exists here, and is a bug of the web interface."""
+    """It asks for `admin`, which exists here, and is about the web interface."""
     step.repository.add_label("admin")
     issue = step.repository.issues[HOSTILE]
     step.happen(issue)
     assert step.label() == 0
-    assert set(issue.label_names) == {"bug", "area: web"}
+    assert "area: web" in issue.label_names
+    assert set(issue.label_names) <= {"bug", "area: web"}
 
 
 @pytest.mark.parametrize("name", [*NAMES, "@octocat", "a|b", "<b>x</b>", "##[x]", "x" * 50])

@@ -49,7 +49,7 @@ def test_a_refused_candidate_is_handed_over_and_staged(past: Step, tmp_path: Pat
     """The learning job ends red and names the bundle all the same; publishing keeps it aside."""
     past.run(*RETRAIN)
     before, folder = named(past, "active"), tmp_path / "triage"
-    past.configure("vote: {k: 50, m: 1, weighting: uniform}\nlearn: {min_new: 0}\n")
+    past.configure("vote: {k: 1, m: 1, weighting: uniform}\nlearn: {min_new: 0}\n")
     assert job(past, "retrain", folder, issues="read", contents="read") == 10
     made = LocalStore(folder).role("staged") or ""
     assert f"::error::{made} was not made active: " in past.out
