@@ -372,7 +372,7 @@ def _stated(data: bytes) -> Stated:
         raise SchemaError(f"{RULES} is longer than {MAX_JSON:,} bytes")
     try:
         raw = decoded(data)
-        stated = build(Stated, raw)
+        stated = build(Stated, _under_present_keys(raw))
     except SchemaError as error:
         raise SchemaError(f"{RULES}: {error}") from None
     if wrong := next((number for number in _numbers(raw) if abs(number) > MAX_PARAMETER), None):
@@ -383,6 +383,16 @@ def _stated(data: bytes) -> Stated:
     if len(names) != len(rules.labels) or not all(0 <= rule.prior <= 1 for rule in rules.labels):
         raise SchemaError(f"{RULES}: a label is there twice, or its prior is no share")
     return stated
+
+
+def _under_present_keys(raw: object) -> object:
+    """Rules of the versions whose calibration was a slope and an intercept of the votes."""
+    rules = raw.get("rules") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not isinstance(rules, dict) or "slope" not in rules:
+        return raw
+    rest = {name: value for name, value in rules.items() if name not in ("slope", "intercept")}
+    calibration = {"vote": rules["slope"], "intercept": rules.get("intercept", 0.0)}
+    return {**raw, "rules": {**rest, "calibration": calibration}}
 
 
 def _numbers(value: object) -> Iterator[float]:
