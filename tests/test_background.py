@@ -116,7 +116,7 @@ def test_a_broken_file_is_named(folder: Path, tmp_path: Path, capsys: pytest.Cap
     broken = tmp_path / "broken.jsonl"
     broken.write_text(json.dumps(row("o/a", 1)) + '\n{"labels": []}\n')
     assert main([str(broken), "--model", str(folder)]) == 5
-    assert f"{broken}, line 2: in 'number': missing" in capsys.readouterr().err
+    assert f"{broken}, line 2: in 'title': missing" in capsys.readouterr().err
     broken.write_text("")
     assert main([str(broken), "--model", str(folder)]) == 5
     assert capsys.readouterr().err.startswith("error: no issue is left to make background vectors from\n")
