@@ -172,8 +172,8 @@ def test_the_picture_shows_how_many_and_how_precise() -> None:
     widths = [
         float(width) for width in re.findall(r'<rect class="(?:wrong|right)"[^>]* width="([\d.]+)"', text)
     ]
-    assert [width for width in widths if width > 6] == [520.0, 468.0]
-    assert 'fill="url(#unknown)" x="210" y="28" width="346.7"' in text
+    assert [width for width in widths if width > 6] == [460.0, 414.0]
+    assert 'fill="url(#unknown)" x="210" y="28" width="306.7"' in text
     assert "90% right of 40" in text
     assert "never measured" in text
 

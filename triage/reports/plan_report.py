@@ -154,6 +154,7 @@ def markdown(header: Header, counted: Totals) -> str:
 def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: str) -> Iterator[str]:
     """The page in pieces, so that memory does not grow with the number of issues."""
     hoped = expected(header, counted)
+    interval = f" ({hoped.low:.0%} to {hoped.high:.0%})" if hoped else ""
     planned = [one for one in counted.lines if one.planned]
     captions = [MEASURED, _held_out(header) if header.figures else ""]
     if len(planned) > BARS:
@@ -161,7 +162,7 @@ def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: 
     tiles = {
         f"of {counted.issues:,} issues get a label": f"{counted.labelled:,}",
         "labels would be set": f"{counted.planned:,}",
-        "of them should be right, by the lowest estimate": hoped.describe() if hoped else "?",
+        f"of them should be right{interval}, by the lowest estimate": f"{hoped.share:.0%}" if hoped else "?",
         "issues carry a label that the rules would not set": f"{counted.disputed:,}",
     }
     return render(
