@@ -17,6 +17,7 @@ from triage.learn.calibration import (
     Judged,
     calibrated,
     fit,
+    least_after,
     operating_points,
     propensity,
     recent_shares,
@@ -267,3 +268,26 @@ def test_what_people_removed_makes_the_promise_more_careful() -> None:
     usual, praised, blamed = points([]), points(reviewed(200, 0)), points(reviewed(0, 200))
     assert praised[0.8].right >= usual[0.8].right
     assert (blamed[0.8].threshold or 2) > (usual[0.8].threshold or 0)
+
+
+def test_a_label_that_breaks_its_promise_loses_its_licence_and_earns_it_back() -> None:
+    """By its own newest issues: surely below the target it needs more, or is not set at all, whatever the others do."""
+    sure = np.full(100, 0.95)
+    wrong, right = np.zeros(100, dtype=bool), np.ones(100, dtype=bool)
+    half = np.arange(100) % 2 == 0
+    assert least_after(wrong, sure, RULES, 0.7) == NEVER
+    assert least_after(right, sure, RULES, 0.7) == 0.0
+    assert least_after(wrong[:2], sure[:2], RULES, 0.7) == 0.0
+    assert least_after(np.concatenate([wrong, right]), np.concatenate([sure, sure]), RULES, 0.7) == 0.0
+    mixed = np.where(half, 0.95, 0.8)
+    assert least_after(half, mixed, RULES, 0.7) == pytest.approx(0.875)
+    assert least_after(wrong, sure, RULES, 0.0) == 0.0
+    assert least_after(wrong, np.full(100, 0.1), RULES, 0.7) == 0.0
+
+
+def test_a_label_without_a_licence_is_held_back_only_under_a_target() -> None:
+    """The best F1 is a choice that is respected."""
+    rules = replace(RULES, labels=(LabelRule("bug", 50, 0.2, 1.0, least=NEVER),))
+    assert rules.threshold_of("BUG", 0.7) == NEVER
+    assert rules.threshold_of("docs", 0.7) == 0.7
+    assert rules.threshold_of("bug", 0.0) == FLOOR

@@ -149,7 +149,7 @@ def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BAT
 def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Decision:
     rules = model.rules
     sources, scores = elect(rules, evidence)
-    needed = {name: rules.threshold(policy.target_of(name)) for name in sources}
+    needed = {name: rules.threshold_of(name, policy.target_of(name)) for name in sources}
     labels, held_back = policy.apply(sources, scores, case.existing, case.barred, case.own, needed)
     return Decision(
         key=case.issue.key,

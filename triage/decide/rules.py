@@ -83,7 +83,7 @@ class LabelRule:
     `votes` is the m of this label (None: votes never elect it), `examples` the number of issues with it in the index,
     `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label.
     `precision` was measured over `predicted` issues newer than those learnt from, under the targets in force then;
-    None: the label was set on none.
+    None: the label was set on none. `least` is the probability that it needs besides, since it broke its promise.
     """
 
     name: str
@@ -94,6 +94,7 @@ class LabelRule:
     offset: float = 0.0
     precision: float | None = None
     predicted: int = 0
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,12 @@ class Rules:
             return FLOOR
         reached = (p.threshold for p in self.points if p.target <= aim + EPSILON)
         return max([aim, *(NEVER if threshold is None else threshold for threshold in reached)])
+
+    def threshold_of(self, name: str, target: float | None) -> float:
+        """The probability that this label needs under its target."""
+        rule = self.by_name.get(name)
+        least = rule.least if rule and self.aim(target) > BEST_F1 else 0.0
+        return max(self.threshold(target), least)
 
     def aim(self, target: float | None) -> float:
         """The target in force where the configuration has this one: None is the recommended target."""

@@ -19,7 +19,9 @@ from scipy.sparse import coo_matrix, csr_matrix, hstack
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.decide import Evidence, Policy
 from triage.decide.rules import (
+    BEST_F1,
     EPSILON,
+    NEVER,
     Calibration,
     OperatingPoint,
     Rules,
@@ -47,6 +49,9 @@ ENOUGH, STRENGTHS = 10, (0.1, 1.0, 10.0)
 TARGETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 # The probability that the true precision reaches the target (Jeffreys prior).
 CONFIDENCE = 0.75
+# The newest issues that a label's own record counts, the fewest that make one, and how sure it must be that the record
+# is below the target.
+LATELY, RECORD, BROKEN = 60, 5, 0.95
 # The targets to choose from, and the share of issues that must get a label for a target to be chosen.
 RECOMMENDABLE, WORTHWHILE = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4
 
@@ -215,6 +220,24 @@ def surely(hits: Ints, of: Ints, chance: float) -> Array:
     return lowest
 
 
+def least_after(truth: Mask, probabilities: Array, rules: Rules, target: float | None) -> float:
+    """What a label needs because its own record is below its target; 0 where that is not sure.
+
+    NEVER where no probability helps. The record is that of the newest LATELY issues on which it would have been set,
+    `truth` and `probabilities` [q], oldest first: by them it loses its licence, and earns it back.
+    """
+    aim, needed = rules.aim(target), rules.threshold(target)
+    if aim <= BEST_F1:
+        return 0.0
+    lately = np.flatnonzero(probabilities >= needed)[-LATELY:]
+    right, of = int(truth[lately].sum()), np.array([len(lately)])
+    if len(lately) < RECORD or surely(np.array([right]), of, 1 - BROKEN)[0] >= aim:
+        return 0.0
+    cuts = Cuts.of(probabilities[lately], truth[lately])
+    regained = np.flatnonzero(cuts.distinct & (surely(cuts.hits, cuts.predicted, 0.5) >= aim))
+    return round(cuts.below(int(regained[-1])), 6) if len(regained) else NEVER
+
+
 def recommended(points: Sequence[OperatingPoint]) -> float | None:
     """The highest of RECOMMENDABLE at which WORTHWHILE of the issues get a label, else the lowest that can be reached.
 
@@ -249,7 +272,14 @@ def calibrated(
         newer, probabilities = newer.followed_by(seen), np.concatenate([probabilities, likely])
     points = operating_points(newer, probabilities)
     rules = replace(rules, calibration=logistic.calibration, points=points, recommended=recommended(points))
-    needed = np.array([rules.threshold(policy.target_of(name)) for name in names])
+    targets = [policy.target_of(name) for name in names]
+    broken = [
+        least_after(
+            newer.truth[:, j], np.where(newer.eligible[:, j], probabilities[:, j], 0.0), rules, target
+        )
+        for j, target in enumerate(targets)
+    ]
+    needed = np.maximum([rules.threshold(target) for target in targets], broken)
     predicted = newer.eligible & (probabilities >= needed)
     count, right = predicted.sum(axis=0), (predicted & newer.truth).sum(axis=0)
     own: dict[str, dict[str, Any]] = {
@@ -257,6 +287,7 @@ def calibrated(
             "offset": float(logistic.offsets[j]),
             "precision": round(float(right[j] / count[j]), 4) if count[j] else None,
             "predicted": int(count[j]),
+            "least": broken[j],
         }
         for j, name in enumerate(names)
     }
