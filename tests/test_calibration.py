@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.test_tune import window as tuning_window
 from triage.decide import Evidence, Policy
 from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
 from triage.engine.propensity import Propensity
@@ -14,9 +15,11 @@ from triage.errors import BundleError
 from triage.issue import Issue
 from triage.learn.calibration import (
     CONFIDENCE,
+    NEWEST,
     Judged,
     calibrated,
     fit,
+    judged,
     least_after,
     operating_points,
     propensity,
@@ -291,3 +294,12 @@ def test_a_label_without_a_licence_is_held_back_only_under_a_target() -> None:
     assert rules.threshold_of("BUG", 0.7) == NEVER
     assert rules.threshold_of("docs", 0.7) == 0.7
     assert rules.threshold_of("bug", 0.0) == FLOOR
+
+
+def test_the_calibration_takes_no_longer_than_the_newest_issues_need() -> None:
+    """Of many queries only the newest count."""
+    many = tuning_window(queries=NEWEST + 50)
+    rules = Rules(k=10, labels=tuple(LabelRule(name, 60, 0.3, 2.0) for name in many.names))
+    past = judged(rules, many)
+    assert len(past) == NEWEST
+    assert np.array_equal(past.truth, many.truth[50:])

@@ -33,11 +33,13 @@ from triage.decide.rules import (
 from triage.engine.propensity import Propensity
 from triage.issue import Names, fold, folded
 from triage.learn.dataset import Reviewed
-from triage.learn.tune import Window
+from triage.learn.tune import Window, last
 from triage.metrics import Cuts, sigmoid
 
 # An issue counts half as much as one that is this many labelled issues newer; below LIGHTEST it does not count.
 HALF_LIFE, LIGHTEST = 240.0, 0.01
+# Older ones than these newest hardly count, and would take long.
+NEWEST = 2_400
 # Issues judged by one logistic, where there are enough; FEWEST blocks before the first that is judged.
 BLOCK, BLOCKS, FEWEST = 80, 6, 2
 # The newest issues, and how many more with the share of all.
@@ -96,7 +98,8 @@ class Logistic:
 
 
 def judged(rules: Rules, window: Window) -> Judged:
-    """What the calibration learns from the queries of a window, under rules that were tuned on it."""
+    """What the calibration learns from the newest queries of a window, under rules that were tuned on it."""
+    window = last(window, NEWEST)
     carries = window.carries()
     by_similarity = tally(kernel(window.similarities, "similarity"), carries, rules.k)
     votes = tally(kernel(window.similarities, rules.weighting), carries, rules.k)

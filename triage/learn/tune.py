@@ -71,15 +71,23 @@ class Window:
         return carries if self.speaks is None else carries & self.speaks
 
 
+# What a window holds for each query.
+BY_QUERY = ("similarities", "rows", "truth", "head", "mass", "priors", "recent", "propensity")
+
+
 def joined(windows: Sequence[Window]) -> Window:
     """The queries of all windows, which have the same labels."""
-    first = windows[0]
-    names = ("similarities", "rows", "truth", "head", "mass", "priors", "recent", "propensity")
     parts: dict[str, Any] = {
-        name: np.concatenate([getattr(window, name) for window in windows]) for name in names
+        name: np.concatenate([getattr(window, name) for window in windows]) for name in BY_QUERY
     }
     speaks = [window.speaks for window in windows if window.speaks is not None]
-    return replace(first, **parts, speaks=np.concatenate(speaks) if speaks else None)
+    return replace(windows[0], **parts, speaks=np.concatenate(speaks) if speaks else None)
+
+
+def last(window: Window, most: int) -> Window:
+    """The window with its last `most` queries."""
+    parts: dict[str, Any] = {name: getattr(window, name)[-most:] for name in BY_QUERY}
+    return replace(window, **parts, speaks=None if window.speaks is None else window.speaks[-most:])
 
 
 @dataclass(frozen=True)
