@@ -39,8 +39,8 @@ from triage.progress import counted
 # Issues in another language than the encoder knows, from which the vote in that language can be learnt.
 SPOKEN = 20
 # The share of the tuning window's issues that are as far from all neighbours as an issue about something else. Of texts
-# about anything but software, all but a few are further; of issues of another project, half.
-STRANGE = 0.05
+# about anything but software, most are further.
+STRANGE = 0.02
 
 
 @dataclass(frozen=True)
