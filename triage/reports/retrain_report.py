@@ -24,6 +24,7 @@ def terminal(
 ) -> list[str]:
     """Lines for a terminal; `computed` texts were embedded, the others came from the cache."""
     manifest, rules, data = trained.bundle.manifest, trained.bundle.rules, trained.recipe.data
+    left = len(data.unlabelled)
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
     tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in trained.tried.items())
     split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
@@ -32,8 +33,8 @@ def terminal(
         f"bundle {name} is {'active' if gate.passed else 'staged: it did not pass the gate'}",
         f"  learnt from    {manifest.issues} issues of {sources}",
         f"  left out       {left_out or 'none'}",
-        f"  unlabelled     {len(data.unlabelled)} issues show what people leave without a label",
-        f"  embedded       {computed} texts, {len(data) + len(data.unlabelled) - computed} from the cache",
+        *([f"  unlabelled     {left} issues show what people leave without a label"] if left else []),
+        f"  embedded       {computed} texts, {len(data) + left - computed} from the cache",
         f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
         f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
