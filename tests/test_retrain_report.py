@@ -74,6 +74,12 @@ def test_each_target_is_shown_with_what_it_gives(learnt: TrainedBundle) -> None:
         f"  target         {best:g}, the highest at which at least 40% of the issues get a label"
         in terminal(free)
     )
+    low = replace(
+        learnt.bundle.rules,
+        points=tuple(replace(point, coverage=0.1) for point in learnt.bundle.rules.points),
+    )
+    shy = replace(free, bundle=replace(learnt.bundle, rules=low))
+    assert f"  target         {best:g}, the lowest one; none labels 40% of the issues" in terminal(shy)
     f1 = replace(learnt, recipe=replace(learnt.recipe, config=Config(vote=VoteConfig(precision_target=0))))
     assert "Precision target: none, thresholds for the best F1 (set in the configuration)." in markdown(f1)
 

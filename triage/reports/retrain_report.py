@@ -131,6 +131,9 @@ def _aim(trained: TrainedBundle) -> tuple[float, str]:
         return given, "set in the configuration"
     if rules.recommended is None:
         return rules.aim(None), "until there are enough issues to measure on"
+    point = rules.point(rules.recommended)
+    if point and point.coverage < WORTHWHILE:
+        return rules.recommended, f"the lowest one; none labels {WORTHWHILE:.0%} of the issues"
     return rules.recommended, f"the highest at which at least {WORTHWHILE:.0%} of the issues get a label"
 
 
