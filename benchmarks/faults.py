@@ -139,7 +139,7 @@ class Desk:
         )
 
     def retrain(self) -> Task:
-        """Reading alone counts requests; what is learnt is not looked at."""
+        """Count the requests of reading; what is learnt does not matter here."""
         out = self._new_folder()
         return Task(("retrain", f"--from={REPOSITORY}", f"--store={out}", "--adapt=none"))
 

@@ -90,6 +90,16 @@ LABORATORY = ("triage.study", "triage.training")
 DOORS = ("cli/evaluate.py", "cli/models.py")
 
 
+def test_a_class_name_stands_once_in_the_package() -> None:
+    """Whoever searches for a class finds one."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 def test_the_product_does_without_the_laboratory() -> None:
     """Only two commands import it, and they do so when they run."""
     users = [m for m in MODULES if any(name.startswith(LABORATORY) for name in imported(m))]

@@ -34,7 +34,7 @@ from triage.engine.propensity import Propensity
 from triage.issue import Names, fold, folded
 from triage.learn.dataset import Reviewed
 from triage.learn.tune import Window, last
-from triage.metrics import Cuts, sigmoid
+from triage.metrics import Cuts, coverage, sigmoid
 
 # An issue counts half as much as one that is this many labelled issues newer; below LIGHTEST it does not count.
 HALF_LIFE, LIGHTEST = 240.0, 0.01
@@ -186,15 +186,23 @@ def walk(past: Judged, *, by_age: bool) -> tuple[Judged, Array]:
     return rest, probabilities * rest.propensity[:, None]
 
 
-def operating_points(past: Judged, probabilities: Array) -> tuple[OperatingPoint, ...]:
-    """What each of TARGETS would have given on these issues; see `OperatingPoint`."""
+def operating_points(
+    past: Judged, probabilities: Array, walked: int | None = None
+) -> tuple[OperatingPoint, ...]:
+    """What each of TARGETS would have given on these issues; see `OperatingPoint`.
+
+    The share of issues that get a label is that of the first `walked` (None: all): those that the bot labelled follow.
+    """
     eligible = past.eligible
     cuts = Cuts.of(probabilities[eligible], past.truth[eligible])
     low = surely(cuts.hits, cuts.predicted, CONFIDENCE)
-    return tuple(_point(target, past, probabilities, cuts, low) for target in TARGETS)
+    points = (_point(target, past, probabilities, cuts, low, walked) for target in TARGETS)
+    return tuple(points)
 
 
-def _point(target: float, past: Judged, probabilities: Array, cuts: Cuts, low: Array) -> OperatingPoint:
+def _point(
+    target: float, past: Judged, probabilities: Array, cuts: Cuts, low: Array, walked: int | None
+) -> OperatingPoint:
     at_target = int((cuts.values >= target).sum())
     if at_target and low[at_target - 1] >= target:
         threshold = target
@@ -208,7 +216,7 @@ def _point(target: float, past: Judged, probabilities: Array, cuts: Cuts, low: A
     return OperatingPoint(
         target=target,
         threshold=round(threshold, 6),
-        coverage=round(float(predicted.any(axis=1).mean()), 4),
+        coverage=round(coverage(predicted[:walked]), 4),
         labels=labels,
         right=right,
         low=round(float(surely(np.array([right]), np.array([labels]), CONFIDENCE)[0]), 4),
@@ -247,7 +255,7 @@ def recommended(points: Sequence[OperatingPoint]) -> float | None:
     None where no target can.
     """
     reached = {p.target: p.coverage for p in points if p.threshold is not None and p.target in RECOMMENDABLE}
-    worthwhile = [target for target, coverage in reached.items() if coverage >= WORTHWHILE]
+    worthwhile = [target for target, share in reached.items() if share >= WORTHWHILE]
     return max(worthwhile) if worthwhile else min(reached, default=None)
 
 
@@ -267,13 +275,14 @@ def calibrated(
     """
     logistic = fit(past, by_age=by_age)
     newer, probabilities = walk(past, by_age=by_age)
+    walked = len(newer)
     if reviewed:
         offsets = dict(zip(names, logistic.offsets.tolist(), strict=True))
         labels = tuple(replace(rule, offset=offsets.get(rule.name, 0.0)) for rule in rules.labels)
         interim = replace(rules, calibration=logistic.calibration, labels=labels)
         seen, likely = _seen(interim, names, reviewed)
         newer, probabilities = newer.followed_by(seen), np.concatenate([probabilities, likely])
-    points = operating_points(newer, probabilities)
+    points = operating_points(newer, probabilities, walked)
     rules = replace(rules, calibration=logistic.calibration, points=points, recommended=recommended(points))
     targets = [policy.target_of(name) for name in names]
     broken = [

@@ -103,17 +103,21 @@ class Recipe:
 
     def adapted(self, rows: Ints) -> tuple[Head | None, Floats]:
         """The projection learnt from these rows, and their points in its space."""
+        return self._adapted_known if rows is self.split.test.known else self._adapt(rows)
+
+    @cached_property
+    def _adapted_known(self) -> tuple[Head | None, Floats]:
+        """That of all rows before the newest window, which several measurements need."""
+        return self._adapt(self.split.test.known)
+
+    def _adapt(self, rows: Ints) -> tuple[Head | None, Floats]:
         texts = [self.data.issues[i].text for i in rows]
         return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows])
 
     @cached_property
     def window(self) -> Window:
-        """The tuning window."""
-        return self._window(self.split.tune)
-
-    def _window(self, folds: Sequence[Fold]) -> Window:
-        """The folds' queries, each with its neighbours among the rows known before it."""
-        return joined([self._search(fold) for fold in folds])
+        """The tuning window: each fold's queries, with their neighbours among the rows known before them."""
+        return joined(list(map(self._search, self.split.tune)))
 
     @cached_property
     def rules(self) -> Rules:

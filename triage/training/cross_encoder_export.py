@@ -195,7 +195,7 @@ LEAST_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class Calibration:
+class JudgeCalibration:
     """The first four go into the manifest (see `ModelManifest`); `summary` describes the measurement."""
 
     slope: float
@@ -205,7 +205,7 @@ class Calibration:
     summary: str
 
 
-def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
+def calibrate(issues: Iterable[Issue], folder: Path) -> JudgeCalibration:
     """Fit the logistic on held-out repositories, except those that results are checked on.
 
     The evidence for a label is the logit of the cross-encoder in `folder` and the similarity under the shipped
@@ -236,7 +236,7 @@ def calibrate(issues: Iterable[Issue], folder: Path) -> Calibration:
         f"(seed {SEED}, label names alone): at the default threshold of {cut:.2f} micro-F1 is "
         f"{micro_f1(truth[:, None], chosen):.3f}, precision {precision:.3f}, recall {recall:.3f}"
     )
-    return Calibration(
+    return JudgeCalibration(
         round(slope, 4), round(intercept, 4), round(max(0.0, likeness / slope), 4), round(cut, 4), summary
     )
 

@@ -20,7 +20,7 @@ from triage.issue import Issue
 from triage.options import ExportOptions
 from triage.training.corpus import Group, corpus
 from triage.training.cross_encoder import CrossEncoderNetwork, CrossEncoderObjective
-from triage.training.cross_encoder_export import Calibration, Making, calibrate, export_joint
+from triage.training.cross_encoder_export import JudgeCalibration, Making, calibrate, export_joint
 from triage.training.held_out import ONE_IN, kept_aside
 from triage.training.multitask import EncoderObjective, MultitaskSchedule, MultitaskTraining, fingerprint
 
@@ -107,7 +107,7 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
 
 def train_zero_shot(
     issues: Iterable[Issue], run: TrainingRun, out: Path
-) -> tuple[ModelManifest, Calibration]:
+) -> tuple[ModelManifest, JudgeCalibration]:
     """The zero-shot model in the model folder `out`, calibrated on repositories that it was not trained on.
 
     Starts from an encoder, or from the `run.work`/weights of an earlier training of this kind.
