@@ -5,7 +5,7 @@ DEMO := --store out/demo --config examples/sample/triage.yml
 STUDY := --methods naive-bayes,tfidf,embedding,neighbours,adapted --slices 8,32 --seeds 2 --min-examples 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lock image
+.PHONY: help demo docs test lock image
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' Makefile
@@ -15,6 +15,9 @@ demo: .venv/demo.stamp ## learn from the sample issues, label new ones, and comp
 	$(BIN)/triage label --from examples/sample/new.jsonl $(DEMO)
 	$(BIN)/triage evaluate --from examples/sample/issues.jsonl --config examples/sample/triage.yml $(STUDY) \
 		--out out/demo/evaluation
+
+docs: .venv/docs.stamp ## build the site of docs/ into build/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Without network: OFFLINE=1. Without Chromium: NO_BROWSER=1. The last line then says how many tests that skips.
 FLAGS := $(if $(OFFLINE),--offline) $(if $(NO_BROWSER),--no-browser) $(if $(NO_STRACE),--no-strace)
@@ -36,6 +39,10 @@ $(BIN)/python:
 
 .venv/demo.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --editable ".[learn]"
+	touch $@
+
+.venv/docs.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[docs]"
 	touch $@
 
 # LOCKED=1 takes the very versions that are released (Linux x86-64, Python 3.11). Without it pip chooses, and

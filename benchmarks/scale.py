@@ -188,7 +188,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7, help="cold starts of each (default: 7)")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     parser.add_argument("--work", type=Path, help="a folder that keeps what is done, so that a run can go on")
-    parser.add_argument("--out", type=Path, default=Path("docs/scale.png"), help="default: docs/scale.png")
+    picture = Path("benchmarks/pictures/scale.png")
+    parser.add_argument("--out", type=Path, default=picture, help=f"default: {picture}")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = (given.work or Path(folder)).resolve()

@@ -1,4 +1,4 @@
-"""Draws docs/summary.png, the job summary of a real run: the program against the fake GitHub of the tests.
+"""Draws docs/assets/summary.png, the job summary of a real run: the program against the fake GitHub of the tests.
 
 pip install markdown-it-py; apt-get install chromium; python -m docs.make_pictures
 """
@@ -71,4 +71,4 @@ def draw(markdown: str, page: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        draw(summary(Path(scratch)), Path(scratch) / "page.html", ROOT / "docs" / "summary.png")
+        draw(summary(Path(scratch)), Path(scratch) / "page.html", ROOT / "docs" / "assets" / "summary.png")

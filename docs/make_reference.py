@@ -1,4 +1,4 @@
-"""Generates docs/config.md, docs/cli.md, docs/rows.md and docs/rows.schema.json: `python -m docs.make_reference`."""
+"""Generates the pages of docs/reference/ from the program: `python -m docs.make_reference`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLI_HEAD = """\
 
 `triage COMMAND --help` has the same text. Commands that use GitHub read the token from `GITHUB_TOKEN` and the addresses
 from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, which the runner sets.
-Certificates and proxies are set in variables too: see [the action](action.md#certificates-and-proxies).
+[Certificates and proxies](../how-to/certificates-and-proxies.md) are set in variables too.
 
 Results are printed on standard output; progress, warnings and errors on standard error. Work that takes more than
 five seconds says there what it is doing. `--quiet` (`-q`), before or after the command, leaves progress and notices
@@ -58,7 +58,7 @@ CODES = {
 
 
 def config_page() -> str:
-    """docs/config.md."""
+    """docs/reference/config.md."""
     lines = [CONFIG_HEAD]
     for name, doc, keys in sections():
         lines += [f"## `{name}`", "", doc, "", "| key | default | |", "|---|---|---|"]
@@ -72,7 +72,7 @@ def config_page() -> str:
 
 
 def cli_page() -> str:
-    """docs/cli.md."""
+    """docs/reference/cli.md."""
     lines = [CLI_HEAD]
     commands = _children(parser())
     for name, command in commands.items():
@@ -195,7 +195,7 @@ names that are there, the first one counts.
 
 
 def rows_page() -> str:
-    """docs/rows.md."""
+    """docs/reference/rows.md."""
     inner = {"label_events": LabelEventRow, "text_edits": TextEditRow, "comments": CommentRow}
     parts = list(_fields(IssueRow))
     for name, cls in inner.items():
@@ -244,7 +244,7 @@ NAMED: Schema = {"type": "object", "properties": {"name": {"anyOf": [TEXT, NULL]
 
 
 def rows_schema() -> str:
-    """docs/rows.schema.json."""
+    """docs/reference/rows.schema.json."""
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An issue, as triage reads it from a row of a file",
@@ -293,10 +293,10 @@ def _of_type(hint: typing.Any, rules: typing.Mapping[str, typing.Any]) -> Schema
 
 
 PAGES = {
-    "config.md": config_page,
-    "cli.md": cli_page,
-    "rows.md": rows_page,
-    "rows.schema.json": rows_schema,
+    "reference/config.md": config_page,
+    "reference/cli.md": cli_page,
+    "reference/rows.md": rows_page,
+    "reference/rows.schema.json": rows_schema,
 }
 
 if __name__ == "__main__":

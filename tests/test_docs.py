@@ -16,7 +16,7 @@ from triage.errors import TriageError, install
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 ACTION = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
-PROSE = sorted(path for path in [*DOCS.glob("*.md"), ROOT / "README.md"])
+PROSE = sorted(path for path in [*DOCS.rglob("*.md"), ROOT / "README.md"])
 OF_TESTS = sorted((ROOT / "tests").rglob("README.md"))
 
 
@@ -36,7 +36,7 @@ def test_a_generated_page_is_the_one_that_the_program_gives(name: str, write: Ca
 @pytest.mark.parametrize("section", ["inputs", "outputs"])
 def test_every_input_and_output_of_the_action_is_documented(section: str) -> None:
     """And no other, each with its default."""
-    found = rows((DOCS / "action.md").read_text("utf-8"), section.capitalize())
+    found = rows((DOCS / "reference/action.md").read_text("utf-8"), section.capitalize())
     assert list(found) == list(ACTION[section])
     for name, entry in ACTION[section].items():
         default = entry.get("default", "")
@@ -50,6 +50,12 @@ def test_every_exit_code_is_documented() -> None:
     assert sorted(codes) == sorted(set(codes)) == sorted(set(exit_codes()) - {0, 1, 130})
     told = re.findall(r"(\d+) ", str(parser().epilog).partition("Exit codes: ")[2])
     assert [int(code) for code in told] == sorted(exit_codes())
+
+
+def test_every_page_is_in_the_navigation_of_the_site_once() -> None:
+    """`mkdocs.yml` lists them, so that a reader finds each."""
+    listed = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
@@ -67,7 +73,7 @@ def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
 def test_every_command_that_the_pages_name_exists(path: Path) -> None:
     """With the options that they give it."""
     commands = re.findall(r"`triage ([a-z]+)((?: (?:--?[a-z-]+|[A-Z]+|[a-z]+))*)`", path.read_text("utf-8"))
-    reference = (DOCS / "cli.md").read_text("utf-8")
+    reference = (DOCS / "reference/cli.md").read_text("utf-8")
     for command, rest in commands:
         section = reference.partition(f"## `triage {command}`\n")[2].partition("\n## ")[0]
         assert section, command
@@ -76,7 +82,7 @@ def test_every_command_that_the_pages_name_exists(path: Path) -> None:
 
 def test_the_picture_of_the_summary_is_small() -> None:
     """A page that loads at once."""
-    data = (DOCS / "summary.png").read_bytes()
+    data = (DOCS / "assets/summary.png").read_bytes()
     assert data.startswith(b"\x89PNG")
     assert len(data) < 150_000
 

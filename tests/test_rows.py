@@ -22,7 +22,7 @@ from triage.issue import Issue
 from triage.rows import from_row, to_row
 from triage.sources.issue_file import read_issues
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "reference"
 PAGE = (DOCS / "rows.md").read_text("utf-8")
 SCHEMA = json.loads((DOCS / "rows.schema.json").read_text("utf-8"))
 VALID = Draft202012Validator(SCHEMA)
