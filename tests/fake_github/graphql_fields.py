@@ -19,6 +19,9 @@ EVENT_TYPES = {
     "reopened": "ReopenedEvent",
     "locked": "LockedEvent",
     "assigned": "AssignedEvent",
+    "unassigned": "UnassignedEvent",
+    "review_requested": "ReviewRequestedEvent",
+    "review_request_removed": "ReviewRequestRemovedEvent",
     "milestoned": "MilestonedEvent",
 }
 _ISSUE: dict[str, Plain] = {
@@ -76,6 +79,8 @@ _LABELING: dict[str, Plain] = _EVENT | {
     "label": lambda event: event.label,
     "labelable": lambda event: event.issue,
 }
+_ASSIGNING: dict[str, Plain] = _EVENT | {"assignee": lambda event: event.whom}
+_REVIEW: dict[str, Plain] = _EVENT | {"requestedReviewer": lambda event: event.whom}
 _COMMENT: dict[str, Plain] = {
     "id": lambda comment: comment.node_id,
     "databaseId": lambda comment: comment.id,
@@ -98,7 +103,12 @@ FIELDS: dict[str, dict[str, Plain]] = {
     "ClosedEvent": _EVENT,
     "ReopenedEvent": _EVENT,
     "LockedEvent": _EVENT,
-    "AssignedEvent": _EVENT,
+    "AssignedEvent": _ASSIGNING,
+    "UnassignedEvent": _ASSIGNING,
+    "ReviewRequestedEvent": _REVIEW,
+    "ReviewRequestRemovedEvent": _REVIEW,
+    "Team": {"combinedSlug": lambda team: team},
+    "ReviewRequest": {"requestedReviewer": lambda reviewer: reviewer},
     "MilestonedEvent": _EVENT,
     "RenamedTitleEvent": _EVENT
     | {
@@ -118,5 +128,5 @@ def type_name(value: object) -> str | None:
         return value.kind
     if isinstance(value, Event):
         return EVENT_TYPES[value.kind]
-    plain = {Repository: "Repository", Label: "Label", Comment: "IssueComment"}
+    plain = {Repository: "Repository", Label: "Label", Comment: "IssueComment", str: "Team"}
     return plain.get(type(value))

@@ -22,6 +22,9 @@ ITEM_TYPES = {
     "reopened": "REOPENED_EVENT",
     "locked": "LOCKED_EVENT",
     "assigned": "ASSIGNED_EVENT",
+    "unassigned": "UNASSIGNED_EVENT",
+    "review_requested": "REVIEW_REQUESTED_EVENT",
+    "review_request_removed": "REVIEW_REQUEST_REMOVED_EVENT",
     "milestoned": "MILESTONED_EVENT",
     "commented": "ISSUE_COMMENT",
 }
@@ -103,6 +106,15 @@ def _comments(issue: Issue, _: Context, args: Args) -> object:
     return connection("comments", issue.comments, args, lambda comment: (comment.id,))
 
 
+def _assignees(issue: Issue, _: Context, args: Args) -> object:
+    return connection("assignees", issue.assignees, args, lambda actor: (actor.id,))
+
+
+def _requests(issue: Issue, _: Context, args: Args) -> object:
+    order = {reviewer: n for n, reviewer in enumerate(issue.reviewers)}
+    return connection("reviewRequests", issue.reviewers, args, lambda reviewer: (order[reviewer],))
+
+
 def _url(issue: Issue, ctx: Context, _: Args) -> str:
     return f"{ctx.base_url}/{issue.repository.full_name}/issues/{issue.number}"
 
@@ -153,6 +165,7 @@ _ISSUE: dict[str, Resolver] = {
     "timelineItems": _timeline,
     "userContentEdits": _edits,
     "comments": _comments,
+    "assignees": _assignees,
     "viewerCanLabel": _can_label,
 }
 CALLS: dict[str, dict[str, Resolver]] = {
@@ -167,7 +180,7 @@ CALLS: dict[str, dict[str, Resolver]] = {
         "issueOrPullRequest": _one("an issue or pull request", False, True),
     },
     "Issue": _ISSUE,
-    "PullRequest": _ISSUE,
+    "PullRequest": _ISSUE | {"reviewRequests": _requests},
     "User": {"url": _page, "repositories": _repositories},
     "Bot": {"url": _page},
     "IssueComment": {"viewerDidAuthor": _wrote},

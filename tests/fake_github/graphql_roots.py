@@ -86,6 +86,20 @@ def _edit_comment(_: object, ctx: Context, args: Args) -> object:
     return {"issueComment": comment, "clientMutationId": given.get("clientMutationId")}
 
 
+def _react(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    comment = ctx.node(given["subjectId"])
+    if not isinstance(comment, Comment):
+        raise Problem(
+            "NOT_FOUND", f"Could not resolve to a node with the global id of '{given['subjectId']}'"
+        )
+    ctx.allow(comment.issue.repository, "write", "issues", "pull_requests")
+    reaction = given["content"], ctx.token.actor.login
+    if reaction not in comment.reactions:
+        comment.reactions.append(reaction)
+    return {"subject": comment, "clientMutationId": given.get("clientMutationId")}
+
+
 _QUERY: dict[str, Resolver] = {
     "repository": lambda _, ctx, args: ctx.repository(f"{args['owner']}/{args['name']}"),
     "node": lambda _, ctx, args: ctx.node(args["id"]),
@@ -99,5 +113,6 @@ _MUTATION: dict[str, Resolver] = {
     "removeLabelsFromLabelable": _relabel(Issue.remove_labels),
     "addComment": _add_comment,
     "updateIssueComment": _edit_comment,
+    "addReaction": _react,
 }
 ROOTS = {"Query": _QUERY, "Mutation": _MUTATION}

@@ -41,6 +41,7 @@ class Event:
     label: Label | None = None
     titles: tuple[str, str] | None = None
     app: str | None = None
+    whom: Actor | str | None = None
 
     @property
     def node_id(self) -> str:
@@ -67,6 +68,7 @@ class Comment:
     created_at: datetime
     updated_at: datetime
     id: int
+    reactions: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def at(self) -> datetime:
@@ -105,6 +107,8 @@ class Issue:
     events: list[Event] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
+    assignees: list[Actor] = field(default_factory=list)
+    reviewers: list[Actor | str] = field(default_factory=list)
 
     @property
     def node_id(self) -> str:
@@ -115,6 +119,11 @@ class Issue:
     def label_names(self) -> list[str]:
         """The names of the labels it has, in the order they were set."""
         return [label.name for label in self.labels]
+
+    @property
+    def people(self) -> list[str]:
+        """The logins of those it is assigned to."""
+        return [actor.login for actor in self.assignees]
 
     @property
     def label_events(self) -> list[tuple[str, str, str]]:
@@ -164,9 +173,23 @@ class Issue:
         self.state = "closed"
         self._happened("closed", by, at)
 
-    def assign(self, by: str, *, at: datetime | None = None) -> None:
-        """Assign somebody; whom is not kept."""
-        self._happened("assigned", by, at)
+    def assign(
+        self, by: str, *whom: str, at: datetime | None = None, app: str | None = None, off: bool = False
+    ) -> None:
+        """Assign accounts, by default the one that does it, or take them `off`; what is so already leaves no event."""
+        for actor in map(self.repository.world.actor, whom or [by]):
+            if (actor in self.assignees) is off:
+                (self.assignees.remove if off else self.assignees.append)(actor)
+                self._happened("unassigned" if off else "assigned", by, at, app=app, whom=actor)
+
+    def request_review(self, by: str, *whom: str, app: str | None = None, off: bool = False) -> None:
+        """Request reviews of accounts, or of teams given as `org/team`, or withdraw the requests (`off`)."""
+        for name in whom:
+            reviewer = name if "/" in name else self.repository.world.actor(name)
+            if (reviewer in self.reviewers) is off:
+                (self.reviewers.remove if off else self.reviewers.append)(reviewer)
+                kind = "review_request_removed" if off else "review_requested"
+                self._happened(kind, by, None, app=app, whom=reviewer)
 
     def put_on_milestone(self, by: str, *, at: datetime | None = None) -> None:
         """Put it on a milestone; on which is not kept."""
@@ -216,10 +239,11 @@ class Issue:
         label: Label | None = None,
         titles: tuple[str, str] | None = None,
         app: str | None = None,
+        whom: Actor | str | None = None,
     ) -> None:
         world = self.repository.world
         moment = at or world.clock.tick()
-        event = Event(self, kind, world.actor(by), moment, world.new_id(), label, titles, app)
+        event = Event(self, kind, world.actor(by), moment, world.new_id(), label, titles, app, whom)
         self.events.append(event)
         world.nodes[event.node_id] = event
         self.updated_at = max(self.updated_at, moment)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from tests.fake_github.issue import Comment, Event, Issue, Label
 from tests.fake_github.repository import Repository
-from tests.fake_github.state import Actor, Token
+from tests.fake_github.state import ROLES, Actor, Token
 from tests.fake_github.wire import Json
 
 Object = dict[str, Json]
@@ -61,6 +61,24 @@ class Render:
         user |= dict.fromkeys(("followers", "following", "public_gists", "public_repos"), 0)
         return user | {"created_at": stamp(since), "updated_at": stamp(since), "user_view_type": "public"}
 
+    def permission(self, repository: Repository, actor: Actor) -> Json:
+        """`repository-collaborator-permission`: the role, and the older permission that contains it."""
+        role = repository.role(actor)
+        older = {"triage": "read", "maintain": "write"}.get(role, role)
+        user = self.user(actor)
+        if isinstance(user, dict):
+            rank = ROLES.index(role)
+            names = {
+                "read": "pull",
+                "triage": "triage",
+                "write": "push",
+                "maintain": "maintain",
+                "admin": "admin",
+            }
+            user["permissions"] = {name: rank >= ROLES.index(least) for least, name in names.items()}
+            user["role_name"] = role
+        return {"permission": older, "role_name": role, "user": user}
+
     def repo_url(self, repository: Repository) -> str:
         """The address of a repository."""
         return f"{self.base_url}/repos/{repository.full_name}"
@@ -109,7 +127,8 @@ class Render:
         body: Object = {f"{part}_url": f"{url}/{part}" for part in ("comments", "events", "labels")}
         body |= {"url": url, "html_url": page, "repository_url": self.repo_url(issue.repository)}
         body |= dict.fromkeys(("assignee", "milestone", "closed_at", "active_lock_reason"))
-        body |= {"id": issue.id, "node_id": issue.node_id, "number": issue.number, "assignees": []}
+        body |= {"id": issue.id, "node_id": issue.node_id, "number": issue.number}
+        body["assignees"] = [self.user(actor) for actor in issue.assignees]
         body |= {"title": issue.title, "body": issue.body, "state": issue.state, "locked": issue.locked}
         body |= {"user": self.user(issue.author), "author_association": "NONE"}
         body |= {"labels": [self.label(label) for label in issue.labels], "comments": len(issue.comments)}
@@ -118,6 +137,46 @@ class Render:
             pull = f"{self.repo_url(issue.repository)}/pulls/{issue.number}"
             body["pull_request"] = dict.fromkeys(("url", "html_url", "diff_url", "patch_url"), pull)
         return body
+
+    def pull(self, pull: Issue) -> Json:
+        """`pull-request-simple`; its branches are of this repository."""
+        issue = self.issue(pull)
+        if not isinstance(issue, dict):
+            raise TypeError("an issue is an object")
+        url, home = f"{self.repo_url(pull.repository)}/pulls/{pull.number}", pull.repository
+        link: Json = {"href": url}
+        rels = (
+            "comments",
+            "commits",
+            "statuses",
+            "html",
+            "issue",
+            "review_comments",
+            "review_comment",
+            "self",
+        )
+        branch: Object = {"label": "main", "ref": "main", "sha": "0" * 40, "user": self.user(pull.author)}
+        branch["repo"] = self.repository(home, None)
+        teams = [name for name in pull.reviewers if isinstance(name, str)]
+        body = issue | {"url": url, "diff_url": url, "patch_url": url, "issue_url": self.issue_url(pull)}
+        body |= {f"{name}_url": url for name in ("commits", "review_comment", "review_comments", "statuses")}
+        body |= {"_links": dict.fromkeys(rels, link), "head": branch, "base": branch}
+        body |= dict.fromkeys(("auto_merge", "merged_at", "merge_commit_sha"))
+        body["requested_reviewers"] = [self.user(r) for r in pull.reviewers if isinstance(r, Actor)]
+        body["requested_teams"] = [self._team(name) for name in teams]
+        return body
+
+    def _team(self, name: str) -> Json:
+        slug = name.partition("/")[2]
+        urls: Object = dict.fromkeys(("url", "members_url", "html_url", "repositories_url"), self.base_url)
+        about: Object = {
+            "name": slug,
+            "slug": slug,
+            "description": None,
+            "permission": "pull",
+            "parent": None,
+        }
+        return urls | about | {"id": len(name), "node_id": f"T_{name}", "type": "organization"}
 
     def comment(self, comment: Comment) -> Json:
         """`issue-comment`."""
@@ -152,6 +211,8 @@ class Render:
             body["lock_reason"] = None
         if event.label:
             body["label"] = {"name": event.label.name, "color": event.label.color}
+        if event.kind in ("assigned", "unassigned") and isinstance(event.whom, Actor):
+            body["assignee"], body["assigner"] = self.user(event.whom), self.user(event.actor)
         if event.titles:
             body["rename"] = {"from": event.titles[0], "to": event.titles[1]}
         return body

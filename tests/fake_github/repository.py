@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tests.fake_github.git_store import GitStore
 from tests.fake_github.issue import Comment, Event, Issue, Label
-from tests.fake_github.state import Actor, World
+from tests.fake_github.state import Actor, Role, World
 
 DEFAULT_COLOUR = "ededed"
 
@@ -22,6 +22,9 @@ class Repository:
         self.fork = self.archived = False
         self.has_issues = True
         self.team = {"maintainer"}
+        # What each account may do; others read what is public.
+        self.roles: dict[str, Role] = {"maintainer": "maintain"}
+        self.teams: set[str] = set()
         self.id = world.new_id()
         self.created_at = world.clock.now
         self.labels: dict[str, Label] = {}
@@ -39,6 +42,10 @@ class Repository:
     def association(self, actor: Actor | None) -> str:
         """What GitHub calls the account here: those in `team` are members."""
         return "MEMBER" if actor and actor.login in self.team else "NONE"
+
+    def role(self, actor: Actor) -> Role:
+        """What the account may do here."""
+        return self.roles.get(actor.login, "none" if self.private else "read")
 
     def add_label(self, name: str, description: str | None = None, color: str = DEFAULT_COLOUR) -> Label:
         """A new label; names are unique whatever their case (ValueError)."""

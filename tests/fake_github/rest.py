@@ -11,6 +11,7 @@ from tests.fake_github.wire import Json, Refusal, Reply
 
 REPO = "/repos/{owner}/{repo}"
 ISSUE = f"{REPO}/issues/{{issue_number}}"
+MOST_ASSIGNEES = 10
 
 
 @route("GET", "/user")
@@ -33,6 +34,16 @@ def get_app(_: Call) -> Reply:
 def get_repository(call: Call) -> Reply:
     """The repository."""
     return Reply(200, call.render.repository(call.repository("metadata", "read"), call.token))
+
+
+@route("GET", f"{REPO}/collaborators/{{username}}/permission")
+def get_permission(call: Call) -> Reply:
+    """What an account may do; 404 for one that does not exist."""
+    repository, login = call.repository("metadata", "read"), call.args["username"]
+    actor = next((a for a in call.world.actors.values() if a.login.casefold() == login.casefold()), None)
+    if actor is None:
+        raise Refusal(404, f"{login} is not a user")
+    return Reply(200, call.render.permission(repository, actor))
 
 
 @route("GET", f"{REPO}/labels")
@@ -209,3 +220,58 @@ def edit_comment(call: Call) -> Reply:
         raise Refusal(404, "Not Found")
     comment.body, comment.updated_at = call.text("body"), call.world.clock.tick()
     return Reply(200, call.render.comment(comment))
+
+
+@route("POST", f"{ISSUE}/assignees")
+def add_assignees(call: Call) -> Reply:
+    """Up to ten; those who cannot be assigned are passed over in silence."""
+    return _assign(call, off=False, status=201)
+
+
+@route("DELETE", f"{ISSUE}/assignees")
+def remove_assignees(call: Call) -> Reply:
+    """Takes them off; those who are not assigned are passed over."""
+    return _assign(call, off=True, status=200)
+
+
+def _assign(call: Call, *, off: bool, status: int) -> Reply:
+    issue, listed = call.issue("write"), _strings(call, "assignees")
+    there = {login.casefold(): login for login in issue.repository.roles}
+    for login in [there[name.casefold()] for name in listed if name.casefold() in there]:
+        if off or len(issue.assignees) < MOST_ASSIGNEES:
+            issue.assign(_login(call), login, off=off, app=_app(call))
+    return Reply(status, call.render.issue(issue))
+
+
+def _strings(call: Call, key: str) -> list[str]:
+    listed = call.body.get(key, [])
+    if not isinstance(listed, list):
+        raise Refusal(422, "Validation Failed")
+    return [item for item in listed if isinstance(item, str)]
+
+
+@route("POST", f"{REPO}/pulls/{{issue_number}}/requested_reviewers")
+def request_reviewers(call: Call) -> Reply:
+    """Of people and teams; 422 for all where one has no access, and for the author."""
+    return _request(call, off=False, status=201)
+
+
+@route("DELETE", f"{REPO}/pulls/{{issue_number}}/requested_reviewers")
+def remove_reviewers(call: Call) -> Reply:
+    """Withdraws requests."""
+    return _request(call, off=True, status=200)
+
+
+def _request(call: Call, *, off: bool, status: int) -> Reply:
+    home = call.repository("pull_requests", "write")
+    pull = home.issues.get(int(call.args["issue_number"]))
+    if pull is None or not pull.is_pull:
+        raise Refusal(404, "Not Found")
+    org = home.full_name.partition("/")[0]
+    people, teams = _strings(call, "reviewers"), [f"{org}/{s}" for s in _strings(call, "team_reviewers")]
+    if not {*people, *teams} <= {*home.roles, *home.teams}:
+        raise Refusal(422, "Reviews may only be requested from collaborators. One or more is not one.")
+    if pull.author and pull.author.login in people:
+        raise Refusal(422, "Review cannot be requested from pull request author.")
+    pull.request_review(_login(call), *people, *teams, off=off, app=_app(call))
+    return Reply(status, call.render.pull(pull))

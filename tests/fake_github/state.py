@@ -7,12 +7,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from tests.fake_github.repository import Node, Repository
 
 Level = Literal["read", "write"]
+# Those of a repository, the least first.
+Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
 ACTIONS_BOT = "github-actions[bot]"
 ACTIONS_BOT_ID = 41898282
 
