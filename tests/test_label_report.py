@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,8 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
     assert page(LabelOutcome(REPO, 7, decided, ("bug",))) == (
         '### <a href="https://github.com/octo/demo/issues/7">#7</a> got <code>bug</code>\n'
         "\n"
+        "2 of the 2 most similar issues are <code>bug</code>.\n"
+        "\n"
         "|  | label | probability | reason |\n"
         "|:-:|---|---|---|\n"
         "| ✓ | <code>bug</code> | <code>█████████  0.90</code> | 3&#46;0 of 2 votes |\n"
@@ -87,6 +90,43 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
         "\n"
         "<sub>Decided by bundle b. Remove a wrong label: it will not be added again.</sub>\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "sources", "said"),
+    [
+        (("bug", "docs"), {}, "3 of the 4 most similar issues are <code>bug</code>, 1 <code>docs</code>."),
+        (("bug",), {"bug": "zero-shot"}, "<code>bug</code> fits by name and description."),
+        (
+            ("bug", "docs"),
+            {"docs": "zero-shot"},
+            "3 of the 4 most similar issues are <code>bug</code>. <code>docs</code> fits by name and description.",
+        ),
+        (
+            (),
+            {},
+            "The likeliest label is <code>Bug</code>, with a probability of 0.61: "
+            "3 of the 4 most similar issues are.",
+        ),
+    ],
+)
+def test_a_plain_sentence_comes_first(labels: tuple[str, ...], sources: dict[str, str], said: str) -> None:
+    """How many of the issues that voted carry the label, whatever its case, or what else speaks for it."""
+    carried = (("bug",), ("BUG", "docs"), ("bug",), ("other",))
+    decided = replace(
+        decision(*labels),
+        sources=dict.fromkeys(labels, "neighbours") | sources,
+        scores=dict.fromkeys(labels, 0.9) or {"docs": 0.2, "Bug": 0.61},
+        evidence=Evidence((REPO, 7), tuple(Neighbour(REPO, n, 0.9, c) for n, c in enumerate(carried, 1))),
+        k=4,
+    )
+    decided = replace(decided, evidence=replace(decided.evidence, votes=dict.fromkeys(decided.scores, 3.0)))
+    assert page(LabelOutcome(REPO, 7, decided, labels)).splitlines()[2] == said
+
+
+def test_without_neighbours_there_is_no_sentence() -> None:
+    """There is nothing to count."""
+    assert page(LabelOutcome(REPO, 7, decision(voters=0))).splitlines()[2].startswith("|  | label |")
 
 
 def test_a_dry_run_has_no_hint_on_wrong_labels() -> None:

@@ -112,6 +112,13 @@ def is_never_set(rules: Rules, rule: LabelRule) -> bool:
     return bool(rules.points) and rule.precision is None
 
 
+def is_settable(rules: Rules, rule: LabelRule) -> bool:
+    """Whether the rules set the label at all: by votes, or by its description where examples are too few."""
+    if rule.examples < rules.min_examples:
+        return rules.zero_shot.rare is not None
+    return not is_never_set(rules, rule)
+
+
 def how_set(rules: Rules, rule: LabelRule, target: float | None, obstacle: str = OBSTACLE) -> str:
     """How a label gets set under its precision target, or what keeps it from that."""
     if rule.examples < rules.min_examples:

@@ -9,6 +9,7 @@ from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
 from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
+from triage.issue import fold, folded
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
 
 if TYPE_CHECKING:
@@ -120,9 +121,45 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (f"### {link} {verb} {codes(outcome.added) or 'no label'}", "")
     for note in filter(None, (decision.unjudged, outcome.note)):
         yield from (_sentence(note), "")
+    if lead := _lead(decision):
+        yield from (lead, "")
     if not decision.unjudged or decision.scores:
         yield from _reasons(decision)
     yield from _neighbours(decision.voters, url)
+
+
+def _lead(decision: Decision) -> str:
+    """What speaks for the labels, or for the likeliest one where there is none, in a sentence; "" where nothing."""
+    names = decision.labels or decision.carried
+    if not names:
+        return _likeliest(decision)
+    voted = [name for name in names if decision.sources.get(name) == NEIGHBOURS and decision.voters]
+    described = [name for name in names if name not in voted]
+    sentences = []
+    if voted:
+        first, *others = (f"{_carriers(decision, name)} {code(name)}" for name in voted)
+        first = first.replace(" ", f" of the {len(decision.voters)} most similar issues are ", 1)
+        sentences.append(f"{', '.join([first, *others])}.")
+    if described:
+        fit = "fits" if len(described) == 1 else "fit"
+        sentences.append(f"{' and '.join(map(code, described))} {fit} by name and description.")
+    return " ".join(sentences)
+
+
+def _likeliest(decision: Decision) -> str:
+    likeliest = ranked(decision.scores)[:1]
+    if not likeliest or not decision.voters:
+        return ""
+    name, score = likeliest[0]
+    return (
+        f"The likeliest label is {code(name)}, with a probability of {score:.2f}: "
+        f"{_carriers(decision, name)} of the {len(decision.voters)} most similar issues are."
+    )
+
+
+def _carriers(decision: Decision, name: str) -> int:
+    """How many of the issues that voted carry the label."""
+    return sum(fold(name) in folded(neighbour.labels) for neighbour in decision.voters)
 
 
 def _reasons(decision: Decision) -> Iterator[str]:

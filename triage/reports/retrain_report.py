@@ -8,14 +8,14 @@ from functools import reduce
 from operator import add
 
 from triage.bundle.bundle import Bundle
-from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint
+from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint, Rules
 from triage.issue import Names
 from triage.learn.calibration import WORTHWHILE
 from triage.learn.gate import GateResult
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
-from triage.reports.bundle_report import OBSTACLE, how_set, is_never_set, label_table
+from triage.reports.bundle_report import OBSTACLE, how_set, is_never_set, is_settable, label_table
 from triage.reports.label_report import Url, meter
 
 
@@ -97,21 +97,48 @@ def markdown(
     lines = [
         f"### Bundle <code>{name}</code> {verdict}",
         "",
-        f"Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
-        f"adaptation {_adaptation(trained.bundle)}.",
-        *(f"On the newest issues, held out until now: {line}." for line in _held_out(manifest.figures)),
+        _in_short(trained, active),
         "",
         *(f"- **Objection:** {escape(objection)}" for objection in gate.objections),
         *(f"- {escape(note)}" for note in gate.notes),
         "",
-        *_targets(trained),
-        *_differences(gate),
-        *_labels(trained, active),
         *_live(advice),
         *_next_steps(advice, url),
+        *details(f"The {len(trained.bundle.rules.labels)} labels", _labels(trained, active)),
+        *_targets(trained),
+        *_differences(gate),
         *_calibration(bins),
+        f"<sub>Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
+        f"adaptation {_adaptation(trained.bundle)}."
+        + "".join(
+            f" On the newest issues, held out until now: {line}." for line in _held_out(manifest.figures)
+        )
+        + "</sub>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _in_short(trained: TrainedBundle, active: Bundle | None) -> str:
+    """What the bundle does, and what the active one did, in one line."""
+    now = _reach(trained, trained.bundle.rules)
+    then = f" (the active bundle: {_reach(trained, active.rules)})" if active else ""
+    return f"**It sets {now}**{then}."
+
+
+def _reach(trained: TrainedBundle, rules: Rules) -> str:
+    """How many labels the rules set, on how many issues, and how many of them are right."""
+    may_set = trained.recipe.policy.may_set
+    able = sum(may_set(rule.name) is None and is_settable(rules, rule) for rule in rules.labels)
+    point = rules.point(trained.recipe.policy.target)
+    labels = f"{able} of {len(rules.labels)} labels"
+    if point is None or not point.labels:
+        return f"{labels}; how many of them are right could not be measured yet"
+    return f"{labels}, on {point.coverage:.0%} of issues, {_in_ten(point)} right"
+
+
+def _in_ten(point: OperatingPoint) -> str:
+    tenths = round(10 * point.right / point.labels)
+    return f"{tenths} in 10" if tenths < 10 else "all" if point.right == point.labels else "more than 9 in 10"
 
 
 def _never_set(trained: TrainedBundle) -> list[LabelRule]:
@@ -166,12 +193,12 @@ def _targets(trained: TrainedBundle) -> Iterator[str]:
         )
         for point in points
     ]
-    yield (
+    lead = (
         f"Precision target: {f'**{aim:g}**' if aim > BEST_F1 else 'none, thresholds for the best F1'} ({escape(why)}). "
         "What each target would have given on issues newer than those learnt from:"
     )
-    yield ""
-    yield from table(("target", "issues that get a label", "labels that are right", "labels"), rows)
+    lines = table(("target", "issues that get a label", "labels that are right", "labels"), rows)
+    yield from details("What each precision target gives", [lead, "", *lines])
 
 
 def _adaptation(bundle: Bundle) -> str:
@@ -222,7 +249,8 @@ def _differences(gate: GateResult) -> Iterator[str]:
         for d in gate.differences
     ]
     if rows:
-        yield from table(("on the newest issues", "active recipe", "candidate", "difference", ""), rows)
+        lines = table(("on the newest issues", "active recipe", "candidate", "difference", ""), rows)
+        yield from details("Compared with the active recipe", lines)
 
 
 def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
