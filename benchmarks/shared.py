@@ -13,9 +13,8 @@ import numpy as np
 from triage.arrays import Floats
 from triage.bundle.open import open_engines
 from triage.config import PEOPLE_ONLY, PROCESS, Config, VoteConfig
-from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
-from triage.issue import Issue
+from triage.issue import Issue, matches
 from triage.learn.dataset import Dataset, prepare
 from triage.learn.recipe import Engines
 from triage.sources.issue_file import read_issues

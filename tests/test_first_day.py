@@ -15,9 +15,8 @@ from triage.bundle.model import untaught_rule
 from triage.bundle.open import open_serving
 from triage.config import PEOPLE_ONLY, Config, LabelsConfig, VoteConfig, ZeroShotConfig
 from triage.decide import Decision, Evidence, Policy, Recorded, Rules, case_of, decide
-from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, contrast, zero_shot_scores
-from triage.issue import Issue
+from triage.issue import Issue, matches
 from triage.text import names_kind
 
 pytestmark = pytest.mark.real_models

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from triage.config import Config, LabelsConfig, LearnConfig, from_dict
 from triage.decide import Policy
-from triage.decide.policy import matches
+from triage.issue import matches
 
 SCORES = {"bug": 0.9, "enhancement": 0.8, "question": 0.7, "area: web": 0.6, "area: cli": 0.5, "docs": 0.5}
 NAMES = st.sampled_from(sorted(SCORES))

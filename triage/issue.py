@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections import Counter
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeVar
 
 from triage.text import digest, render
@@ -67,6 +69,18 @@ class Names(Mapping[str, T]):
     def spelt(self, name: str) -> str:
         """The name as it is spelt here, or as given if it is not here."""
         return self._spelt.get(fold(name), name)
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
+    return _compiled(tuple(patterns)).match(fold(name)) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    # Brackets are common in label names, so they are not character classes.
+    regexes = [fnmatch.translate(fold(pattern).replace("[", "[[]")) for pattern in patterns]
+    return re.compile("|".join(regexes) or r"(?!)")
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:

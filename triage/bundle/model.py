@@ -14,7 +14,6 @@ from triage.bundle.bundle import Bundle
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Recorded
-from triage.decide.policy import matches
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
@@ -22,7 +21,7 @@ from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
-from triage.issue import Issue, Key, Names, distinct, fold
+from triage.issue import Issue, Key, Names, distinct, fold, matches
 from triage.progress import counted
 
 EVERY = ("*",)

@@ -136,10 +136,10 @@ def open_serving(
         name, whole = usable
         bundle, renamed = under_present_names(whole, repo)
         config = followed(config, renamed, repo.labels if repo else ())
-    may_set = Policy.of(config).may_set
+    policy = Policy.of(config)
     known = {name: text for name, text in (described or {}).items() if text} | config.labels.descriptions
     # A label that is never set must not rival one that may be.
-    descriptions = Names({name: text for name, text in known.items() if may_set(name) is None})
+    descriptions = Names({name: text for name, text in known.items() if policy.may_set(name) is None})
     if usable is None:
         if not descriptions:
             if store and store.name.is_missing:
@@ -156,7 +156,9 @@ def open_serving(
         warning(
             f"bundle {name}: {silence}. Likely cause: the repository was renamed or is new. Next step: `triage retrain`"
         )
-    never = frozenset(fold(name) for name in model.rules.by_name if may_set(name) is not None)
+    # The names that have a description have been asked about already.
+    others = (name for name in model.rules.by_name if name not in descriptions)
+    never = frozenset(fold(name) for name in others if policy.may_set(name) is not None)
     return replace(model, renamed=renamed, never=never)
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from triage.config import ActConfig, Config
 from triage.content import NOTHING, language, says_nothing
 from triage.decide.history import BOT, Attribution, removed, text_judged
-from triage.decide.policy import matches
-from triage.issue import Issue, Names, TextBeforeEdit, fold, folded
+from triage.issue import Issue, Names, TextBeforeEdit, fold, folded, matches
 from triage.text import render
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.

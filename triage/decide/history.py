@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from triage.config import Config
-from triage.decide.policy import matches
-from triage.issue import TEAM, Issue, LabelEvent, Names, fold, folded
+from triage.issue import TEAM, Issue, LabelEvent, Names, fold, folded, matches
 from triage.text import render
 
 # Labels of an issue form are set in the second of the opening, or a few later.

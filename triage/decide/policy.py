@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from triage.config import Config
-from triage.issue import Names, fold, folded
+from triage.issue import Names, fold, folded, matches
 
 CARRIED = "the issue carries it already"
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
-    named = fold(name)
-    # Brackets are common in label names, so they are not character classes.
-    return any(fnmatch.fnmatchcase(named, p.replace("[", "[[]")) for p in folded(patterns))
 
 
 def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) -> Config:

@@ -36,12 +36,11 @@ from triage.bundle.bundle import (
 )
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
-from triage.decide.policy import matches
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, Rejected, UnusableAnswer
 from triage.github.http import read, read_content, read_list
-from triage.issue import RepositoryIds
+from triage.issue import RepositoryIds, matches
 from triage.schema import nested
 
 SPACES = ("refs/triage", "refs/heads/triage")

@@ -19,9 +19,8 @@ import numpy as np
 from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.decide.history import NO_ACTOR, Attribution
-from triage.decide.policy import matches
 from triage.errors import DataError
-from triage.issue import Issue, Key, fold, folded, with_one_spelling
+from triage.issue import Issue, Key, fold, folded, matches, with_one_spelling
 from triage.learn.provenance import (
     Provenance,
     edited_since_labelled,

@@ -14,13 +14,12 @@ from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_r
 from triage.config import Config
 from triage.content import language
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
-from triage.decide.policy import matches
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
-from triage.issue import Issue, Names, fold
+from triage.issue import Issue, Names, fold, matches
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
 from triage.learn.head import ADAPTATIONS, columns

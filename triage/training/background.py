@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from triage.console import CommandParser, alert, log
-from triage.decide.policy import matches
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import read_manifest, sha256_of, write_manifest
 from triage.engine.zero_shot.similarity import BACKGROUND_FILE
 from triage.errors import DataError, TriageError
-from triage.issue import Issue
+from triage.issue import Issue, matches
 from triage.sources.issue_file import iter_issues
 from triage.training.corpus import grouped
 from triage.training.held_out import EVALUATED

@@ -14,8 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from triage.config import PEOPLE_ONLY, PROCESS
-from triage.decide.policy import matches
-from triage.issue import Issue
+from triage.issue import Issue, matches
 from triage.text import readable
 from triage.training.held_out import EVALUATED, kept_aside
 

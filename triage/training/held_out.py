@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from triage.decide.policy import matches
+from triage.issue import matches
 
 EVALUATED = (
     "bitcoin-core/*",
