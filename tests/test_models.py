@@ -19,6 +19,7 @@ import yaml
 
 from triage.cli import models as command
 from triage.cli.models import pin
+from triage.engine import hub as hub_models
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import ModelManifest, Pins
@@ -304,6 +305,29 @@ def test_a_model_that_cannot_serve_is_refused(hub: Path, names: list[str], what:
     with pytest.raises(ModelError) as caught:
         run("pull", "org/small")
     assert caught.value.what == what
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "failure", "what"),
+    [
+        ("MAX_BYTES", 1000, ModelError, "is longer than 1,000 bytes"),
+        ("MOST_JSON", 10, ModelError, "is longer than 10 bytes"),
+        ("GRACE", -1e9, UnavailableError, "less than 64 kB a second"),
+    ],
+)
+def test_a_hub_cannot_send_without_end(
+    hub: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    value: float,
+    failure: type[TriageError],
+    what: str,
+) -> None:
+    """Size and time of an answer are bounded, and nothing of it is kept."""
+    monkeypatch.setattr(f"triage.engine.hub.{limit}", value)
+    with pytest.raises(failure, match=what):
+        hub_models.pull("org/small")
+    assert not models.pulled_folder("org/small", hub.name).exists()
 
 
 def test_a_hub_without_encryption_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

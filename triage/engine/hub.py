@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from triage.engine.model_folder import (
+    MAX_BYTES,
     MODEL_FILE,
     REVISION,
     TOKENIZER_FILE,
@@ -31,14 +33,16 @@ from triage.engine.model_folder import (
     write_manifest,
 )
 from triage.errors import ModelError, UnavailableError
-from triage.files import new_folder
+from triage.files import CHUNK, new_folder
 
 CONFIG_FILE, LIMIT_FILE = "config.json", "sentence_bert_config.json"
 MAX_TOKENS = 256
 PUBLISHED = "as published with the model"
 ONNX_PATHS = ("onnx/model.onnx", MODEL_FILE)
 POOLING_FILE = "1_Pooling/config.json"
-SECONDS = 60
+# A silent hub is given up after SECONDS; a file may take longer, if after GRACE seconds its pace is LEAST_PACE.
+SECONDS, GRACE, LEAST_PACE = 60, 60, 64 * 1024
+MOST_JSON = 8 * 2**20
 
 
 def pull(model: str, revision: str = "main") -> Pins:
@@ -106,14 +110,30 @@ def _local(path: str) -> str:
 
 def _json(path: str, model: str) -> Mapping[str, object]:
     with _opened(path, model) as response:
-        return mapping_of(response.read(), path)
+        return mapping_of(b"".join(_chunks(response, MOST_JSON)), path)
 
 
 def _download(model: str, revision: str, path: str, folder: Path) -> str:
     file = folder / _local(path)
     with _opened(f"{model}/resolve/{revision}/{path}", model) as response, file.open("wb") as out:
-        shutil.copyfileobj(response, out)
+        out.writelines(_chunks(response, MAX_BYTES))
     return sha256_of(file)
+
+
+def _chunks(response: HTTPResponse, most: int) -> Iterator[bytes]:
+    """What the hub sends. Raises ModelError beyond `most` bytes, TimeoutError where it comes too slowly."""
+    start, size = time.monotonic(), 0
+    while chunk := response.read1(CHUNK):
+        size += len(chunk)
+        if size > most:
+            raise ModelError(
+                f"{response.url} is longer than {most:,} bytes",
+                likely="it is no model that triage can use",
+                next_step="choose a smaller model",
+            )
+        if time.monotonic() - start > GRACE + size / LEAST_PACE:
+            raise TimeoutError(f"less than {LEAST_PACE // 1024} kB a second")
+        yield chunk
 
 
 @contextmanager
