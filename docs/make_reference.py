@@ -11,12 +11,61 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import yaml
+
 from triage import errors
 from triage.cli import COMMANDS, parser
 from triage.cli.init import inline, sections
 from triage.rows import GH, CommentRow, IssueRow, LabelEventRow, TextEditRow
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+OURS = "triage-bot/triage"
+
+ACTION_HEAD = """\
+# The action
+
+A step of a workflow uses an action of triage, as in the files of [examples/workflows](../../examples/workflows).
+The job summary then shows what was done and why; the log has the same reasons as text.
+"""
+
+ACTION_TAIL = """\
+## Permissions
+
+Give these to the job, and nothing at the top of the workflow (`permissions: {}`):
+
+| what the job does | it needs |
+|---|---|
+| label issues, apply or undo a backfill | `contents: read`, `issues: write`; for pull requests `pull-requests: write` |
+| retrain, plan a backfill | `contents: read`, `issues: read` |
+| publish, promote, roll back | `contents: write`, for git refs under `refs/triage/` |
+| check | those of the jobs that it checks for |
+
+`triage check --repo OWNER/NAME` reports which of them the token lacks.
+
+## Outputs
+
+Outputs are JSON: numbers of issues and names of labels, never text of an issue. They are keyed by the number of the
+issue, because a run may label several:
+
+```yaml
+- id: triage
+  uses: triage-bot/triage@v0
+- if: contains(fromJSON(steps.triage.outputs.labels || '{}')[github.event.issue.number], 'security')
+  run: echo "look at this soon"
+```
+
+GitHub takes 1 MB of outputs from a job. In a run over hundreds of issues, `scores` has only the highest scores of each
+issue and `neighbours` only the nearest. If that is still too long, the last issues are left out, with a warning.
+
+## When it fails
+
+The log and the page of the run show what happened, the likely cause and the next step. The
+[exit code](cli.md#exit-codes) gives the kind of failure. Labels that were set before the failure stay.
+
+Without a bundle and without any described label, a run that an event or a schedule started succeeds with a notice. An
+issue that was deleted or transferred in the meantime is reported and skipped.
+"""
 
 CONFIG_HEAD = """\
 # The configuration
@@ -55,6 +104,32 @@ CODES = {
     1: "a defect of triage",
     130: "interrupted (Ctrl-C); run the same command again",
 }
+
+
+def action_page() -> str:
+    """docs/reference/action.md."""
+    lines = [ACTION_HEAD]
+    for path in (ROOT / "action.yml", *sorted(ROOT.glob("*/action.yml"))):
+        action = yaml.safe_load(path.read_text("utf-8"))
+        name = OURS if path.parent == ROOT else f"{OURS}/{path.parent.name}"
+        lines += [f"## `{name}`", "", action["description"].strip(), ""]
+        lines += ["| input | default | |", "|---|---|---|"]
+        for key, entry in action.get("inputs", {}).items():
+            lines.append(f"| `{key}` | {_default(entry)} | {_cell(entry['description'])} |")
+        if outputs := action.get("outputs", {}):
+            lines += ["", "| output | |", "|---|---|"]
+        lines += [f"| `{key}` | {_cell(entry['description'])} |" for key, entry in outputs.items()]
+        lines.append("")
+    return "\n".join([*lines, ACTION_TAIL])
+
+
+def _default(entry: dict[str, str]) -> str:
+    default = entry.get("default", "")
+    return "the workflow's token" if "${{" in default else f"`{default}`" if default else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "&#124;")
 
 
 def config_page() -> str:
@@ -293,6 +368,7 @@ def _of_type(hint: typing.Any, rules: typing.Mapping[str, typing.Any]) -> Schema
 
 
 PAGES = {
+    "reference/action.md": action_page,
     "reference/config.md": config_page,
     "reference/cli.md": cli_page,
     "reference/rows.md": rows_page,

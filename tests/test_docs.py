@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from docs.make_reference import PAGES, exit_codes
 from triage.cli import parser
@@ -15,32 +14,14 @@ from triage.errors import TriageError, install
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-ACTION = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
-PROSE = sorted(path for path in [*DOCS.rglob("*.md"), ROOT / "README.md"])
+PROSE = sorted([*DOCS.rglob("*.md"), *(ROOT / "benchmarks").glob("*.md"), *ROOT.glob("*.md")])
 OF_TESTS = sorted((ROOT / "tests").rglob("README.md"))
-
-
-def rows(text: str, title: str) -> dict[str, list[str]]:
-    """The rows of the first table under a heading, by what their first cell names."""
-    section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
-    cells = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
-    return {cell[0].strip("`"): cell[1:] for cell in cells}
 
 
 @pytest.mark.parametrize(("name", "write"), PAGES.items(), ids=PAGES)
 def test_a_generated_page_is_the_one_that_the_program_gives(name: str, write: Callable[[], str]) -> None:
     """`python -m docs.make_reference` writes them anew."""
     assert (DOCS / name).read_text("utf-8") == write()
-
-
-@pytest.mark.parametrize("section", ["inputs", "outputs"])
-def test_every_input_and_output_of_the_action_is_documented(section: str) -> None:
-    """And no other, each with its default."""
-    found = rows((DOCS / "reference/action.md").read_text("utf-8"), section.capitalize())
-    assert list(found) == list(ACTION[section])
-    for name, entry in ACTION[section].items():
-        default = entry.get("default", "")
-        assert not default or "${{" in default or found[name][0] == f"`{default}`"
 
 
 def test_every_exit_code_is_documented() -> None:
