@@ -108,6 +108,15 @@ def test_labels_that_will_be_created_are_only_told(step: Step) -> None:
     assert "! `chore` is described; it does not exist yet and will be created (labels.create)" in step.out
 
 
+def test_the_label_of_the_command_off_is_missed_where_commands_are_on(step: Step) -> None:
+    """Whoever gives the command would be told so only then."""
+    said = "! `no-triage` is the label of `/triage off` (act.off_label), but the repository has no such label"
+    for config, there in (("act: {commands: true}", True), ("", False)):
+        step.configure(config)
+        assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+        assert (said in step.out) == there
+
+
 def test_a_permission_that_is_missing_is_named(step: Step) -> None:
     """As a workflow spells it."""
     step.github.world.add_token("reading", "github-actions[bot]", issues="read", contents="read")

@@ -139,4 +139,4 @@ def test_the_policy_is_that_of_the_configuration() -> None:
         "labels": {"allow": ["a"], "deny": ["b"], "exclusive": [["c", "d"]], "max": 2, "abstain": "e"},
         "learn": {"ignore": ["f"]},
     }
-    assert Policy.of(from_dict(data)) == Policy(("a",), ("b",), ("f",), (("c", "d"),), 2, "e")
+    assert Policy.of(from_dict(data)) == Policy(("a",), ("b",), ("f",), (("c", "d"),), 2, "e", off="no-triage")

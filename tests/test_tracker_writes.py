@@ -92,9 +92,9 @@ def test_there_is_one_comment_and_it_is_brought_up_to_date(
     if fault:
         github.faults.add(fault, operation="mutation addComment")
     tracker = tracker_of(github)
-    tracker.put_comment(issue.node_id, "triage", "first")
-    tracker.put_comment(issue.node_id, "triage", "second")
-    tracker.put_comment(issue.node_id, "triage", "second")
+    tracker.put_comment(issue.node_id, "triage", lambda _: "<!-- triage -->\nfirst")
+    tracker.put_comment(issue.node_id, "triage", lambda _: "<!-- triage -->\nsecond")
+    tracker.put_comment(issue.node_id, "triage", lambda _: "<!-- triage -->\nsecond")
     assert [comment.body for comment in issue.comments] == [*others, "<!-- triage -->\nsecond"]
     assert github.log.count("mutation updateIssueComment") == 1
 

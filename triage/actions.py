@@ -13,7 +13,7 @@ from triage.console import reporting
 from triage.errors import DataError, UsageError
 from triage.files import read
 from triage.issue import MOST_ISSUES, TextBeforeEdit
-from triage.options import Event
+from triage.options import Event, EventComment
 from triage.patterns import NAME
 from triage.schema import SchemaError, decoded
 
@@ -85,7 +85,20 @@ def read_event(path: Path) -> Event | None:
         )
     # For an edited comment, `changes` describes the comment and not the issue.
     before = TextBeforeEdit() if "comment" in data else _before(data.get("changes"))
-    return Event(repo, number, str(data.get("action", "")), before)
+    action = str(data.get("action", ""))
+    comment = _comment(data, action) if "issue" in data and "comment" in data else None
+    return Event(repo, number, action, before, comment)
+
+
+def _comment(data: object, action: str) -> EventComment:
+    """The comment of an `issue_comment` event; only one that was just written has a text."""
+    parts = (("node_id",), ("user", "login"), ("body",), ("user", "type"))
+    values = (_at(data, "comment", *keys) for keys in parts)
+    node_id, author, body, account = (value if isinstance(value, str) else "" for value in values)
+    is_new = action == "created" and node_id and author
+    return EventComment(
+        node_id, author, body if is_new else "", account != "User" or author.endswith("[bot]")
+    )
 
 
 def _before(changes: object) -> TextBeforeEdit:

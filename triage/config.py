@@ -221,6 +221,15 @@ class ActConfig:
     skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
     skip_bots: bool = option(True, "Do not label issues that a bot opened.")
     comment: bool = option(False, "Explain the labels in one comment, which is updated in place.")
+    off_label: str = option(
+        "no-triage",
+        "A label that keeps the bot away from an issue, whoever set it; the bot neither learns it nor sets it unasked.",
+    )
+    commands: bool = option(
+        False,
+        "Obey `/triage again`, `why`, `undo` and `off` in comments of people who have at least the role triage; the "
+        "workflow must listen to `issue_comment`.",
+    )
     max_rate_limit_wait: int = option(
         600, "The maximum number of seconds that a request waits for GitHub's rate limits.", low=0
     )

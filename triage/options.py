@@ -26,13 +26,27 @@ ADAPTATIONS = ("none", "head", "encoder", "auto")
 
 
 @dataclass(frozen=True)
+class EventComment:
+    """A new comment on an issue: its id for GraphQL, the login of its author, and its text."""
+
+    node_id: str
+    author: str
+    body: str = field(default="", repr=False)
+    is_bot: bool = False
+
+
+@dataclass(frozen=True)
 class Event:
-    """What started the workflow: an issue or pull request of `repo`, and what was done to it."""
+    """What started the workflow: an issue or pull request of `repo`, and what was done to it.
+
+    `comment` is the one that started it, if one did: with text where it is new, else without.
+    """
 
     repo: str
     number: int
     action: str
     before: TextBeforeEdit
+    comment: EventComment | None = None
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,12 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
             yield DOUBTFUL, f"`{name}` {role}; it does not exist yet and will be created (labels.create)"
         else:
             yield WRONG, f"`{name}` {role}, but the repository has no such label"
+    if config.act.commands and config.act.off_label not in there and not config.labels.create:
+        yield (
+            DOUBTFUL,
+            f"`{config.act.off_label}` is the label of `/triage off` (act.off_label), but the repository has no such "
+            "label",
+        )
     if not missing:
         yield FINE, f"every label that the configuration names exists; the repository has {len(known)}"
 

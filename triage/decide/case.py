@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from triage.config import ActConfig, Config
+from triage.config import Config
 from triage.content import NOTHING, language, says_nothing
 from triage.decide.history import BOT, Attribution, removed, text_judged
+from triage.decide.policy import switched_off
 from triage.issue import Issue, Names, TextBeforeEdit, fold, folded, matches
 from triage.text import render
 
@@ -60,7 +61,7 @@ def case_of(
     if config is None:
         return Case(issue)
     who = Attribution.of(config, me)
-    reason = _reason_to_skip(issue, config.act)
+    reason = _reason_to_skip(issue, config)
     if reason is None and (unasked or before is not None):
         reason = reason_of_people(issue, config, who)
     if reason is None and before is not None:
@@ -79,7 +80,10 @@ def case_of(
     )
 
 
-def _reason_to_skip(issue: Issue, act: ActConfig) -> str | None:
+def _reason_to_skip(issue: Issue, config: Config) -> str | None:
+    act = config.act
+    if reason := switched_off(issue, config):
+        return reason
     if issue.kind not in act.kinds:
         return f"it is a {issue.kind} (act.{issue.kind.replace(' ', '_')}s)"
     if act.skip_bots and issue.author.endswith(BOT):
@@ -92,10 +96,13 @@ def _reason_to_skip(issue: Issue, act: ActConfig) -> str | None:
 def reason_of_people(issue: Issue, config: Config, who: Attribution) -> str | None:
     """Why an issue counts as handled by people: its label events, or labels older than these, as after a transfer.
 
-    A person who sets the abstain label asks for labels.
+    A person who sets the abstain label asks for labels; the label that keeps the bot away says nothing once it is gone.
     """
-    mark = fold(config.labels.abstain or "")
-    if any(fold(event.label) != mark or not event.added for event in who.by_people(issue)):
+    if reason := switched_off(issue, config):
+        return reason
+    mark, off = fold(config.labels.abstain or ""), fold(config.act.off_label)
+    touched = (event for event in who.by_people(issue) if fold(event.label) != off)
+    if any(fold(event.label) != mark or not event.added for event in touched):
         return TOUCHED
     told = {mark, *(fold(event.label) for event in issue.events or ())}
     came = [n for n in issue.labels if fold(n) not in told and not matches(n, config.learn.ignore)]

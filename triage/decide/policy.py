@@ -7,9 +7,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from triage.config import Config
-from triage.issue import Names, fold, folded, matches
+from triage.issue import Issue, Names, fold, folded, matches
 
 CARRIED = "the issue carries it already"
+
+
+def switched_off(issue: Issue, config: Config) -> str | None:
+    """The reason to leave alone an issue with the label that keeps the bot away; None without it."""
+    name = config.act.off_label
+    there = fold(name) in folded(issue.labels)
+    return f"triage is switched off here by the label {name} (act.off_label)" if there else None
 
 
 def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) -> Config:
@@ -41,6 +48,7 @@ def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) ->
             abstain=new.get(labels.abstain or "", labels.abstain),
         ),
         learn=replace(config.learn, ignore=also(config.learn.ignore, renamed)),
+        act=replace(config.act, off_label=new.get(config.act.off_label, config.act.off_label)),
     )
 
 
@@ -65,6 +73,7 @@ class Policy:
     abstain: str | None = None
     target: float | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
+    off: str | None = None
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -78,12 +87,15 @@ class Policy:
             labels.abstain,
             config.vote.precision_target,
             labels.targets,
+            config.act.off_label,
         )
 
     def may_set(self, name: str) -> str | None:
         """Why the label may not be set, or None if it may."""
         if self.abstain is not None and fold(name) == fold(self.abstain):
             return "it marks issues on which the bot abstained"
+        if self.off is not None and fold(name) == fold(self.off):
+            return "it keeps the bot away (act.off_label)"
         if matches(name, self.deny):
             return "only people set it (labels.deny)"
         if not matches(name, self.allow):

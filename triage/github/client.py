@@ -272,17 +272,32 @@ class Tracker(Connection):
             return existing
         return Label(read(str, created, "node_id"), read(str, created, "name"), description)
 
-    def put_comment(self, node_id: str, marker: str, body: str) -> None:
+    def put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
         """Write the token's one comment with this `marker` on an issue, or update it in place.
 
-        `marker` is hidden in the comment; it must not contain `--` or `>`.
+        `text_of` makes the text from that of the comment as it is ("": there is none). The text begins with the marker
+        as an HTML comment, so that `marker` must not contain `--` or `>`.
         """
-        text = f"<!-- {marker} -->\n{body}"
         try:
-            self._put_comment(node_id, text)
+            self._put_comment(node_id, marker, text_of)
         except Overloaded:
             # It may have been written: the second attempt looks for it first.
-            self._put_comment(node_id, text)
+            self._put_comment(node_id, marker, text_of)
+
+    def react(self, node_id: str, reaction: str) -> None:
+        """React to a comment with one of GraphQL's reactions; a second time changes nothing."""
+        variables = {"subject": node_id, "reaction": reaction}
+        self.graphql("React", variables, f"react to a comment in {self.repo}", WRITE)
+
+    def may_triage(self, login: str) -> bool:
+        """Whether the account has at least the role triage here, by itself, a team or the organisation."""
+        path, doing = f"/collaborators/{quote(login, safe='')}/permission", "look up what an account may do"
+        try:
+            answer = self.rest("GET", path, doing, METADATA)
+        except NotFound:
+            return False
+        may = (part(answer, f"user.permissions.{name}") for name in ("triage", "push", "maintain", "admin"))
+        return True in may or part(answer, "permission") in ("write", "admin")
 
     def permissions(self) -> Permissions:
         """The token's permissions, tested without writing."""
@@ -370,11 +385,11 @@ class Tracker(Connection):
                 raise LabelGone(missing.what, likely="a label was deleted") from None
             raise IssueGone(missing.what, likely="the issue was deleted or transferred") from None
 
-    def _put_comment(self, node_id: str, text: str) -> None:
-        marker, _, _ = text.partition("\n")
+    def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
         path, doing = "data.node.comments", f"read comments in {self.repo}"
         comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, doing, READ)
-        own = next((c for c in comments if c.own and c.body.startswith(marker)), None)
+        own = next((c for c in comments if c.own and c.body.startswith(f"<!-- {marker} -->")), None)
+        text = text_of(own.body if own else "")
         if own is None:
             operation, variables = "AddComment", {"issue": node_id, "body": text}
         elif own.body != text:

@@ -29,7 +29,7 @@ def merged(text: str, new: Mapping[str, str]) -> str:
 
     `text` is that of the comment as it is ("": there is none). Raises KeyError for a name that is not in PARTS.
     """
-    parts = parts_of(text) | new
+    parts = {**parts_of(text), **new}
     if unknown := new.keys() - set(PARTS):
         raise KeyError(*unknown)
     shown = [f"<!-- triage: part {name} -->\n{parts[name].strip()}\n" for name in PARTS if parts.get(name)]

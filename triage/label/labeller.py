@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +26,7 @@ from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, TextBeforeEdit
+from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.writer import LabelWriter
 from triage.markdown import escape
 from triage.options import Event, LabelOptions
@@ -47,7 +49,8 @@ LABEL_CHANGES = {"labeled", "unlabeled"}
 class LabelOutcome:
     """The result for one issue: the decision and the labels that were added, in a dry run would be added.
 
-    Without a decision the issue was left alone, for the reason in `note`; `missing`: there is no such issue.
+    Without a decision the issue was left alone, for the reason in `note`; `missing`: there is no such issue. `answer`
+    says what became of a command that asked for something else than labels.
     """
 
     repo: str
@@ -56,6 +59,7 @@ class LabelOutcome:
     added: tuple[str, ...] = ()
     note: str = ""
     missing: bool = False
+    answer: str = ""
 
 
 # GitHub takes 1 MB of outputs from a job, in UTF-16: the most characters of each, in all less than half of that.
@@ -105,8 +109,14 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
 
     Raises TriageError.
     """
-    runner, event = Runner(os.environ), options.event
+    runner, event = Runner(os.environ), None if options.issues else options.event
+    comment = event.comment if event else None
+    command = command_in(comment) if comment else None
+    if comment and command is None:
+        return _left_alone(runner, options, show, NO_COMMAND)
     tracker, config = open_repository(options.repo, options.config)
+    if comment and (reason := refusal(comment, config, tracker)):
+        return _left_alone(runner, options, show, reason)
     available = tracker.labels()
     described = {name: label.description for name, label in available.items()}
     store = open_store(options.store, config, tracker) if options.store else None
@@ -121,25 +131,29 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     def markdown(outcomes: Sequence[LabelOutcome]) -> str:
         return summary(outcomes, url=url, dry_run=options.dry_run, model=described_model)
 
+    def explained(outcome: LabelOutcome) -> str:
+        return summary([outcome], url=url, dry_run=True, model=described_model)
+
     login = tracker.viewer().login
     who = Attribution.of(config, (login, *(model.bundle.manifest.bots if model.bundle else ())))
+    writer = LabelWriter(tracker, login, config.labels, available, who)
     labeller = Labeller(
-        writer=LabelWriter(tracker, login, config.labels, available, who),
+        writer=writer,
         model=model,
         config=config,
         dry_run=options.dry_run,
-        event=None if options.issues else event,
-        unasked=not options.issues,
+        event=None if comment else event,
+        unasked=not options.issues and not comment,
         comment=(lambda outcome: markdown([outcome])) if config.act.comment else None,
+        command=CommandHandler(command, comment, writer, config, explained, options.dry_run)
+        if comment and command is not None
+        else None,
     )
     outcomes: list[LabelOutcome] = []
     try:
         with stage("deciding" if options.dry_run else "labelling"):
             for outcome in labeller.run(_selected(options, tracker, config, who)):
-                if options.json:
-                    log_json(_row(outcome, dry_run=options.dry_run))
-                else:
-                    log(show(outcome, dry_run=options.dry_run))
+                _print(outcome, options, show)
                 outcomes.append(outcome)
     finally:
         # A failure does not undo the labels that were added before.
@@ -151,12 +165,27 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     return 0
 
 
+def _left_alone(runner: Runner, options: LabelOptions, show: Callable[..., str], reason: str) -> int:
+    """Report that the event asks for nothing, before a model is opened."""
+    number = options.event.number if options.event else 0
+    _print(LabelOutcome(options.repo, number, note=reason), options, show)
+    _publish(runner, [], dry_run=options.dry_run)
+    return 0
+
+
+def _print(outcome: LabelOutcome, options: LabelOptions, show: Callable[..., str]) -> None:
+    if options.json:
+        log_json(_row(outcome, dry_run=options.dry_run))
+    else:
+        log(show(outcome, dry_run=options.dry_run))
+
+
 @dataclass(frozen=True)
 class Labeller:
     """Labels issues of one repository.
 
     `event` is what an issue is labelled for, `unasked` as in `case_of`. `comment` makes the text of the comment on an
-    issue; None: no comments.
+    issue; None: no comments. With a `command` an issue is labelled only if that is what it asks for.
     """
 
     writer: LabelWriter
@@ -166,6 +195,7 @@ class Labeller:
     event: Event | None = None
     unasked: bool = False
     comment: Callable[[LabelOutcome], str] | None = None
+    command: CommandHandler | None = None
 
     def run(self, lives: Iterable[LiveIssue | LabelOutcome]) -> Iterator[LabelOutcome]:
         """One outcome for each issue, in order; outcomes are passed on."""
@@ -199,10 +229,14 @@ class Labeller:
         return TextBeforeEdit(known=False) if self.unasked and labelled else None
 
     def _act(self, live: LiveIssue, decision: Decision) -> LabelOutcome:
+        label = partial(self._label, live, decision)
+        return self.command.obey(live, label) if self.command else label(self.dry_run)
+
+    def _label(self, live: LiveIssue, decision: Decision, dry_run: bool) -> LabelOutcome:
         outcome = LabelOutcome(live.issue.repo, live.issue.number, decision, decision.labels)
         if decision.left_alone:
             outcome = replace(outcome, decision=None, note=decision.left_alone)
-        if self.dry_run:
+        if dry_run:
             return outcome
         try:
             return self._changed(live, decision, outcome)
@@ -223,7 +257,7 @@ class Labeller:
         if outcome.decision and decision.abstained:
             self.writer.mark(live)
         if self.comment and added:
-            self.writer.comment(live, self.comment(outcome))
+            self.writer.comment(live, {"reasons": self.comment(outcome)})
         return outcome
 
 
@@ -273,6 +307,8 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended:
 
 def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
     """The outcome as a JSON object: the decision with the labels that were set, under another name in a dry run."""
+    if outcome.answer:
+        return {"repo": outcome.repo, "number": outcome.number, "answer": outcome.answer}
     if outcome.decision is None:
         return {"repo": outcome.repo, "number": outcome.number, "left_alone": outcome.note}
     row = outcome.decision.to_dict() | {"labels": list(outcome.added)}

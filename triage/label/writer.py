@@ -10,6 +10,7 @@ from triage.config import LabelsConfig
 from triage.decide.history import Attribution, removed
 from triage.github.errors import LabelGone
 from triage.issue import Names, fold, folded
+from triage.label.comment import MARKER, merged
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 NEW_COLOUR = "ededed"
 # GitHub refuses longer descriptions.
 MAX_DESCRIPTION = 100
-MARKER = "triage: reasons"
 
 
 @dataclass
@@ -82,9 +82,9 @@ class LabelWriter:
         self.remove(live, [name])
         return name
 
-    def comment(self, live: LiveIssue, text: str) -> None:
-        """Write the bot's one comment on the issue, or replace its text."""
-        self.tracker.put_comment(live.node_id, MARKER, text)
+    def comment(self, live: LiveIssue, parts: Mapping[str, str]) -> None:
+        """Write parts of the bot's one comment on the issue, by name; the others stay as they are."""
+        self.tracker.put_comment(live.node_id, MARKER, lambda text: merged(text, parts))
 
     def _available(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name in self.available)

@@ -198,7 +198,7 @@ def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:
 
 
 def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:
-    ignored = (*config.learn.ignore, *filter(None, [config.labels.abstain]))
+    ignored = (*config.learn.ignore, *filter(None, [config.labels.abstain, config.act.off_label]))
     learnable = (n for n in names if n not in process and not matches(n, ignored))
     return tuple(sorted(learnable, key=fold))
 

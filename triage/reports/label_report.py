@@ -41,7 +41,9 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
     got = ", ".join(map(one_line, outcome.added)) or "no label"
     if outcome.decision and outcome.decision.carried and not outcome.added:
         got = f"no label, has {', '.join(map(one_line, outcome.decision.carried))} already"
-    if outcome.note and not outcome.added:
+    if outcome.answer:
+        lines = [one_line(outcome.answer)]
+    elif outcome.note and not outcome.added:
         lines = [f"would be left alone: {outcome.note}" if dry_run else outcome.note]
     else:
         lines = ["; ".join(filter(None, [f"would get {got}" if dry_run else got, outcome.note]))]
@@ -111,6 +113,9 @@ def _details(outcomes: Sequence[LabelOutcome], url: Url, dry_run: bool) -> Itera
 
 def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
     decision, link = outcome.decision, _link(outcome, url)
+    if outcome.answer:
+        yield from (f"### {link}: {escape(outcome.answer)}", "")
+        return
     if decision is None:
         yield from (f"### {link} was left alone", "", _sentence(outcome.note), "")
         return

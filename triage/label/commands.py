@@ -1,0 +1,153 @@
+"""Commands in comments: a maintainer writes `/triage again`, `why`, `undo` or `off` as the first line of one.
+
+A command is answered by a reaction, or in the bot's one comment where there is something to say. Whoever may not give
+commands gets no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from triage.config import Config
+from triage.decide.policy import Policy, switched_off
+from triage.issue import fold
+from triage.markdown import escape
+
+if TYPE_CHECKING:
+    from triage.github.client import Tracker
+    from triage.github.graphql import LiveIssue
+    from triage.label.labeller import LabelOutcome
+    from triage.label.writer import LabelWriter
+    from triage.options import EventComment
+
+# The whole first line, so that a quotation, a block of code or a sentence about a command is none.
+COMMAND = re.compile(r"/triage(?:[ \t]+(.*?))?[ \t\r]*", re.IGNORECASE)
+AGAIN = "again"
+KNOWN = {
+    AGAIN: "decide anew, although people have labelled this issue",
+    "why": "explain the decision, and change nothing",
+    "undo": "take back what triage set here and nobody has touched since",
+    "off": "leave this issue alone from now on",
+}
+# Reactions, as GraphQL names them.
+DONE, NOT_DONE = "THUMBS_UP", "CONFUSED"
+
+NO_COMMAND = "its comment is no command"
+SWITCHED_OFF = "commands are switched off (act.commands)"
+NOT_ALLOWED = "the author of the comment may not give commands"
+
+
+@dataclass(frozen=True)
+class CommandAnswer:
+    """What became of a command: `done`, in words for the log, and `text` (Markdown, or empty) for the comment."""
+
+    done: str
+    text: str = ""
+    reaction: str = DONE
+
+
+def command_in(comment: EventComment) -> str | None:
+    """What the comment commands, in lower case and perhaps nothing that is KNOWN; None if it is no command.
+
+    A comment that a bot wrote is none, this one's own above all.
+    """
+    match = COMMAND.fullmatch(comment.body.partition("\n")[0])
+    return None if match is None or comment.is_bot else fold(match[1] or "")
+
+
+def refusal(comment: EventComment, config: Config, tracker: Tracker) -> str:
+    """Why the author of a command is not obeyed, or empty. GitHub is asked what the author may do.
+
+    The association in the event says who somebody is, not what they may do: a member may have no more than read access.
+    """
+    if not config.act.commands:
+        return SWITCHED_OFF
+    return "" if tracker.may_triage(comment.author) else NOT_ALLOWED
+
+
+@dataclass(frozen=True)
+class CommandHandler:
+    """Carries out the command `word` in a `comment`, and answers it; in a dry run it writes nothing.
+
+    `explain` makes the text for the comment from what labelling would do.
+    """
+
+    word: str
+    comment: EventComment
+    writer: LabelWriter
+    config: Config
+    explain: Callable[[LabelOutcome], str]
+    dry_run: bool = False
+
+    def obey(self, live: LiveIssue, label: Callable[[bool], LabelOutcome]) -> LabelOutcome:
+        """The outcome on the issue of the command; `label` labels it, or with True finds what it would do."""
+        outcome = label(self.dry_run or self.word != AGAIN)
+        answer = self._answer(live, outcome)
+        if not self.dry_run:
+            self.writer.tracker.react(self.comment.node_id, answer.reaction)
+            if answer.text:
+                self.writer.comment(live, {"answer": answer.text})
+        if self.word == AGAIN:
+            return outcome
+        return replace(
+            outcome, decision=None, added=(), note="", answer=f"/triage {self._known}: {answer.done}"
+        )
+
+    @property
+    def _known(self) -> str:
+        return self.word if self.word in KNOWN else "…"
+
+    def _answer(self, live: LiveIssue, outcome: LabelOutcome) -> CommandAnswer:
+        match self.word:
+            case "again":
+                # The labels speak for themselves.
+                left_alone = "" if outcome.decision else outcome.note
+                return (
+                    _unable(f"Nothing was decided: {left_alone}") if left_alone else CommandAnswer("decided")
+                )
+            case "why":
+                return CommandAnswer("explained in the comment", self.explain(outcome))
+            case "undo":
+                return self._undo(live)
+            case "off":
+                return self._switch_off(live)
+        known = "\n".join(f"- `/triage {word}`: {meaning}" for word, meaning in KNOWN.items())
+        return CommandAnswer("no such command", f"There is no such command. There are:\n\n{known}", NOT_DONE)
+
+    def _undo(self, live: LiveIssue) -> CommandAnswer:
+        """Remove the labels that the bot set, but for those that anybody touched since."""
+        policy, who = Policy.of(self.config), self.writer.who
+        mark = fold(self.config.labels.abstain or "")
+        names = [
+            name
+            for name in live.issue.labels
+            if (policy.may_set(name) is None or fold(name) == mark) and who.was_last_to_set(name, live.issue)
+        ]
+        if not names:
+            return _unable(
+                "There is nothing to take back: no label here was set by triage and left alone since"
+            )
+        if not self.dry_run:
+            self.writer.remove(live, names)
+        return CommandAnswer(f"{'would take back' if self.dry_run else 'took back'} {', '.join(names)}")
+
+    def _switch_off(self, live: LiveIssue) -> CommandAnswer:
+        """Set the label that keeps the bot away; it is created only where the configuration allows it."""
+        name = self.config.act.off_label
+        if switched_off(live.issue, self.config):
+            return CommandAnswer(f"it has {name} already")
+        if name not in self.writer.available and not self.config.labels.create:
+            return _unable(
+                f"The repository has no label {name}, which switches triage off. Create it, or set labels.create to "
+                "true, and write the command again"
+            )
+        if not self.dry_run:
+            self.writer.add(live, (name,))
+        return CommandAnswer(f"{'would set' if self.dry_run else 'set'} {name}")
+
+
+def _unable(sentence: str) -> CommandAnswer:
+    return CommandAnswer(f"{sentence[:1].lower()}{sentence[1:]}", f"{escape(sentence)}.", NOT_DONE)
