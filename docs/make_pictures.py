@@ -1,19 +1,23 @@
-"""Draws docs/assets/summary.png, the job summary of a real run: the program against the fake GitHub of the tests.
+"""Draws docs/assets/summary.png: an issue of the sample, the labels that it got and the summary that says why.
 
-pip install markdown-it-py; apt-get install chromium; python -m docs.make_pictures
+Nothing in it is made up: the program labels the issue on the fake GitHub of the tests, whose state and job summary are
+drawn. pip install markdown-it-py pillow; apt-get install chromium; python -m docs.make_pictures
 """
 
 from __future__ import annotations
 
+import html
 import os
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
-from PIL import Image
+from PIL import Image, ImageChops
 
 from tests.fake_github.graphql import GraphQL
+from tests.fake_github.issue import Issue
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.validate import OpenApi
@@ -24,22 +28,44 @@ from triage.sources.issue_file import read_issues
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "examples" / "sample"
-REPO, SHOWN = "lanternfish-io/ferry", 973
+REPO, SHOWN = "lanternfish-io/ferry", 946
+# Labels have colours on GitHub; these are the sample's.
+COLOURS = {
+    "bug": "d73a4a",
+    "enhancement": "0e8a16",
+    "question": "d876e3",
+    "documentation": "0075ca",
+    "area: sync": "fbca04",
+    "area: web": "c5def5",
+    "area: cli": "bfdadc",
+    "area: storage": "5319e7",
+}
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-background-networking --hide-scrollbars
---force-device-scale-factor=1.5 --window-size=860,795"""
+--force-device-scale-factor=1.5 --window-size=860,1400"""
 STYLE = """
 body { font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", Arial, sans-serif;
-  color: #1f2328; margin: 16px; border: 1px solid #d1d9e0; border-radius: 6px; padding: 8px 24px 16px; }
-h3 { font-size: 1.25em; margin: 16px 0; } a { color: #0969da; text-decoration: none; }
-table { border-collapse: collapse; margin: 0 0 16px; } th, td { border: 1px solid #d1d9e0; padding: 6px 13px; }
-tr:nth-child(2n) { background: #f6f8fa; } td { white-space: nowrap; } summary { margin-bottom: 12px; }
+  color: #1f2328; background: #fff; margin: 0; padding: 16px; }
+section { border: 1px solid #d1d9e0; border-radius: 6px; padding: 8px 24px 12px; margin-bottom: 16px; }
+h2 { font-size: 1.4em; font-weight: 600; margin: 8px 0; } h2 span, .event { color: #59636e; font-weight: 400; }
+h3 { font-size: 1.25em; margin: 12px 0; } a { color: #0969da; text-decoration: none; } p { margin: 8px 0; }
+.label { border-radius: 2em; padding: 1px 10px; font-size: 13px; font-weight: 600; margin: 0 2px; }
+table { border-collapse: collapse; margin: 0 0 12px; } th, td { border: 1px solid #d1d9e0; padding: 4px 13px; }
+tr:nth-child(2n) { background: #f6f8fa; } td { white-space: nowrap; } summary { margin-bottom: 8px; }
 code { font: 85% ui-monospace, "DejaVu Sans Mono", monospace; background: #818b981f; border-radius: 6px;
   padding: .2em .4em; white-space: break-spaces; } sub { color: #59636e; }
 """
 
 
-def summary(folder: Path) -> str:
-    """The Markdown that labelling one issue of the sample leaves; a person had taken one label off before."""
+@dataclass(frozen=True)
+class Labelled:
+    """An issue as it is on GitHub after the run, and the Markdown of the run's summary."""
+
+    issue: Issue
+    summary: str
+
+
+def labelled(folder: Path) -> Labelled:
+    """Label one issue of the sample on the fake GitHub, by a bundle learnt from the sample."""
     config, page = SAMPLE / "triage.yml", folder / "summary.md"
     options = [f"--store={folder / 'store'}", f"--config={config}"]
     main(["retrain", f"--from={SAMPLE / 'issues.jsonl'}", *options])
@@ -47,28 +73,48 @@ def summary(folder: Path) -> str:
         github.world.add_token("token", ACTIONS_BOT, issues="write", contents="read")
         repository = github.world.add_repository(REPO)
         for name in load(config).labels.descriptions:
-            repository.add_label(name)
+            repository.add_label(name, color=COLOURS.get(name, "ededed"))
         row = next(row for row in read_issues(SAMPLE / "new.jsonl") if row.number == SHOWN)
         issue = repository.add_issue(row.title, row.body, row.author, number=SHOWN)
-        issue.add_labels(["bug"], ACTIONS_BOT)
-        issue.remove_labels(["bug"], "marit-oh")
         os.environ |= {"GITHUB_TOKEN": "token", "GITHUB_API_URL": github.url}
         os.environ["GITHUB_STEP_SUMMARY"] = str(page)
         main(["label", f"--repo={REPO}", f"--issue={SHOWN}", *options])
-    return page.read_text("utf-8")
+        return Labelled(issue, page.read_text("utf-8"))
 
 
-def draw(markdown: str, page: Path, target: Path) -> None:
-    """A screenshot of the Markdown as GitHub shows it, with everything unfolded."""
-    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
-    body = body.replace("<details>", "<details open>")
-    page.write_text(f"<meta charset=utf-8><style>{STYLE}</style>{body}", "utf-8")
+def page_of(labelled: Labelled) -> str:
+    """The issue with its labels, and below it the summary as GitHub shows it."""
+    issue = labelled.issue
+    chips = "".join(
+        f'<span class=label style="background: #{label.color}; color: {_ink(label.color)}">{html.escape(label.name)}'
+        "</span>"
+        for label in issue.labels
+    )
+    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(labelled.summary)
+    return f"""<!doctype html><meta charset=utf-8><style>{STYLE}</style>
+<section><h2>{html.escape(issue.title)} <span>#{issue.number}</span></h2>
+<p class=event><b>{ACTIONS_BOT.removesuffix("[bot]")}</b> bot added the labels {chips}</p></section>
+<section>{body}</section>"""
+
+
+def _ink(colour: str) -> str:
+    """Black or white, whichever is easier to read on a background."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (0, 2, 4))
+    return "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else "#fff"
+
+
+def draw(text: str, page: Path, target: Path) -> None:
+    """A screenshot of the page, without the empty space below it."""
+    page.write_text(text, "utf-8")
     command = ["chromium", *FLAGS.split(), f"--screenshot={target}", page.as_uri()]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own page
+    picture = Image.open(target).convert("RGB")
+    box = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).getbbox()
+    assert box is not None  # noqa: S101 - there is text on it
     # A page of text needs few colours.
-    Image.open(target).quantize(64).save(target, optimize=True)
+    picture.crop((0, 0, picture.width, box[3] + 24)).quantize(96).save(target, optimize=True)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        draw(summary(Path(scratch)), Path(scratch) / "page.html", ROOT / "docs" / "assets" / "summary.png")
+        draw(page_of(labelled(Path(scratch))), Path(scratch) / "page.html", ROOT / "docs/assets/summary.png")

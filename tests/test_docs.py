@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable
+import shlex
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from docs.make_reference import PAGES, exit_codes
-from triage.cli import parser
+from tests.sample import Trained
+from triage.cli import main, parser
+from triage.config import Config, from_text
 from triage.errors import TriageError, install
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PROSE = sorted([*DOCS.rglob("*.md"), *(ROOT / "benchmarks").glob("*.md"), *ROOT.glob("*.md")])
+README = ROOT / "README.md"
+PAGES_FOR_USERS = sorted([*DOCS.rglob("*.md"), README])
 OF_TESTS = sorted((ROOT / "tests").rglob("README.md"))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a language, also those within a list."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
+
+
+def console_lines(text: str) -> list[str]:
+    """The commands to copy, each on one line."""
+    joined = "\n".join(blocks(text, "console")).replace("\\\n", " ")
+    return [line.removeprefix("$ ") for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def steps_in(data: object) -> Iterator[dict[str, Any]]:
+    """All mappings with `uses`, however deep."""
+    if isinstance(data, dict):
+        if "uses" in data:
+            yield data
+        data = list(data.values())
+    for item in data if isinstance(data, list) else ():
+        yield from steps_in(item)
 
 
 @pytest.mark.parametrize(("name", "write"), PAGES.items(), ids=PAGES)
@@ -39,7 +77,7 @@ def test_every_page_is_in_the_navigation_of_the_site_once() -> None:
     assert sorted(listed) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
-@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PROSE, ids=named)
 def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
     """Also to the heading that is named."""
     for target, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", path.read_text("utf-8")):
@@ -50,15 +88,103 @@ def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
             assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
-@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
-def test_every_command_that_the_pages_name_exists(path: Path) -> None:
-    """With the options that they give it."""
-    commands = re.findall(r"`triage ([a-z]+)((?: (?:--?[a-z-]+|[A-Z]+|[a-z]+))*)`", path.read_text("utf-8"))
+@pytest.mark.parametrize("path", PROSE, ids=named)
+def test_every_command_that_a_page_names_exists(path: Path) -> None:
+    """With the options that it is given, in the text and on the lines to copy."""
+    text = path.read_text("utf-8")
+    commands = re.findall(r"`triage ([a-z]+(?: (?:--?[a-z-]+|[A-Z]+|[a-z]+))*)`", text)
+    commands += [words for line in console_lines(text) for words in re.findall(r"(?:^|\| )triage (.*)", line)]
     reference = (DOCS / "reference/cli.md").read_text("utf-8")
-    for command, rest in commands:
-        section = reference.partition(f"## `triage {command}`\n")[2].partition("\n## ")[0]
+    for command in commands:
+        name, *rest = command.split()
+        section = reference.partition(f"## `triage {name}`\n")[2].partition("\n## ")[0]
         assert section, command
-        assert [option for option in re.findall(r"--[a-z-]+", rest) if f"`{option}`" not in section] == []
+        options = [word.partition("=")[0] for word in rest if word.startswith("--")]
+        assert [option for option in options if f"`{option}`" not in section] == [], command
+
+
+@pytest.mark.parametrize("path", PAGES_FOR_USERS, ids=named)
+def test_the_command_line_reads_every_command_to_copy(path: Path) -> None:
+    """As a shell splits it; placeholders are ordinary words."""
+    for line in console_lines(path.read_text("utf-8")):
+        for words in re.findall(r"(?:^|\| )triage ([^|<>]*)", line):
+            arguments = shlex.split(words.replace("OWNER/NAME", "o/n").replace("…", "x"))
+            parser().parse_args(arguments)
+
+
+@pytest.mark.parametrize("path", PAGES_FOR_USERS, ids=named)
+def test_every_configuration_to_copy_is_valid(path: Path) -> None:
+    """The program reads it as it is printed."""
+    sections = {section.name for section in dataclasses.fields(Config)}
+    for text in blocks(path.read_text("utf-8"), "yaml"):
+        if text.partition(":")[0] in sections:
+            from_text(text, where=path.name)
+
+
+@pytest.mark.parametrize("path", PAGES_FOR_USERS, ids=named)
+def test_every_step_to_copy_has_inputs_that_the_action_has(path: Path) -> None:
+    """And the action is one of ours; other actions are pinned by commit."""
+    for text in blocks(path.read_text("utf-8"), "yaml"):
+        for step in steps_in(yaml.load(text, Loader=yaml.BaseLoader)):
+            ours = re.fullmatch(r"triage-bot/triage(/[a-z-]+)?@\S+", step["uses"])
+            assert ours or re.search(r"@[0-9a-f]{40}$", step["uses"]), step["uses"]
+            if ours:
+                action = yaml.safe_load((ROOT / f".{ours[1] or ''}/action.yml").read_text("utf-8"))
+                assert set(step.get("with", {})) <= set(action["inputs"]), step
+
+
+def test_the_workflow_in_the_readme_is_valid_and_short(tmp_path: Path) -> None:
+    """GitHub would accept it; twelve lines at most."""
+    text = next(iter(blocks(README.read_text("utf-8"), "yaml")))
+    assert len(text.splitlines()) <= 12
+    file = tmp_path / "triage.yml"
+    file.write_text(text, "utf-8")
+    tool = Path(sys.executable).with_name("check-jsonschema")
+    subprocess.run([tool, "--builtin-schema", "vendor.github-workflows", file], check=True)
+
+
+def test_the_readme_labels_the_sample_as_it_says(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its command, with a bundle that was learnt before."""
+    monkeypatch.chdir(ROOT)
+    lines = [line for line in console_lines(README.read_text("utf-8")) if line.startswith("triage label")]
+    arguments = shlex.split(lines[0].replace("out/readme", str(trained.folder)))[1:]
+    assert main(arguments) == 0
+    assert "S3 multipart upload fails" in capsys.readouterr().out
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    """Both tables, from the rows of the default setting and of the surer half of the issues."""
+    measured = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    text = README.read_text("utf-8")
+    row = r"^\| (\S+), \S+ \| (\d+) % of (\d+) \| ([\d.]+) % \(([\d.]+) to ([\d.]+)\) \|$"
+    defaults = re.findall(row, text, re.MULTILINE)
+    assert len(defaults) == 4
+    for repo, share, issues, *kept in defaults:
+        line = re.search(rf"^\| {repo}, .* \| recommended \(.*$", measured, re.MULTILINE)
+        assert line
+        right, low, high = (f"{float(value) / 100:.3f}" for value in kept)
+        assert f"{right} ({low} to {high})" in line[0]
+        found = re.search(rf"\| ([\d.]+) of {issues} \|", line[0])
+        assert found and round(100 * float(found[1])) == int(share)
+    halves = re.findall(r"^\| (\S+), \S+ \| (.* %(?:\*\*)?) \|$", text, re.MULTILINE)
+    halves = [(repo, cells.split(" | ")) for repo, cells in halves if cells.count(" | ") == 3]
+    assert len(halves) == 4
+    methods = ("**triage, `--adapt head`**", "TF-IDF logistic regression", "plain k/m vote", "naive Bayes")
+    for repo, cells in halves:
+        for method, cell in zip(methods, cells, strict=True):
+            rest = r"(?: \| [\d.]+){4} \| ([\d.]+) \|"
+            line = re.search(rf"^\| {repo}, [^|]* \| {re.escape(method)}{rest}", measured, re.MULTILINE)
+            assert line and f"{100 * float(line[1]):.1f} %" in cell
+
+
+def test_the_badges_are_true() -> None:
+    """What they say is what pyproject.toml says."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = README.read_text("utf-8")
+    assert f"licence-{project['license']}-" in text
+    assert f"python-{project['requires-python'].removeprefix('>=')}%2B-" in text
 
 
 def test_the_picture_of_the_summary_is_small() -> None:
