@@ -181,9 +181,9 @@ def own_damage(home: tuple[str, Store], request: pytest.FixtureRequest) -> tuple
         demo: Repository = request.getfixturevalue("demo")
         git, commit = demo.git, demo.git.commits[demo.git.refs[ACTIVE]]
         entries = dict(git.trees[commit.tree])
-        data = git.blobs[entries["vectors.npy"].sha]
+        data = git.blobs[entries["pack"].sha]
         changed = git.add_blob(data[:-1] + bytes([data[-1] ^ 1]))
-        entries["vectors.npy"] = replace(entries["vectors.npy"], sha=changed)
+        entries["pack"] = replace(entries["pack"], sha=changed)
         git.refs[ACTIVE] = git.add_commit(replace(commit, tree=git.add_tree(entries)))
     return spec, store, good, bad
 

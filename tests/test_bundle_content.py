@@ -23,7 +23,7 @@ from triage.bundle.open import previous_bundle, usable_bundle
 from triage.cli import main
 from triage.engine.model_folder import packed, shipped
 from triage.errors import BundleError
-from triage.github import git_store as git_parts
+from triage.github import git_objects
 
 Files = dict[str, bytes]
 Change = Callable[[Files], None]
@@ -294,7 +294,7 @@ def test_files_that_the_manifest_does_not_name_are_not_fetched(github: FakeGitHu
     git = demo.git
     commit = git.commits[git.refs[ACTIVE]]
     entries = dict(git.trees[commit.tree])
-    stranger = dataclasses.replace(entries["vectors.npy"], sha=git.add_blob(b"x" * 99))
+    stranger = dataclasses.replace(entries["pack"], sha=git.add_blob(b"x" * 99))
     tree = git.add_tree(entries | {f"stranger-{i}": stranger for i in range(9)})
     git.refs[ACTIVE] = git.add_commit(dataclasses.replace(commit, tree=tree))
     github.requests.clear()
@@ -304,14 +304,14 @@ def test_files_that_the_manifest_does_not_name_are_not_fetched(github: FakeGitHu
     assert len(fetched) == len(entries)
 
 
-@pytest.mark.parametrize(("limit", "most"), [("MAX_BYTES", 500), ("MAX_BLOBS", 3)])
+@pytest.mark.parametrize(("limit", "most"), [("MAX_BYTES", 500), ("MAX_BLOBS", 0)])
 def test_a_tree_that_is_too_large_gives_way_to_the_bundle_before(
     github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
 ) -> None:
     """Nothing of it is fetched, and it does not keep a new bundle out."""
     store = git_store(github)
     first, second = activate(store, tiny(1)), activate(store, tiny(2))
-    monkeypatch.setattr(git_parts, limit, most)
+    monkeypatch.setattr(git_objects, limit, most)
     github.requests.clear()
     with pytest.raises(
         BundleError, match=f"^bundle {second} of octo/demo: tree [0-9a-f]+ of octo/demo is too large"
@@ -330,7 +330,7 @@ def test_a_blob_that_is_gone_gives_way_to_the_bundle_before(
     store = git_store(github)
     first = activate(store, tiny(1))
     activate(store, tiny(2))
-    del demo.git.blobs[dict(demo.git.walk(demo.git.commits[demo.git.refs[ACTIVE]].tree))["vectors.npy"].sha]
+    del demo.git.blobs[dict(demo.git.walk(demo.git.commits[demo.git.refs[ACTIVE]].tree))["pack"].sha]
     usable = usable_bundle(git_store(github))
     assert usable is not None
     assert usable[0] == first

@@ -12,7 +12,7 @@ from tests.fake_github.wire import Json, Reply
 from tests.tracking import git_of, tracker_of
 from triage.errors import AccessError, DataError, LostRace
 from triage.github.errors import NotFound, Overloaded, RefRefused, Rejected
-from triage.github.git_store import Commit, GitObjects
+from triage.github.git_objects import Commit, GitObjects
 
 ACTIVE = "refs/triage/active"
 EVERY_BYTE = bytes(range(256)) * 300

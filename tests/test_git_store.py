@@ -43,13 +43,13 @@ def activate(store: GitStore, bundle: Bundle) -> str:
 
 
 def spoil(repository: Repository) -> None:
-    """Put one other byte into the vectors of the active bundle, as a commit on top."""
+    """Put one other byte into the vectors of the active bundle, the last in the pack, as a commit on top."""
     git = repository.git
     commit = git.commits[git.refs[ACTIVE]]
     entries = dict(git.trees[commit.tree])
-    entry = entries["vectors.npy"]
+    entry = entries["pack"]
     data = git.blobs[entry.sha]
-    entries["vectors.npy"] = dataclasses.replace(entry, sha=git.add_blob(data[:-1] + bytes([data[-1] ^ 1])))
+    entries["pack"] = dataclasses.replace(entry, sha=git.add_blob(data[:-1] + bytes([data[-1] ^ 1])))
     git.refs[ACTIVE] = git.add_commit(dataclasses.replace(commit, tree=git.add_tree(entries)))
 
 

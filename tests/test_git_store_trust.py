@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.fake_github.fixtures import DEMO
-from tests.fake_github.git_store import Ident
+from tests.fake_github.git_store import Entry, Ident
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.storing import ACTIVE, activate, git_store, promote, publish, tiny
+from triage.bundle.bundle import to_files
 from triage.bundle.local_store import LocalStore
 from triage.cli import main
 from triage.errors import BundleError
+from triage.github.git_files import packed
 from triage.github.git_store import KEPT
 from triage.learn.vectors import NAME
 
@@ -32,8 +34,9 @@ def replaced(demo: Repository, **changes: str) -> None:
 
 def cut_short(demo: Repository) -> None:
     """As an upload that lost a file would leave it."""
-    entries = dict(demo.git.trees[demo.git.commits[demo.git.refs[ACTIVE]].tree])
-    del entries["vectors.npy"]
+    files = to_files(tiny(2))
+    del files["vectors.npy"]
+    entries = {path: Entry("100644", demo.git.add_blob(data)) for path, data in packed(files)}
     replaced(demo, tree=demo.git.add_tree(entries))
 
 

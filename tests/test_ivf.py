@@ -28,7 +28,7 @@ from triage.engine import ivf_build as making
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.errors import BundleError
-from triage.github import git_store as git_parts
+from triage.github import git_files
 from triage.github.errors import UnusableAnswer
 from triage.issue import RepositoryIds
 from triage.learn.retrain import indexed
@@ -378,8 +378,8 @@ def test_a_large_bundle_is_kept_in_the_repository(
 @pytest.fixture
 def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of more than 3,000 bytes are large."""
-    monkeypatch.setattr(git_parts, "PART", 3_000)
-    monkeypatch.setattr(git_parts, "HEAD", 256)
+    monkeypatch.setattr(git_files, "PART", 3_000)
+    monkeypatch.setattr(git_files, "HEAD", 256)
 
 
 def of_many(vectors: Floats) -> Bundle:
@@ -415,8 +415,8 @@ def test_no_more_is_fetched_than_issues_of_one_repository_are_compared_with(
         github.requests.clear()
         part = git_store(github).load(name, RepositoryIds(repo, ""))
         fetched = [places.get(request.path.rpartition("/")[2], "") for request in github.requests]
-        assert sum(path.startswith("index-codes.npy/") for path in places.values()) == 17
-        assert 2 <= sum(path.startswith("index-codes.npy/") for path in fetched) <= 4
+        assert sum(path.startswith("index-codes.npy.") for path in places.values()) == 17
+        assert 2 <= sum(path.startswith("index-codes.npy.") for path in fetched) <= 4
         assert (part.manifest.issues, part.manifest.sources) == (ROWS / 10, whole.manifest.sources)
         assert near_in(part, repo) == near_in(whole, repo)
     stranger = git_store(github).load(name, RepositoryIds("o/other", ""))
@@ -430,7 +430,7 @@ def test_a_part_that_was_changed_is_refused(
     store = git_store(github)
     name = store.save(of_many(vectors))
     store.set_role("active", name)
-    part = demo.git.files(ACTIVE)["index-codes.npy/0001"]
+    part = demo.git.files(ACTIVE)["index-codes.npy.0001"]
     demo.git.blobs[demo.git.add_blob(part)] = bytes(len(part))
     with pytest.raises(UnusableAnswer, match="has another content than blob"):
         git_store(github).load(name, RepositoryIds("o/r0", ""))

@@ -16,7 +16,7 @@ from triage.errors import DataError, TriageError
 from triage.github import transport
 from triage.github.client import Tracker
 from triage.github.errors import Overloaded, RateLimited, Unreachable
-from triage.github.git_store import GitObjects
+from triage.github.git_objects import GitObjects
 
 READS: dict[str, Callable[[Tracker], object]] = {
     "GraphQL": lambda tracker: tracker.labels(),

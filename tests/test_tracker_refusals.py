@@ -22,7 +22,7 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.tracking import Sleeps, git_of, tracker_of
 from triage.errors import AccessError, TriageError, UsageError
 from triage.github.errors import NotFound, Rejected
-from triage.github.git_store import GitObjects
+from triage.github.git_objects import GitObjects
 from triage.github.http import graphql_url_of
 
 

@@ -9,7 +9,7 @@ from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
 from triage.github.client import Tracker
-from triage.github.git_store import GitObjects
+from triage.github.git_objects import GitObjects
 from triage.github.rate_limit import RateLimiter
 
 # Names that mean something to a shell, a parser, a workflow or a list of labels.

@@ -18,6 +18,7 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
+from tests.fake_github import graphql_git
 from tests.fake_github.allowance import Allowance, points
 from tests.fake_github.connection import Problem
 from tests.fake_github.context import Context
@@ -78,7 +79,7 @@ class GraphQL:
             context_value=context,
             variable_values=variables,
             field_resolver=_resolve,
-            type_resolver=lambda value, *_: type_name(value),
+            type_resolver=lambda value, *_: graphql_git.type_name(value) or type_name(value),
         )
         answer: Object = {"data": done.data}
         if done.errors:
@@ -100,10 +101,11 @@ class GraphQL:
 
 def _resolve(source: Any, info: GraphQLResolveInfo, **args: Any) -> object:
     kind, name, context = info.parent_type.name, info.field_name, info.context
-    plain = FIELDS.get(kind, {}).get(name)
+    plain = (FIELDS | graphql_git.FIELDS).get(kind, {}).get(name)
     if plain is not None:
         return plain(source)
-    call = (ROOTS | CALLS).get(kind, {}).get(name)
+    # A type's fields stand in one table, but for the repository's git objects.
+    call = (ROOTS | CALLS).get(kind, {}).get(name) or graphql_git.CALLS.get(kind, {}).get(name)
     if call is not None:
         return call(source, context, args)
     if isinstance(source, Mapping) and name in source:

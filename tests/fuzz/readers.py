@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -57,7 +58,8 @@ from triage.engine.index import hash_of
 from triage.engine.ivf_build import compress
 from triage.engine.propensity import Propensity
 from triage.errors import BundleError, DataError
-from triage.github.git_store import Pieces
+from triage.github import git_files
+from triage.github.git_files import StoredFiles, packed
 from triage.issue import Issue, RepositoryIds
 from triage.learn import vectors as embeddings
 from triage.reports.bundle_report import BundleLine, listing, shown
@@ -409,21 +411,36 @@ def _use(bundle: Bundle, name: str) -> None:
 
 
 class _Git:
-    """A tree of blobs, as `Pieces` reads it."""
+    """Blobs by their paths, as `StoredFiles` reads them."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = files
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
+        self.blobs = blobs
 
-    def get_tree(self, _: str) -> list[tuple[str, str]]:
-        return [(name, name) for name in self.files]
+    def get_blobs(self, paths: Sequence[str]) -> list[bytes]:
+        return [self.blobs[path] for path in paths]
 
-    def get_blob(self, name: str) -> bytes:
-        return self.files[name]
+
+def _stored(blobs: Mapping[str, bytes]) -> StoredFiles:
+    return StoredFiles(_Git(blobs), [(path, path) for path in blobs])  # type: ignore[arg-type]  # a stand-in
+
+
+def _use_pack(pack: bytes) -> None:
+    """A pack beside the parts of one large file."""
+    stored = _stored({"pack": pack, "large.0000": b"x" * 20, "large.0001": b"x" * 5})
+    for data in stored.read(stored.names).values():
+        assert len(data) <= len(pack) + 25
+
+
+def _packs() -> list[bytes]:
+    with patch.object(git_files, "SMALL", 10), patch.object(git_files, "PART", 20):
+        files = {"a": b"small", "b": b"", "large": b"x" * 25}
+        return [dict(packed(files))["pack"]]
 
 
 def _use_slice(files: Mapping[str, bytes]) -> None:
     """The part of a large index that one repository needs, as the store in git refs reads it."""
-    tree = Pieces(_Git(files), "")  # type: ignore[arg-type]  # a stand-in
+    with patch.object(git_files, "SMALL", 0):
+        tree = _stored(dict(packed(files)))
     small: dict[str, Data] = {name: data for name, data in files.items() if name not in MAPPED}
     if span := RepositorySlice.of(KNOWN, small, "here"):
         part = from_files(small | tree.within(span, small, "here"), where="here").within(span)
@@ -544,6 +561,7 @@ READERS = [
     Reader("bundle, other numbers", lambda: [b""], of_bundle("small", _other_numbers)),
     Reader("large bundle, right hashes", lambda: [b""], of_bundle("large", _with_right_hashes)),
     Reader("large bundle, other numbers", lambda: [b""], of_bundle("large", _other_numbers)),
+    Reader("pack", _packs, lambda path, _: _use_pack(path.read_bytes())),
     Reader("role", lambda: [_name(_bundle_files("small"), "20260102T000000Z").encode()], _read_role),
     Reader("model folder", _model, _read_model),
     Reader("array", _arrays, _read_array),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -84,7 +84,7 @@ def usable_bundle(store: Store, repo: RepositoryIds | None = None) -> tuple[str,
             return None
     except BundleError as error:
         active, failure = None, error
-    for name in candidates(store, active):
+    for name in _in_turn(store, active):
         try:
             bundle = store.load(name, repo)
             own_encoder(bundle)
@@ -100,14 +100,20 @@ def usable_bundle(store: Store, repo: RepositoryIds | None = None) -> tuple[str,
     raise failure
 
 
-def candidates(store: Store, active: str | None) -> list[str]:
-    """The active bundle and the older ones, newest first, without the staged one."""
+def _in_turn(store: Store, active: str | None) -> Iterator[str]:
+    """The active bundle, then the older ones, which are looked for only when they are needed."""
+    if active:
+        yield active
+    yield from older(store, active)
+
+
+def older(store: Store, active: str | None) -> Iterator[str]:
+    """The bundles before the active one, newest first, without the staged one; all others where none is active."""
     try:
         staged = store.role("staged")
     except BundleError:
         staged = None
-    older = [name for name in store.names() if name != staged and (active is None or name < active)]
-    return [active, *older] if active else older
+    return (name for name in store.names() if name != staged and (active is None or name < active))
 
 
 @stage("opening the bundle")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.bundle.open import candidates, own_encoder
+from triage.bundle.open import older, own_encoder
 from triage.bundle.store import activate_or_stage, refuse_exposure, role_name
 from triage.cli import arguments
 from triage.console import log, log_json, status
@@ -164,13 +164,13 @@ def _rollback(store: Store, options: BundleOptions) -> None:
     )
 
 
-def _before_the_active(store: Store) -> Sequence[str]:
+def _before_the_active(store: Store) -> Iterable[str]:
     """The bundles before the active one, newest first; all but the staged one where the active one is broken."""
     try:
         active = store.role("active")
     except BundleError:
-        return candidates(store, None)
-    return candidates(store, active)[1:] if active else ()
+        return older(store, None)
+    return older(store, active) if active else ()
 
 
 def _publish(store: Store, options: BundleOptions) -> None:

@@ -5,21 +5,24 @@ Every failure is a TriageError. Labels are added by id; the set of labels is nev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import NoReturn, TypeVar, Unpack
+from itertools import islice
+from typing import TypeVar, Unpack, cast
 from urllib.parse import quote
 
-from triage.errors import AccessError, DataError, UsageError
+from triage.errors import AccessError, DataError, TriageError, UsageError
 from triage.github import graphql
 from triage.github.errors import (
     IssueGone,
     LabelGone,
     NotFound,
     Overloaded,
+    RateLimited,
     Rejected,
     Unreachable,
     UnusableAnswer,
@@ -31,9 +34,11 @@ from triage.github.graphql import (
     IssueFilter,
     Label,
     LiveIssue,
+    Operation,
     Page,
     Repository,
     RepositoryInfo,
+    Tip,
 )
 from triage.github.http import (
     Body,
@@ -51,7 +56,10 @@ from triage.patterns import NAME
 
 T = TypeVar("T")
 PAGE = 100
+# Issues that are read, or changed, in one request.
+TOGETHER = 20
 SMALLEST_PAGE = 10
+log = logging.getLogger(__name__)
 METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
 
 
@@ -70,10 +78,7 @@ class Connection(Http):
 
     def viewer(self) -> Actor:
         """The token's owner: a person, or an App such as `github-actions[bot]` for a workflow's own token."""
-        answer = self.graphql("Viewer", {}, "find out whose the token is", "")
-        # In GraphQL every viewer is a User; only the login reveals an App.
-        login = read(str, answer, "data.viewer.login")
-        return Actor(login, is_bot=login.endswith(BOT))
+        return _viewer(self.graphql("Viewer", {}, "find out whose the token is", ""))
 
     def repositories_of(self, owner: str) -> list[RepositoryInfo]:
         """All repositories of a person or organisation that the token can see, by name. Raises NotFound."""
@@ -83,7 +88,8 @@ class Connection(Http):
             likely="the owner is misspelt or was renamed",
         )
         path, variables = "data.owner.repositories", {"login": owner}
-        infos = self._nodes(RepositoryInfo, path, "Repositories", variables, doing, METADATA, missing)
+        purpose = Purpose(doing, METADATA)
+        infos = self._nodes(RepositoryInfo, path, "Repositories", variables, purpose, missing)
         return [replace(info, visibility=info.visibility.lower()) for info in infos]
 
     def _nodes(
@@ -92,18 +98,19 @@ class Connection(Http):
         path: str,
         operation: str,
         variables: Mapping[str, object],
-        doing: str,
-        needs: str,
+        purpose: Purpose,
         missing: NotFound | None = None,
         answered: Callable[[object], None] = lambda _: None,
+        first: object = None,
     ) -> Iterator[T]:
         """All nodes of the connection at `path`, page by page; raises `missing` if there is no connection.
 
-        `answered` gets each answer.
+        `answered` gets each answer. `first` is an answer with the first page, where there is one already.
         """
         after: str | None = None
         while True:
-            answer = self.graphql(operation, {**variables, "after": after}, doing, needs)
+            asked = {**variables, "after": after}
+            answer, first = first or self.graphql(operation, asked, purpose.doing, purpose.needs), None
             if missing and part(answer, path) is None:
                 raise missing
             answered(answer)
@@ -114,9 +121,25 @@ class Connection(Http):
             after = _next(info, after)
 
 
+def _viewer(answer: object) -> Actor:
+    # In GraphQL every viewer is a User; only the login reveals an App.
+    login = read(str, answer, "data.viewer.login")
+    return Actor(login, is_bot=login.endswith(BOT))
+
+
 def _repository(answer: object) -> Repository:
     repository = read(Repository, answer, "data.repository")
     return replace(repository, visibility=repository.visibility.lower())
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run begins with: the files in which the configuration may be, the store's ref, and one issue."""
+
+    files: tuple[str, str]
+    ref: str = ""
+    issue: int | None = None
+    edits: bool = False
 
 
 class Tracker(Connection):
@@ -126,11 +149,51 @@ class Tracker(Connection):
     what `Connection` raises.
     """
 
+    # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
+    _opened: dict[object, object]
+
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
             raise UsageError(f"{repo!r} is not of the form OWNER/NAME")
         super().__init__(token, **settings)
-        self.repo = repo
+        self.repo, self._opened = repo, {}
+
+    def open(self, opening: Opening) -> None:
+        """Read what a run begins with in one request: each part is then taken from it once.
+
+        What GitHub refuses, or does not know, is left for the part's own request, which has the better reason.
+        Raises RateLimited and Unreachable.
+        """
+        variables = {
+            **self._names,
+            "config": f"HEAD:{opening.files[0]}",
+            "other": f"HEAD:{opening.files[1]}",
+            "stored": bool(opening.ref),
+            "active": opening.ref,
+            "one": opening.issue is not None,
+            "number": opening.issue or 0,
+            "edits": opening.edits,
+        }
+        doing = f"open {self.repo}"
+        try:
+            # It is not sent again: the parts' own requests are.
+            answer = self.graphql("Opening", variables, doing, READ, repeatable=False)
+            self._opened = dict(_parts(answer, opening))
+            self.__dict__.setdefault("repository", _repository(answer))
+        except (RateLimited, Unreachable):
+            raise
+        except TriageError as error:
+            log.info("each part is requested by itself: %s", error.what)
+            self._opened = {}
+
+    def viewer(self) -> Actor:
+        answer = self._opened.pop("viewer", None)
+        return super().viewer() if answer is None else _viewer(answer)
+
+    def tip(self, ref: str) -> Tip | None:
+        """The commit that a ref points to, where `open` has read it; None where that is not known."""
+        node = self._opened.pop(ref, None)
+        return None if node is None else read(Tip, node)
 
     def rest(
         self, verb: str, path: str, doing: str, needs: str, *, query: Query = None, body: Body = None
@@ -150,6 +213,8 @@ class Tracker(Connection):
 
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None if there is none."""
+        if (path, "text") in self._opened:
+            return cast("str | None", self._opened.pop((path, "text")))
         # Outside `try`, since a missing repository is an error.
         where = f"{path} of {self.repository.name}"
         try:
@@ -165,8 +230,9 @@ class Tracker(Connection):
 
     def labels(self) -> Names[Label]:
         """Every label of the repository by its name."""
-        path, doing = "data.repository.labels", f"list the labels in {self.repo}"
-        nodes = self._nodes(Label, path, "Labels", self._names, doing, READ, answered=self._answered)
+        path, purpose = "data.repository.labels", Purpose(f"list the labels in {self.repo}", READ)
+        names, first = self._names, self._opened.pop("labels", None)
+        nodes = self._nodes(Label, path, "Labels", names, purpose, answered=self._answered, first=first)
         return Names({label.name: label for label in nodes})
 
     def _answered(self, answer: object) -> None:
@@ -184,26 +250,51 @@ class Tracker(Connection):
 
         Raises NotFound, or IssueGone if it was deleted or transferred.
         """
-        doing = f"read issue {number}"
-        if number > MOST_ISSUES:
-            raise NotFound(
-                f"cannot {doing} in {self.repo}: there is none",
-                likely=f"GitHub's numbers end at {MOST_ISSUES:,}",
-                next_step="check the number",
-            )
-        try:
-            answer = self._ask("Issue", doing, number=number, edits=edits)
-        except NotFound as missing:
-            self._raise_reason(number, missing)
-        return self._with_events(read(graphql.IssueNode, answer, "data.repository.issueOrPullRequest"))
+        (live,) = self.issues([number], edits=edits)
+        if isinstance(live, NotFound):
+            raise live
+        return live
 
     def issues(self, numbers: Iterable[int], *, edits: bool = False) -> Iterator[LiveIssue | NotFound]:
-        """Issues one by one, in the given order, as `issue`; the failure in place of one that does not exist."""
-        for number in numbers:
+        """Issues in the given order, as `issue`, TOGETHER in a request; the failure in place of one that is not there.
+
+        Too many for GitHub at once are requested one by one.
+        """
+        rest = iter(numbers)
+        while batch := list(islice(rest, TOGETHER)):
             try:
-                yield self.issue(number, edits=edits)
-            except NotFound as missing:
-                yield missing
+                yield from self._issues(batch, edits=edits)
+            except Overloaded:
+                if len(batch) == 1:
+                    raise
+                for number in batch:
+                    yield from self._issues([number], edits=edits)
+
+    def _issues(self, numbers: Sequence[int], *, edits: bool) -> list[LiveIssue | NotFound]:
+        if len(numbers) == 1 and (opened := self._opened.pop((numbers[0], edits), None)) is not None:
+            return [self._with_events(read(graphql.IssueNode, opened))]
+        there = [number for number in numbers if number <= MOST_ISSUES]
+        doing = f"read issue {there[0]}" if len(there) == 1 else "read issues"
+        variables = {**self._names, "edits": edits}
+        operations = [Operation("Issue", {**variables, "number": number}) for number in there]
+        answers = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
+        found = {n: self._live(n, answer) for n, answer in zip(there, answers, strict=True)}
+        return [found[number] if number in found else self._beyond(number) for number in numbers]
+
+    def _live(self, number: int, answer: object) -> LiveIssue | NotFound:
+        """The issue of an answer. Raises any failure but that there is no such issue."""
+        if isinstance(answer, NotFound):
+            return self._reason(number, answer)
+        if isinstance(answer, TriageError):
+            raise answer
+        return self._with_events(read(graphql.IssueNode, answer, "issueOrPullRequest"))
+
+    def _beyond(self, number: int) -> NotFound:
+        return NotFound(
+            f"cannot read issue {number} in {self.repo}: there is none",
+            likely=f"GitHub's numbers end at {MOST_ISSUES:,}",
+            next_step="check the number",
+        )
 
     def counts(self, since: datetime | None = None) -> IssueCounts:
         """How much there is to read, in all and of what changed `since`."""
@@ -221,8 +312,8 @@ class Tracker(Connection):
 
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
-        path, doing = "data.repository.page", f"list the issues' numbers in {self.repo}"
-        nodes = self._nodes(graphql.NumberNode, path, graphql.NUMBERS[kind], self._names, doing, READ)
+        path, purpose = "data.repository.page", Purpose(f"list the issues' numbers in {self.repo}", READ)
+        nodes = self._nodes(graphql.NumberNode, path, graphql.NUMBERS[kind], self._names, purpose)
         return {node.number: node.id for node in nodes}
 
     def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
@@ -342,13 +433,16 @@ class Tracker(Connection):
             events += timeline.nodes
         return graphql.issue_of(node, events)
 
-    def _raise_reason(self, number: int, missing: NotFound) -> NoReturn:
-        """Raise the reason for which GraphQL has no such issue: REST says whether it was deleted or transferred."""
-        issue = self.rest("GET", f"/issues/{number}", f"read issue {number}", READ)
+    def _reason(self, number: int, missing: NotFound) -> NotFound:
+        """Why GraphQL has no such issue: REST says whether it was deleted or transferred."""
+        try:
+            issue = self.rest("GET", f"/issues/{number}", f"read issue {number}", READ)
+        except NotFound as reason:
+            return reason
         if fold(read(str, issue, "repository_url")).endswith(fold(f"/{self.repository.name}")):
-            raise missing
+            return missing
         url = read(str, issue, "html_url")
-        raise IssueGone(f"cannot read issue {number} in {self.repo}", likely=f"it was transferred to {url}")
+        return IssueGone(f"cannot read issue {number} in {self.repo}", likely=f"it was transferred to {url}")
 
     def _issue_permissions(self) -> tuple[bool, bool | None]:
         """Whether issues can be read and labelled."""
@@ -386,8 +480,8 @@ class Tracker(Connection):
             raise IssueGone(missing.what, likely="the issue was deleted or transferred") from None
 
     def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
-        path, doing = "data.node.comments", f"read comments in {self.repo}"
-        comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, doing, READ)
+        path, purpose = "data.node.comments", Purpose(f"read comments in {self.repo}", READ)
+        comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, purpose)
         own = next((c for c in comments if c.own and c.body.startswith(f"<!-- {marker} -->")), None)
         text = text_of(own.body if own else "")
         if own is None:
@@ -397,6 +491,26 @@ class Tracker(Connection):
         else:
             return
         self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
+
+
+def _parts(answer: object, opening: Opening) -> Iterator[tuple[object, object]]:
+    """(what it is, the answer or the part of it) for everything in the answer to an opening that can be relied on."""
+    yield "viewer", answer
+    yield "labels", answer
+    repository = part(answer, "data.repository")
+    if part(repository, "issue"):
+        yield (opening.issue, opening.edits), part(repository, "issue")
+    # Without the permission, or before the first commit, nothing follows from what is not there.
+    if part(repository, "head") is None:
+        return
+    for alias, path in zip(("config", "other"), opening.files, strict=True):
+        node = part(repository, alias)
+        text = part(node, "text")
+        # REST knows more: it follows a link, whose text is a path, and gives the reasons for which a file has no text.
+        if node is None or (isinstance(text, str) and ":" in text and part(node, "truncated") is False):
+            yield (path, "text"), text
+    if part(repository, "active.tree"):
+        yield opening.ref, part(repository, "active")
 
 
 def _next(info: graphql.PageInfo, after: str | None) -> str:

@@ -4,29 +4,20 @@
     refs/triage/staged       the commit of a candidate that did not become active
     refs/triage/embeddings   the vectors of texts embedded before, for retraining only
 
-A bundle is a commit. Its tree has the bundle's files, large ones in parts, and shares unchanged blobs with the bundle
-before; its message is the bundle's name and manifest. A bundle becomes active by a fast-forward: this compare-and-swap
-keeps concurrent retrainings from overwriting each other. Clones do not fetch these refs, and watchers are not notified.
-If the host refuses such refs, branches of the same names are used.
-
-Git objects and refs are reached through the REST API, without a clone or git itself.
+A bundle is a commit. Its tree has the bundle's files as `git_files` packs them, and shares unchanged blobs with the
+bundle before; its message is the bundle's name and manifest. A bundle becomes active by a fast-forward: this
+compare-and-swap keeps concurrent retrainings from overwriting each other. Clones do not fetch these refs, and watchers
+are not notified. If the host refuses such refs, branches of the same names are used.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import pairwise
-from mmap import mmap
-from urllib.parse import quote
 
-from triage.arrays import HEAD, Data, shape_of, view
+from triage.arrays import Data
 from triage.bundle.bundle import (
     MANIFEST,
-    MAX_BYTES,
     Bundle,
     BundleManifest,
     from_files,
@@ -34,21 +25,18 @@ from triage.bundle.bundle import (
     read_manifest,
     to_files,
 )
-from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
+from triage.bundle.ivf_files import MAPPED, OWNERS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.errors import BundleError, DataError, LostRace
 from triage.github.client import Tracker
-from triage.github.errors import NotFound, RefRefused, Rejected, UnusableAnswer
-from triage.github.http import read, read_content, read_list
+from triage.github.errors import NotFound, RefRefused, UnusableAnswer
+from triage.github.git_files import StoredFiles, packed
+from triage.github.git_objects import Commit, GitObjects, blob_hash
+from triage.github.graphql import Tip
 from triage.issue import RepositoryIds, matches
-from triage.schema import nested
 
 SPACES = ("refs/triage", "refs/heads/triage")
 SUBJECT = "triage bundle "
-READ, WRITE = "`contents: read`", "`contents: write`"
-FILE_MODE = "100644"
-# The account in whose name GitHub itself commits for those who use its pages and some of its API.
-WEB_FLOW = "web-flow"
 
 
 class GitStore:
@@ -58,6 +46,8 @@ class GitStore:
         self._tracker, self._git, self._publishers = tracker, GitObjects(tracker), publishers
         self.name = StoreName(repo=tracker.repo)
         self._made: dict[str, Commit] = {}
+        # What has been read of the bundles with a role, each to be loaded.
+        self._tips: dict[str, Commit | Tip] = {}
 
     def visibility(self) -> str:
         return self._tracker.repository.visibility
@@ -66,30 +56,34 @@ class GitStore:
         return sorted(self._commits(), reverse=True)
 
     def role(self, role: str) -> str | None:
-        sha = self._head(role)[1]
-        return None if sha is None else _name(self._git.get_commit(sha))
+        tip: Commit | Tip | None = self._git.tip(f"{SPACES[0]}/{role}")
+        if tip is None and (sha := self._head(role)[1]):
+            tip = self._git.get_commit(sha)
+        if tip is None:
+            return None
+        name = _name(tip)
+        self._tips[name] = tip
+        return name
 
     def load(self, name: str, repo: RepositoryIds | None = None) -> Bundle:
         """See `Store`; with `repo`, only the parts of a large index that serve this repository are fetched."""
-        commit, where = self._commit(name), f"bundle {name} of {self._git.repo}"
-        self._check_origin(commit)
+        where = f"bundle {name} of {self._git.repo}"
+        tip = self._tip(name)
         try:
-            return self._loaded(name, repo, commit.tree, where)
+            return self._loaded(name, repo, tip, where)
         except UnusableAnswer:
             raise
         except (DataError, NotFound) as error:
             raise BundleError(f"{where}: {error.what}") from None
 
-    def _loaded(self, name: str, repo: RepositoryIds | None, commit_tree: str, where: str) -> Bundle:
-        tree = Pieces(self._git, commit_tree)
-        files: dict[str, Data] = {file: tree.whole(file) for file in tree.names & {MANIFEST}}
-        named = tree.names & read_manifest(bytes(files.get(MANIFEST, b"")), where=where).files.keys()
-        files |= {file: tree.whole(file) for file in sorted(named) if file not in MAPPED}
-        span = RepositorySlice.of(repo, files, where) if repo and OWNERS in files else None
-        if span:
-            files |= tree.within(span, files, where)
-        else:
-            files |= {file: tree.whole(file) for file in named & set(MAPPED)}
+    def _loaded(self, name: str, repo: RepositoryIds | None, tip: Commit | Tip, where: str) -> Bundle:
+        stored = StoredFiles(self._git, self._listed(tip), _stated(tip) - set(MAPPED))
+        files: dict[str, Data] = {**stored.read(stored.names & {MANIFEST})}
+        named = stored.names & read_manifest(bytes(files.get(MANIFEST, b"")), where=where).files.keys()
+        files |= stored.read(named - set(MAPPED))
+        is_large = OWNERS in files and any(map(stored.is_in_parts, MAPPED))
+        span = RepositorySlice.of(repo, files, where) if repo and is_large else None
+        files |= stored.within(span, files, where) if span else stored.read(named & set(MAPPED))
         bundle = from_files(files, where=where)
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{where}: its manifest is that of another bundle")
@@ -98,11 +92,24 @@ class GitStore:
             bundle.verify()
         return bundle
 
-    def manifest(self, name: str) -> BundleManifest:
-        commit = self._commit(name)
+    def _listed(self, tip: Commit | Tip) -> list[tuple[str, str]]:
+        """(path, hash) of the blobs of a bundle."""
+        if isinstance(tip, Tip) and all(entry.type == "blob" for entry in tip.entries):
+            return self._git.files_of(tip.tree, tip.entries)
+        return self._git.get_tree(tip.tree)
+
+    def _tip(self, name: str) -> Commit | Tip:
+        """The commit of a bundle whose publisher is trusted. Raises BundleError."""
+        tip = self._tips.get(name) or self._commit(name)
+        if isinstance(tip, Tip) and "*" in self._publishers:
+            return tip
+        # GraphQL does not tell which App made a commit.
+        commit = self._git.get_commit(tip.sha) if isinstance(tip, Tip) else tip
         self._check_origin(commit)
-        data = commit.message.partition("\n\n")[2].strip().encode()
-        return read_manifest(data, where=f"bundle {name} of {self._git.repo}")
+        return commit
+
+    def manifest(self, name: str) -> BundleManifest:
+        return _manifest(self._tip(name), where=f"bundle {name} of {self._git.repo}")
 
     def save(self, bundle: Bundle) -> str:
         """Upload the bundle. No ref points to it before `set_role`, so an interruption leaves no trace."""
@@ -172,20 +179,19 @@ class GitStore:
         if commit is None or not self._trusts(commit):
             return None
         try:
-            tree = Pieces(self._git, commit.tree)
-            return tree.whole(title) if title in tree.names else None
+            stored = StoredFiles(self._git, self._git.get_tree(commit.tree), [title])
+            return stored.read([title])[title] if title in stored.names else None
         except UnusableAnswer:
             raise
         except (DataError, NotFound) as error:
             raise BundleError(f"{title} of {self._git.repo}: {error.what}") from None
 
     def _upload(self, files: Mapping[str, bytes], stored: Collection[str] = ()) -> str:
-        """The tree of the files, a large one as a folder of its parts; blobs already `stored` are not sent."""
+        """The tree of the packed files; blobs already `stored` are not sent."""
         entries = []
-        for path, data in sorted(files.items()):
-            for part_path, part in parts(path, data):
-                sha = _blob_hash(part)
-                entries.append((part_path, sha if sha in stored else self._git.create_blob(part)))
+        for path, data in packed(files):
+            sha = blob_hash(data)
+            entries.append((path, sha if sha in stored else self._git.create_blob(data)))
         return self._git.create_tree(entries)
 
     def _point(self, ref: str, current: str | None, sha: str, *, force: bool) -> None:
@@ -269,249 +275,25 @@ class GitStore:
             )
 
 
-def _name(commit: Commit) -> str:
+def _name(commit: Commit | Tip) -> str:
     name = _title(commit)
     if not NAME.fullmatch(name):
         raise BundleError(f"commit {commit.sha} is not a bundle")
     return name
 
 
-def _title(commit: Commit) -> str:
+def _manifest(commit: Commit | Tip, where: str) -> BundleManifest:
+    """The manifest in a commit's message."""
+    return read_manifest(commit.message.partition("\n\n")[2].strip().encode(), where=where)
+
+
+def _stated(commit: Commit | Tip) -> Set[str]:
+    """The files that a bundle should have; none where its commit does not say, so that they are not fetched at once."""
+    try:
+        return _manifest(commit, "").files.keys()
+    except BundleError:
+        return set()
+
+
+def _title(commit: Commit | Tip) -> str:
     return commit.message.partition("\n")[0].removeprefix(SUBJECT)
-
-
-def _blob_hash(data: bytes) -> str:
-    """The hash that git gives to these bytes."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-
-
-@dataclass(frozen=True)
-class Commit:
-    """`author` and `committer` are GitHub logins, empty if no account has the address.
-
-    `verified`: GitHub has verified the signature, which is the committer's.
-    """
-
-    sha: str
-    message: str = nested("commit.message")
-    tree: str = nested("commit.tree.sha")
-    parents: tuple[str, ...] = nested("parents.*.sha")
-    verified: bool = nested("commit.verification.verified")
-    author: str = nested("author.login", "")
-    committer: str = nested("committer.login", "")
-
-    @property
-    def publisher(self) -> str:
-        """The account that a verified signature stands for; empty if there is none.
-
-        Anyone who may push can write any author into a commit of their own, so the author must be the committer, unless
-        GitHub itself is one of them.
-        """
-        who = self.author if self.committer == WEB_FLOW else self.committer
-        return who if self.verified and self.author in (who, WEB_FLOW) else ""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    path: str
-    type: str
-    sha: str
-    size: int = 0
-
-
-class GitObjects:
-    """The git objects and refs of a tracker's repository.
-
-    Refs are full names such as `refs/triage/active`, hashes 40 hexadecimal digits. Objects are named by their content
-    and refs are set to a value, so that every request may be sent twice.
-    """
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self.repo = tracker.repo
-
-    def read_ref(self, ref: str) -> str | None:
-        """The commit that a ref points to, or None if there is no such ref."""
-        try:
-            answer = self._tracker.rest("GET", _path(ref, "ref"), f"read {ref}", READ)
-        except NotFound:
-            return None
-        except Rejected as rejected:
-            # GitHub's answer for a repository without commits.
-            if "empty" not in rejected.said:
-                raise
-            return None
-        return read(str, answer, "object.sha")
-
-    def create_ref(self, ref: str, sha: str) -> None:
-        """Create a ref. Raises LostRace if it exists with another commit, RefRefused if it is not allowed."""
-        try:
-            self._move("POST", "/git/refs", {"ref": ref, "sha": sha}, f"create {ref}")
-        except Rejected as rejected:
-            # The first attempt may have created it, with its response lost.
-            if (existing := self.read_ref(ref)) is None:
-                raise RefRefused(rejected.what) from None
-            if existing != sha:
-                raise LostRace(f"{ref} was created in the meantime") from None
-
-    def update_ref(self, ref: str, sha: str, *, force: bool = False) -> None:
-        """Move a ref to a descendant of the commit it points to (`force`: to any commit).
-
-        Raises LostRace if it was moved or deleted in the meantime, RefRefused if it is not allowed.
-        """
-        try:
-            self._move("PATCH", _path(ref, "refs"), {"sha": sha, "force": force}, f"update {ref}")
-        except Rejected as rejected:
-            if "fast forward" in rejected.said.lower() or self.read_ref(ref) is None:
-                raise LostRace(f"{ref} was moved in the meantime") from None
-            raise RefRefused(rejected.what) from None
-
-    def delete_ref(self, ref: str) -> None:
-        """Delete a ref if it exists."""
-        try:
-            self._write("DELETE", _path(ref, "refs"), None, f"delete {ref}")
-        except (NotFound, Rejected) as failure:
-            if self.read_ref(ref) is not None:
-                raise failure from None
-
-    def create_blob(self, data: bytes) -> str:
-        """Store bytes; returns their hash."""
-        return self._create("blobs", {"content": base64.b64encode(data).decode(), "encoding": "base64"})
-
-    def get_blob(self, sha: str) -> bytes:
-        """Raises NotFound, DataError for other content than that of this hash."""
-        data = read_content(self._read(f"/git/blobs/{quote(sha, safe='')}", f"blob {sha}"))
-        if _blob_hash(data) != sha:
-            raise UnusableAnswer(f"GitHub's answer has another content than blob {sha}")
-        return data
-
-    def create_tree(self, files: Iterable[tuple[str, str]]) -> str:
-        """A tree of at least one (path, hash of a blob); returns its hash."""
-        lines = [{"path": path, "mode": FILE_MODE, "type": "blob", "sha": sha} for path, sha in files]
-        if not lines:
-            raise ValueError("GitHub does not store empty trees")
-        return self._create("trees", {"tree": lines})
-
-    def get_tree(self, sha: str) -> list[tuple[str, str]]:
-        """(path, hash) of every file in a tree. Raises NotFound, DataError if the tree is too large."""
-        path = f"/git/trees/{quote(sha, safe='')}"
-        answer = self._read(path, f"tree {sha}", {"recursive": "1"})
-        blobs = [entry for entry in read_list(_Entry, answer, "tree") if entry.type == "blob"]
-        size = sum(entry.size for entry in blobs)
-        if read(bool, answer, "truncated"):
-            raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
-        if len(blobs) > MAX_BLOBS or size > MAX_BYTES:
-            raise DataError(f"tree {sha} of {self.repo} is too large: {len(blobs):,} files of {size:,} bytes")
-        return [(entry.path, entry.sha) for entry in blobs]
-
-    def create_commit(self, message: str, tree: str, parents: Sequence[str]) -> str:
-        """A commit by the token's owner, signed by GitHub for Apps; returns its hash."""
-        return self._create("commits", {"message": message, "tree": tree, "parents": list(parents)})
-
-    def get_commit(self, sha: str) -> Commit:
-        """Raises NotFound."""
-        return self.history(sha, 1)[0]
-
-    def history(self, sha: str, limit: int) -> list[Commit]:
-        """A commit and its ancestors, newest first, at most `limit` (1 to 100). Raises NotFound."""
-        answer = self._read("/commits", f"commit {sha}", {"sha": sha, "per_page": str(limit)})
-        commits = list(read_list(Commit, answer))
-        if not commits or commits[0].sha != sha:
-            raise DataError(f"GitHub answered with another commit than {sha}")
-        return commits
-
-    def _read(self, path: str, what: str, query: Mapping[str, str] | None = None) -> object:
-        return self._tracker.rest("GET", path, f"read {what}", READ, query=query)
-
-    def _create(self, kind: str, body: Mapping[str, object]) -> str:
-        return read(str, self._write("POST", f"/git/{kind}", body, f"write {kind}"), "sha")
-
-    def _move(self, verb: str, path: str, body: Mapping[str, object], doing: str) -> None:
-        """Raises DataError where the answer does not say that the ref points to the commit."""
-        if read(str, self._write(verb, path, body, doing), "object.sha") != body["sha"]:
-            raise UnusableAnswer(f"GitHub's answer to the request to {doing} names another commit")
-
-    def _write(self, verb: str, path: str, body: Mapping[str, object] | None, doing: str) -> object:
-        return self._tracker.rest(verb, path, doing, WRITE, body=body)
-
-
-def _path(ref: str, kind: str) -> str:
-    return f"/git/{kind}/{quote(ref.removeprefix('refs/'))}"
-
-
-# GitHub refuses requests of some tens of megabytes and limits the number of new blobs an hour; a dropped request is
-# sent again. A large file is its first HEAD bytes, which contain its length, and parts of at most PART bytes.
-PART = 4 * 2**20
-# More than the parts of the largest bundle.
-MAX_BLOBS = 4_000
-
-
-def parts(path: str, data: bytes) -> list[tuple[str, bytes]]:
-    """The file as blobs, each with its path: itself, or in a folder of its name the parts in their order."""
-    if len(data) <= PART:
-        return [(path, data)]
-    starts = [0, *range(HEAD, len(data), PART), len(data)]
-    return [(f"{path}/{i:04d}", data[a:b]) for i, (a, b) in enumerate(pairwise(starts))]
-
-
-class Pieces:
-    """The files of a tree, each of one or more blobs."""
-
-    def __init__(self, git: GitObjects, tree: str) -> None:
-        self._git, self._fetched = git, 0
-        self._blobs: dict[str, list[str]] = {}
-        for place, sha in sorted(git.get_tree(tree)):
-            self._blobs.setdefault(place.partition("/")[0], []).append(sha)
-
-    @property
-    def names(self) -> Set[str]:
-        """The names of the files."""
-        return self._blobs.keys()
-
-    def whole(self, name: str) -> bytes:
-        """The content of a file in `names`."""
-        return b"".join(map(self._blob, self._blobs[name]))
-
-    def _blob(self, sha: str) -> bytes:
-        """Raises DataError where all blobs together are larger than a bundle, whatever the tree says."""
-        data = self._git.get_blob(sha)
-        self._fetched += len(data)
-        if self._fetched > MAX_BYTES:
-            raise DataError(f"more than {MAX_BYTES:,} bytes")
-        return data
-
-    def within(self, span: RepositorySlice, files: Mapping[str, Data], where: str) -> dict[str, Data]:
-        """The files of a large index, filled within `span` and zero elsewhere, so that their hashes do not match.
-
-        `files` are the bundle's other files. Raises BundleError if the files do not fit together.
-        """
-        partial: dict[str, Data] = {}
-        missing = {CODES, ROWS, OFFSETS, LABELS, CENTROIDS} - {*self.names}
-        if missing:
-            raise BundleError(f"{where}: {min(missing)} is missing")
-        width = (0, *shape_of(files[CENTROIDS], where).shape)[-1]
-        for name, row_bytes in ((CODES, width), (ROWS, 16), (OFFSETS, 8)):
-            partial[name] = self._between(name, row_bytes * span.rows[0], row_bytes * span.rows[1], where)
-        offsets = view(partial[OFFSETS], where)
-        if not 0 <= min(span.rows) <= max(span.rows) < len(offsets):
-            raise BundleError(f"{where}: its files do not fit together")
-        first, stop = (4 * int(offsets[row]) for row in span.rows)
-        partial[LABELS] = self._between(LABELS, first, stop, where)
-        return partial
-
-    def _between(self, name: str, first: int, stop: int, where: str) -> mmap:
-        """A file of full length in which only the parts with the array's bytes `first` to `stop` are filled."""
-        blobs = self._blobs[name]
-        head = self._blob(blobs[0])
-        shape = shape_of(head, f"{where}: {name}")
-        held = [(0, head)]
-        for start, sha in zip(range(HEAD, HEAD + PART * len(blobs), PART), blobs[1:], strict=False):
-            if start < shape.start + stop and shape.start + first < start + PART:
-                held.append((start, self._blob(sha)))
-        whole = shape.start + shape.bytes
-        if not max(start + len(part) for start, part in held) <= whole <= HEAD + PART * len(blobs):
-            raise BundleError(f"{where}: the parts of {name} are not as long as it is")
-        filled = mmap(-1, whole)
-        for start, part in held:
-            filled[start : start + len(part)] = part
-        return filled

@@ -88,6 +88,7 @@ class LiveIssue:
     """An issue or pull request as it is on GitHub now; `issue.events` is never None, oldest first.
 
     `label_ids` maps the names of its labels, and of those in its events, to ids, by the names of when it was read.
+    `commented`: whether the token's owner wrote a comment on it; None where that was not asked for.
     """
 
     issue: Issue
@@ -96,6 +97,27 @@ class LiveIssue:
     locked: bool
     updated_at: datetime
     label_ids: Mapping[str, str] = field(default_factory=lambda: Names({}), compare=False, repr=False)
+    commented: bool | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """A line of a tree; `type` is "blob" or "tree"."""
+
+    path: str
+    type: str
+    sha: str
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Tip:
+    """The commit that a ref points to, and the lines of its tree, without those of folders within."""
+
+    sha: str
+    message: str
+    tree: str = nested("tree.sha")
+    entries: tuple[TreeEntry, ...] = nested("tree.entries")
 
 
 @dataclass(frozen=True)
@@ -151,18 +173,65 @@ class IssueCounts:
     changed: Mapping[Kind, int]
 
 
+@dataclass(frozen=True)
+class Operation:
+    """An operation of documents.graphql that has variables and one root field, with values for the variables."""
+
+    name: str
+    variables: Mapping[str, object]
+
+
 @functools.cache
 def document(operation: str) -> str:
     """The operation of documents.graphql with that name, and the fragments that it uses."""
-    definitions = _definitions()
-    used = {operation: definitions[operation]}
-    pending = [operation]
+    text = _definitions()[operation]
+    return "\n\n".join([text, *_fragments(text)])
+
+
+def document_of(operations: Sequence[Operation]) -> tuple[str, dict[str, object]]:
+    """(document, variables) of several operations of one kind; their root fields are called by `aliases`."""
+    declared, fields, variables = list[str](), list[str](), dict[str, object]()
+    kinds = set[str]()
+    for alias, operation in zip(aliases(operations), operations, strict=True):
+        kind, *texts = _parts(operation.name)
+        kinds.add(kind)
+        one, field = (re.sub(r"\$(\w+)", rf"${alias}_\1", text) for text in texts)
+        declared.append(one.strip())
+        fields.append(f"  {alias}: {field}")
+        variables |= {f"{alias}_{name}": value for name, value in operation.variables.items()}
+    (kind,) = kinds
+    text = "\n".join([f"{kind} Together({', '.join(declared)}) {{", *fields, "}"])
+    return "\n\n".join([text, *_fragments(text)]), variables
+
+
+def aliases(operations: Sequence[Operation]) -> list[str]:
+    """The names of the operations' root fields in one document."""
+    return [f"a{i}" for i in range(len(operations))]
+
+
+def root_of(operation: str) -> str:
+    """The name of the operation's root field in a document of its own."""
+    return _parts(operation)[2].partition("(")[0]
+
+
+def _parts(operation: str) -> tuple[str, str, str]:
+    """(query or mutation, the variables that it declares, its root field)."""
+    match = re.fullmatch(r"(?s)(\w+) \w+\((.*?)\) \{\n  (.*)\n\}", _definitions()[operation])
+    if match is None:
+        raise ValueError(f"{operation} has no variables")
+    return match[1], match[2], match[3]
+
+
+def _fragments(text: str) -> list[str]:
+    """The fragments that a document's text uses, directly or through others."""
+    used: dict[str, str] = {}
+    pending = [text]
     while pending:
-        for name in re.findall(r"\.\.\.(\w+)", used[pending.pop()]):
+        for name in re.findall(r"\.\.\.(\w+)", pending.pop()):
             if name not in used:
-                used[name] = definitions[name]
-                pending.append(name)
-    return "\n\n".join(used.values())
+                used[name] = _definitions()[name]
+                pending.append(used[name])
+    return list(used.values())
 
 
 @functools.cache
@@ -243,6 +312,14 @@ class Timeline:
 
 
 @dataclass(frozen=True)
+class Commented:
+    """Which comments the token's owner wrote: of `total` ones, the first hundred."""
+
+    total: int
+    nodes: tuple[bool, ...] = nested("nodes.*.own")
+
+
+@dataclass(frozen=True)
 class IssueNode:
     id: str
     type: str
@@ -264,6 +341,7 @@ class IssueNode:
     editor: str = nested("editor.login", GHOST)
     editor_type: str = nested("editor.type", "User")
     versions: Versions | None = None
+    comments: Commented | None = None
 
 
 def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
@@ -292,7 +370,15 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         updated_at=node.updated_at,
         # If two labels had the same name one after the other, the issue carries the later one.
         label_ids=Names({**{e.label.name: e.label.id for e in events if e.label}, **labels}),
+        commented=_commented(node.comments),
     )
+
+
+def _commented(comments: Commented | None) -> bool | None:
+    if comments is None:
+        return None
+    # Of a longer list, what is beyond is not known.
+    return any(comments.nodes) or (None if comments.total > len(comments.nodes) else False)
 
 
 def _act(node: ActNode) -> Act:

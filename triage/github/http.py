@@ -14,8 +14,9 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -25,11 +26,12 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 from urllib.parse import urljoin, urlsplit
 
 from triage import __version__
+from triage.concurrency import map_concurrently
 from triage.config import ActConfig
-from triage.errors import AccessError
+from triage.errors import AccessError, TriageError
 from triage.github.errors import TRANSIENT, Unreachable, UnusableAnswer, failure, quoted, rate_limited
-from triage.github.graphql import document
-from triage.github.rate_limit import RateLimiter
+from triage.github.graphql import Operation, aliases, document, document_of, root_of
+from triage.github.rate_limit import WIDTH, RateLimiter
 from triage.github.transport import Broken, Transport, checked_url, origin
 from triage.schema import MISSING, SchemaError, convert, within
 
@@ -49,6 +51,7 @@ PAGE_START = 10_000
 REDIRECTS = {301, 302, 307, 308}
 # GitHub asks for at least a minute after a secondary limit that gives no time.
 SECONDARY_WAIT = 60.0
+NOT_DONE = "GitHub's answer does not say that the change was made"
 # What PyGithub sees of every answer.
 NOTHING = SimpleNamespace(status=HTTPStatus.OK, getheaders=tuple, read=str)
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -60,20 +63,26 @@ log = logging.getLogger(__name__)
 class Purpose:
     """Why a request is sent: `doing` completes "cannot …", `needs` is a permission as workflows spell it.
 
-    A request that is not `repeatable` is never sent again when the first attempt may have taken effect.
+    A request that is not `repeatable` is never sent again when the first attempt may have taken effect. One of several
+    operations, `in_parts`, has succeeded where some of them have failed.
     """
 
     doing: str
     needs: str = ""
     repeatable: bool = True
+    in_parts: bool = False
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One entry of GraphQL's `errors`; `type` is empty where GitHub gives none."""
+    """One entry of GraphQL's `errors`; `type` is empty where GitHub gives none.
+
+    `field` is the field of the operation that failed, by its alias; empty where it was the request.
+    """
 
     type: str
     message: str
+    field: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,12 @@ class Response:
     def succeeded(self) -> bool:
         usable = not self.problems and self.page is None
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES and usable
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether some operations of the request were carried out, and for each other one there is a reason."""
+        is_answer = self.status == HTTPStatus.OK and isinstance(part(self.body, "data"), Mapping)
+        return is_answer and not self.limited and all(problem.field for problem in self.problems)
 
     @property
     def limited(self) -> bool:
@@ -197,7 +212,9 @@ def _problem(error: object) -> Problem:
     extensions = error.get("extensions")
     code = extensions.get("code") if isinstance(extensions, dict) else None
     message = error.get("message") or f"{error.get('field')}: {error.get('code')}"
-    return Problem(str(error.get("type") or code or ""), str(message))
+    path = error.get("path")
+    field = path[0] if isinstance(path, list) and path and isinstance(path[0], str) else ""
+    return Problem(str(error.get("type") or code or ""), str(message), field)
 
 
 class ConnectionSettings(TypedDict, total=False):
@@ -232,10 +249,13 @@ class Http:
         self._ahead = timedelta(0)
         self._api_url = checked_url(settings.get("api_url", API_URL))
         self._graphql_url = checked_url(settings.get("graphql_url") or graphql_url_of(self._api_url))
-        token = _checked_token(token)
-        self._rest = self._graphql = _Site(self._api_url, token)
+        self._token = _checked_token(token)
+        self._open_sites()
+
+    def _open_sites(self) -> None:
+        self._rest = self._graphql = _Site(self._api_url, self._token)
         if origin(self._graphql_url) != origin(self._api_url):
-            self._graphql = _Site(self._graphql_url, token)
+            self._graphql = _Site(self._graphql_url, self._token)
 
     def __enter__(self) -> Self:
         return self
@@ -257,18 +277,80 @@ class Http:
         An answer with any error raises, even if it has data too.
         """
         text = document(operation)
+        answer, data = self._executed(text, variables, Purpose(doing, needs, repeatable))
+        if text.startswith("mutation") and not all(map(_is_done, data.values() or [None])):
+            raise UnusableAnswer(NOT_DONE)
+        return answer
+
+    def graphql_together(
+        self, operations: Sequence[Operation], doing: str, needs: str, repeatable: bool = True
+    ) -> list[object | TriageError]:
+        """The value of the root field of each operation, or the failure of that one; all in one request.
+
+        Otherwise as `graphql`. Operations are carried out in their order, whether or not those before have failed.
+        """
+        if len(operations) == 1:
+            (only,) = operations
+            try:
+                answer = self.graphql(only.name, only.variables, doing, needs, repeatable)
+            except TriageError as error:
+                return [error]
+            return [part(answer, f"data.{root_of(only.name)}")]
+        text, variables = document_of(operations)
+        purpose = Purpose(doing, needs, repeatable, in_parts=True)
+        answer, data = self._executed(text, variables, purpose)
+        problems = tuple(map(_problem, read_list(Any, answer, "errors") if part(answer, "errors") else ()))
+        outcomes: list[object | TriageError] = []
+        for alias in aliases(operations):
+            if reasons := tuple(problem for problem in problems if problem.field == alias):
+                outcomes.append(failure(Response(HTTPStatus.OK, problems=reasons), purpose))
+            elif text.startswith("mutation") and not _is_done(data.get(alias)):
+                outcomes.append(UnusableAnswer(NOT_DONE))
+            else:
+                outcomes.append(data.get(alias))
+        return outcomes
+
+    def _executed(
+        self, text: str, variables: Mapping[str, object], purpose: Purpose
+    ) -> tuple[object, Mapping[str, object]]:
+        """(the decoded answer to a document, its data)."""
         body = {"query": text, "variables": variables}
-        answer = self._send("POST", self._graphql_url, Purpose(doing, needs, repeatable), body=body)
+        answer = self._send("POST", self._graphql_url, purpose, body=body)
         data = part(answer, "data")
         if not isinstance(data, Mapping):
             raise UnusableAnswer(
                 f"GitHub's answer is not as expected: in 'data': expected a mapping, found {data!r:.60}"
             )
-        if text.startswith("mutation") and not all(
-            isinstance(done, Mapping) for done in data.values() or [None]
-        ):
-            raise UnusableAnswer("GitHub's answer does not say that the change was made")
-        return answer
+        return answer, data
+
+    def side_by_side(self, jobs: Sequence[Callable[[Self], T]], width: int = WIDTH) -> list[T]:
+        """The results of jobs that run at once, each on one of at most `width` connections; raises the first failure.
+
+        Each job gets the connection that it uses.
+        """
+        lanes = [self, *(self._alongside() for _ in range(1, min(width, len(jobs))))]
+
+        def run(lane: int) -> list[T]:
+            return [job(lanes[lane]) for job in jobs[lane :: len(lanes)]]
+
+        def close() -> None:
+            for lane in lanes:
+                lane.__exit__()
+
+        done = map_concurrently(range(len(lanes)), run, len(lanes), close) if len(lanes) > 1 else [run(0)]
+        for lane in lanes[1:]:
+            lane.__exit__()
+        for outcome in done:
+            if isinstance(outcome, TriageError):
+                raise outcome
+        results = [iter(outcome) for outcome in done if not isinstance(outcome, TriageError)]
+        return [next(results[i % len(lanes)]) for i in range(len(jobs))]
+
+    def _alongside(self) -> Self:
+        """Another connection with the same settings."""
+        other = copy(self)
+        other._open_sites()
+        return other
 
     def _send(self, verb: str, url: str, purpose: Purpose, query: Query = None, body: Body = None) -> object:
         """The body of the first success; after `max_wait` seconds of failures and waits, raises the last failure."""
@@ -278,7 +360,7 @@ class Http:
                 started = time.monotonic()
                 response = self._follow(verb, url, query, body)
                 waited += time.monotonic() - started
-            if response.succeeded:
+            if response.succeeded or (purpose.in_parts and response.in_parts and not response.transient):
                 self._ahead = response.now - datetime.now(UTC)
                 if self._limiter:
                     self._limiter.record(response)
@@ -297,6 +379,8 @@ class Http:
             else:
                 self._sleep(wait)
             waited += wait
+        if purpose.in_parts and response.in_parts:
+            return response.body
         raise failure(response, purpose)
 
     def _pause(self, response: Response, attempt: int, purpose: Purpose) -> float | None:
@@ -369,6 +453,11 @@ class _Site:
     def _take(self, *written: Any) -> None:
         """Verb, path, body and headers as PyGithub would send them."""
         self._written = written[:4]
+
+
+def _is_done(outcome: object) -> bool:
+    """Whether it is the answer to a mutation that was carried out."""
+    return isinstance(outcome, Mapping)
 
 
 def graphql_url_of(api_url: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from triage import config as configuration
 from triage.config import ActConfig, Config
 from triage.errors import AccessError, ConfigError
-from triage.github.client import Connection, Tracker
+from triage.github.client import Connection, Opening, Tracker
 from triage.github.http import API_URL, ConnectionSettings
 from triage.issue import fold
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from triage.options import ConfigSource
 
 TOKEN = "GITHUB_TOKEN"  # noqa: S105 - the name of the variable
+# Where a repository's store has the bundle in use.
+ACTIVE = "refs/triage/active"
 # GitHub refills a token's allowance every hour, and commands that change many issues can wait for it.
 AN_HOUR = 3_700.0
 
@@ -38,13 +40,26 @@ def open_connection(purpose: str) -> Connection:
     return Connection(_token(purpose), **_settings())
 
 
-def open_repository(repo: str, source: ConfigSource, *, patience: float = 0.0) -> tuple[Tracker, Config]:
+def open_repository(
+    repo: str,
+    source: ConfigSource,
+    *,
+    patience: float = 0.0,
+    store: StoreName | None = None,
+    issue: int | None = None,
+    edits: bool = False,
+) -> tuple[Tracker, Config]:
     """The tracker of `repo`, and the local configuration if there is one, else the repository's, else the default.
 
-    From then on, requests wait for GitHub's limits as long as the configuration says, or `patience` seconds if that
-    is longer. Raises AccessError and ConfigError.
+    The first request also brings the labels, whose the token is, the active bundle's commit if the `store` is in this
+    repository, and the `issue` if one is named (with `edits`, as `Tracker.issue`). From then on, requests wait for
+    GitHub's limits as long as the configuration says, or `patience` seconds if that is longer. Raises AccessError and
+    ConfigError.
     """
     tracker = open_tracker(repo)
+    path = source.path or CONFIG_PATH
+    ref = ACTIVE if store and fold(store.repo) == fold(repo) else ""
+    tracker.open(Opening((path, OTHER_CONFIG_PATH), ref, issue, edits))
     if source.file:
         config = configuration.load(source.file)
     else:

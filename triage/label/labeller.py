@@ -114,7 +114,11 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     command = command_in(comment) if comment else None
     if comment and command is None:
         return _left_alone(runner, options, show, NO_COMMAND)
-    tracker, config = open_repository(options.repo, options.config)
+    numbers, edits = _numbers(options)
+    alone = numbers[0] if len(numbers) == 1 else None
+    tracker, config = open_repository(
+        options.repo, options.config, store=options.store, issue=alone, edits=edits
+    )
     if comment and (reason := refusal(comment, config, tracker)):
         return _left_alone(runner, options, show, reason)
     available = tracker.labels()
@@ -266,8 +270,14 @@ def _selected(
 ) -> Iterator[LiveIssue | LabelOutcome]:
     if options.since and not options.issues:
         return _missed(tracker, options.since.at(datetime.now(UTC)), config, who)
-    edited = not options.issues and options.event is not None and options.event.action == "edited"
-    return _numbered(tracker, options.issues or ([options.event.number] if options.event else []), edited)
+    return _numbered(tracker, *_numbers(options))
+
+
+def _numbers(options: LabelOptions) -> tuple[tuple[int, ...], bool]:
+    """(the numbers of the issues that are named, whether the text before their edits is needed)."""
+    if options.issues or options.since or not options.event:
+        return options.issues, False
+    return (options.event.number,), options.event.action == "edited"
 
 
 def _numbered(tracker: Tracker, numbers: Sequence[int], edits: bool) -> Iterator[LiveIssue | LabelOutcome]:
