@@ -15,7 +15,7 @@ from triage.errors import TriageError, UsageError
 from triage.github import transport
 from triage.github.errors import Overloaded, Unreachable
 
-DOCS = "see docs/action.md#certificates-and-proxies"
+DOCS = "see docs/how-to/certificates-and-proxies.md"
 AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 HOST = "ghe.example"
 NOWHERE = "https://127.0.0.1:9/api/v3"

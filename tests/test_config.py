@@ -202,7 +202,7 @@ def test_an_error_tells_the_likely_cause_and_the_next_step() -> None:
     assert str(refused.value).split("\n") == [
         "the configuration: in 'vote.k': expected at least 1, found 0",
         "  likely cause: a typing mistake, or a key of another version",
-        "  next step: compare with docs/config.md, then run `triage check --config FILE`",
+        "  next step: compare with docs/reference/config.md, then run `triage check --config FILE`",
     ]
 
 

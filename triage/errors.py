@@ -73,7 +73,7 @@ class NothingToLabelWith(TriageError):
 class ConfigError(TriageError):
     exit_code = 4
     likely = "a typing mistake, or a key of another version"
-    next_step = "compare with docs/config.md, then run `triage check --config FILE`"
+    next_step = "compare with docs/reference/config.md, then run `triage check --config FILE`"
 
 
 class DataError(TriageError):

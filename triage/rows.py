@@ -149,7 +149,7 @@ def _refusal(where: str, error: SchemaError) -> DataError:
     return DataError(
         f"{where}: {error}",
         likely="the rows were written without this field, or under another name",
-        next_step=f"write it, as `{GH}` does (docs/rows.md), or pass --skip-bad to skip invalid rows",
+        next_step=f"write it, as `{GH}` does (docs/reference/rows.md), or pass --skip-bad to skip invalid rows",
     )
 
 

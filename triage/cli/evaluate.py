@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--methods",
         metavar="NAME,NAME",
-        help="methods to compare (default: all; names in docs/evaluate.md)",
+        help="methods to compare (default: all; names in docs/how-to/compare-methods.md)",
     )
     what.add_argument(
         "--slices",
@@ -110,7 +110,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=WHERE",
-        help="model that a method needs: a folder, or org/name@COMMIT (names in docs/evaluate.md); may be repeated",
+        help="model that a method needs: a folder, or org/name@COMMIT (names in docs/how-to/compare-methods.md); "
+        "may be repeated",
     )
     arguments.add_cache(parser, " (default: in --out)")
 

@@ -17,8 +17,9 @@ from triage.arrays import Bytes, Floats, Ints
 from triage.engine.index import STEPS, IvfCodes, IvfIndex, hash_of, library
 from triage.errors import BundleError
 
-# Measured (docs/scale.md): at 10,000 vectors of 384 numbers both indexes are equally fast, and the exact one costs a
-# cold start 0.05 s of processor time more; at 20,000 it costs 0.7 ms and 0.07 s more, which does not justify a miss.
+# Measured (benchmarks/scale.md): at 10,000 vectors of 384 numbers both indexes are equally fast, and the exact one
+# costs a cold start 0.05 s of processor time more; at 20,000 it costs 0.7 ms and 0.07 s more, which does not justify a
+# miss.
 EXACT_ROWS = 20_000
 # Of vectors. An event downloads them all, and opening the index holds three copies.
 EXACT_BYTES = 128 * 2**20

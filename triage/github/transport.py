@@ -42,7 +42,7 @@ Origin = tuple[str, str | None, int | None]
 PORTS = {"https": 443, "http": 80}
 TUNNEL = re.compile(r"Tunnel connection failed: (\d+) ?(.*)")
 ADDRESSES = "GITHUB_API_URL and GITHUB_GRAPHQL_URL"
-DOCS = "see docs/action.md#certificates-and-proxies"
+DOCS = "see docs/how-to/certificates-and-proxies.md"
 
 
 class Broken(Exception):

@@ -52,9 +52,9 @@ class LabellingTask:
 class MethodContext:
     """What methods are built from.
 
-    `models` are those that the user named, by their role (docs/evaluate.md): a folder or `org/name@COMMIT`. `dated`:
-    whether the labelled issues have dates. `folder` is for files that a method keeps between fits, `seconds` bounds
-    one `fit` (None: no bound).
+    `models` are those that the user named, by their role (docs/how-to/compare-methods.md): a folder or
+    `org/name@COMMIT`. `dated`: whether the labelled issues have dates. `folder` is for files that a method keeps
+    between fits, `seconds` bounds one `fit` (None: no bound).
     """
 
     config: Config
