@@ -123,7 +123,8 @@ def test_a_missing_field_is_named(name: str) -> None:
     assert (refused.value.what, refused.value.likely, refused.value.next_step) == (
         f"f, line 2: in '{name}': missing",
         "the rows were written without this field, or under another name",
-        "write it, as `gh issue list --json number,title,body,labels,createdAt,author,state` does (docs/reference/rows.md), or "
+        "write it, as `gh issue list --json number,title,body,labels,createdAt,author,state` does "
+        "(docs/reference/rows.md), or "
         "pass --skip-bad to skip invalid rows",
     )
 

@@ -1,0 +1,102 @@
+"""The documentation as a site: it builds without a warning, and a page loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.sharing import made_once
+
+ROOT = Path(__file__).resolve().parents[1]
+# What a browser fetches by itself, and the attribute that says from where.
+FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
+# Links of `link` that are only named.
+NAMED = {"canonical", "next", "prev"}
+
+
+class Page(HTMLParser):
+    """What a page of the site fetches, links to and has as anchors."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.anchors |= {given["id"]} if "id" in given else set()
+        if tag in FETCHED and not NAMED & set(given.get("rel", "").split()):
+            self.fetched.append(given.get(FETCHED[tag], ""))
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+
+
+@pytest.fixture(scope="session")
+def site(shared_folder: Path) -> Path:
+    """The site, built once in a run; any warning is an error."""
+
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder / "site")]
+        environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return made_once(shared_folder / "site", build) / "site"
+
+
+def pages(site: Path) -> dict[Path, Page]:
+    found = {path: Page(path) for path in site.rglob("*.html")}
+    assert len(found) > 30
+    return found
+
+
+def test_a_page_loads_nothing_from_elsewhere(site: Path) -> None:
+    """No font, script or picture of another host, and no address of one in the style sheets."""
+    fetched = {address for page in pages(site).values() for address in page.fetched}
+    assert [address for address in fetched if urlsplit(address).netloc or address.startswith("//")] == []
+    styles = [path.read_text("utf-8") for path in site.rglob("*.css")]
+    assert [text for text in styles if re.search(r"(?:@import|url\()[\s\"']*(?:https?:)?//", text)] == []
+
+
+def test_no_page_asks_github_how_popular_the_repository_is(site: Path) -> None:
+    """The theme would, for a repository named in its own setting."""
+    assert [
+        path for path in site.rglob("*.html") if 'data-md-component="source"' in path.read_text("utf-8")
+    ] == []
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    """To a page of the site and its heading, or to a file that the repository has."""
+    found, missing = pages(site), []
+    for path, page in found.items():
+        for link in page.links:
+            target = urlsplit(link)
+            if target.netloc == "github.com" and target.path.startswith("/triage-bot/triage/blob/main/"):
+                there = (ROOT / unquote(target.path).split("/main/", 1)[1]).exists()
+            elif target.scheme:
+                there = target.scheme in {"https", "http"}
+            elif path.name == "404.html":
+                there = True
+            else:
+                file = (path.parent / unquote(target.path)).resolve() if target.path else path
+                file = file / "index.html" if file.is_dir() else file
+                there = file.exists() and (
+                    not target.fragment or unquote(target.fragment) in found[file].anchors
+                )
+            missing += [] if there else [f"{path.relative_to(site)}: {link}"]
+    assert missing == []
+
+
+def test_the_search_knows_every_page(site: Path) -> None:
+    """The index has the configuration's keys and the glossary's words."""
+    index = (site / "search" / "search_index.json").read_text("utf-8")
+    assert all(word in index for word in ("precision_target", "Abstain label", "how-to/undo-a-week/"))
