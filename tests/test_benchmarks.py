@@ -49,13 +49,40 @@ def bench_apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize(
     "script",
-    ["encoding.py", "quality.py", "scale.py", "serve.py", "speed.py", "sweep.py", "zero_shot.py"],
+    [
+        "duplicates.py",
+        "encoding.py",
+        "quality.py",
+        "scale.py",
+        "serve.py",
+        "speed.py",
+        "sweep.py",
+        "zero_shot.py",
+    ],
 )
 def test_every_benchmark_tells_its_options(script: str) -> None:
     """Each program of the folder answers --help with how it is called."""
     done = bench(script, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: {script} [-h]")
+
+
+def test_duplicates_are_counted_and_judged_by_similarity(tmp_path: Path) -> None:
+    """A sample to judge is written, and the precision follows from what a reader filled in."""
+    pairs = tmp_path / "pairs.csv"
+    options = (str(LEARNT_FROM), "--cache", str(tmp_path))
+    done = bench("duplicates.py", *options, "--sample", "16", "--out", str(pairs))
+    assert (done.returncode, done.stdout) == (0, f"{pairs}\n"), done.stderr
+    head, *rows = pairs.read_text("utf-8").splitlines()
+    assert head == "repo,number,other,similarity,duplicate"
+    assert rows
+    pairs.write_text("\n".join([head, *(f"{row}1" for row in rows)]), "utf-8")
+    done = bench("duplicates.py", *options, "--judged", str(pairs))
+    assert done.returncode == 0, done.stderr
+    counted, judged, named = done.stdout.strip().split("\n\n")
+    assert counted.splitlines()[2].startswith("| lanternfish-io/ferry, 2024-02 to 2026-02 | 0.7 |")
+    assert all(line.endswith("| 1.00 |") for line in judged.splitlines()[2:])
+    assert named.startswith("| threshold | originals named in the text |")
 
 
 def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> None:

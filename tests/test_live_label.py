@@ -45,6 +45,7 @@ def test_a_new_issue_gets_the_labels_that_the_same_bundle_gives_it_from_a_file(
         "labels": {"938": STORAGE_LABELS},
         "scores": {"938": scores},
         "neighbours": {"938": neighbours},
+        "duplicates": {},
         "abstained": [],
     }
     page = f"{step.github.server_url}/{FERRY}/issues"
@@ -85,7 +86,7 @@ def test_a_dry_run_tells_and_changes_nothing(step: Step) -> None:
     assert (
         f"dry run: {FERRY}#99999: would be left alone: it does not exist, or the token cannot see it" in lines
     )
-    assert set(step.outputs) == {"would-label", "scores", "neighbours", "abstained"}
+    assert set(step.outputs) == {"would-label", "scores", "neighbours", "duplicates", "abstained"}
     assert step.outputs["would-label"]["938"] == STORAGE_LABELS
 
 

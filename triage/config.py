@@ -230,6 +230,14 @@ class ActConfig:
         "Obey `/triage again`, `why`, `undo` and `off` in comments of people who have at least the role triage; the "
         "workflow must listen to `issue_comment`.",
     )
+    duplicates: float | None = option(
+        None,
+        "The similarity (cosine of the encoder's vectors) from which issues are shown as possible duplicates. If not "
+        "set, 0.9 for the shipped encoder, as measured in benchmarks/README.md; for other encoders none are shown.",
+        low=0.0,
+        high=1.0,
+    )
+    comment_duplicates: bool = option(False, "Name possible duplicates in the one comment, too.")
     max_rate_limit_wait: int = option(
         600, "The maximum number of seconds that a request waits for GitHub's rate limits.", low=0
     )
@@ -252,10 +260,15 @@ class Config:
     act: ActConfig = field(default_factory=ActConfig)
 
     @property
+    def has_shipped_encoder(self) -> bool:
+        """Whether issues are encoded by the encoder that triage includes."""
+        return self.encoder.model == "builtin"
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Languages besides English that the models know: none if they are triage's own, else any ("*")."""
         own = {"builtin", "embedding"}
-        return () if self.encoder.model == "builtin" and self.zero_shot.model in own else ("*",)
+        return () if self.has_shipped_encoder and self.zero_shot.model in own else ("*",)
 
 
 def _kinds(pull_requests: bool) -> frozenset[Kind]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -62,13 +62,15 @@ class Neighbourhood:
     def near_and_closest(
         self, keys: Sequence[Key], points: Floats, vectors: Floats
     ) -> Iterator[tuple[tuple[Neighbour, ...], float]]:
-        """The nearest of each, see `near`, and the highest cosine with one of them under the encoder alone.
+        """The nearest of each with their similarities under the encoder alone, see `near`, and the highest of these.
 
         `points` are the issues' as the head gives them, `vectors` [n, d] as the encoder does.
         """
         near = self._near(self._spelt(keys), points)
         for vector, (neighbours, rows) in zip(vectors, near, strict=True):
-            yield neighbours, self._closest(vector, rows)
+            similarities = self._encoder_similarities(vector, rows)
+            pairs = zip(neighbours, similarities, strict=True)
+            yield tuple(replace(n, encoder_similarity=s) for n, s in pairs), max(similarities, default=1.0)
 
     def _near(self, keys: Sequence[Key], points: Floats) -> Iterator[tuple[tuple[Neighbour, ...], Ints]]:
         similarities, rows = self.rows(keys, points)
@@ -77,13 +79,11 @@ class Neighbourhood:
             pairs = zip(similarities[i][there], rows[i][there], strict=True)
             yield tuple(self._neighbour(repo, float(s), int(row)) for s, row in pairs), rows[i][there]
 
-    def _closest(self, vector: Floats, rows: Ints) -> float:
+    def _encoder_similarities(self, vector: Floats, rows: Ints) -> list[float]:
         """Rounded, since processors round the last bits differently. Points begin with the encoder's vector."""
-        if not len(rows):
-            return 1.0
         index = self._index
         points = index.codes.vectors(rows) if isinstance(index, IvfIndex) else index.vectors[rows]
-        return round(float(cosines(vector, points[:, : len(vector)]).max()), 6)
+        return [round(s, 6) for s in cosines(vector, points[:, : len(vector)]).tolist()]
 
     def rows(self, keys: Sequence[Key], vectors: Floats) -> tuple[Floats, Ints]:
         """(similarities, rows), both [q, K_MAX], of the nearest to each; see `Index.search`."""

@@ -42,7 +42,8 @@ class Decision:
     `sources` maps each elected label to what elected it, `held_back` those of them that are not set to the reason.
     `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
     `left_alone` is the reason why the issue was not looked at, or empty; `unjudged` the reason why it gets no label
-    although it was: nothing to judge it by.
+    although it was: nothing to judge it by. `duplicates` are the issues of the same repository that it likely repeats,
+    nearest first: a hint for people.
     """
 
     key: Key
@@ -56,6 +57,7 @@ class Decision:
     bundle: str
     left_alone: str = ""
     unjudged: str = ""
+    duplicates: tuple[Neighbour, ...] = ()
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -91,9 +93,14 @@ class Decision:
                 {"repo": n.repo, "number": n.number, "similarity": n.similarity, "labels": list(n.labels)}
                 for n in self.voters
             ],
+            "duplicates": self.duplicate_rows(),
             "text_version": TEXT_VERSION,
             "bundle": self.bundle,
         }
+
+    def duplicate_rows(self) -> list[dict[str, object]]:
+        """The likely duplicates as JSON objects."""
+        return [{"number": n.number, "similarity": n.encoder_similarity} for n in self.duplicates]
 
 
 def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -162,6 +169,7 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         k=rules.k,
         bundle=model.name,
         unjudged="" if sources else unfamiliar(rules, evidence),
+        duplicates=policy.duplicates(evidence),
     )
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from triage.config import Config
 from triage.issue import Issue, Names, fold, folded, matches
 
+if TYPE_CHECKING:
+    from triage.decide.rules import Evidence, Neighbour
+
 CARRIED = "the issue carries it already"
+# The similarity of likely duplicates under the shipped encoder: the lowest threshold of benchmarks/duplicates.py at
+# which most of what is reported was judged to be a duplicate.
+DUPLICATE = 0.9
+MOST_DUPLICATES = 3
 
 
 def switched_off(issue: Issue, config: Config) -> str | None:
@@ -63,7 +71,10 @@ def named(config: Config) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Policy:
-    """The maintainers' rules about labels; see `triage.config.LabelsConfig` for each field."""
+    """The maintainers' rules about labels; see `triage.config.LabelsConfig` for each field.
+
+    `duplicate` is the similarity of likely duplicates under the encoder alone (None: not looked for).
+    """
 
     allow: Sequence[str] = ("*",)
     deny: Sequence[str] = ()
@@ -74,10 +85,13 @@ class Policy:
     target: float | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
     off: str | None = None
+    duplicate: float | None = None
 
     @classmethod
     def of(cls, config: Config) -> Policy:
-        labels = config.labels
+        labels, duplicate = config.labels, config.act.duplicates
+        if duplicate is None and config.has_shipped_encoder:
+            duplicate = DUPLICATE
         return cls(
             labels.allow,
             labels.deny,
@@ -88,7 +102,21 @@ class Policy:
             config.vote.precision_target,
             labels.targets,
             config.act.off_label,
+            duplicate,
         )
+
+    def duplicates(self, evidence: Evidence) -> tuple[Neighbour, ...]:
+        """The issues of the same repository that the issue likely repeats, nearest first."""
+        repo, _ = evidence.key
+        near = [
+            neighbour
+            for neighbour in evidence.neighbours
+            if self.duplicate is not None
+            and fold(neighbour.repo) == fold(repo)
+            and (neighbour.encoder_similarity or 0.0) >= self.duplicate
+        ]
+        near.sort(key=lambda neighbour: (-(neighbour.encoder_similarity or 0.0), neighbour.number))
+        return tuple(near[:MOST_DUPLICATES])
 
     def may_set(self, name: str) -> str | None:
         """Why the label may not be set, or None if it may."""

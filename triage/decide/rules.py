@@ -47,12 +47,17 @@ LEAST_SHARE = 1e-12
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A labelled issue near the one that is decided; `similarity` is a cosine, -1..1."""
+    """A labelled issue near the one that is decided.
+
+    `similarity` is the cosine, -1..1, in the space in which neighbours vote; `encoder_similarity` is that of the
+    encoder's vectors alone (None: not known).
+    """
 
     repo: str
     number: int
     similarity: float
     labels: tuple[str, ...]
+    encoder_similarity: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

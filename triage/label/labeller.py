@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
+from triage.label.comment import possible_duplicates
 from triage.label.writer import LabelWriter
 from triage.markdown import escape
 from triage.options import Event, LabelOptions
@@ -63,7 +64,13 @@ class LabelOutcome:
 
 
 # GitHub takes 1 MB of outputs from a job, in UTF-16: the most characters of each, in all less than half of that.
-OUTPUTS = {"labels": 150_000, "scores": 200_000, "neighbours": 80_000, "abstained": 40_000}
+OUTPUTS = {
+    "labels": 150_000,
+    "scores": 200_000,
+    "neighbours": 80_000,
+    "duplicates": 20_000,
+    "abstained": 40_000,
+}
 RANKED = {"scores", "neighbours"}
 
 
@@ -148,7 +155,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         dry_run=options.dry_run,
         event=None if comment else event,
         unasked=not options.issues and not comment,
-        comment=(lambda outcome: markdown([outcome])) if config.act.comment else None,
+        comment=partial(_comment_parts, config=config, markdown=markdown, url=url),
         command=CommandHandler(command, comment, writer, config, explained, options.dry_run)
         if comment and command is not None
         else None,
@@ -167,6 +174,23 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     if options.issues and all(outcome.missing for outcome in outcomes):
         raise no_such_issues(options.repo, options.issues)
     return 0
+
+
+def _comment_parts(
+    outcome: LabelOutcome,
+    config: Config,
+    markdown: Callable[[Sequence[LabelOutcome]], str],
+    url: Callable[[str, int], str],
+) -> dict[str, str]:
+    """The parts of the comment that an outcome changes."""
+    decision, parts = outcome.decision, dict[str, str]()
+    if config.act.comment and outcome.added:
+        # What the issue may repeat is told in its own part, and only if asked.
+        reasons = replace(outcome, decision=decision and replace(decision, duplicates=()))
+        parts["reasons"] = markdown([reasons])
+    if config.act.comment_duplicates and decision and decision.duplicates:
+        parts["duplicates"] = possible_duplicates(decision, url)
+    return parts
 
 
 def _left_alone(runner: Runner, options: LabelOptions, show: Callable[..., str], reason: str) -> int:
@@ -188,8 +212,9 @@ def _print(outcome: LabelOutcome, options: LabelOptions, show: Callable[..., str
 class Labeller:
     """Labels issues of one repository.
 
-    `event` is what an issue is labelled for, `unasked` as in `case_of`. `comment` makes the text of the comment on an
-    issue; None: no comments. With a `command` an issue is labelled only if that is what it asks for.
+    `event` is what an issue is labelled for, `unasked` as in `case_of`. `comment` makes those parts of the
+    comment on an issue that change; None: no comments. With a `command` an issue is labelled only if that is what it
+    asks for.
     """
 
     writer: LabelWriter
@@ -198,7 +223,7 @@ class Labeller:
     dry_run: bool
     event: Event | None = None
     unasked: bool = False
-    comment: Callable[[LabelOutcome], str] | None = None
+    comment: Callable[[LabelOutcome], Mapping[str, str]] | None = None
     command: CommandHandler | None = None
 
     def run(self, lives: Iterable[LiveIssue | LabelOutcome]) -> Iterator[LabelOutcome]:
@@ -260,8 +285,8 @@ class Labeller:
         outcome = replace(outcome, added=added, note="; ".join(filter(None, notes)))
         if outcome.decision and decision.abstained:
             self.writer.mark(live)
-        if self.comment and added:
-            self.writer.comment(live, {"reasons": self.comment(outcome)})
+        if self.comment and (parts := self.comment(outcome)):
+            self.writer.comment(live, parts)
         return outcome
 
 
@@ -333,6 +358,7 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
         "labels": {number: list(o.added) for number, o, _ in decided},
         "scores": {number: d.to_dict()["scores"] for number, _, d in decided},
         "neighbours": {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided},
+        "duplicates": {number: _linked(d) for number, _, d in decided if d.duplicates},
         "abstained": [o.number for _, o, d in decided if d.abstained],
     }
     for name, value in outputs.items():
@@ -343,6 +369,12 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
             warning(
                 f"the output `{title}` leaves out the last {left_out} issues: GitHub takes 1 MB of outputs"
             )
+
+
+def _linked(decision: Decision) -> list[dict[str, object]]:
+    """The likely duplicates, with the addresses of their pages."""
+    page = f"{server_url()}/{decision.key[0]}/issues"
+    return [{"url": f"{page}/{row['number']}", **row} for row in decision.duplicate_rows()]
 
 
 def _aim(rules: Rules, config: Config) -> str:

@@ -10,6 +10,7 @@ from triage.decide import Decision, Neighbour, ranked
 from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold, folded
+from triage.label.comment import possible_duplicates
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def terminal(title: str, decision: Decision) -> str:
         f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
         for n in decision.voters[:VOTERS_SHOWN]
     ]
+    lines += _terminal_duplicates(decision)
     return "\n".join(lines) + "\n"
 
 
@@ -47,7 +49,8 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
         lines = [f"would be left alone: {outcome.note}" if dry_run else outcome.note]
     else:
         lines = ["; ".join(filter(None, [f"would get {got}" if dry_run else got, outcome.note]))]
-        lines += _terminal_reasons(outcome.decision) if outcome.decision else []
+        if outcome.decision:
+            lines += [*_terminal_reasons(outcome.decision), *_terminal_duplicates(outcome.decision)]
     lines[0] = f"{outcome.repo}#{outcome.number}: {lines[0]}"
     return "\n".join(f"{DRY_RUN if dry_run else ''}{line}" for line in lines)
 
@@ -70,6 +73,11 @@ def _terminal_reasons(decision: Decision) -> list[str]:
         f"  {mark} {one_line(name):<{width}}  {meter(decision.scores[name])}  {one_line(reason)}"
         for mark, name, reason in rows
     ]
+
+
+def _terminal_duplicates(decision: Decision) -> list[str]:
+    numbers = ", ".join(f"#{n.number} ({n.encoder_similarity:.2f})" for n in decision.duplicates)
+    return [f"  possible duplicate of {numbers}"] if numbers else []
 
 
 def summary(outcomes: Sequence[LabelOutcome], *, url: Url, dry_run: bool, model: str) -> str:
@@ -130,6 +138,8 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (lead, "")
     if not decision.unjudged or decision.scores:
         yield from _reasons(decision)
+    if duplicates := possible_duplicates(decision, url):
+        yield from (duplicates, "")
     yield from _neighbours(decision.voters, url)
 
 
