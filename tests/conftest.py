@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.learning",
     "tests.storing",
     "tests.backfilling",
+    "tests.browsing",
     "tests.tunnels",
     "tests.ray_machine",
 ]

@@ -330,6 +330,7 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     assert "issues of lanternfish&#45;io&#47;ferry" in step.summary
     plan = open_plan(folder / "plan.jsonl")
     assert parse_time(plan.header.created_at) == step.github.world.clock.now
+    assert set(plan.header.colors.values()) == {"ededed"}
     entries = {one.number: one for one in plan.entries()}
     assert {number for number in step.repository.issues if number <= 960} == set(entries)
     assert (entries[946].locked, entries[STORAGE].locked) == (True, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from triage.backfill.plan import (
     read_header,
 )
 from triage.config import Config, from_dict
-from triage.decide import Decision, Evidence
+from triage.decide import Decision, Evidence, Neighbour
 from triage.errors import DataError, UsageError
 from triage.issue import Issue
 from triage.reports.plan_report import expected, markdown, page, totals
@@ -62,6 +63,37 @@ def test_an_entry_is_read_back_as_it_was(one: Entry) -> None:
     assert read_entry(text, "here") == one
 
 
+def test_a_colour_that_is_none_is_refused() -> None:
+    """Nothing but six hexadecimal digits reaches a page."""
+    with pytest.raises(DataError) as raised:
+        read_header(line(header(colors={"bug": "red;x"})), "line 1")
+    assert raised.value.what == "line 1: in 'colors.bug': expected six hexadecimal digits, found 'red;x'"
+
+
+def test_the_issues_that_voted_are_in_the_plan() -> None:
+    """The most similar ones of a decision that sets or disputes a label; the repository only where it is another."""
+    voters = tuple(
+        Neighbour(repo, n, 0.98765 - n / 100, ("bug",)) for n, repo in enumerate(["o/r", "o/x"] * 5)
+    )
+    decision = Decision(
+        ("o/r", 7),
+        ("bug",),
+        {"bug": "neighbours"},
+        {},
+        {"bug": 0.9},
+        {},
+        Evidence(("o/r", 7), voters),
+        10,
+        "b",
+    )
+    issue = Issue("o/r", 7, "t", "b")
+    made = entry_of(issue, decision, ("bug",), None)
+    assert len(made.neighbours) == 8
+    assert made.neighbours[:2] == (Neighbour("", 0, 0.99, ("bug",)), Neighbour("o/x", 1, 0.98, ("bug",)))
+    assert read_entry(line(made), "here") == made
+    assert entry_of(issue, replace(decision, labels=(), sources={}), ("bug",), None).neighbours == ()
+
+
 def test_a_header_is_read_back_as_it_was() -> None:
     """Promises and figures among it."""
     assert read_header(line(header(shard="1/2", filters={"since": "2026"})), "here") == header(
@@ -75,8 +107,8 @@ def test_a_header_is_read_back_as_it_was() -> None:
         ("{", "plan.jsonl, line 1: not valid JSON"),
         ('{"number": 1}', "plan.jsonl, line 1: not the first line of a plan"),
         (
-            '{"kind": "triage-plan", "format": 3}',
-            "plan.jsonl, line 1: the plan's format is 3, this version of triage reads 2",
+            '{"kind": "triage-plan", "format": 4}',
+            "plan.jsonl, line 1: the plan's format is 4, this version of triage reads 3",
         ),
         ('{"kind": "triage-plan", "format": 1}', "plan.jsonl, line 1: in 'repo': missing"),
     ],

@@ -52,7 +52,9 @@ def test_all_labels_are_listed_whatever_they_are_called(github: FakeGitHub, demo
     names = [f"label {n}" for n in range(120)] + HOSTILE
     ids = {name: demo.add_label(name, "words").node_id for name in names}
     labels = tracker_of(github).labels()
-    assert {name: labels[name] for name in names} == {name: Label(ids[name], name, "words") for name in names}
+    assert {name: labels[name] for name in names} == {
+        name: Label(ids[name], name, "words", "ededed") for name in names
+    }
     assert labels["question"].description == ""
     assert len(labels) == len(names) + 3
 

@@ -1,6 +1,6 @@
 """The plan of a backfill: a file of JSON lines with a header, an entry for each issue, and an end.
 
-    {"kind": "triage-plan", "format": 2, "repo": …}   what the plan was made with, and the precision to expect
+    {"kind": "triage-plan", "format": 3, "repo": …}   what the plan was made with, and the precision to expect
     {"number": 7, "labels": ["bug"], …}               one issue; without `labels` nothing is set
     {"complete": true}                                the end: the file was not cut short
 
@@ -17,26 +17,29 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, TypeVar
 
 from triage.config import Config
-from triage.decide import Decision, Policy, Rules
+from triage.decide import Decision, Neighbour, Policy, Rules
 from triage.errors import DataError
 from triage.files import append, lock, replacing
 from triage.issue import MAX_NUMBER, Issue, Names, distinct, fold, folded
 from triage.options import MOST_SHARDS
 from triage.schema import SchemaError, build, decoded, is_utf8, option, parse_time
 
-KIND, FORMAT = "triage-plan", 2
-# Format 1 has no ids.
-READABLE = (1, FORMAT)
+KIND, FORMAT = "triage-plan", 3
+# Format 1 has no ids, format 2 neither colours nor neighbours.
+READABLE = (1, 2, FORMAT)
 END = json.dumps({"complete": True}) + "\n"
 MAX_TITLE = 120
 # A share of fewer issues says nothing.
 ENOUGH = 10
+# Of the issues that voted, those that a reviewer gets to see.
+NEIGHBOURS_SHOWN = 8
+COLOR = re.compile("[0-9a-fA-F]{6}")
 # Names of labels and a short title fit easily.
 MAX_LINE = 1_000_000
 # A row of a file; a count and a number; a kind, a count and a cursor (see backfill/selection.py).
@@ -78,7 +81,8 @@ class Header:
     the options that chose the issues, `shard` is "i/n" or empty. Of `measured` labels, set under the target in force on
     issues newer than those learnt from, `right` were right. `figures` are the bundle's, measured on its newest
     window. `repo_id` and `ids`, by the names of labels that can be set, are GitHub's, where it was read; `renamed` are
-    the new names of labels that were renamed since the bundle was learnt.
+    the new names of labels that were renamed since the bundle was learnt. `colors` are the labels' own, as six
+    hexadecimal digits.
     """
 
     repo: str
@@ -93,6 +97,7 @@ class Header:
     repo_id: str = ""
     ids: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    colors: dict[str, str] = field(default_factory=dict)
     measured: int = 0
     right: int = 0
     kind: str = option(KIND, "", choices=(KIND,))
@@ -106,7 +111,8 @@ class Entry:
     `labels` would be set, best first, with their `scores`; `existing` are there, and of these the rules would not
     have set `missed`. `held_back` maps elected labels that are not set and not there to the reason. `locked` is None
     if the source does not say; `note` is the reason why the issue is left alone, `unjudged` the one
-    why there is nothing to judge it by.
+    why there is nothing to judge it by. `neighbours` are the most similar issues that voted; their `repo` is empty
+    where it is the plan's.
     """
 
     number: int = option(1, "", low=1, high=MAX_NUMBER)
@@ -119,6 +125,7 @@ class Entry:
     locked: bool | None = None
     note: str = ""
     unjudged: str = ""
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: bool | None) -> Entry:
@@ -135,16 +142,25 @@ def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: b
     existing = tuple(map(names.spelt, issue.labels))
     carried = folded(existing)
     held_back = {name: why for name, why in decision.held_back.items() if fold(name) not in carried}
-    missed = (name for name in existing if name in names and fold(name) not in sources)
+    missed = tuple(name for name in existing if name in names and fold(name) not in sources)
     return Entry(
         number=issue.number,
         title=title_of(issue),
         labels=decision.labels,
         scores={name: round(decision.scores[name], 4) for name in decision.labels},
         existing=existing,
-        missed=tuple(missed),
+        missed=missed,
         held_back=held_back,
         locked=locked,
+        neighbours=_shown(decision) if decision.labels or missed else (),
+    )
+
+
+def _shown(decision: Decision) -> tuple[Neighbour, ...]:
+    repo = decision.key[0]
+    return tuple(
+        replace(near, repo="" if near.repo == repo else near.repo, similarity=round(near.similarity, 2))
+        for near in decision.voters[:NEIGHBOURS_SHOWN]
     )
 
 
@@ -180,12 +196,17 @@ def promises(rules: Rules, names: Collection[str]) -> dict[str, Promise]:
 
 
 def line(value: Header | Entry) -> str:
-    """The value as a line; fields of an entry with default values are left out."""
+    """The value as a line."""
+    return json.dumps(to_dict(value), ensure_ascii=False) + "\n"
+
+
+def to_dict(value: Header | Entry) -> dict[str, object]:
+    """The value as a JSON object; fields of an entry with default values are left out."""
     data = dataclasses.asdict(value)
     if isinstance(value, Entry):
         blank = dataclasses.asdict(Entry())
         data = {name: item for name, item in data.items() if name == "number" or item != blank[name]}
-    return json.dumps(data, ensure_ascii=False) + "\n"
+    return data
 
 
 def read_header(text: str, where: str) -> Header:
@@ -206,6 +227,10 @@ def read_header(text: str, where: str) -> Header:
         i, n = map(int, SHARD.fullmatch(header.shard or "1/1").groups())  # type: ignore[union-attr]  # caught
         if not 1 <= i <= n <= MOST_SHARDS:
             raise ValueError
+    for name, color in header.colors.items():
+        with _field(f"colors.{name:.60}", "six hexadecimal digits", color, where):
+            if not COLOR.fullmatch(color):
+                raise ValueError
     return header
 
 
@@ -345,7 +370,7 @@ class Draft:
             earlier = read_header(first.decode("utf-8", "replace"), str(self.path))
         except DataError:
             return 0
-        same = dataclasses.replace(earlier, created_at=self.header.created_at) == self.header
+        same = replace(earlier, created_at=self.header.created_at) == self.header
         if not same or not first.endswith(b"\n"):
             return 0
         self.header, self._digest, seen = earlier, hashlib.sha256(first), hashlib.sha256(first)
@@ -408,9 +433,9 @@ def drafting(path: Path, header: Header) -> Iterator[Draft]:
 def merge(plans: Sequence[Plan], out: Path) -> Plan:
     """Merge the plans of all shards into one at `out`. Raises DataError if they do not belong together."""
     first = plans[0].header
-    merged = dataclasses.replace(first, shard="", created_at=min(p.header.created_at for p in plans))
+    merged = replace(first, shard="", created_at=min(p.header.created_at for p in plans))
     for plan in plans:
-        if dataclasses.replace(plan.header, shard="", created_at=merged.created_at) != merged:
+        if replace(plan.header, shard="", created_at=merged.created_at) != merged:
             raise _mismatch(f"{plan.path}: made under other conditions than {plans[0].path}")
     count = int(first.shard.partition("/")[2] or 1)
     shards = [plan.header.shard for plan in plans]
@@ -433,7 +458,7 @@ def _write(path: Path, lines: Iterable[bytes]) -> Plan:
         draft.writelines(lines)
         append(draft, END)
         plan = open_plan(Path(draft.name))
-    return dataclasses.replace(plan, path=path)
+    return replace(plan, path=path)
 
 
 def _mismatch(what: str) -> DataError:

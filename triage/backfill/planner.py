@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.backfill.plan import (
+    COLOR,
     Draft,
     Entry,
     Header,
@@ -140,7 +141,9 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
 
     ids = tracker.ids({name: labels[name] for name in planner.names if name in labels})
     header = _header(options, planner, config, tracker.repository.name, now)
-    header = replace(header, repo_id=ids.id, ids=ids.labels, renamed=dict(planner.model.renamed))
+    colors = {name: label.color for name, label in labels.items() if COLOR.fullmatch(label.color)}
+    renamed = dict(planner.model.renamed)
+    header = replace(header, repo_id=ids.id, ids=ids.labels, renamed=renamed, colors=colors)
     return planner, header, batches
 
 

@@ -361,7 +361,7 @@ class Tracker(Connection):
             if (existing := self.labels().get(name)) is None:
                 raise
             return existing
-        return Label(read(str, created, "node_id"), read(str, created, "name"), description)
+        return Label(read(str, created, "node_id"), read(str, created, "name"), description, color)
 
     def put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
         """Write the token's one comment with this `marker` on an issue, or update it in place.

@@ -61,6 +61,7 @@ class Label:
     id: str
     name: str
     description: str = ""
+    color: str = ""
 
 
 @dataclass(frozen=True)

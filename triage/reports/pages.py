@@ -18,11 +18,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(name: str, **values: object) -> Iterator[str]:
-    """`NAME.html` with `base.css`, NAME.css and NAME.js, where it exists, as `style` and `script`.
+    """`NAME.html` with `base.css` and NAME.css as `style`, `base.js` and NAME.js as `script`.
 
     The page comes in pieces as `values` are consumed. Raises UndefinedError where a template misses a value.
     """
-    # Neither autoescape nor StrictUndefined is the default of Jinja.
+    # Neither autoescape nor StrictUndefined is the default of Jinja, which also sorts the keys of JSON.
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -30,13 +30,14 @@ def render(name: str, **values: object) -> Iterator[str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.filters["digest"] = _digest
-    style, script = (Markup(_read(*names)) for names in (("base.css", f"{name}.css"), (f"{name}.js",)))  # noqa: S704
+    style, script = (Markup(_read(f"base.{kind}", f"{name}.{kind}")) for kind in ("css", "js"))  # noqa: S704
     yield from environment.get_template(f"{name}.html").generate(style=style, script=script, **values)
 
 
 def _read(*names: str) -> str:
-    return "".join(path.read_text("utf-8") for name in names if (path := TEMPLATES / name).exists())
+    return "".join((TEMPLATES / name).read_text("utf-8") for name in names)
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The report of a plan: its totals, a Markdown summary without any text of an issue, and a page to sort and filter."""
+"""The report of a plan: its totals, a Markdown summary without any text of an issue, and a page to review it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from triage.backfill.plan import Entry, Header, Promise
+from triage.backfill.plan import Entry, Header, Promise, to_dict
 from triage.markdown import code, escape, table
 from triage.metrics import wilson
 from triage.reports.pages import render
 
-# More bars would make the picture longer than a screen.
-BARS = 24
 MEASURED = (
     "Precision is how often the rule for a label was right on issues newer than those it had been learnt from. It was "
     "measured on issues that people labelled: among issues left unlabelled because no label fits, fewer will be right."
@@ -70,9 +68,10 @@ class Totals:
 
 @dataclass(frozen=True)
 class Expected:
-    """The share of the planned labels that should be right, with its 95 % interval."""
+    """The share of the planned labels that should be right, as measured on so many labels, with its 95 % interval."""
 
     share: float
+    labels: int
     low: float
     high: float
 
@@ -94,7 +93,7 @@ def expected(header: Header, counted: Totals) -> Expected | None:
     estimates += [header.right / header.measured] if header.measured else []
     estimates += [figures["precision"]] if "precision" in figures else []
     share = min(estimates)
-    return Expected(share, *wilson(share * labels, labels))
+    return Expected(share, labels, *wilson(share * labels, labels))
 
 
 def totals(header: Header, entries: Iterable[Entry]) -> Totals:
@@ -154,37 +153,30 @@ def markdown(header: Header, counted: Totals) -> str:
 def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: str) -> Iterator[str]:
     """The page in pieces, so that memory does not grow with the number of issues."""
     hoped = expected(header, counted)
-    interval = f" ({hoped.low:.0%} to {hoped.high:.0%})" if hoped else ""
-    planned = [one for one in counted.lines if one.planned]
-    captions = [MEASURED, _held_out(header) if header.figures else ""]
-    if len(planned) > BARS:
-        captions.append(f"The picture leaves out {len(planned) - BARS} rarer labels.")
-    tiles = {
-        f"of {counted.issues:,} issues get a label": f"{counted.labelled:,}",
-        "labels would be set": f"{counted.planned:,}",
-        f"of them should be right{interval}, by the lowest estimate": f"{hoped.share:.0%}" if hoped else "?",
-        "issues carry a label that the rules would not set": f"{counted.disputed:,}",
-    }
     return render(
         "plan",
         header=header,
+        counted=counted,
+        hoped=hoped,
         filters=_filters(header),
-        tiles=[{"caption": caption, "value": value} for caption, value in tiles.items()],
-        bars=planned[:BARS],
-        caption=" ".join(filter(None, captions)),
+        caption=f"{MEASURED} {_held_out(header) if header.figures else ''}".strip(),
         labels=sorted((one.name for one in counted.lines if one.planned or one.missed), key=str.casefold),
-        base=f"{server_url.rstrip('/')}/{header.repo}/issues/",
-        rows=(_row(entry) for entry in entries if entry.labels or entry.missed),
+        server=server_url.rstrip("/"),
+        plan=to_dict(header),
+        expected={"share": hoped.share, "labels": hoped.labels} if hoped else None,
+        bars=[_bar(one) for one in counted.lines],
+        rows=(to_dict(entry) for entry in entries if entry.labels or entry.missed),
     )
 
 
-def _row(entry: Entry) -> dict[str, object]:
-    """An issue as the page's script reads it."""
+def _bar(one: PlanLine) -> dict[str, object]:
+    """A label as the page's script reads it."""
+    promise = one.promise
     return {
-        "number": entry.number,
-        "title": entry.title,
-        "planned": [{"label": name, "score": entry.scores[name]} for name in entry.labels],
-        "existing": [{"label": name, "disputed": name in entry.missed} for name in entry.existing],
+        "name": one.name,
+        "planned": one.planned,
+        "promise": promise.describe(),
+        "reliable": promise.reliable,
     }
 
 
