@@ -9,10 +9,12 @@ import pytest
 
 from triage.config import (
     ActConfig,
+    ConditionConfig,
     Config,
     EncoderConfig,
     LabelsConfig,
     LearnConfig,
+    RuleConfig,
     VoteConfig,
     ZeroShotConfig,
     from_dict,
@@ -54,6 +56,22 @@ EVERY_KEY = {
         "publishers": ["me"],
         "max_rate_limit_wait": 60,
     },
+    "rules": [
+        {
+            "name": "sync",
+            "when": {
+                "title": ["sync"],
+                "body": ["a", "b"],
+                "form": {"Component": ["Sync"]},
+                "association": ["NONE"],
+                "files": ["src/**"],
+                "all_files": ["!docs/**"],
+            },
+            "set": ["area/sync"],
+            "bar": ["docs"],
+            "require": ["bug"],
+        }
+    ],
     "act": {
         "pull_requests": True,
         "skip_authors": ["a*"],
@@ -76,7 +94,10 @@ def test_every_key_is_read() -> None:
     config = from_dict(EVERY_KEY)
     assert plain(dataclasses.asdict(config)) == EVERY_KEY
     for room, default in dataclasses.asdict(Config()).items():
-        assert all(plain(default[key]) != value for key, value in EVERY_KEY[room].items())
+        given = EVERY_KEY[room]
+        keys = given.items() if isinstance(given, dict) else []
+        assert plain(default) != given
+        assert all(plain(default[key]) != value for key, value in keys)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +124,7 @@ def test_nothing_said_is_the_default(text: str) -> None:
         (
             "lables: {}",
             ", line 1: in 'lables': unknown key; did you mean 'labels'? known here: labels, vote, zero_shot, encoder, "
-            "learn, act",
+            "learn, act, rules",
         ),
         (
             "vote: {n: 3}",
@@ -220,9 +241,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_every_key_is_documented() -> None:
-    """Each option of each section says in a sentence what it does."""
-    for room in dataclasses.fields(Config):
-        for field in dataclasses.fields(type(getattr(Config(), room.name))):
+    """Each option of each section says in a sentence what it does, those of a rule and of its condition too."""
+    rooms = [getattr(Config(), room.name) for room in dataclasses.fields(Config)]
+    for room in [*filter(dataclasses.is_dataclass, rooms), RuleConfig(), ConditionConfig()]:
+        for field in dataclasses.fields(room):
             assert field.metadata["doc"].endswith("."), field.name
 
 

@@ -40,6 +40,7 @@ HOMES = {
     "tokenizers": ("engine/encoder.py",),
     "faiss": ("engine/index.py", "engine/ivf_build.py"),
     "github": ("github/http.py",),
+    "re2": ("matching.py",),
     "requests": ("github/transport.py",),
     "torch": ("finetune/", "training/", "study/"),
     "transformers": ("finetune/", "training/", "study/"),

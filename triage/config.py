@@ -50,6 +50,19 @@ PROCESS = (
     "lgtm",
 )
 
+# What GitHub says an author is to a repository (CommentAuthorAssociation).
+ASSOCIATIONS = (
+    "OWNER",
+    "MEMBER",
+    "COLLABORATOR",
+    "CONTRIBUTOR",
+    "FIRST_TIME_CONTRIBUTOR",
+    "FIRST_TIMER",
+    "MANNEQUIN",
+    "NONE",
+)
+
+PATTERNS = "see https://github.com/google/re2/wiki/Syntax for regular expressions, and docs/how-to/rules.md for globs"
 REPOSITORIES = "write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one"
 
 
@@ -249,6 +262,64 @@ class ActConfig:
 
 
 @dataclass(frozen=True)
+class ConditionConfig:
+    """When a rule applies: everything that is given must hold."""
+
+    title: tuple[str, ...] = option(
+        (),
+        "A regular expression (RE2) that matches somewhere in the title, or several, which must all match; "
+        "`(?i)` at the start ignores case.",
+        single=True,
+    )
+    body: tuple[str, ...] = option((), "The same for the text.", single=True)
+    form: dict[str, tuple[str, ...]] = option(
+        {},
+        "Answers to an issue form: the label of each field, with one option or several of which one was chosen; case "
+        "does not matter.",
+        single=True,
+    )
+    association: tuple[str, ...] = option(
+        (),
+        "What the author is to the repository, in GitHub's words; several are alternatives.",
+        choices=ASSOCIATIONS,
+        single=True,
+    )
+    files: tuple[str, ...] = option(
+        (),
+        "For pull requests only: globs of which one matches a changed file: `docs/**`; `!docs/api/**` excludes.",
+        single=True,
+    )
+    all_files: tuple[str, ...] = option(
+        (),
+        "For pull requests only: globs of which each changed file matches one; `!docs/api/**` excludes.",
+        single=True,
+    )
+
+
+@dataclass(frozen=True)
+class RuleConfig:
+    """A fixed rule, applied before anything is learnt from: where its condition holds, its labels are set or barred.
+
+    What it sets needs no probability; all other rules about labels hold for it (`labels.allow`, `labels.deny`,
+    `labels.exclusive`, `labels.max`), and what was removed from an issue is not set again.
+    """
+
+    when: ConditionConfig = option(
+        ConditionConfig(), "When the rule applies: everything that is given must hold."
+    )
+    name: str = option("", "What the summary calls the rule; its place in the list if not set.")
+    set: tuple[str, ...] = option((), "Labels to set.", single=True)
+    bar: tuple[str, ...] = option(
+        (), "Labels that the issue does not get, whatever elects them.", single=True
+    )
+    require: tuple[str, ...] = option(
+        (),
+        "Labels that an issue gets only if this rule applies, or another that requires them too.",
+        single=True,
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration; `Config()` is the default."""
 
@@ -258,6 +329,7 @@ class Config:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     learn: LearnConfig = field(default_factory=LearnConfig)
     act: ActConfig = field(default_factory=ActConfig)
+    rules: tuple[RuleConfig, ...] = ()
 
     @property
     def has_shipped_encoder(self) -> bool:
@@ -287,7 +359,7 @@ def _built(data: object) -> Config:
     """Raises SchemaError, which has the path of the key."""
     if isinstance(data, dict):
         # A section whose keys are all commented out is null.
-        data = {name: {} if section is None else section for name, section in data.items()}
+        data = {name: section for name, section in data.items() if section is not None}
     config = build(Config, data if data is not None else {})
     vote = config.vote
     if vote.k is not None and vote.m is not None and vote.m > vote.k:
@@ -304,7 +376,33 @@ def _built(data: object) -> Config:
         raise _refused("learn.repositories", wrong, REPOSITORIES)
     if "{}" not in config.zero_shot.template:
         raise _refused("zero_shot.template", "`{}`, the place of the label, is missing")
+    for i, rule in enumerate(config.rules):
+        _check_rule(rule, f"rules[{i}]")
     return config
+
+
+def _check_rule(rule: RuleConfig, path: str) -> None:
+    """Raise SchemaError for a rule that says nothing, or whose patterns cannot be read."""
+    from triage.matching import NOT, PatternError, glob, regex
+
+    when = rule.when
+    if not any(vars(when).values()):
+        raise _refused(
+            f"{path}.when",
+            "no condition is given, so that the rule would apply to every issue",
+            'write title: "."',
+        )
+    if not (rule.set or rule.bar or rule.require):
+        raise _refused(path, "the rule has no effect", "give it labels to `set`, `bar` or `require`")
+    patterns = {"title": when.title, "body": when.body, "files": when.files, "all_files": when.all_files}
+    for name, given in patterns.items():
+        read = glob if "files" in name else regex
+        for i, pattern in enumerate(given):
+            try:
+                read(pattern.removeprefix(NOT) if "files" in name else pattern)
+            except PatternError as error:
+                where = f"{path}.when.{name}[{i}]"
+                raise _refused(where, f"the pattern {pattern!r:.80} is not read: {error}", PATTERNS) from None
 
 
 def _refused(path: str, reason: str, next_step: str | None = None) -> SchemaError:

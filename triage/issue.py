@@ -187,7 +187,7 @@ class Issue:
     `handled`: whether a maintainer dealt with it, apart from labels; None where that is not known. It tells an issue
     that people left without a label from one that nobody has read.
     `association` is the author's to the repository, as GitHub names it ("": unknown). Of the `edits`, all of the title
-    are known, and of the body at least the last.
+    are known, and of the body at least the last. `files` are the paths that a pull request changes; None: not read.
     """
 
     repo: str
@@ -202,6 +202,7 @@ class Issue:
     handled: bool | None = None
     association: str = field(default="", compare=False)
     edits: tuple[TextEdit, ...] = field(default=(), compare=False, repr=False)
+    files: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> Key:

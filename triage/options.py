@@ -195,10 +195,11 @@ class CheckOptions:
 
 @dataclass(frozen=True)
 class InitOptions:
-    """`triage init`: the folder to write to, and the repository whose labels are read."""
+    """`triage init`: the folder to write to, the repository whose labels are read, and files of rules to import."""
 
     folder: Path = Path()
     repo: str = ""
+    imports: tuple[Path, ...] = ()
     force: bool = False
 
 

@@ -1,8 +1,8 @@
 """Frozen dataclasses from decoded YAML or JSON: the types of their fields are the schema.
 
 A field's `metadata` may hold `doc` (one sentence, used by the documentation), `low` and `high` (inclusive
-bounds of a number) and `choices`; a `nested` field lies deeper in the data. A value of another type is refused with
-its path.
+bounds of a number), `choices`, and `single` (one text may stand for a list of one); a `nested` field lies deeper in
+the data. A value of another type is refused with its path.
 """
 
 from __future__ import annotations
@@ -47,9 +47,13 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     was: str = "",
+    single: bool = False,
 ) -> Any:
-    """A dataclass field with a default, its documentation and its bounds; its former name is still read."""
-    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "was": was}
+    """A dataclass field with a default, its documentation and its bounds; its former name is still read.
+
+    `single`: one text may stand for a list of one, as a value of a mapping too.
+    """
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "was": was, "single": single}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -119,9 +123,18 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
             raise SchemaError(f"in '{joined(path, place)}': missing")
         if found is not MISSING and (strict or not optional or found is not None):
             where = joined(path, place)
+            if field.metadata.get("single"):
+                found = _listed(found)
             value = convert(hint, found, where, strict=strict)
             values[name] = _checked(value, field.metadata, where) if field.metadata else value
     return cls(**values)
+
+
+def _listed(data: object) -> object:
+    """The data with a list of one in place of a single text."""
+    if isinstance(data, Mapping):
+        return {name: _listed(value) for name, value in data.items()}
+    return [data] if isinstance(data, str) else data
 
 
 class _Missing:
@@ -247,6 +260,8 @@ def _checked(value: object, rules: Mapping[str, Any], path: str) -> object:
     low, high, choices = rules.get("low"), rules.get("high"), rules.get("choices")
     if isinstance(value, dict):
         return {key: _checked(one, rules, joined(path, str(key))) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return tuple([_checked(one, rules, f"{path}[{i}]") for i, one in enumerate(value)])
     if isinstance(value, int | float) and not isinstance(value, bool):
         if low is not None and value < low:
             raise _wrong(path, f"at least {low:g}", value)

@@ -35,7 +35,9 @@ class Document:
     nodes: Mapping[str, yaml.Node]
 
     def line(self, path: str) -> int | None:
-        """The line of what is at a path, from 1."""
+        """The line, from 1, of what is at a path, or of the innermost that is around it."""
+        while path and path not in self.nodes:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
         node = self.nodes.get(path)
         return None if node is None else node.start_mark.line + 1
 

@@ -102,6 +102,12 @@ def _edits(issue: Issue, _: Context, args: Args) -> object:
     return connection("userContentEdits", entries, args, lambda e: (moment(e["at"]), e["n"]), descending=True)
 
 
+def _files(issue: Issue, ctx: Context, args: Args) -> object:
+    ctx.allow(issue.repository, "read", "pull_requests", "contents")
+    nodes = [{"path": path} for path in issue.files]
+    return connection("files", nodes, args, lambda node: (node["path"],))
+
+
 def _comments(issue: Issue, _: Context, args: Args) -> object:
     return connection("comments", issue.comments, args, lambda comment: (comment.id,))
 
@@ -180,7 +186,7 @@ CALLS: dict[str, dict[str, Resolver]] = {
         "issueOrPullRequest": _one("an issue or pull request", False, True),
     },
     "Issue": _ISSUE,
-    "PullRequest": _ISSUE | {"reviewRequests": _requests},
+    "PullRequest": _ISSUE | {"reviewRequests": _requests, "files": _files},
     "User": {"url": _page, "repositories": _repositories},
     "Bot": {"url": _page},
     "IssueComment": {"viewerDidAuthor": _wrote},

@@ -107,6 +107,7 @@ class Issue:
     events: list[Event] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     assignees: list[Actor] = field(default_factory=list)
     reviewers: list[Actor | str] = field(default_factory=list)
 

@@ -52,7 +52,10 @@ def applicable_labels(
     who = Attribution.of(config, [me])
     if rest and (reason := case.left_alone or _changed(entry, live, since, who, planned_at)):
         return ApplicableLabels((), done, left_out | dict.fromkeys(rest, reason))
-    labels, held_back = Policy.of(config).apply(rest, entry.scores, case.existing, case.barred, case.own)
+    elected = [name for name in rest if name not in entry.rules]
+    ruled = [name for name in rest if name in entry.rules]
+    policy = Policy.of(config)
+    labels, held_back = policy.apply(elected, entry.scores, case.existing, case.barred, case.own, ruled=ruled)
     return ApplicableLabels(labels, done, left_out | held_back)
 
 
@@ -114,8 +117,9 @@ class Applier:
         """The entry under the present names of its labels, and those of which nothing remains, with the reason."""
         names = {name: self.names.get(name, name) for name in entry.labels}
         scores = {names.get(name, name): score for name, score in entry.scores.items()}
+        rules = {names.get(name, name): rule for name, rule in entry.rules.items()}
         labels = tuple(new for new in names.values() if new)
-        return replace(entry, labels=labels, scores=scores), {
+        return replace(entry, labels=labels, scores=scores, rules=rules), {
             name: "it was deleted since the plan" for name, new in names.items() if not new
         }
 

@@ -108,11 +108,11 @@ class Header:
 class Entry:
     """The plan for one issue.
 
-    `labels` would be set, best first, with their `scores`; `existing` are there, and of these the rules would not
-    have set `missed`. `held_back` maps elected labels that are not set and not there to the reason. `locked` is None
-    if the source does not say; `note` is the reason why the issue is left alone, `unjudged` the one
-    why there is nothing to judge it by. `neighbours` are the most similar issues that voted; their `repo` is empty
-    where it is the plan's.
+    `labels` would be set, best first, with their `scores`; `rules` has the fixed rules that set some of them.
+    `existing` are there, and of these nothing would have set `missed`. `held_back` maps elected labels that are not set
+    and not there to the reason. `locked` is None if the source does not say; `note` is the reason why the issue is left
+    alone, `unjudged` the one why there is nothing to judge it by. `neighbours` are the most similar issues that voted;
+    their `repo` is empty where it is the plan's.
     """
 
     number: int = option(1, "", low=1, high=MAX_NUMBER)
@@ -126,11 +126,12 @@ class Entry:
     note: str = ""
     unjudged: str = ""
     neighbours: tuple[Neighbour, ...] = ()
+    rules: dict[str, str] = field(default_factory=dict)
 
 
 def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: bool | None) -> Entry:
     """The entry of a decision; `known` are the labels that the bot can set."""
-    if decision.left_alone or decision.unjudged:
+    if decision.left_alone or (decision.unjudged and not decision.labels):
         return Entry(
             issue.number,
             title_of(issue),
@@ -147,11 +148,17 @@ def entry_of(issue: Issue, decision: Decision, known: Collection[str], locked: b
         number=issue.number,
         title=title_of(issue),
         labels=decision.labels,
-        scores={name: round(decision.scores[name], 4) for name in decision.labels},
+        # What a fixed rule sets is right by its maintainers' word.
+        scores={
+            name: 1.0 if name in decision.ruled else round(decision.scores[name], 4)
+            for name in decision.labels
+        },
         existing=existing,
         missed=missed,
         held_back=held_back,
         locked=locked,
+        unjudged=decision.unjudged,
+        rules={name: decision.ruled[name] for name in decision.labels if name in decision.ruled},
         neighbours=_shown(decision) if decision.labels or missed else (),
     )
 
@@ -176,7 +183,8 @@ def fingerprint(config: Config) -> str:
     """A hash of the settings that affect which labels are set on which issues."""
     act = dataclasses.asdict(config.act)
     issues = [value for name, value in act.items() if name not in WITHOUT_EFFECT]
-    settings = [dataclasses.asdict(Policy.of(config)), config.labels.create, issues]
+    settings: list[object] = [dataclasses.asdict(Policy.of(config)), config.labels.create, issues]
+    settings += [dataclasses.asdict(rule) for rule in config.rules]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 

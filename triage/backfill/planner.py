@@ -65,6 +65,13 @@ class Planner:
         """The labels that can be set."""
         return settable(self.model.rules, self.model.descriptions, Policy.of(self.config))
 
+    @property
+    def proposed(self) -> frozenset[str]:
+        """The labels that can be set, and those of fixed rules."""
+        may_set = Policy.of(self.config).may_set
+        ruled = (name for rule in self.config.rules for name in rule.set)
+        return self.names | {name for name in ruled if may_set(name, ruled=True) is None}
+
     def entries(self, items: Sequence[PastIssue]) -> list[Entry]:
         """The entries of these issues, in order."""
         names = self.names
@@ -139,7 +146,7 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     def batches(place: str) -> Iterator[Batch]:
         return prefetch(of_repository(tracker, selection, may_set, place, config.act.kinds))
 
-    ids = tracker.ids({name: labels[name] for name in planner.names if name in labels})
+    ids = tracker.ids({name: labels[name] for name in planner.proposed if name in labels})
     header = _header(options, planner, config, tracker.repository.name, now)
     colors = {name: label.color for name, label in labels.items() if COLOR.fullmatch(label.color)}
     renamed = dict(planner.model.renamed)
@@ -179,7 +186,7 @@ def _header(
         source=source,
         filters=_filters(options),
         shard="{}/{}".format(*options.shard) if options.shard else "",
-        promises=promises(model.rules, planner.names),
+        promises=promises(model.rules, planner.proposed),
         figures=dict(planner.figures),
         measured=point.labels if point else 0,
         right=point.right if point else 0,

@@ -128,8 +128,8 @@ def open_serving(
 
     `described` are the descriptions on GitHub; those of the configuration take precedence. `repo` is the repository
     of all issues that will be labelled, as it is now, if it is only one: what it and its labels are called now is what
-    the model calls them. Raises NothingToLabelWith where there is neither a bundle nor a description, BundleError and
-    ModelError.
+    the model calls them. Raises NothingToLabelWith where there is neither a bundle nor a description nor a fixed rule,
+    BundleError and ModelError.
     """
     from triage.bundle.bundle import under_present_names
     from triage.bundle.model import ServingModel, open_model, untaught_rule
@@ -147,7 +147,7 @@ def open_serving(
     # A label that is never set must not rival one that may be.
     descriptions = Names({name: text for name, text in known.items() if policy.may_set(name) is None})
     if usable is None:
-        if not descriptions:
+        if not descriptions and not config.rules:
             if store and store.name.is_missing:
                 raise NothingToLabelWith(
                     f"{store.name} is no store, and no label is described",

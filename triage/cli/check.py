@@ -12,11 +12,12 @@ from triage import config as configuration
 from triage.cli import arguments
 from triage.config import Config
 from triage.console import log, log_json
+from triage.decide.fixed_rules import FixedRules, reads_files
 from triage.decide.history import Attribution
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
-from triage.issue import Names, folded
+from triage.issue import KINDS, Names, folded
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT, adds_by_pattern
 from triage.schema import parse_time
@@ -97,6 +98,8 @@ def _check(report: Report, options: CheckOptions) -> None:
     if tracker:
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
+    if tracker and config.rules:
+        _attempt(report, lambda: _check_rules(report, tracker, config))
     name = options.store or (StoreName(repo=tracker.repo) if tracker else None)
     if name and tracker and config.learn.repositories:
         _attempt(report, lambda: _check_sources(report, tracker, config, name))
@@ -127,6 +130,7 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
     for name in labels.descriptions:
         if reason := policy.may_set(name):
             yield DOUBTFUL, f"`{name}` is described, but never set: {reason}"
+    yield from _rules_without_effect(config, policy)
     for group in labels.exclusive:
         if len(folded(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
@@ -137,6 +141,18 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         )
     if folded(labels.allow) <= folded(labels.deny):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
+
+
+def _rules_without_effect(config: Config, policy: Policy) -> Iterator[tuple[str, str]]:
+    for rule, given in FixedRules(config.rules).named:
+        for name in given.set:
+            if reason := policy.may_set(name, ruled=True):
+                yield DOUBTFUL, f"the rule {rule!r} sets `{name}`, which is never set: {reason}"
+        if reads_files([given]) and not config.act.pull_requests:
+            yield (
+                DOUBTFUL,
+                f"the rule {rule!r} is about changed files, and pull requests are not labelled (act.pull_requests)",
+            )
 
 
 def teaching(config: Config) -> Iterator[tuple[str, str]]:
@@ -180,6 +196,8 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
     """The labels that the configuration names and the repository lacks, as (mark, sentence)."""
     named = dict.fromkeys(config.labels.descriptions, "is described")
     named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
+    for rule, given in FixedRules(config.rules).named:
+        named |= {name: f"is in the rule {rule!r}" for name in (*given.set, *given.bar, *given.require)}
     if config.labels.abstain:
         named[config.labels.abstain] = "is the abstain label"
     there = Names(known)
@@ -197,6 +215,19 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
         )
     if not missing:
         yield FINE, f"every label that the configuration names exists; the repository has {len(known)}"
+
+
+def _check_rules(report: Report, tracker: Tracker, config: Config) -> None:
+    """Try the fixed rules on the newest page of issues, and of pull requests."""
+    from triage.github.graphql import IssueFilter
+    from triage.learn.rule_trial import try_rules
+
+    kinds = [kind for kind in KINDS if kind in config.act.kinds]
+    pages = [next(tracker.pages(IssueFilter(kind=kind))) for kind in kinds]
+    issues = [live.issue for page in pages for live in page.items]
+    attribution = Attribution.of(config, [tracker.viewer().login])
+    for trial in try_rules(config.rules, issues, attribution):
+        report.add(DOUBTFUL if trial.is_doubtful else FINE, trial.describe())
 
 
 def _check_token(report: Report, tracker: Tracker) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import json
 import os
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triage.cli import arguments
 from triage.config import Config, from_text, load
@@ -22,6 +24,7 @@ from triage.errors import TriageError, UsageError
 from triage.files import write
 from triage.github.open import TOKEN, open_tracker
 from triage.issue import distinct, fold
+from triage.markdown import one_line
 from triage.options import CONFIG_PATH, InitOptions
 from triage.progress import stage
 
@@ -34,6 +37,8 @@ HEADER = """\
 # Check changes with `triage check --config FILE`.
 """
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")
+# Shown for sections whose default, nothing, would not say how they are written.
+EXAMPLES = {"rules": "[{name: sync, when: {form: {Component: Sync}}, set: [area/sync]}]"}
 # Labels of which an issue has at most one, with or without a common prefix such as `type: `.
 TYPES = {
     "bug",
@@ -64,6 +69,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="OWNER/NAME",
         help=f"read labels and their descriptions from this repository; needs {TOKEN}",
     )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="take over the rules of another action: .github/labeler.yml of actions/labeler, the regular expressions "
+        "of github/issue-labeler, or the policy of advanced-issue-labeler; may be repeated",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
@@ -73,6 +88,7 @@ def parse(args: argparse.Namespace) -> InitOptions:
         raise UsageError(
             f"{args.folder} is not a folder", next_step="give the repository's folder with --dir"
         )
+    args.imports = tuple(args.imports)
     return arguments.build(InitOptions, args)
 
 
@@ -80,7 +96,7 @@ def run(options: InitOptions) -> int:
     """Write the files, and print the next steps; raises TriageError."""
     tracker = open_tracker(options.repo) if options.repo and os.environ.get(TOKEN) else None
     labels = {name: label.description for name, label in tracker.labels().items()} if tracker else {}
-    values, look = chosen(labels), None
+    values, look = chosen(labels) | _imported(options.imports), None
     if tracker:
         with stage("trying a backfill on the newest issues"):
             look = _look(tracker, template(values), options)
@@ -95,6 +111,22 @@ def run(options: InitOptions) -> int:
     if look:
         log(f"\n{look.words}")
     return 0
+
+
+def _imported(files: Iterable[Path]) -> dict[str, str]:
+    """The rules of other actions' files as YAML, with what could not be taken over; says what was read."""
+    from triage.cli.rule_import import as_data, read_rules
+
+    lines: list[str] = []
+    for path in files:
+        found = read_rules(path)
+        log(f"read     {path}: {len(found.rules)} rule{'s' * (len(found.rules) != 1)} of {found.action}")
+        lines += [f"  # From {inline(str(path))}, for {found.action}."]
+        for reason in found.left_out:
+            log(f"left out {reason}")
+            lines.append(f"  # Left out: {one_line(reason)}")
+        lines += [f"  - {inline(rule)}" for rule in as_data(found.rules)]
+    return {"rules": "\n" + "\n".join(lines)} if any(line.startswith("  - ") for line in lines) else {}
 
 
 def _look(tracker: Tracker, text: str, options: InitOptions) -> FirstLook:
@@ -207,22 +239,39 @@ class Key:
 
 
 def sections() -> Iterator[tuple[str, str, list[Key]]]:
-    """(name, one sentence, keys) of each section, in order."""
+    """(name, description, keys) of each section, in order; of a list, the keys of its items."""
+    hints = typing.get_type_hints(Config)
     for section in dataclasses.fields(Config):
-        default = getattr(Config(), section.name)
-        keys = [
-            Key(
-                section.name,
-                option.name,
-                option.metadata["doc"],
-                getattr(default, option.name),
-                option.metadata["choices"],
-                option.metadata["low"],
-                option.metadata["high"],
-            )
-            for option in dataclasses.fields(default)
-        ]
-        yield section.name, str(type(default).__doc__), keys
+        yield section.name, *_described_section(section, hints[section.name])
+
+
+def _described_section(section: dataclasses.Field[object], hint: Any) -> tuple[str, list[Key]]:
+    """The description and the keys of a section; one that has no keys is a value, described by its field."""
+    items = [one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)]
+    if not items:
+        return section.metadata["doc"], []
+    return inspect.cleandoc(items[0].__doc__ or ""), list(_keys(section.name, items[0]))
+
+
+def _keys(section: str, cls: Any, prefix: str = "") -> Iterator[Key]:
+    hints = typing.get_type_hints(cls)
+    for option in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[option.name]):
+            yield from _keys(section, hints[option.name], f"{prefix}{option.name}.")
+            continue
+        default = option.default
+        if option.default_factory is not dataclasses.MISSING:
+            default = option.default_factory()
+        rules = option.metadata
+        yield Key(
+            section,
+            prefix + option.name,
+            rules["doc"],
+            default,
+            rules["choices"],
+            rules["low"],
+            rules["high"],
+        )
 
 
 def template(chosen: Mapping[str, str]) -> str:
@@ -234,7 +283,15 @@ def template(chosen: Mapping[str, str]) -> str:
 
 
 def _section(name: str, doc: str, keys: list[Key], chosen: Mapping[str, str]) -> Iterator[str]:
-    yield from (f"# {doc}", f"{name}:")
+    yield from (f"# {line}" for line in doc.split("\n"))
+    default = getattr(Config(), name)
+    if not dataclasses.is_dataclass(default):
+        # A list or a value, whose keys, if any, are in the documentation.
+        yield from (f"# For example: {name}: {EXAMPLES[name]}" for _ in range(name in EXAMPLES))
+        yield f"{name}:{chosen[name]}" if name in chosen else f"#{name}: {inline(default)}"
+        yield ""
+        return
+    yield f"{name}:"
     for key in keys:
         yield f"  # {key.doc}"
         value = chosen.get(f"{name}.{key.name}")

@@ -7,14 +7,14 @@ package does input or output.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
 from triage.decide.case import Case, case_of
 from triage.decide.policy import CARRIED, Policy
 from triage.decide.rules import Evidence, Neighbour, Rules, elect, unfamiliar
-from triage.issue import Issue, Key, fold
+from triage.issue import Issue, Key, fold, folded
 from triage.text import TEXT_VERSION
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "ranked",
 ]
 
+# What sets a label, in `sources`, where it is a fixed rule.
+RULE = "rule"
 # Cases whose evidence is gathered together, so that memory does not grow with their number.
 BATCH = 256
 
@@ -40,6 +42,7 @@ class Decision:
     """The labels for one issue, the reasons, and the alternatives.
 
     `sources` maps each elected label to what elected it, `held_back` those of them that are not set to the reason.
+    `ruled` maps labels that a fixed rule sets to the rule's name; they may be without a score.
     `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
     `left_alone` is the reason why the issue was not looked at, or empty; `unjudged` the reason why it gets no label
     although it was: nothing to judge it by. `duplicates` are the issues of the same repository that it likely repeats,
@@ -58,6 +61,7 @@ class Decision:
     left_alone: str = ""
     unjudged: str = ""
     duplicates: tuple[Neighbour, ...] = ()
+    ruled: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -147,7 +151,7 @@ def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BAT
     """
     rest = iter(cases)
     while taken := list(islice(rest, batch)):
-        without = [_without_evidence(case, model) for case in taken]
+        without = [_without_evidence(case, model, policy) for case in taken]
         evidence = iter(model.evidence([c.issue for c, d in zip(taken, without, strict=True) if d is None]))
         for case, decision in zip(taken, without, strict=True):
             yield decision or _judge(case, next(evidence), model, policy)
@@ -156,12 +160,16 @@ def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BAT
 def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Decision:
     rules = model.rules
     sources, scores = elect(rules, evidence)
+    by_rule = folded(case.ruled)
+    sources = {name: source for name, source in sources.items() if fold(name) not in by_rule}
     needed = {name: rules.threshold_of(name, policy.target_of(name)) for name in sources}
-    labels, held_back = policy.apply(sources, scores, case.existing, case.barred, case.own, needed)
+    labels, held_back = policy.apply(
+        sources, scores, case.existing, case.barred, case.own, needed, tuple(case.ruled)
+    )
     return Decision(
         key=case.issue.key,
         labels=labels,
-        sources=sources,
+        sources=sources | dict.fromkeys(case.ruled, RULE),
         held_back=held_back,
         scores=scores,
         needed=rules.needed,
@@ -170,13 +178,29 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         bundle=model.name,
         unjudged="" if sources else unfamiliar(rules, evidence),
         duplicates=policy.duplicates(evidence),
+        ruled=case.ruled,
     )
 
 
-def _without_evidence(case: Case, model: Model) -> Decision | None:
+def _without_evidence(case: Case, model: Model, policy: Policy) -> Decision | None:
     """The decision on a case that no evidence is needed for, or None."""
     rules, key = model.rules, case.issue.key
     unjudged = "" if case.left_alone else case.unjudgeable(rules.languages)
     if not case.left_alone and not unjudged:
         return None
-    return Decision(key, (), {}, {}, {}, {}, Evidence(key), rules.k, model.name, case.left_alone, unjudged)
+    ruled = {} if case.left_alone else case.ruled
+    labels, held_back = policy.apply((), {}, case.existing, case.barred, case.own, ruled=tuple(ruled))
+    return Decision(
+        key=key,
+        labels=labels,
+        sources=dict.fromkeys(ruled, RULE),
+        held_back=held_back,
+        scores={},
+        needed={},
+        evidence=Evidence(key),
+        k=rules.k,
+        bundle=model.name,
+        left_alone=case.left_alone,
+        unjudged=unjudged,
+        ruled=ruled,
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from triage.config import Config
+from triage.config import Config, RuleConfig
 from triage.content import NOTHING, language, says_nothing
+from triage.decide.fixed_rules import NO_RULING, FixedRules
 from triage.decide.history import BOT, Attribution, removed, text_judged
 from triage.decide.policy import switched_off
 from triage.issue import Issue, Names, TextBeforeEdit, fold, folded, matches
@@ -25,7 +26,7 @@ class Case:
 
     `existing` are the labels that it carries, without the abstain label: they are not proposed again. `own` are those
     of them that this bot set. `barred` maps labels that it must not get to the reason. `left_alone` is the reason not
-    to look at the issue at all, or empty.
+    to look at the issue at all, or empty. `ruled` maps labels that fixed rules set to the name of the rule.
     """
 
     issue: Issue
@@ -33,6 +34,7 @@ class Case:
     barred: Mapping[str, str] = field(default_factory=dict)
     left_alone: str = ""
     own: tuple[str, ...] = ()
+    ruled: Mapping[str, str] = field(default_factory=dict)
 
     def unjudgeable(self, languages: Collection[str]) -> str:
         """Why no label can be judged by the text, or empty; `languages` are known besides English ("*": all)."""
@@ -61,6 +63,7 @@ def case_of(
     if config is None:
         return Case(issue)
     who = Attribution.of(config, me)
+    ruling = FixedRules(config.rules).on(issue) if config.rules else NO_RULING
     reason = _reason_to_skip(issue, config)
     if reason is None and (unasked or before is not None):
         reason = reason_of_people(issue, config, who)
@@ -69,15 +72,30 @@ def case_of(
     missing: dict[str, str] = {}
     if available is not None and not config.labels.create:
         there = folded(available)
-        missing = {name: f"{NO_LABEL} (labels.create)" for name in proposed if fold(name) not in there}
+        missing = {
+            name: f"{NO_LABEL} (labels.create)"
+            for name in (*proposed, *ruling.set)
+            if fold(name) not in there
+        }
+    set_by_rule = ruling.set
+    if set_by_rule and available is not None:
+        spelling = Names(dict.fromkeys(available))
+        set_by_rule = {spelling.spelt(name): rule for name, rule in set_by_rule.items()}
     existing = tuple(name for name in issue.labels if fold(name) != fold(config.labels.abstain or ""))
     return Case(
         issue,
         existing,
-        Names(missing | dict(removed(issue, who))),
+        Names({**ruling.barred, **missing, **removed(issue, who)}),
         reason or "",
         tuple(name for name in who.own_labels(issue) if name in existing),
+        set_by_rule,
     )
+
+
+def with_rules(case: Case, rules: Sequence[RuleConfig]) -> Case:
+    """The case of an issue of a file, on which nothing but the fixed rules is known, with what they say."""
+    ruling = FixedRules(rules).on(case.issue)
+    return replace(case, barred=ruling.barred, ruled=ruling.set)
 
 
 def _reason_to_skip(issue: Issue, config: Config) -> str | None:

@@ -55,6 +55,15 @@ def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) ->
             exclusive=tuple(tuple(new.get(name, name) for name in group) for group in labels.exclusive),
             abstain=new.get(labels.abstain or "", labels.abstain),
         ),
+        rules=tuple(
+            replace(
+                rule,
+                set=tuple(new.get(name, name) for name in rule.set),
+                bar=tuple(new.get(name, name) for name in rule.bar),
+                require=tuple(new.get(name, name) for name in rule.require),
+            )
+            for rule in config.rules
+        ),
         learn=replace(config.learn, ignore=also(config.learn.ignore, renamed)),
         act=replace(config.act, off_label=new.get(config.act.off_label, config.act.off_label)),
     )
@@ -64,8 +73,15 @@ def named(config: Config) -> frozenset[str]:
     """The labels that the configuration names, other than by patterns."""
     labels = config.labels
     groups = (name for group in labels.exclusive for name in group)
+    ruled = (name for rule in config.rules for name in (*rule.set, *rule.bar, *rule.require))
     return frozenset(
-        (*labels.descriptions, *labels.targets, *groups, *([labels.abstain] if labels.abstain else ()))
+        (
+            *labels.descriptions,
+            *labels.targets,
+            *groups,
+            *ruled,
+            *([labels.abstain] if labels.abstain else ()),
+        )
     )
 
 
@@ -118,8 +134,11 @@ class Policy:
         near.sort(key=lambda neighbour: (-(neighbour.encoder_similarity or 0.0), neighbour.number))
         return tuple(near[:MOST_DUPLICATES])
 
-    def may_set(self, name: str) -> str | None:
-        """Why the label may not be set, or None if it may."""
+    def may_set(self, name: str, *, ruled: bool = False) -> str | None:
+        """Why the label may not be set, or None if it may.
+
+        `ruled`: a fixed rule sets it, so that it may belong to a process, which no vote can tell.
+        """
         if self.abstain is not None and fold(name) == fold(self.abstain):
             return "it marks issues on which the bot abstained"
         if self.off is not None and fold(name) == fold(self.off):
@@ -128,7 +147,7 @@ class Policy:
             return "only people set it (labels.deny)"
         if not matches(name, self.allow):
             return "it is not allowed (labels.allow)"
-        if matches(name, self.ignore):
+        if not ruled and matches(name, self.ignore):
             return "it belongs to a process (learn.ignore)"
         return None
 
@@ -146,23 +165,32 @@ class Policy:
         barred: Mapping[str, str] = MappingProxyType({}),
         own: Collection[str] = (),
         needed: Mapping[str, float] = MappingProxyType({}),
+        ruled: Collection[str] = (),
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         """(labels to set, best first; label → the reason why it is held back).
 
         `existing` are the labels that the issue carries: they are not proposed again, and keep the other labels of an
         exclusive group out. `barred` maps labels that this issue must not get to the reason. `own` are those of the
         existing labels that the bot set earlier: all that it sets on an issue count, over all runs. `needed` is the
-        probability that each label must have, see `Rules.threshold`.
+        probability that each label must have, see `Rules.threshold`. `ruled` are labels that fixed rules set: they come
+        first, in this order, and need no probability.
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []
         carried, barred = folded(existing), Names(barred)
         # Elected labels that are there count, or deciding twice would set the next best ones too.
-        there = folded(name for name in own if self.may_set(name) is None)
-        room = self.most - len(there | (carried & folded(elected)))
-        for name in sorted(elected, key=lambda name: (-scores[name], fold(name))):
-            reason = self._objection(name, accepted, existing, room) or barred.get(name)
-            reason = reason or _shortfall(scores[name], needed.get(name, 0.0))
+        by_rule = folded(ruled)
+        there = folded(name for name in own if self.may_set(name, ruled=True) is None)
+        room = self.most - len(there | (carried & (folded(elected) | by_rule)))
+        rest = sorted(
+            (name for name in elected if fold(name) not in by_rule),
+            key=lambda name: (-scores[name], fold(name)),
+        )
+        for name in (*ruled, *rest):
+            is_ruled = fold(name) in by_rule
+            reason = self._objection(name, accepted, existing, room, ruled=is_ruled) or barred.get(name)
+            if reason is None and not is_ruled:
+                reason = _shortfall(scores[name], needed.get(name, 0.0))
             if reason is None:
                 accepted.append(name)
             else:
@@ -170,11 +198,11 @@ class Policy:
         return tuple(accepted), held_back
 
     def _objection(
-        self, name: str, accepted: Sequence[str], existing: Collection[str], room: int
+        self, name: str, accepted: Sequence[str], existing: Collection[str], room: int, *, ruled: bool
     ) -> str | None:
         if fold(name) in folded(existing):
             return CARRIED
-        if reason := self.may_set(name):
+        if reason := self.may_set(name, ruled=ruled):
             return reason
         for group in self.exclusive:
             members = folded(group)

@@ -145,12 +145,13 @@ class Opening:
 class Tracker(Connection):
     """The issues, pull requests and labels of one repository.
 
-    `repo` is OWNER/NAME as given; `repository` has its present name. Raises UsageError for an invalid name, and
-    what `Connection` raises.
+    `repo` is OWNER/NAME as given; `repository` has its present name. `with_files`: pull requests are read with the
+    paths that they change. Raises UsageError for an invalid name, and what `Connection` raises.
     """
 
     # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
     _opened: dict[object, object]
+    with_files = False
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
@@ -275,7 +276,7 @@ class Tracker(Connection):
             return [self._with_events(read(graphql.IssueNode, opened))]
         there = [number for number in numbers if number <= MOST_ISSUES]
         doing = f"read issue {there[0]}" if len(there) == 1 else "read issues"
-        variables = {**self._names, "edits": edits}
+        variables = {**self._names, "edits": edits, "files": self.with_files}
         operations = [Operation("Issue", {**variables, "number": number}) for number in there]
         answers = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
         found = {n: self._live(n, answer) for n, answer in zip(there, answers, strict=True)}
@@ -415,7 +416,7 @@ class Tracker(Connection):
         labels, since = list(wanted.labels) or None, wanted.updated_since
         if wanted.kind == "pull request":
             merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
-            terms: dict[str, object] = {"states": merged, "labels": labels}
+            terms: dict[str, object] = {"states": merged, "labels": labels, "files": self.with_files}
         else:
             bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
@@ -431,7 +432,21 @@ class Tracker(Connection):
             answer = self.graphql("MoreEvents", variables, doing, READ)
             timeline = read(graphql.Timeline, answer, "data.node.timeline")
             events += timeline.nodes
-        return graphql.issue_of(node, events)
+        return graphql.issue_of(node, events, self._files(node))
+
+    def _files(self, node: graphql.IssueNode) -> list[graphql.FileNode] | None:
+        """All files that a pull request changes, where these are wanted; `open` reads the first in any case."""
+        if node.files is None or not self.with_files:
+            return None
+        files, info = list(node.files.nodes), node.files.info
+        after: str | None = None
+        while info.more:
+            after = _next(info, after)
+            doing = f"read the files of pull request {node.number} in {self.repo}"
+            answer = self.graphql("MoreFiles", {"id": node.id, "after": after}, doing, READ)
+            page = read(graphql.ChangedFiles, answer, "data.node.files")
+            files, info = files + list(page.nodes), page.info
+        return files
 
     def _reason(self, number: int, missing: NotFound) -> NotFound:
         """Why GraphQL has no such issue: REST says whether it was deleted or transferred."""

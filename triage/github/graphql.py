@@ -321,6 +321,17 @@ class Commented:
 
 
 @dataclass(frozen=True)
+class FileNode:
+    path: str
+
+
+@dataclass(frozen=True)
+class ChangedFiles:
+    info: PageInfo
+    nodes: tuple[FileNode, ...]
+
+
+@dataclass(frozen=True)
 class IssueNode:
     id: str
     type: str
@@ -343,10 +354,13 @@ class IssueNode:
     editor_type: str = nested("editor.type", "User")
     versions: Versions | None = None
     comments: Commented | None = None
+    files: ChangedFiles | None = None
 
 
-def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
-    """An issue with all of its events."""
+def issue_of(
+    node: IssueNode, events: Sequence[EventNode], files: Sequence[FileNode] | None = None
+) -> LiveIssue:
+    """An issue with all of its events, and the files that it changes where they were read."""
     labels = {label.name: label.id for label in node.labels}
     author = _login(node.author, node.author_type)
     issue = Issue(
@@ -362,6 +376,7 @@ def issue_of(node: IssueNode, events: Sequence[EventNode]) -> LiveIssue:
         handled=None if node.acts is None else is_handled(map(_act, node.acts), author, node.association),
         association=node.association,
         edits=(*_renames(events), *_body_edits(node)),
+        files=None if files is None else tuple(file.path for file in files),
     )
     return LiveIssue(
         issue=issue,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.config import ActConfig, Config
+from triage.decide.fixed_rules import reads_files
 from triage.errors import AccessError, ConfigError
 from triage.github.client import Connection, Opening, Tracker
 from triage.github.http import API_URL, ConnectionSettings
@@ -66,6 +67,7 @@ def open_repository(
         path, text = config_of(tracker, source.path)
         config = Config() if text is None else configuration.from_text(text, where=f"{path} in {repo}")
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
+    tracker.with_files = config.act.pull_requests and reads_files(config.rules)
     return tracker, config
 
 

@@ -17,7 +17,7 @@ from triage.bundle.open import open_serving
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, Policy, case_of, decide
-from triage.decide.case import reason_of_people
+from triage.decide.case import reason_of_people, with_rules
 from triage.decide.history import Attribution, is_judged
 from triage.decide.policy import followed
 from triage.decide.rules import BEST_F1, Rules
@@ -100,7 +100,8 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
         warning(f"{options.store} {what}: labels are judged by their descriptions alone")
     for silence in filter(None, map(model.silence, dict.fromkeys(issue.repo for issue in issues))):
         warning(f"bundle {model.name}: {silence}")
-    decisions = decide(map(case_of, issues), model, Policy.of(config))
+    cases = (with_rules(case_of(issue), config.rules) for issue in issues)
+    decisions = decide(cases, model, Policy.of(config))
     with at_once(), stage("labelling"):
         for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
             done(count)

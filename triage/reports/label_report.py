@@ -62,7 +62,8 @@ def _terminal_reasons(decision: Decision) -> list[str]:
     rows += [("-", name, f"held back: {reason}") for name, reason in _held_back(decision)]
     lines = []
     if decision.unjudged:
-        lines = [f"  no label, since {decision.unjudged}"]
+        what = "no label but those of fixed rules" if decision.ruled else "no label"
+        lines = [f"  {what}, since {decision.unjudged}"]
     elif decision.abstained:
         near = ranked(decision.scores)[:SCORES_SHOWN]
         names = ", ".join(f"{one_line(name)} {score:.2f}" for name, score in near)
@@ -70,7 +71,7 @@ def _terminal_reasons(decision: Decision) -> list[str]:
         rows += [("·", n, _shortfall(decision, n)) for n, _ in near if n not in decision.held_back]
     width = max([len(one_line(name)) for _, name, _ in rows], default=0)
     return lines + [
-        f"  {mark} {one_line(name):<{width}}  {meter(decision.scores[name])}  {one_line(reason)}"
+        f"  {mark} {one_line(name):<{width}}  {_chance(decision, name):<15}  {one_line(reason)}"
         for mark, name, reason in rows
     ]
 
@@ -136,7 +137,7 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (_sentence(note), "")
     if lead := _lead(decision):
         yield from (lead, "")
-    if not decision.unjudged or decision.scores:
+    if not decision.unjudged or decision.scores or decision.ruled:
         yield from _reasons(decision)
     if duplicates := possible_duplicates(decision, url):
         yield from (duplicates, "")
@@ -148,9 +149,10 @@ def _lead(decision: Decision) -> str:
     names = decision.labels or decision.carried
     if not names:
         return _likeliest(decision)
+    ruled = [name for name in names if name in decision.ruled]
     voted = [name for name in names if decision.sources.get(name) == NEIGHBOURS and decision.voters]
-    described = [name for name in names if name not in voted]
-    sentences = []
+    described = [name for name in names if name not in (*voted, *ruled)]
+    sentences = [f"{code(name)} is set by {escape(_support(decision, name))}." for name in ruled]
     if voted:
         first, *others = (f"{_carriers(decision, name)} {code(name)}" for name in voted)
         first = first.replace(" ", f" of the {len(decision.voters)} most similar issues are ", 1)
@@ -188,7 +190,7 @@ def _reasons(decision: Decision) -> Iterator[str]:
         yield from ("No labels are known yet.", "")
         return
     cells = [
-        (mark, code(name), f"<code>{meter(decision.scores[name])}</code>", escape(reason))
+        (mark, code(name), f"<code>{_chance(decision, name)}</code>", escape(reason))
         for mark, name, reason in rows
     ]
     yield from table(("", "label", "probability", "reason"), cells, "^<<<")
@@ -238,8 +240,16 @@ def meter(score: float, width: int = 10) -> str:
     return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{width}} {score:.2f}"
 
 
+def _chance(decision: Decision, name: str) -> str:
+    """The probability of a label; one that only a fixed rule knows has none."""
+    score = decision.scores.get(name)
+    return "a fixed rule" if score is None else meter(score)
+
+
 def _support(decision: Decision, name: str) -> str:
-    """What elected a label: votes, or its name and description."""
+    """What sets a label: a fixed rule, votes, or its name and description."""
+    if name in decision.ruled:
+        return f"the rule '{decision.ruled[name]}'"
     if decision.sources.get(name) == NEIGHBOURS:
         return f"{decision.votes[name]:.1f} of {len(decision.voters)} votes"
     return "zero-shot, by its name and description"

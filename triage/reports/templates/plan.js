@@ -143,7 +143,8 @@ function choice(row, label) {
     dress();
     tally();
   });
-  tag.append(box, name, " ", element("small", row.scores[label].toFixed(2)));
+  const rule = row.rules && row.rules[label];
+  tag.append(box, name, " ", element("small", rule ? `rule ${rule}` : row.scores[label].toFixed(2)));
   dress();
   return tag;
 }
