@@ -77,6 +77,10 @@ EVERY_KEY = {
         "skip_authors": ["a*"],
         "skip_bots": False,
         "comment": True,
+        "off_label": "leave-me",
+        "commands": True,
+        "duplicates": 0.7,
+        "comment_duplicates": True,
         "max_rate_limit_wait": 5,
     },
 }
