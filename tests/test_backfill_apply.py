@@ -11,7 +11,6 @@ import pytest
 
 from tests.backfilling import FAST, Desk, Victim, entry
 from tests.fake_github.faults import (
-    Answer,
     Cut,
     Drop,
     Hook,
@@ -25,12 +24,14 @@ from tests.fake_github.faults import (
 )
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.issue import Issue
+from tests.fake_github.repository import Repository
 from tests.fake_github.state import ACTIONS_BOT
-from tests.fake_github.wire import Json, Reply, Request
+from tests.fake_github.wire import Request
 from tests.tracking import once_each
 from triage.backfill.journal import Throttle
 from triage.backfill.plan import fingerprint
 from triage.config import Config, LabelsConfig
+from triage.github.client import TOGETHER
 
 ADD = "mutation addLabelsToLabelable"
 
@@ -60,8 +61,8 @@ def test_exactly_the_plan_is_set(desk: Desk) -> None:
     assert desk.out == "2 of 2 issues labelled, 0 left alone\n"
     assert steps(desk.journal) == [
         (1, "intent", ["bug", "docs"], ""),
-        (1, "done", ["bug", "docs"], ""),
         (3, "intent", ["question"], ""),
+        (1, "done", ["bug", "docs"], ""),
         (3, "done", ["question"], ""),
     ]
 
@@ -96,8 +97,9 @@ def test_a_dry_run_tells_and_leaves_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize("point", ["between writes", "sent, not carried out", "carried out, not answered"])
 def test_killed_at_every_write_it_goes_on(desk: Desk, point: str, *, journal_lost: bool) -> None:
     """Killed again and again, each run a write further: at the end all is set, each label event is there once."""
-    planned = {1: ["bug", "docs"], 2: ["question"]}
-    desk.issues(2)
+    # More than fit into one request.
+    planned = {number: ["bug", "docs"] if number % 2 else ["question"] for number in range(1, TOGETHER + 3)}
+    desk.issues(len(planned))
     path = desk.plan(*(entry(number, *names) for number, names in planned.items()))
     killed = 0
     for run in range(8):
@@ -114,7 +116,7 @@ def test_killed_at_every_write_it_goes_on(desk: Desk, point: str, *, journal_los
     found = {number: desk.demo.issues[number].label_events for number in planned}
     assert found == {number: set_once(*names) for number, names in planned.items()}
     done = [number for number, step, _, _ in steps(desk.journal) if step == "done"]
-    assert sorted(done) == [1, 2]
+    assert sorted(done) == sorted(planned)
 
 
 def _strike(desk: Desk, point: str, victim: Victim, run: int, *, again: bool) -> None:
@@ -130,7 +132,8 @@ def _strike(desk: Desk, point: str, victim: Victim, run: int, *, again: bool) ->
 
 
 def _reads_an_issue(request: Request) -> bool:
-    return isinstance(request.body, dict) and "issueOrPullRequest" in str(request.body.get("query"))
+    query = str(request.body.get("query")) if isinstance(request.body, dict) else ""
+    return "issueOrPullRequest" in query and "Opening" not in query
 
 
 @pytest.mark.parametrize(
@@ -191,31 +194,45 @@ def test_half_an_answer_is_asked_for_again(desk: Desk) -> None:
 
 
 def test_an_outage_that_lasts_ends_the_run_and_the_next_one_finishes(desk: Desk) -> None:
-    """What was done is told and journalled, and the issue that failed is tried again."""
-    one, other = desk.issues(2)
-    desk.plan(entry(1, "bug"), entry(2, "docs"))
+    """What was done is told and journalled, and the issues that failed are tried again."""
+    issues, first = desk.issues(TOGETHER + 2), TOGETHER
+    desk.plan(*(entry(issue.number, "bug") for issue in issues))
     desk.github.faults.add(error(400, "Bad day"), operation=ADD, skip=1, times=None)
     assert desk.apply() == 8
-    assert (one.label_events, other.label_events) == (set_once("bug"), [])
-    assert desk.out == "1 of 2 issues labelled, 0 left alone\n"
-    assert steps(desk.journal)[-1] == (2, "failed", [], f"cannot add labels in {DEMO}: Bad day (status 400)")
+    found = [issue.label_events for issue in issues]
+    assert found == [set_once("bug")] * first + [[]] * 2
+    assert desk.out == f"{first} of {len(issues)} issues labelled, 0 left alone\n"
+    why = f"cannot add labels in {DEMO}: Bad day (status 400)"
+    assert steps(desk.journal)[-2:] == [(first + n, "failed", [], why) for n in (1, 2)]
     desk.github.faults.clear()
     assert desk.apply() == 0
-    assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
+    assert [issue.label_events for issue in issues] == [set_once("bug")] * len(issues)
 
 
 def test_an_issue_that_github_refuses_does_not_hold_up_the_others(desk: Desk) -> None:
     """It is told at the end, and the next run tries it alone."""
     one, other = desk.issues(2)
     desk.plan(entry(1, "bug"), entry(2, "docs"))
-    refusal: Json = {"errors": [{"type": "UNPROCESSABLE", "message": "No more labels fit"}]}
-    desk.github.faults.add(Answer(Reply(200, refusal)), operation=ADD)
+    here, elsewhere = desk.demo, desk.github.world.add_repository("octo/elsewhere")
+
+    def moved(home: Repository) -> Hook:
+        """GitHub refuses a label of another repository."""
+        return Hook(lambda _: setattr(here.labels["bug"], "repository", home))
+
+    desk.github.faults.add(moved(elsewhere), operation=ADD)
     assert desk.apply() == 8
     assert (one.label_events, other.label_events) == ([], set_once("docs"))
+    assert [row[:2] for row in steps(desk.journal)] == [
+        (1, "intent"),
+        (2, "intent"),
+        (1, "failed"),
+        (2, "done"),
+    ]
     assert desk.err.endswith(
-        f"error: GitHub refused 1 issues, such as {DEMO}#1: cannot add labels in {DEMO}: No more labels fit\n"
-        f"  next step: see {desk.journal}; the same command tries only these again\n"
+        f"error: GitHub refused 1 issues, such as {DEMO}#1: cannot add labels in {DEMO}: Label 'bug' belongs to "
+        f"another repository.\n  next step: see {desk.journal}; the same command tries only these again\n"
     )
+    here.labels["bug"].repository = here
     assert desk.apply() == 0
     assert (one.label_events, other.label_events) == (set_once("bug"), set_once("docs"))
 
@@ -229,10 +246,19 @@ def test_writes_keep_the_pace() -> None:
         now[0] += seconds
 
     pace = Throttle(30, clock=lambda: now[0], sleep=sleep)
-    for took in (0.5, 0.0, 5.0, 0.0):
+    for issues, took in ((1, 0.5), (15, 0.0), (0, 0.0), (2, 5.0), (1, 0.0)):
         pace()
+        pace.changed(issues)
         now[0] += took
-    assert slept == [1.5, 2.0, 0.0]
+    assert slept == [1.5, 30.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "together"), [(30, 15), (60, 20), (60_000, 20), (50, 16), (7, 7), (1, 1), (0.5, 1)]
+)
+def test_a_request_changes_no_more_than_a_minutes_share(per_minute: float, together: int) -> None:
+    """And no more than GitHub carries out at once."""
+    assert Throttle(per_minute).together == together
 
 
 def test_a_token_without_permission_is_told_at_the_first_write(
@@ -246,14 +272,13 @@ def test_a_token_without_permission_is_told_at_the_first_write(
     assert desk.apply() == 8
     assert [issue.label_events for issue in issues] == [[], []]
     assert "the token lacks the permission `issues: write`" in desk.err
-    assert [step for _, step, _, _ in steps(desk.journal)] == ["intent", "failed"]
+    assert [step for _, step, _, _ in steps(desk.journal)] == ["intent", "intent", "failed", "failed"]
 
 
 def test_a_full_disk_stops_before_what_it_cannot_note(desk: Desk) -> None:
     """No label is set whose intent is not in the journal; with room again, the rest follows."""
     desk.issues(30)
-    found = []
-    lengths: list[int] = []
+    found, lengths = list[int](), list[int]()
     for first in range(10, 22, 2):
         path = desk.plan(entry(first, "bug"), entry(first + 1, "bug"))
         desk.journal.unlink(missing_ok=True)
@@ -268,8 +293,8 @@ def test_a_full_disk_stops_before_what_it_cannot_note(desk: Desk) -> None:
         lengths = lengths or [len(text) for text in desk.journal.read_bytes().splitlines(keepends=True)]
         both = [desk.demo.issues[number].label_events for number in (first, first + 1)]
         assert both == [set_once("bug")] * 2
-    # The task, then intent and end of the first issue, then those of the second.
-    assert found == [0, 0, 1, 1, 2]
+    # The task, then the intents of both issues, then their ends.
+    assert found == [0, 0, 0, 2, 2]
 
 
 def test_two_runs_at_once_set_each_label_once(desk: Desk) -> None:
@@ -331,7 +356,7 @@ def test_what_changed_since_the_plan_is_respected(
     before = one.label_events
     assert desk.apply() == 0
     assert (one.label_events, other.label_events) == (before, set_once("question"))
-    [(_, step, labels, told), *_] = steps(desk.journal)
+    [(_, step, labels, told)] = [row for row in steps(desk.journal) if row[0] == 1]
     assert (step, labels) == ("skipped", [])
     assert told.startswith(why)
     assert desk.out.startswith(f"{DEMO}#1: {why}")

@@ -119,9 +119,9 @@ def test_what_a_killed_run_wrote_without_noting_it_is_taken_back(desk: Desk) -> 
     victim = Victim()
     desk.github.faults.add(Hook(victim.kill, when="after"), operation="addLabels")
     assert victim.run(desk.start("backfill", f"--apply={path}", FAST)) == -signal.SIGKILL
-    assert one.label_names == ["bug"]
+    assert (one.label_names, other.label_names) == (["bug"], ["docs"])
     assert desk.undo() == 0
-    assert (one.label_events, other.label_events) == (back_and_forth("bug"), [])
+    assert (one.label_events, other.label_events) == (back_and_forth("bug"), back_and_forth("docs"))
 
 
 def test_what_a_resumed_run_found_set_is_taken_back_too(desk: Desk) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fake_github.faults import Hook, error, graphql_limit
+from tests.fake_github.faults import Hook, Partial, error, graphql_limit
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.state import ACTIONS_BOT
+from tests.fake_github.wire import Json
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import Trained
 
@@ -101,8 +102,11 @@ def test_each_refusal_of_github_has_its_exit_code(step: Step, fault: Hook, code:
 
 
 def test_what_was_done_before_a_failure_is_told(step: Step) -> None:
-    """The summary of a run that broke off lists what it set."""
-    step.github.faults.add(error(403, "Resource not accessible by integration"), operation="mutation", skip=1)
+    """The summary of a run that broke off lists what it set; GitHub refuses one of two changes in a request."""
+    refused: list[dict[str, Json]] = [
+        {"type": "FORBIDDEN", "message": "Resource not accessible by integration", "path": ["a1"]}
+    ]
+    step.github.faults.add(Partial(refused, [["a1"]]), operation="mutation")
     assert step.label("--issue=938,946") == 8
     assert "#938</a> got <code>bug</code>" in step.summary
     assert step.outputs["labels"] == {"938": STORAGE_LABELS}

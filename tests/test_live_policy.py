@@ -288,7 +288,7 @@ def test_one_comment_tells_the_reasons_and_is_brought_up_to_date(step: Step) -> 
     step.happen(issue)
     step.label()
     [comment] = issue.comments
-    assert comment.body.startswith("<!-- triage: reasons -->\n### ")
+    assert comment.body.startswith("<!-- triage: reasons -->\n<!-- triage: part reasons -->\n### ")
     assert "got <code>bug</code>" in comment.body
     assert "@" not in comment.body.replace("&#64;\u200b", "")
     step.configure("act: {comment: true}")

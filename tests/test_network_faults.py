@@ -11,7 +11,7 @@ import pytest
 from tests.fake_github.faults import Kind, error, raw
 from tests.fake_github.server import FakeGitHub
 from tests.faulty import ENDLESS, LIMITS, PASSING, PERMANENT, flood, with_strange_headers
-from tests.tracking import Sleeps, tracker_of
+from tests.tracking import Sleeps, add_labels, tracker_of
 from triage.errors import DataError, TriageError
 from triage.github import transport
 from triage.github.client import Tracker
@@ -170,7 +170,7 @@ def test_a_change_counts_as_made_only_where_the_answer_says_so(github: FakeGitHu
     """An empty success is none."""
     github.faults.add(with_strange_headers(answer))
     with pytest.raises(DataError):
-        tracker_of(github).add_labels("I_1", ["L_1"])
+        add_labels(tracker_of(github), "I_1", ["L_1"])
 
 
 def test_a_date_in_retry_after_is_a_time_too(github: FakeGitHub) -> None:

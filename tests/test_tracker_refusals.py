@@ -19,7 +19,7 @@ from tests.fake_github.loopback import Stranger
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
-from tests.tracking import Sleeps, git_of, tracker_of
+from tests.tracking import Sleeps, add_labels, git_of, tracker_of
 from triage.errors import AccessError, TriageError, UsageError
 from triage.github.errors import NotFound, Rejected
 from triage.github.git_objects import GitObjects
@@ -79,7 +79,7 @@ def test_a_refusal_is_told_in_words_and_not_tried_again(
     issue, sleeps = demo.add_issue("Crash"), Sleeps()
     github.faults.add(fault, operation="mutation")
     with pytest.raises(AccessError) as raised:
-        tracker_of(github, sleeps=sleeps).add_labels(issue.node_id, [demo.labels["bug"].node_id])
+        add_labels(tracker_of(github, sleeps=sleeps), issue.node_id, [demo.labels["bug"].node_id])
     assert str(raised.value) == words
     assert (raised.value.exit_code, issue.label_names, sleeps.seconds) == (8, [], [])
 
@@ -90,7 +90,7 @@ def test_a_token_without_permission_is_told_which_one_it_lacks(github: FakeGitHu
     github.world.add_token("reader", ACTIONS_BOT, issues="read", contents="read")
     tracker = tracker_of(github, token="reader")
     with pytest.raises(AccessError) as labelling:
-        tracker.add_labels(issue.node_id, [demo.labels["bug"].node_id])
+        add_labels(tracker, issue.node_id, [demo.labels["bug"].node_id])
     with pytest.raises(AccessError) as publishing:
         GitObjects(tracker).create_blob(b"words")
     assert labelling.value.likely == "the token lacks the permission `issues: write`"
@@ -243,5 +243,5 @@ def test_what_github_rejects_over_graphql_is_no_outage(github: FakeGitHub, demo:
     issue, sleeps = demo.add_issue("Crash"), Sleeps()
     foreign = github.world.add_repository("octo/other").add_label("foreign")
     with pytest.raises(Rejected, match="Label 'foreign' belongs to another repository"):
-        tracker_of(github, sleeps=sleeps).add_labels(issue.node_id, [foreign.node_id])
+        add_labels(tracker_of(github, sleeps=sleeps), issue.node_id, [foreign.node_id])
     assert (issue.label_names, sleeps.seconds) == ([], [])

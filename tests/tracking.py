@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.fake_github.fixtures import BOT_TOKEN, DEMO
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
-from triage.github.client import Tracker
+from triage.github.client import IssueChange, Tracker
 from triage.github.git_objects import GitObjects
 from triage.github.rate_limit import RateLimiter
 
@@ -57,6 +57,22 @@ def tracker_of(
         jitter=lambda: 0.0,
         limiter=limiter,
     )
+
+
+def add_labels(tracker: Tracker, node_id: str, label_ids: Sequence[str]) -> None:
+    """Add labels to an issue; raises what is refused."""
+    _change(tracker, IssueChange(node_id, add=tuple(label_ids)))
+
+
+def remove_label(tracker: Tracker, node_id: str, label_id: str) -> None:
+    """Remove a label from an issue; raises what is refused."""
+    _change(tracker, IssueChange(node_id, remove=(label_id,)))
+
+
+def _change(tracker: Tracker, change: IssueChange) -> None:
+    (failure,) = tracker.change([change])
+    if failure:
+        raise failure
 
 
 def git_of(github: FakeGitHub, *, token: str = BOT_TOKEN) -> GitObjects:

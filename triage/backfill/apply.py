@@ -1,13 +1,12 @@
-"""Applying a plan on GitHub: each issue is read again right before it is changed."""
+"""Applying a plan on GitHub: issues are read again right before they are changed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 
-from triage.backfill.journal import Job, Journal, JournalRecord, JournalTask, Steps, Throttle, run_job, write
+from triage.backfill.journal import Job, JournalRecord, JournalTask, PendingChange, Throttle, run_job
 from triage.backfill.plan import Entry, Plan, fingerprint, open_plan
 from triage.config import Config
 from triage.decide import Policy, case_of
@@ -19,7 +18,7 @@ from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_repository
 from triage.issue import LabelEvent, fold, folded, format_time, present_names
-from triage.label.writer import LabelWriter
+from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import ApplyOptions
 from triage.schema import parse_time
 
@@ -79,19 +78,19 @@ class Applier:
 
     writer: LabelWriter
     config: Config
-    journal: Journal
-    throttle: Throttle
     planned_at: datetime
     dry_run: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def apply(self, planned: Entry) -> JournalRecord:
-        """The result for the entry; raises every failure but GitHub's refusal of this issue."""
+    def look(self, items: Sequence[Entry]) -> list[JournalRecord | PendingChange]:
+        """What to change on the issues of these entries, which are read now."""
+        lives = self.writer.tracker.issues([entry.number for entry in items], edits=True)
+        return [self._look(entry, live) for entry, live in zip(items, lives, strict=True)]
+
+    def _look(self, planned: Entry, live: LiveIssue | NotFound) -> JournalRecord | PendingChange:
+        if isinstance(live, NotFound):
+            return JournalRecord(planned.number, "skipped", why=live.likely)
         entry, gone = self._under_present_names(planned)
-        try:
-            live = self.writer.tracker.issue(entry.number, edits=True)
-        except NotFound as missing:
-            return JournalRecord(entry.number, "skipped", why=missing.likely)
         available, me = self.writer.available, self.writer.me
         now = applicable_labels(entry, live, self.config, available, me, self.planned_at)
         now = replace(now, left_out=now.left_out | gone)
@@ -101,17 +100,12 @@ class Applier:
             return self._record(entry, now, now.labels, seen)
         names = (*now.done, *now.labels)
         intent = JournalRecord(entry.number, "intent", names, seen, ids=self._ids(names))
-        return write(
-            self.journal,
+        unmark = self.writer.to_unmark(live, labelled=bool(self.writer.addable(now.labels)))
+        return PendingChange(
             intent,
-            self.throttle,
-            lambda: self._label(entry, live, now, seen),
+            IssueEdit(live, now.labels, unmark),
+            lambda added: self._record(entry, now, added, seen),
         )
-
-    def _label(self, entry: Entry, live: LiveIssue, now: ApplicableLabels, seen: str) -> JournalRecord:
-        added = self.writer.add(live, now.labels)
-        self.writer.unmark(live, labelled=bool(added))
-        return self._record(entry, now, added, seen)
 
     def _under_present_names(self, entry: Entry) -> tuple[Entry, dict[str, str]]:
         """The entry under the present names of its labels, and those of which nothing remains, with the reason."""
@@ -155,16 +149,14 @@ def apply_plan(options: ApplyOptions) -> int:
     renamed |= {old: names.get(then) or then for old, then in plan.header.renamed.items()}
     config = followed(config, renamed, labels)
     writer = LabelWriter(tracker, me, config.labels, labels, Attribution.of(config, [me]))
-    throttle, planned_at = Throttle(options.per_minute), parse_time(plan.header.created_at)
-
-    def steps(journal: Journal) -> Steps:
-        applier = Applier(writer, config, journal, throttle, planned_at, options.dry_run, names)
-        return ((entry.number, partial(applier.apply, entry)) for entry in plan.entries() if entry.labels)
-
+    planned_at = parse_time(plan.header.created_at)
+    applier = Applier(writer, config, planned_at, options.dry_run, names)
+    entries = ((entry.number, entry) for entry in plan.entries() if entry.labels)
     total = sum(bool(entry.labels) for entry in plan.entries())
     path = options.journal or plan.path.with_suffix(".journal.jsonl")
     job = Job("labelling", "labelled", repo, total, path, options.dry_run, options.json)
-    return run_job(job, JournalTask("backfill", repo, plan.digest, me), steps)
+    task, throttle = JournalTask("backfill", repo, plan.digest, me), Throttle(options.per_minute)
+    return run_job(job, task, entries, applier, throttle)
 
 
 def _another_repository(plan: Plan, repo: str) -> DataError:

@@ -1,4 +1,4 @@
-"""Changing many issues on GitHub, one at a time, with a journal: on the disk before and after each write.
+"""Changing many issues on GitHub, some in each request, with a journal: on the disk before and after each write.
 
     {"kind": "triage-journal", "format": 2, "task": "backfill", "repo": …}
     {"number": 7, "step": "intent", "labels": ["bug"], "ids": {"bug": …}, "seen": …}   about to be written
@@ -21,15 +21,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Protocol, TypeVar
 
 from triage.actions import Runner
 from triage.console import DRY_RUN, log, log_json
 from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock, read
+from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, Rejected
 from triage.issue import MAX_NUMBER
+from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, table
 from triage.progress import bar, stage
 from triage.schema import SchemaError, build, convert, decoded, option
@@ -45,6 +48,7 @@ MAX_JOURNAL = 2**29
 SHOWN = 500
 
 T = TypeVar("T")
+Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,16 @@ class Journal:
         for record in records:
             self._note(record)
 
-    def add(self, record: JournalRecord) -> None:
-        """Write a record to the disk. Raises DataError if there is no room, ValueError if the journal is only read."""
+    def add(self, *records: JournalRecord) -> None:
+        """Write records to the disk. Raises DataError if there is no room, ValueError if the journal is only read."""
         if self._file is None:
             raise ValueError("this journal was opened to be read")
         try:
-            append(self._file, _line(record))
+            append(self._file, "".join(map(_line, records)))
         except OSError as error:
             raise _unusable(Path(self._file.name), error) from None
-        self._note(record)
+        for record in records:
+            self._note(record)
 
     def settled(self, number: int) -> bool:
         """Whether the issue is finished."""
@@ -126,21 +131,46 @@ class Journal:
 
 @dataclass
 class Throttle:
-    """At most `per_minute` writes: a call before each waits until the last is long enough ago."""
+    """Keeps to `per_minute` changed issues on average: a call before some are changed waits until it is their turn."""
 
     per_minute: float
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
-    last: float | None = None
+    _next: float | None = None
+
+    @property
+    def together(self) -> int:
+        """How many issues are changed in one request: a whole fraction of a minute's, so that none has more."""
+        requests = -(-self.per_minute // TOGETHER)
+        return max(1, int(self.per_minute / requests))
 
     def __call__(self) -> None:
-        if self.last is not None:
-            self.sleep(max(0.0, self.last + 60 / self.per_minute - self.clock()))
-        self.last = self.clock()
+        if self._next is not None:
+            self.sleep(max(0.0, self._next - self.clock()))
+        self._next = self.clock()
+
+    def changed(self, issues: int) -> None:
+        """So many issues are being changed now, as no others may be until their share of a minute is over."""
+        self._next = self.clock() + issues * 60 / self.per_minute
 
 
-# (issue number, what to do about it), for each issue.
-Steps = Iterable[tuple[int, Callable[[], JournalRecord]]]
+@dataclass(frozen=True)
+class PendingChange:
+    """A change that is about to be made: what the journal says before, and after, given the labels that were added."""
+
+    intent: JournalRecord
+    edit: IssueEdit
+    done: Callable[[tuple[str, ...]], JournalRecord]
+
+
+class Changer(Protocol[Item_contra]):
+    """What a job does with issues: `look` reads some of them, and says what to change or why nothing is."""
+
+    @property
+    def writer(self) -> LabelWriter: ...
+
+    def look(self, items: Sequence[Item_contra]) -> Sequence[JournalRecord | PendingChange]:
+        """One for each item, in order."""
 
 
 @dataclass(frozen=True)
@@ -162,33 +192,19 @@ class Job:
     whole: bool = False
 
 
-def write(
-    journal: Journal, intent: JournalRecord, throttle: Throttle, change: Callable[[], JournalRecord]
-) -> JournalRecord:
-    """Change an issue, after recording the intent; returns the result, which is not recorded yet.
+def run_job(
+    job: Job,
+    task: JournalTask,
+    items: Iterable[tuple[int, T]],
+    changer: Changer[T],
+    throttle: Throttle,
+) -> int:
+    """Take the items, each with the number of its issue, of all issues that are not finished, and report.
 
-    Raises every failure but GitHub's refusal of this issue.
-    """
-    throttle()
-    journal.add(intent)
-    try:
-        return change()
-    except IssueGone as gone:
-        return JournalRecord(intent.number, "skipped", why=gone.likely)
-    except Rejected as rejected:
-        return JournalRecord(intent.number, "failed", why=rejected.what)
-    except TriageError as error:
-        journal.add(JournalRecord(intent.number, "failed", why=error.what))
-        raise
-
-
-def run_job(job: Job, task: JournalTask, steps: Callable[[Journal], Steps]) -> int:
-    """Take the steps of all issues that are not finished, and report; returns the exit code.
-
-    Raises AccessError at the end if GitHub refused some issues, and at once every other failure.
+    Returns the exit code. Raises AccessError at the end if GitHub refused some issues, and at once every other failure.
     """
     with _opened(job, task) as journal, stage(job.doing):
-        records = _taken(job, journal, steps(journal))
+        records = _taken(job, journal, items, changer, throttle)
     if failed := [record for record in records if record.step == "failed"]:
         raise AccessError(
             f"GitHub refused {len(failed)} issues, such as {job.repo}#{failed[0].number}: {failed[0].why}",
@@ -203,20 +219,27 @@ def _opened(job: Job, task: JournalTask) -> AbstractContextManager[Journal]:
     return nullcontext(Journal(task, ())) if job.dry_run else journal(job.path, task)
 
 
-def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
+def _taken(
+    job: Job, journal: Journal, items: Iterable[tuple[int, T]], changer: Changer[T], throttle: Throttle
+) -> list[JournalRecord]:
     """The record of each issue, new or of an earlier run."""
-    progress, records, earlier = bar(job.doing, job.total), list[JournalRecord](), 0
+    progress, records, earlier, rest = bar(job.doing, job.total), list[JournalRecord](), 0, iter(items)
     try:
-        for count, (number, step) in enumerate(steps, start=1):
-            if journal.settled(number):
-                records.append(journal.last[number])
-                earlier += records[-1].step == "done" and not _is_partial(job, records[-1])
-            else:
-                records.append(record := step())
-                if not job.dry_run:
-                    journal.add(record)
-                _print(job, record)
-            progress(count)
+        while batch := list(islice(rest, throttle.together)):
+            settled = {number: journal.last[number] for number, _ in batch if journal.settled(number)}
+            earlier += sum(
+                record.step == "done" and not _is_partial(job, record) for record in settled.values()
+            )
+            new = dict[int, JournalRecord]()
+            try:
+                todo = [item for number, item in batch if number not in settled]
+                for record in _changed(job, journal, changer, todo, throttle):
+                    new[record.number] = record
+                    _print(job, record)
+            finally:
+                both = settled | new
+                records += [both[number] for number, _ in batch if number in both]
+            progress(len(records))
     finally:
         # A failure does not undo the changes before it.
         counted = _counts(job, records, earlier)
@@ -225,6 +248,58 @@ def _taken(job: Job, journal: Journal, steps: Steps) -> list[JournalRecord]:
             log_json(_result(job, records), indent=2)
         Runner(os.environ).summary(_report(job, counted, records))
     return records
+
+
+def _changed(
+    job: Job, journal: Journal, changer: Changer[T], items: Sequence[T], throttle: Throttle
+) -> Iterator[JournalRecord]:
+    """The result for each item, each in the journal. Raises every failure but GitHub's refusal of an issue."""
+    if not items:
+        return
+    if not job.dry_run:
+        throttle()
+    looked = changer.look(items)
+    pending = [change for change in looked if isinstance(change, PendingChange)]
+    outcomes = iter(_written(journal, changer.writer, pending, throttle)) if pending else iter(())
+    failure: TriageError | None = None
+    for change in looked:
+        if isinstance(change, PendingChange):
+            record, error = _record(change, next(outcomes))
+            failure = failure or error
+        else:
+            record, error = change, None
+        if not job.dry_run:
+            journal.add(record)
+        if error is None:
+            yield record
+    if failure:
+        raise failure
+
+
+def _written(
+    journal: Journal, writer: LabelWriter, pending: Sequence[PendingChange], throttle: Throttle
+) -> list[tuple[str, ...] | TriageError]:
+    """The labels that were added to each issue, or why not, after the intents are on the disk."""
+    journal.add(*(change.intent for change in pending))
+    throttle.changed(len(pending))
+    try:
+        return writer.write([change.edit for change in pending])
+    except TriageError as error:
+        journal.add(*(JournalRecord(change.intent.number, "failed", why=error.what) for change in pending))
+        raise
+
+
+def _record(
+    change: PendingChange, outcome: tuple[str, ...] | TriageError
+) -> tuple[JournalRecord, TriageError | None]:
+    """(the result of a change, the failure if it ends the run)."""
+    number = change.intent.number
+    if isinstance(outcome, IssueGone):
+        return JournalRecord(number, "skipped", why=outcome.likely), None
+    if isinstance(outcome, TriageError):
+        ends = None if isinstance(outcome, Rejected) else outcome
+        return JournalRecord(number, "failed", why=outcome.what), ends
+    return change.done(outcome), None
 
 
 def _counts(job: Job, records: Sequence[JournalRecord], earlier: int) -> str:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from triage.backfill.journal import (
     Job,
     Journal,
     JournalRecord,
     JournalTask,
-    Steps,
+    PendingChange,
     Throttle,
     WrittenLabel,
     read_journal,
     run_job,
-    write,
 )
 from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
 from triage.issue import fold, format_time
-from triage.label.writer import LabelWriter
+from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import UndoOptions
 from triage.schema import parse_time
 
@@ -43,15 +42,14 @@ def undo(options: UndoOptions) -> int:
     tracker = open_tracker(repo, AN_HOUR)
     writer, throttle = LabelWriter(tracker, tracker.viewer().login), Throttle(options.per_minute)
 
-    def steps(journal: Journal) -> Steps:
-        undoer = Undoer(writer, before, journal, throttle, options.dry_run)
-        return ((number, partial(undoer.undo, number)) for number in reversed(before.written))
-
+    undoer = Undoer(writer, before, options.dry_run)
+    numbers = ((number, number) for number in reversed(before.written))
     path = options.journal or options.undone.with_suffix(".undo.jsonl")
     job = Job(
         "removing", "set back", repo, len(before.written), path, options.dry_run, options.json, whole=True
     )
-    return run_job(job, JournalTask("undo", repo, before.task.of, writer.me), steps)
+    task = JournalTask("undo", repo, before.task.of, writer.me)
+    return run_job(job, task, numbers, undoer, throttle)
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,16 @@ class Undoer:
 
     writer: LabelWriter
     before: Journal
-    journal: Journal
-    throttle: Throttle
     dry_run: bool = False
 
-    def undo(self, number: int) -> JournalRecord:
-        """The result for one issue; raises every failure but GitHub's refusal of this issue."""
-        try:
-            live = self.writer.tracker.issue(number)
-        except NotFound as missing:
-            return JournalRecord(number, "skipped", why=missing.likely)
+    def look(self, items: Sequence[int]) -> list[JournalRecord | PendingChange]:
+        """What to remove from the issues with these numbers, which are read now."""
+        lives = self.writer.tracker.issues(items)
+        return [self._look(number, live) for number, live in zip(items, lives, strict=True)]
+
+    def _look(self, number: int, live: LiveIssue | NotFound) -> JournalRecord | PendingChange:
+        if isinstance(live, NotFound):
+            return JournalRecord(number, "skipped", why=live.likely)
         names = self._present_names(live)
         written = self.before.written[number].items()
         kept = {
@@ -80,15 +78,11 @@ class Undoer:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in kept.items())
         gone = tuple(names[name] for name, _ in written if name in names and names[name] not in kept)
         back = tuple(name for name in gone if name in live.issue.labels)
+        record = JournalRecord(number, "done" if gone else "skipped", gone, why=reasons)
         if not back or self.dry_run:
-            return JournalRecord(number, "done" if gone else "skipped", gone, why=reasons)
-
-        def remove() -> JournalRecord:
-            self.writer.remove(live, back)
-            return JournalRecord(number, "done", gone, why=reasons)
-
+            return record
         intent = JournalRecord(number, "intent", back, format_time(live.updated_at) or "")
-        return write(self.journal, intent, self.throttle, remove)
+        return PendingChange(intent, IssueEdit(live, remove=back), lambda _: record)
 
     def _present_names(self, live: LiveIssue) -> dict[str, str]:
         """What the written labels are called now, by their names then: those that were ever on the issue."""

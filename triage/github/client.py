@@ -142,6 +142,26 @@ class Opening:
     edits: bool = False
 
 
+@dataclass(frozen=True)
+class IssueChange:
+    """What to change on an issue: labels to add and to remove, by id, and the text of a new comment."""
+
+    node_id: str
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    comment: str = ""
+
+    def operations(self) -> list[Operation]:
+        """The mutations; one that adds or removes no labels is none."""
+        adding, issue = [list(self.add)] * bool(self.add), self.node_id
+        return [
+            *(Operation("AddLabels", {"issue": issue, "labels": labels}) for labels in adding),
+            # Each by itself, since one that was deleted fails.
+            *(Operation("RemoveLabels", {"issue": issue, "labels": [label]}) for label in self.remove),
+            *(Operation("AddComment", {"issue": issue, "body": text}) for text in [self.comment] if text),
+        ]
+
+
 class Tracker(Connection):
     """The issues, pull requests and labels of one repository.
 
@@ -343,15 +363,30 @@ class Tracker(Connection):
             if not more:
                 return
 
-    def add_labels(self, node_id: str, label_ids: Sequence[str]) -> None:
-        """Add labels to those of the issue. Raises IssueGone, LabelGone; ValueError for an empty list."""
-        if not label_ids:
-            raise ValueError("a request to add no labels must not be sent")
-        self._change_labels("AddLabels", "add labels", node_id, label_ids)
+    def change(self, changes: Sequence[IssueChange]) -> list[TriageError | None]:
+        """Change at most TOGETHER issues in one request; for each the failure, if it was not changed in all.
 
-    def remove_label(self, node_id: str, label_id: str) -> None:
-        """Remove one label from the issue. Raises IssueGone, LabelGone."""
-        self._change_labels("RemoveLabels", "remove a label", node_id, [label_id])
+        A failure is IssueGone, LabelGone for a label to add, or what else GitHub refuses. A label that was deleted is
+        removed already. Raises what fails for all of them; then the same changes but for comments may be sent again.
+        """
+        steps = [(i, operation) for i, change in enumerate(changes) for operation in change.operations()]
+        if not steps:
+            return [None] * len(changes)
+        adds = any(change.add for change in changes)
+        doing = f"{'add' if adds else 'remove'} labels in {self.repo}"
+        repeatable = not any(change.comment for change in changes)
+        try:
+            outcomes = self.graphql_together([step for _, step in steps], doing, WRITE, repeatable)
+        except (Rejected, Overloaded):
+            # Without words about each, and where it is too much work for GitHub at once, each is sent alone.
+            if len(changes) == 1 or not repeatable:
+                raise
+            return [failure for change in changes for failure in self.change([change])]
+        failures: list[TriageError | None] = [None] * len(changes)
+        for (i, operation), outcome in zip(steps, outcomes, strict=True):
+            if isinstance(outcome, TriageError):
+                failures[i] = failures[i] or _refusal(outcome, operation)
+        return failures
 
     def create_label(self, name: str, color: str, description: str) -> Label:
         """A new label, `color` as six hexadecimal digits; an existing label of that name is returned unchanged."""
@@ -484,16 +519,6 @@ class Tracker(Connection):
             return False
         return True
 
-    def _change_labels(self, operation: str, doing: str, node_id: str, label_ids: Sequence[str]) -> None:
-        """Both changes have no effect the second time, so the request may be repeated."""
-        variables = {"issue": node_id, "labels": list(label_ids)}
-        try:
-            self.graphql(operation, variables, f"{doing} in {self.repo}", WRITE)
-        except NotFound as missing:
-            if any(f"'{label}'" in missing.what for label in label_ids):
-                raise LabelGone(missing.what, likely="a label was deleted") from None
-            raise IssueGone(missing.what, likely="the issue was deleted or transferred") from None
-
     def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
         path, purpose = "data.node.comments", Purpose(f"read comments in {self.repo}", READ)
         comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, purpose)
@@ -506,6 +531,17 @@ class Tracker(Connection):
         else:
             return
         self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
+
+
+def _refusal(failure: TriageError, operation: Operation) -> TriageError | None:
+    """Why a change was not made; None where it needs not be made any more."""
+    if not isinstance(failure, NotFound):
+        return failure
+    labels = operation.variables.get("labels")
+    if isinstance(labels, list) and any(f"'{label}'" in failure.what for label in labels):
+        gone = LabelGone(failure.what, likely="a label was deleted")
+        return gone if operation.name == "AddLabels" else None
+    return IssueGone(failure.what, likely="the issue was deleted or transferred")
 
 
 def _parts(answer: object, opening: Opening) -> Iterator[tuple[object, object]]:

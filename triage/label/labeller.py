@@ -21,14 +21,15 @@ from triage.decide.case import reason_of_people, with_rules
 from triage.decide.history import Attribution, is_judged
 from triage.decide.policy import followed
 from triage.decide.rules import BEST_F1, Rules
-from triage.errors import NothingToLabelWith
+from triage.errors import NothingToLabelWith, TriageError
+from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.comment import possible_duplicates
-from triage.label.writer import LabelWriter
+from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape
 from triage.options import Event, LabelOptions
 from triage.progress import bar, stage
@@ -233,8 +234,11 @@ class Labeller:
         while batch := list(islice(rest, BATCH)):
             cases = [self._case(live) for live in batch if not isinstance(live, LabelOutcome)]
             decisions = decide(cases, self.model, policy)
-            for live in batch:
-                yield live if isinstance(live, LabelOutcome) else self._act(live, next(decisions))
+            for start in range(0, len(batch), TOGETHER):
+                group = batch[start : start + TOGETHER]
+                decided = [(live, next(decisions)) for live in group if not isinstance(live, LabelOutcome)]
+                outcomes = self._acted(decided)
+                yield from (live if isinstance(live, LabelOutcome) else next(outcomes) for live in group)
 
     def _case(self, live: LiveIssue) -> Case:
         case = case_of(
@@ -258,37 +262,70 @@ class Labeller:
         labelled = is_judged(live.issue, self.writer.who) is not None
         return TextBeforeEdit(known=False) if self.unasked and labelled else None
 
-    def _act(self, live: LiveIssue, decision: Decision) -> LabelOutcome:
-        label = partial(self._label, live, decision)
-        return self.command.obey(live, label) if self.command else label(self.dry_run)
+    def _acted(self, decided: Sequence[tuple[LiveIssue, Decision]]) -> Iterator[LabelOutcome]:
+        if self.command is None:
+            yield from self._labelled(decided, self.dry_run)
+            return
+        for live, decision in decided:
+            yield self.command.obey(live, partial(self._label, live, decision))
 
     def _label(self, live: LiveIssue, decision: Decision, dry_run: bool) -> LabelOutcome:
-        outcome = LabelOutcome(live.issue.repo, live.issue.number, decision, decision.labels)
-        if decision.left_alone:
-            outcome = replace(outcome, decision=None, note=decision.left_alone)
-        if dry_run:
-            return outcome
-        try:
-            return self._changed(live, decision, outcome)
-        except IssueGone as gone:
-            return replace(outcome, added=(), note=gone.likely)
+        return next(self._labelled([(live, decision)], dry_run))
 
-    def _changed(self, live: LiveIssue, decision: Decision, outcome: LabelOutcome) -> LabelOutcome:
-        """Add the labels, and set or remove the abstain label; the outcome with what was done."""
-        added = self.writer.add(live, decision.labels)
-        deleted = [name for name in decision.labels if name not in added]
-        unmarked = self.writer.unmark(live, labelled=bool(added))
-        notes = [
-            outcome.note,
-            f"deleted in the meantime, so not set: {', '.join(deleted)}" if deleted else "",
-            f"{unmarked} was removed" if unmarked else "",
-        ]
-        outcome = replace(outcome, added=added, note="; ".join(filter(None, notes)))
-        if outcome.decision and decision.abstained:
-            self.writer.mark(live)
-        if self.comment and (parts := self.comment(outcome)):
-            self.writer.comment(live, parts)
-        return outcome
+    def _labelled(
+        self, decided: Sequence[tuple[LiveIssue, Decision]], dry_run: bool
+    ) -> Iterator[LabelOutcome]:
+        """Add the labels, and set or remove the abstain label; the outcomes with what was done.
+
+        Raises the first failure but IssueGone, after the outcomes of the other issues.
+        """
+        outcomes = [_outcome(live, decision) for live, decision in decided]
+        if dry_run:
+            yield from outcomes
+            return
+        edits = [self._edit(live, outcome) for (live, _), outcome in zip(decided, outcomes, strict=True)]
+        failure: TriageError | None = None
+        for outcome, edit, added in zip(outcomes, edits, self.writer.write(edits), strict=True):
+            if isinstance(added, IssueGone):
+                yield replace(outcome, added=(), note=added.likely)
+            elif isinstance(added, TriageError):
+                failure = failure or added
+            else:
+                yield _changed(outcome, edit.remove, added)
+        if failure:
+            raise failure
+
+    def _edit(self, live: LiveIssue, outcome: LabelOutcome) -> IssueEdit:
+        """What the outcome means on GitHub."""
+        labels = outcome.added
+        remove = self.writer.to_unmark(live, labelled=bool(self.writer.addable(labels)))
+        if outcome.decision and outcome.decision.abstained:
+            labels = self.writer.to_mark(live)
+        return IssueEdit(live, labels, remove, partial(self._comment_parts, outcome, remove))
+
+    def _comment_parts(
+        self, outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]
+    ) -> Mapping[str, str]:
+        return self.comment(_changed(outcome, removed, added)) if self.comment else {}
+
+
+def _outcome(live: LiveIssue, decision: Decision) -> LabelOutcome:
+    """The outcome before anything is changed."""
+    outcome = LabelOutcome(live.issue.repo, live.issue.number, decision, decision.labels)
+    return replace(outcome, decision=None, note=decision.left_alone) if decision.left_alone else outcome
+
+
+def _changed(outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]) -> LabelOutcome:
+    """The outcome with what was done."""
+    deleted = [name for name in outcome.added if name not in added]
+    notes = [
+        outcome.note,
+        f"deleted in the meantime, so not set: {', '.join(deleted)}" if deleted else "",
+        f"{', '.join(removed)} was removed" if removed else "",
+    ]
+    # The abstain label is no label of the outcome.
+    added = tuple(name for name in outcome.added if name in added)
+    return replace(outcome, added=added, note="; ".join(filter(None, notes)))
 
 
 def _selected(

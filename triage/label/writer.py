@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from triage.config import LabelsConfig
 from triage.decide.history import Attribution, removed
-from triage.github.errors import LabelGone
+from triage.errors import TriageError
+from triage.github.client import IssueChange
+from triage.github.errors import LabelGone, Overloaded
 from triage.issue import Names, fold, folded
 from triage.label.comment import MARKER, merged
 
@@ -21,13 +23,27 @@ NEW_COLOUR = "ededed"
 MAX_DESCRIPTION = 100
 
 
+@dataclass(frozen=True)
+class IssueEdit:
+    """Labels to add to an issue and to remove from it, by name.
+
+    `comment` makes those parts of the bot's comment that change from the labels that were added.
+    """
+
+    live: LiveIssue
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    comment: Callable[[tuple[str, ...]], Mapping[str, str]] | None = None
+
+
 @dataclass
 class LabelWriter:
     """Adds and removes labels of one repository; `available` are its labels by name, `me` is the login that acts.
 
     `who` knows the other logins under which this bot labelled.
 
-    Raises IssueGone where an issue was deleted, and what the tracker raises.
+    Raises IssueGone where an issue was deleted, and what the tracker raises. Where a label was deleted since the
+    repository's were read, the bot's abstain label may be gone although no label took its place.
     """
 
     tracker: Tracker
@@ -36,62 +52,108 @@ class LabelWriter:
     available: Mapping[str, Label] = field(default_factory=lambda: Names({}))
     who: Attribution = field(default_factory=Attribution)
 
-    def add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Add labels, creating those that the repository lacks where that is allowed; returns those added.
+    def write(self, edits: Sequence[IssueEdit]) -> list[tuple[str, ...] | TriageError]:
+        """Make at most TOGETHER edits in one request; for each the labels that were added, or why it failed.
 
-        Labels that were deleted since the repository's were read are left out.
+        Labels that the repository lacks are created where that is allowed. Those that were deleted since the
+        repository's were read are left out. Raises what fails for all of the edits.
         """
-        if not self.config.create:
-            names = self._available(names)
-        try:
-            self._add(live, names)
-        except LabelGone:
+        names = [self.addable(edit.add) for edit in edits]
+        failures, commented = self._sent(dict(enumerate(edits)), names)
+        stale = [i for i, failure in failures.items() if isinstance(failure, LabelGone)]
+        if stale:
             self.available = self.tracker.labels()
-            names = self._available(names)
-            self._add(live, names)
-        return names
+            for i in stale:
+                names[i] = self._available(edits[i].add)
+                del failures[i]
+            failures |= self._sent({i: IssueEdit(edits[i].live) for i in stale}, names)[0]
+        for i, edit in enumerate(edits):
+            parts = edit.comment(names[i]) if edit.comment and i not in failures else {}
+            if i in commented and i in stale:
+                # It tells of labels that are gone.
+                parts = {"reasons": "", **parts}
+            elif i in commented:
+                continue
+            if parts:
+                try:
+                    self.comment(edit.live, parts)
+                except TriageError as error:
+                    failures[i] = error
+        return [failures.get(i) or names[i] for i in range(len(edits))]
+
+    def add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Add labels to one issue; see `write`."""
+        return self._written(IssueEdit(live, names))
 
     def remove(self, live: LiveIssue, names: Iterable[str]) -> None:
         """Remove labels that the issue carries."""
-        for name in names:
-            try:
-                self.tracker.remove_label(live.node_id, live.label_ids[name])
-            except LabelGone:
-                # It was deleted, and so removed from this issue too.
-                continue
+        self._written(IssueEdit(live, remove=tuple(names)))
 
-    def mark(self, live: LiveIssue) -> None:
-        """Add the abstain label to an issue without labels, unless it was ever removed."""
+    def to_mark(self, live: LiveIssue) -> tuple[str, ...]:
+        """The abstain label for an issue without labels, unless it was ever removed."""
         name, issue = self.config.abstain, live.issue
         if name is None or issue.labels or name in removed(issue, self.who):
-            return
-        if name in self.available or self.config.create:
-            self.add(live, (name,))
+            return ()
+        return self.addable((name,))
 
-    def unmark(self, live: LiveIssue, *, labelled: bool) -> str | None:
-        """Remove the abstain label that the bot set, if the issue has other labels or was `labelled` just now.
-
-        Returns its name if it was removed.
-        """
+    def to_unmark(self, live: LiveIssue, *, labelled: bool) -> tuple[str, ...]:
+        """The abstain label that the bot set, if the issue has other labels or is being `labelled`."""
         name, issue = self.config.abstain, live.issue
         others = labelled or len(issue.labels) > 1
         if name is None or not others or not self.who.was_last_to_set(name, issue):
-            return None
-        if fold(name) not in folded(issue.labels):
-            return None
-        self.remove(live, [name])
-        return name
+            return ()
+        return (name,) if fold(name) in folded(issue.labels) else ()
 
     def comment(self, live: LiveIssue, parts: Mapping[str, str]) -> None:
         """Write parts of the bot's one comment on the issue, by name; the others stay as they are."""
         self.tracker.put_comment(live.node_id, MARKER, lambda text: merged(text, parts))
 
+    def _written(self, edit: IssueEdit) -> tuple[str, ...]:
+        (outcome,) = self.write([edit])
+        if isinstance(outcome, TriageError):
+            raise outcome
+        return outcome
+
+    def _sent(
+        self, edits: Mapping[int, IssueEdit], names: Sequence[tuple[str, ...]]
+    ) -> tuple[dict[int, TriageError], set[int]]:
+        """(the failures, the edits whose comment was sent with them) after adding these `names`."""
+        failures, changes = dict[int, TriageError](), dict[int, IssueChange]()
+        for i, edit in edits.items():
+            try:
+                changes[i] = self._change(edit, names[i])
+            except TriageError as error:
+                failures[i] = error
+        try:
+            answers = self.tracker.change(list(changes.values()))
+        except Overloaded:
+            # A comment may have been written: it is looked for before it is written again.
+            alone = {i: replace(change, comment="") for i, change in changes.items()}
+            if alone == changes:
+                raise
+            changes = alone
+            answers = self.tracker.change(list(changes.values()))
+        failures |= {i: failure for i, failure in zip(changes, answers, strict=True) if failure}
+        return failures, {i for i, change in changes.items() if change.comment}
+
+    def _change(self, edit: IssueEdit, names: tuple[str, ...]) -> IssueChange:
+        """The edit by ids, with its comment if there is none yet; creates labels that the repository lacks."""
+        live = edit.live
+        # Where there may be one, it is looked for.
+        parts = edit.comment(names) if edit.comment and live.commented is False else {}
+        return IssueChange(
+            live.node_id,
+            add=tuple(self._label(name).id for name in names),
+            remove=tuple(live.label_ids[name] for name in edit.remove),
+            comment=merged("", parts) if parts else "",
+        )
+
+    def addable(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the labels that the repository has, or may be given."""
+        return names if self.config.create else self._available(names)
+
     def _available(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if name in self.available)
-
-    def _add(self, live: LiveIssue, names: tuple[str, ...]) -> None:
-        if names:
-            self.tracker.add_labels(live.node_id, [self._label(name).id for name in names])
 
     def _label(self, name: str) -> Label:
         if name not in self.available:
