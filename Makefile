@@ -31,8 +31,9 @@ test: .venv/test.stamp ## lint, types and every test
 lock: .cache/uv/bin/uv ## resolve requirements/*.lock again, with hashes
 	requirements/compile
 
-image: ## build the image of the action
-	docker build --tag triage .
+image: ## build the two images of the action
+	docker build --target label --tag triage .
+	docker build --target learn --tag triage-learn .
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

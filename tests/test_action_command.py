@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import importlib
-import re
+import os
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
+from tests.workflows import declared, environment_of
 from triage.actions import Inputs
 from triage.backfill.plan import open_plan
 from triage.cli import parser
-from triage.cli.action import COMMANDS, INPUTS, command_of
+from triage.cli.action import ACTIONS, command_of
 from triage.errors import UsageError
 
-ACTION = yaml.load((Path(__file__).parents[1] / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
 STORAGE_LABELS = ["bug", "area: storage"]
 
 
-def inputs(step: Step, **given: str) -> None:
-    """Set the inputs as the runner does: every one that has a default, by its name in capitals."""
-    defaults = {name: entry.get("default", "") for name, entry in ACTION["inputs"].items()}
-    defaults["token"] = BOT_TOKEN
-    for name, value in (defaults | {key.replace("_", "-"): value for key, value in given.items()}).items():
-        step.environment.setenv(f"INPUT_{name.upper()}", value)
+def inputs(step: Step, action: str = "label", **given: str) -> None:
+    """Set the inputs of an action as the runner does."""
+    for name in [name for name in os.environ if name.startswith("INPUT_")]:
+        step.environment.delenv(name)
+    named = {key.replace("_", "-"): value for key, value in given.items()}
+    for name, value in environment_of(action, {"token": BOT_TOKEN, **named}).items():
+        step.environment.setenv(name, value)
 
 
 @pytest.fixture
@@ -92,13 +92,13 @@ def test_runners_share_a_plan_and_one_of_them_merges_it(action: Step, tmp_path: 
     """Each makes the plan of a shard; together they are the plan that one run makes."""
     plans = []
     for folder, shards in (("one", [""]), ("many", ["1/2", "2/2"])):
-        usual = {"command": "backfill", "store": str(action.store), "folder": str(tmp_path / folder)}
+        usual = {"store": str(action.store), "folder": str(tmp_path / folder)}
         for shard in shards:
-            inputs(action, **usual, shard=shard)
-            assert action.run("action") == 0
+            inputs(action, "backfill", **usual, shard=shard)
+            assert action.run("action", "backfill") == 0
         if len(shards) > 1:
-            inputs(action, **usual, merge="true")
-            assert action.run("action") == 0
+            inputs(action, "backfill", **usual, merge="true")
+            assert action.run("action", "backfill") == 0
         plans.append(open_plan(tmp_path / folder / "plan.jsonl"))
     assert plans[0].header == plans[1].header
     by_number = [sorted(plan.entries(), key=lambda entry: entry.number) for plan in plans]
@@ -107,40 +107,91 @@ def test_runners_share_a_plan_and_one_of_them_merges_it(action: Step, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("name", "given", "words"),
     [
-        ({"command": "destroy"}, "the input `command` is 'destroy'"),
-        ({"dry_run": "perhaps"}, "the input `dry-run` is 'perhaps'"),
-        ({"issues": "--help"}, "'--help' are not issue numbers"),
-        ({"issues": "1;2"}, "'1;2' are not issue numbers"),
-        ({"store": "github:--repo=x"}, "'--repo=x' is not of the form OWNER/NAME"),
-        ({"command": "backfill", "merge": "true"}, "triage holds no plan of a shard"),
-        ({"command": "publish", "dry_run": "true"}, "`publish` has no dry run"),
-        ({"command": "promote", "dry_run": "true"}, "`promote` has no dry run"),
-        ({"command": "rollback", "dry_run": "true"}, "`rollback` has no dry run"),
+        ("label", {"dry_run": "perhaps"}, "the input `dry-run` is 'perhaps'"),
+        ("label", {"issues": "--help"}, "'--help' are not issue numbers"),
+        ("label", {"issues": "1;2"}, "'1;2' are not issue numbers"),
+        ("label", {"store": "github:--repo=x"}, "'--repo=x' is not of the form OWNER/NAME"),
+        (
+            "label",
+            {"shard": "1/2"},
+            "the action `label` has no input `shard`\n  likely cause: it is an input of `backfill`",
+        ),
+        ("backfill", {"merge": "true"}, "triage holds no plan of a shard"),
+        ("backfill", {"apply": "true", "issues": "7"}, "the inputs `apply` and `issues` exclude each other"),
+        ("backfill", {"apply": "true", "merge": "true"}, "the inputs `apply` and `merge` exclude each other"),
+        ("backfill", {"merge": "true", "shard": "1/2"}, "the inputs `merge` and `shard` exclude each other"),
+        ("publish", {"dry_run": "true"}, "the action `publish` has no input `dry-run`"),
+        ("promote", {"dry_run": "true"}, "the action `promote` has no input `dry-run`"),
+        ("rollback", {"dry_run": "true"}, "the action `rollback` has no input `dry-run`"),
     ],
 )
-def test_an_input_that_cannot_be_is_named(action: Step, given: dict[str, str], words: str) -> None:
-    """No input is taken for an option."""
+def test_an_input_that_cannot_be_is_named(action: Step, name: str, given: dict[str, str], words: str) -> None:
+    """No input is taken for an option, and none is without effect."""
     action.happen(action.repository.issues[STORAGE])
-    inputs(action, **given)
-    assert action.run("action") == 2
+    inputs(action, name, **given)
+    assert action.run("action", name) == 2
     assert action.err.startswith(f"error: {words}")
     assert action.writes == []
 
 
-def test_every_command_that_the_action_offers_is_described_and_the_reverse() -> None:
-    """In the words of action.yml."""
-    described = re.findall(r"`([a-z]+)`", ACTION["inputs"]["command"]["description"])
-    assert {*described} - {"folder"} == {*COMMANDS}
+@pytest.mark.parametrize(
+    ("command", "uses"),
+    [
+        ("label", "octo/fork@v7"),
+        ("retrain", "octo/fork/retrain@v7"),
+        ("destroy", "octo/fork@v7"),
+    ],
+)
+def test_the_former_input_command_is_refused_with_the_line_to_write(
+    action: Step, command: str, uses: str
+) -> None:
+    """One action did everything once; the image that labels cannot learn."""
+    action.environment.setenv("GITHUB_ACTION_REPOSITORY", "octo/fork")
+    action.environment.setenv("GITHUB_ACTION_REF", "v7")
+    action.happen(action.repository.issues[STORAGE])
+    inputs(action, command=command)
+    assert action.run("action") == 2
+    assert f"write `uses: {uses}` and remove `command`" in action.err
+    assert action.writes == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_a_backfill_is_undone_by_the_journal_in_its_folder(action: Step, tmp_path: Path) -> None:
+    """What it set goes; what a person touched since stays."""
+    usual = {"store": str(action.store), "folder": str(tmp_path / "triage")}
+    inputs(action, "backfill", **usual, issues="930-950")
+    assert action.run("action", "backfill") == 0
+    inputs(action, "backfill", folder=usual["folder"], apply="true")
+    assert action.run("action", "backfill") == 0
+    touched = action.repository.issues[STORAGE]
+    touched.remove_labels(["bug"], "marit-oh")
+    touched.add_labels(["bug"], "marit-oh")
+    inputs(action, "undo", folder=usual["folder"], dry_run="true")
+    action.github.requests.clear()
+    assert action.run("action", "undo") == 0
+    assert action.writes == []
+    inputs(action, "undo", folder=usual["folder"])
+    assert action.run("action", "undo") == 0
+    labelled = {
+        number: issue.label_names for number, issue in action.repository.issues.items() if issue.labels
+    }
+    assert labelled == {STORAGE: ["bug"]}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_declares_the_inputs_that_its_command_takes(name: str) -> None:
+    """In one order, and its file names the command."""
+    assert list(declared(name)["inputs"]) == list(ACTIONS[name].inputs)
+    assert declared(name)["runs"].get("args", ["label"]) == [name]
+
+
+@pytest.mark.parametrize("command", ACTIONS)
 def test_the_inputs_build_the_options_that_the_command_line_builds(command: str) -> None:
     """With every input given."""
-    given = {name.upper(): entry.get("default", "") for name, entry in ACTION["inputs"].items()}
-    given |= {"COMMAND": command, "REPOSITORY": FERRY, "ISSUES": "7", "SINCE": "36 hours", "APPLY": "false"}
-    inputs = Inputs({f"INPUT_{name}": value for name, value in given.items()} | {"GITHUB_REPOSITORY": FERRY})
+    given = {"repository": FERRY, "issues": "7", "since": "36 hours"}
+    named = {name: value for name, value in given.items() if name in ACTIONS[command].inputs}
+    inputs = Inputs({**environment_of(command, named), "GITHUB_REPOSITORY": FERRY}, command)
     store = f"--store=github:{FERRY}"
     argv = {
         "label": ["label", store, f"--repo={FERRY}", "--issue=7", "--since=36 hours"],
@@ -151,6 +202,7 @@ def test_the_inputs_build_the_options_that_the_command_line_builds(command: str)
         "backfill": [
             *("backfill", f"--from={FERRY}", store, "--out=triage", "--issue=7", "--since=36 hours")
         ],
+        "undo": ["undo", "triage/plan.journal.jsonl"],
         "check": ["check", f"--repo={FERRY}", store],
     }[command]
     args = parser().parse_args(argv)
@@ -159,24 +211,20 @@ def test_the_inputs_build_the_options_that_the_command_line_builds(command: str)
     assert options == importlib.import_module(f"triage.cli.{module}").parse(args)
 
 
-def test_the_known_inputs_are_those_of_the_action() -> None:
-    """In one order."""
-    assert list(INPUTS) == list(ACTION["inputs"])
-
-
 def test_a_mistyped_input_does_not_pass_for_its_default(action: Step) -> None:
     """GitHub hands on what is under `with:`; `dryrun: true` would set labels. What is like no input is ignored."""
     action.happen(action.repository.issues[STORAGE])
     inputs(action, store=str(action.store), dryrun="true")
     assert action.run("action") == 2
     assert (
-        "the action has no input `dryrun`\n  next step: did you mean 'dry-run'? correct `with:`" in action.err
+        "the action `label` has no input `dryrun`\n  next step: did you mean 'dry-run'? correct `with:`"
+        in action.err
     )
     assert action.writes == []
     action.environment.delenv("INPUT_DRYRUN")
     inputs(action, store=str(action.store), colour="blue")
     assert action.run("action") == 0
-    assert "::warning::the action has no input `colour`, which is ignored" in action.out
+    assert "::warning::the action `label` has no input `colour`, which is ignored" in action.out
 
 
 def test_an_input_that_is_no_truth_value_is_refused() -> None:

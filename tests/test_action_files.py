@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,33 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import ACTIONS_BOT
+from tests.workflows import action_file, declared
+from triage import __version__
+from triage.cli.action import ACTIONS
+
 ROOT = Path(__file__).resolve().parents[1]
-ACTION = ROOT / "action.yml"
+FILES = [action_file(name) for name in ACTIONS]
 EXAMPLES = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
+RELEASE = ROOT / ".github" / "workflows" / "release.yml"
 WORKFLOWS = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), *EXAMPLES]
-OURS = "triage-bot/triage@v0"
-LOCKS = ("build", "dev", "image", "train")
+OURS = re.compile(r"triage-bot/triage(?:/([a-z]+))?@v0")
+LOCKS = ("build", "dev", "label", "learn", "train")
+# What the locks of the images leave out of what their packages ask for.
+UNUSED = {
+    canonicalize_name(line.partition(" #")[0])
+    for line in (ROOT / "requirements" / "unused.txt").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+}
 # PyTorch without CUDA is locked by its address; the group is its version.
 TORCH = re.compile(
     r" @ https://download\.pytorch\.org/whl/cpu/torch-([\w.%]+)-cp311-cp311-manylinux_2_28_x86_64\.whl"
 )
 # What each lock must hold: the project's own dependencies and these extras of it.
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "image": ("learn",),
+    "label": (),
+    "learn": ("learn",),
     "train": ("learn", "train"),
     "dev": ("learn", "train", "ray", "dev"),
 }
@@ -77,23 +92,35 @@ def locked(name: str) -> dict[str, tuple[Version, list[str]]]:
 
 def test_the_action_and_every_workflow_are_valid_against_the_published_schemas() -> None:
     """GitHub would accept each file."""
-    run("check-jsonschema", "--builtin-schema", "vendor.github-actions", str(ACTION))
+    run("check-jsonschema", "--builtin-schema", "vendor.github-actions", *map(str, FILES))
     run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS))
 
 
-def test_a_static_audit_finds_nothing_in_the_action_and_the_workflows() -> None:
-    """zizmor has no finding, and it looked at every file."""
-    said = run("zizmor", "--offline", "--no-progress", "--color", "never", *map(str, [ACTION, *WORKFLOWS]))
+def test_a_static_audit_finds_nothing_in_the_actions_and_the_workflows(tmp_path: Path) -> None:
+    """zizmor has no finding, needs no exception, and looked at every file.
+
+    It sees the actions as they are released, with the digests of the images, and our own action pinned by a commit, as
+    people pin those of others.
+    """
+    copies = [tmp_path / path.relative_to(ROOT) for path in [*FILES, *WORKFLOWS]]
+    for copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / copy.relative_to(tmp_path)).read_text("utf-8")
+        copy.write_text(
+            OURS.sub(lambda found: found[0].replace("@v0", f"@{'0' * 40} # v0.0.0"), text), "utf-8"
+        )
+    pin(tmp_path)
+    said = run("zizmor", "--offline", "--no-progress", "--color", "never", *map(str, copies))
     assert "No findings to report" in said
-    looked_at = {Path(line.split("completed ")[1]).name for line in said.splitlines() if "completed " in line}
-    assert looked_at == {path.name for path in [ACTION, *WORKFLOWS]}
+    looked_at = {line.split("completed ")[1] for line in said.splitlines() if "completed " in line}
+    assert looked_at == {str(copy) for copy in copies}
 
 
 @each_workflow
 def test_every_action_is_pinned_by_commit_and_says_which_version_it_is(path: Path) -> None:
     """Also those in comments, since people take the comment away; only our own action has its tag."""
     uses = re.findall(r"^[ #-]*uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
-    others = [use for use in uses if use != OURS]
+    others = [use for use in uses if not OURS.fullmatch(use)]
     assert len(uses) == len(re.findall(r"\buses:", path.read_text("utf-8")))
     assert [use for use in others if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use)] == []
 
@@ -128,6 +155,8 @@ def test_permissions_are_taken_away_at_the_top_and_given_by_job(path: Path) -> N
             "triage-retrain.yml",
             {"learn": {"contents": "read", "issues": "read"}, "publish": {"contents": "write"}},
         ),
+        ("triage-retrain-one-job.yml", {"retrain": {"contents": "write", "issues": "read"}}),
+        ("triage-undo.yml", {"undo": {"actions": "read", "issues": "write"}}),
         (
             "triage-retrain-encoder.yml",
             {"learn": {"contents": "read", "issues": "read"}, "publish": {"contents": "write"}},
@@ -150,7 +179,10 @@ def test_permissions_are_taken_away_at_the_top_and_given_by_job(path: Path) -> N
     ],
 )
 def test_an_example_asks_for_no_more_than_its_jobs_need(name: str, expected: dict[str, object]) -> None:
-    """Whoever reads issues cannot write to the repository, and whoever writes to it reads no issue."""
+    """Whoever reads issues cannot write to the repository, and whoever writes to it reads no issue.
+
+    But for the one job that does both where there are no artifacts, which says so.
+    """
     found = jobs(ROOT / "examples" / "workflows" / name)
     assert {job: settings["permissions"] for job, settings in found.items()} == expected
 
@@ -176,24 +208,26 @@ def test_an_example_lets_a_run_finish_before_the_next_begins(path: Path) -> None
     # Two ways to do the same must not do it at once.
     alike = {
         "triage-retrain-encoder": "triage-retrain",
+        "triage-retrain-one-job": "triage-retrain",
         "triage-backfill-matrix": "triage-backfill",
+        "triage-undo": "triage-backfill",
     }
     assert concurrency["group"].startswith(alike.get(path.stem, path.stem))
 
 
 @each_example
-def test_an_example_gives_the_action_only_inputs_that_it_has(path: Path) -> None:
+def test_an_example_gives_each_action_only_inputs_that_it_has(path: Path) -> None:
     """A misspelt input would be ignored by GitHub with a mere warning."""
-    known = read(ACTION)["inputs"]
-    assert isinstance(known, dict)
-    given = {key for step in steps(path) if step.get("uses") == OURS for key in step.get("with", {})}  # type: ignore[attr-defined]
-    by_environment = {
-        key.removeprefix("INPUT_").lower()
-        for step in steps(path)
-        for key in step.get("env", {})  # type: ignore[attr-defined]
-        if key.startswith("INPUT_")
-    }
-    assert (given | by_environment) - known.keys() == set()
+    for step in steps(path):
+        uses, script = OURS.fullmatch(str(step.get("uses"))), str(step.get("run", ""))
+        if uses:
+            name, given = uses[1] or "label", {*step.get("with", {})}  # type: ignore[call-overload]
+        elif script.startswith("triage action "):
+            name = script.split()[2]
+            given = {key.removeprefix("INPUT_").lower() for key in step["env"]}  # type: ignore[attr-defined]
+        else:
+            continue
+        assert given - declared(name)["inputs"].keys() == set()
 
 
 def test_labelling_can_be_started_by_an_issue_by_the_clock_and_by_hand() -> None:
@@ -223,32 +257,143 @@ def test_a_backfill_is_applied_only_behind_its_environment() -> None:
     )
 
 
-def test_every_input_and_output_of_the_action_says_what_it_is() -> None:
+def test_every_folder_with_an_action_is_one_of_the_program() -> None:
+    """No file is left over, and no command is without one."""
+    assert sorted([ROOT / "action.yml", *ROOT.glob("*/action.yml")]) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_input_and_output_of_an_action_says_what_it_is(name: str) -> None:
     """No input is without words, and no argument is pasted together from inputs."""
-    action = read(ACTION)
-    assert action["runs"] == {"using": "docker", "image": "Dockerfile"}
+    action = declared(name)
+    folder = {} if name == "label" else {"args": [name]}
+    image = "Dockerfile" if name == "label" else "../Dockerfile"
+    assert action["runs"] == {"using": "docker", "image": image, **folder}
     for section in ("inputs", "outputs"):
-        entries = action[section]
-        assert isinstance(entries, dict)
+        entries = action.get(section, {})
         assert [
-            name for name, entry in entries.items() if not re.search(r"\w.*[.)]$", entry["description"])
+            each for each, entry in entries.items() if not re.search(r"\w.*[.)]$", entry["description"])
         ] == []
 
 
-def test_a_release_finds_the_line_that_it_pins(tmp_path: Path) -> None:
-    """The release's own substitution, run on today's action.yml, changes that one line."""
-    script = next(
-        str(step["run"])
-        for step in steps(ROOT / ".github" / "workflows" / "release.yml")
-        if step.get("name") == "Pin action.yml to the digest"
+def script(name: str) -> str:
+    """The script of a step of the release."""
+    return next(str(step["run"]) for step in steps(RELEASE) if step.get("name") == name)
+
+
+DIGESTS = {"LABEL": "sha256:" + "ab" * 32, "LEARN": "sha256:" + "cd" * 32}
+
+
+def pin(folder: Path) -> None:
+    """Run the release's own substitution on the action files in a folder."""
+    env = {"IMAGE": "ghcr.io/triage-bot/triage", "PATH": "/usr/bin:/bin", **DIGESTS}
+    command = ["bash", "-eo", "pipefail", "-c", script("Pin the actions to the digests")]
+    subprocess.run(command, cwd=folder, env=env, check=True)
+
+
+def test_a_release_pins_each_action_to_the_image_that_it_needs(tmp_path: Path) -> None:
+    """One line of each file changes; only `retrain` gets the image with the learning packages."""
+    for path in FILES:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+    pin(tmp_path)
+    for name, path in zip(ACTIONS, FILES, strict=True):
+        digest = DIGESTS["LEARN" if name == "retrain" else "LABEL"]
+        before = declared(name)["runs"]["image"]
+        pinned = f"image: docker://ghcr.io/triage-bot/triage@{digest}"
+        expected = path.read_text("utf-8").replace(f"image: {before}", pinned)
+        assert (tmp_path / path.relative_to(ROOT)).read_text("utf-8") == expected
+        assert pinned in expected
+
+
+def test_a_release_reads_the_version_and_refuses_one_that_is_tagged(tmp_path: Path) -> None:
+    """The tags are those of the checkout."""
+    shutil.copytree(ROOT / "triage", tmp_path / "triage", ignore=lambda _, names: {*names} - {"__init__.py"})
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(tmp_path))
+    for command in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "x")):
+        subprocess.run([*git, *command], check=True)
+
+    def read_version() -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-eo", "pipefail", "-c", script("Read the version, which must be new")]
+        env = {"GITHUB_OUTPUT": str(tmp_path / "output"), "PATH": "/usr/bin:/bin"}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    assert read_version().returncode == 0
+    assert (tmp_path / "output").read_text("utf-8") == f"version={__version__}\n"
+    subprocess.run([*git, "tag", f"v{__version__}"], check=True)
+    assert read_version().returncode == 1
+    assert f"::error::v{__version__} is released already" in read_version().stdout
+
+
+def test_a_release_joins_both_platforms_of_each_image_under_one_digest(tmp_path: Path) -> None:
+    """By the digests that the jobs of the platforms wrote down; a stand-in for Docker says what it was told."""
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(
+        '#!/bin/sh\necho "$@" >>told\ncase $3 in inspect) echo "{\\"digest\\": \\"sha256:of-$4\\"}";; esac\n',
+        "utf-8",
     )
-    shutil.copy(ACTION, tmp_path / "action.yml")
-    digest = "sha256:" + "ab" * 32
-    env = {"IMAGE": "ghcr.io/triage-bot/triage", "DIGEST": digest, "PATH": "/usr/bin:/bin"}
-    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=env, check=True)
-    before, after = ACTION.read_text("utf-8"), (tmp_path / "action.yml").read_text("utf-8")
-    assert after == before.replace("image: Dockerfile", f"image: docker://ghcr.io/triage-bot/triage@{digest}")
-    assert after != before
+    docker.chmod(0o755)
+    env = {"PATH": f"{docker.parent}:/usr/bin:/bin", "IMAGE": "ghcr.io/o/r", "VERSION": "1.2.3"}
+    env["GITHUB_OUTPUT"] = str(tmp_path / "output")
+    for platform in ("amd64", "arm64"):
+        images = {
+            "LABEL": f"sha256:label-{platform}",
+            "LEARN": f"sha256:learn-{platform}",
+            "PLATFORM": platform,
+        }
+        write = script("Write the digests down").replace("mkdir ", "mkdir -p ")
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", write], cwd=tmp_path, env={**env, **images}, check=True
+        )
+    join = ["bash", "-eo", "pipefail", "-c", script("Join the platforms")]
+    subprocess.run(join, cwd=tmp_path, env=env, check=True)
+    told = (tmp_path / "told").read_text("utf-8").splitlines()
+    assert told[::2] == [
+        f"buildx imagetools create --tag ghcr.io/o/r:{tag} "
+        f"ghcr.io/o/r@sha256:{name}-amd64 ghcr.io/o/r@sha256:{name}-arm64"
+        for name, tag in (("label", "1.2.3"), ("learn", "1.2.3-learn"))
+    ]
+    assert (tmp_path / "output").read_text("utf-8") == (
+        "label=sha256:of-ghcr.io/o/r:1.2.3\nlearn=sha256:of-ghcr.io/o/r:1.2.3-learn\n"
+    )
+
+
+@pytest.mark.parametrize("before", ["", "v0"])
+def test_a_release_is_a_commit_of_github_with_its_tags(
+    github: FakeGitHub, tmp_path: Path, before: str
+) -> None:
+    """On top of main, with the pinned files and nothing else changed; `v0` moves to it, or begins there."""
+    repository = github.world.add_repository("o/r")
+    here = {path.relative_to(ROOT).as_posix(): path for path in (*FILES, ROOT / "README.md")}
+    for name, path in here.items():
+        repository.put_file(name, path.read_text("utf-8"))
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / name)
+    git = repository.git
+    main = git.refs["refs/heads/main"]
+    if before:
+        git.refs[f"refs/tags/{before}"] = main
+    pin(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").write_text(f"#!/bin/sh\necho {git.commits[main].tree}\n", "utf-8")
+    (tmp_path / "bin" / "git").chmod(0o755)
+    github.world.add_token("releasing", ACTIONS_BOT, contents="write")
+    env = {"TOKEN": "releasing", "VERSION": "0.1.0", "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    env |= {"GITHUB_API_URL": github.url, "GITHUB_REPOSITORY": "o/r", "GITHUB_SHA": main}
+    command = ["bash", "-eo", "pipefail", "-c", script("Commit, tag and release")]
+    subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+    sha = git.refs["refs/tags/v0.1.0"]
+    assert git.refs["refs/tags/v0"] == sha
+    assert git.refs["refs/heads/main"] == main
+    commit = git.commits[sha]
+    assert (commit.parents, commit.message, commit.verified) == ((main,), "Release v0.1.0", True)
+    files = {
+        name: git.blobs[entry.sha].decode() for name, entry in git.walk(commit.tree) if entry.kind == "blob"
+    }
+    assert files == {name: (tmp_path / name).read_text("utf-8") for name in here}
+    assert sum("docker://" in text for text in files.values()) == len(FILES)
 
 
 def test_the_image_starts_from_a_digest_and_runs_the_action() -> None:
@@ -259,11 +404,18 @@ def test_the_image_starts_from_a_digest_and_runs_the_action() -> None:
     outside = [base for base in bases if base not in stages]
     assert len(outside) == 1
     assert re.fullmatch(r"python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", outside[0])
-    assert re.search(r"^ENV .*\bORT_DISABLE_TELEMETRY=1\b", text.split("\nFROM ")[-1], re.MULTILINE)
-    assert text.endswith('ENTRYPOINT ["/opt/venv/bin/triage", "action"]\n')
-    assert all(
-        "--require-hashes" in line for line in text.splitlines() if "install" in line and ".lock" in line
+    label, learn = re.findall(
+        r"^(FROM \S+ AS (?:label|learn)\n.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL
     )
+    assert re.search(r"^ENV .*\bORT_DISABLE_TELEMETRY=1\b", label, re.MULTILINE)
+    assert label.partition("\n\n")[0].endswith('\nENTRYPOINT ["/opt/venv/bin/triage", "action"]')
+    assert learn.startswith("FROM label AS learn\n")
+    assert text.endswith(learn), "a runner builds the last stage, which must be able to do everything"
+    commands = [
+        line for line in text.replace("\\\n", "").splitlines() if "install" in line and ".lock" in line
+    ]
+    assert len(commands) == 3
+    assert all("--require-hashes" in command and "--only-binary :all:" in command for command in commands)
 
 
 def test_the_image_is_built_from_every_folder_that_the_wheel_takes() -> None:
@@ -292,7 +444,7 @@ def test_a_lock_agrees_with_pyproject(name: str) -> None:
     wanted = project["dependencies"] + [
         each for extra in EXTRAS[name] for each in project["optional-dependencies"][extra]
     ]
-    requirements = [Requirement(each) for each in wanted if not each.startswith("triage[")]
+    requirements = [Requirement(each) for each in wanted if not each.startswith(f"{project['name']}[")]
     packages = locked(name)
     assert [
         str(each)
@@ -304,13 +456,34 @@ def test_a_lock_agrees_with_pyproject(name: str) -> None:
 def test_what_was_tested_is_what_is_shipped() -> None:
     """A package has the same version in every lock, and the image holds no torch."""
     tested = locked("dev")
-    for name in ("build", "image", "train"):
+    for name in ("build", "label", "learn", "train"):
         shared = {package: version for package, (version, _) in locked(name).items() if package in tested}
         assert shared == {package: tested[package][0] for package in shared}
-    assert not {"torch", "transformers", "optimum"} & locked("image").keys()
+    assert not {"torch", "transformers", "optimum"} & locked("learn").keys()
+
+
+def test_the_image_that_labels_has_nothing_of_learning() -> None:
+    """What learning adds to it is what the extra needs."""
+    label, learn = locked("label"), locked("learn")
+    assert label.items() <= learn.items()
+    assert not {"scikit-learn", "scipy", "matplotlib", "joblib", "pillow"} & label.keys()
+    assert {"scikit-learn", "scipy", "matplotlib"} <= learn.keys()
+
+
+@pytest.mark.parametrize("name", ["label", "learn"])
+def test_only_what_is_never_imported_is_left_out_of_an_image(name: str) -> None:
+    """pip does not look for dependencies when the images are built, so this does."""
+    packages, asked = locked(name), set()
+    for package in packages:
+        extras = ("crypto", "") if package == "pyjwt" else ("",)
+        for each in map(Requirement, requires(package) or []):
+            if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in extras):
+                asked.add(canonicalize_name(each.name))
+    assert asked - packages.keys() == UNUSED
 
 
 def test_the_build_backend_is_locked_at_the_version_that_the_project_asks_for() -> None:
-    """The wheel in the image is built by the pinned backend."""
-    requires = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
-    assert [f"hatchling=={locked('build')['hatchling'][0]}"] == requires
+    """The wheel in the image is built by the pinned backend and its plugin."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
+    build = locked("build")
+    assert [f"{name}=={build[name][0]}" for name in ("hatchling", "hatch-fancy-pypi-readme")] == wanted

@@ -109,9 +109,7 @@ def test_lists_of_other_things_are_separated_likewise() -> None:
     """Slices and methods of a study, and the repositories of the action's `retrain`."""
     assert arguments.slice_sizes("8 16, all") == (8, 16)
     assert chosen("tfidf,nli\nadapted") == chosen("tfidf, nli, adapted")
-    inputs = Inputs(
-        {"INPUT_COMMAND": "retrain", "INPUT_REPOSITORY": "o/a, o/b\no/c", "GITHUB_REPOSITORY": "o/a"}
-    )
+    inputs = Inputs({"INPUT_REPOSITORY": "o/a, o/b\no/c", "GITHUB_REPOSITORY": "o/a"}, "retrain")
     _, options = command_of(inputs)
     assert isinstance(options, RetrainOptions)
     assert options.sources == ("o/a", "o/b", "o/c")
@@ -158,9 +156,7 @@ def test_a_repository_may_be_named_by_its_address(text: str, monkeypatch: pytest
     monkeypatch.delenv("GITHUB_SERVER_URL", raising=False)
     assert arguments.repository(text) == arguments.source(text) == "o-x/r.y"
     for command in ("check", "backfill"):
-        _, options = command_of(
-            Inputs({"INPUT_COMMAND": command, "INPUT_REPOSITORY": text, "INPUT_STORE": "s"})
-        )
+        _, options = command_of(Inputs({"INPUT_REPOSITORY": text, "INPUT_STORE": "s"}, command))
         assert (options.repo if isinstance(options, CheckOptions) else options.source) == "o-x/r.y"  # type: ignore[attr-defined]
 
 

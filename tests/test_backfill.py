@@ -321,11 +321,11 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     """
     step.configure(CONFIG.read_text("utf-8"))
     folder = tmp_path / "triage"
-    inputs = {"COMMAND": "backfill", "STORE": str(step.store), "FOLDER": str(folder), "ISSUES": "930-960"}
+    inputs = {"STORE": str(step.store), "FOLDER": str(folder), "ISSUES": "930-960"}
     for name, value in inputs.items():
         step.environment.setenv(f"INPUT_{name}", value)
     step.repository.issues[946].lock("maintainer")
-    assert step.run("action") == 0
+    assert step.run("action", "backfill") == 0
     assert step.writes == []
     assert "issues of lanternfish&#45;io&#47;ferry" in step.summary
     plan = open_plan(folder / "plan.jsonl")
@@ -335,7 +335,8 @@ def test_a_plan_from_github_is_applied_as_the_action_does_it(step: Step, tmp_pat
     assert {number for number in step.repository.issues if number <= 960} == set(entries)
     assert (entries[946].locked, entries[STORAGE].locked) == (True, False)
     step.environment.setenv("INPUT_APPLY", "true")
-    assert step.run("action") == 0
+    step.environment.delenv("INPUT_ISSUES")
+    assert step.run("action", "backfill") == 0
     assert {n: tuple(i.label_names) for n, i in step.repository.issues.items() if n <= 960} == {
         number: one.labels for number, one in entries.items()
     }

@@ -19,11 +19,14 @@ from triage.github.git_store import GitStore
 def job(step: Step, command: str, folder: Path, **permissions: Level) -> int:
     """The exit code of one job of the workflow, with the permissions of its own."""
     step.github.world.add_token(f"{command}-token", ACTIONS_BOT, **permissions)
-    inputs = {"COMMAND": command, "TOKEN": f"{command}-token", "FOLDER": str(folder), "ADAPT": "none"}
+    inputs = {"TOKEN": f"{command}-token", "FOLDER": str(folder)}
+    if command == "retrain":
+        inputs["ADAPT"] = "none"
+    step.environment.delenv("INPUT_ADAPT", raising=False)
     for name, value in inputs.items():
         step.environment.setenv(f"INPUT_{name}", value)
     step.github.requests.clear()
-    return step.run("action")
+    return step.run("action", command)
 
 
 def named(step: Step, role: str) -> str:

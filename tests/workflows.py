@@ -18,7 +18,26 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 
 ROOT = Path(__file__).resolve().parents[1]
-ACTION = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)
+OURS = re.compile(r"triage-bot/triage(?:/([a-z]+))?")
+
+
+def action_file(name: str) -> Path:
+    """The file of an action by the command that it runs; `label` is the one at the top."""
+    return ROOT / ("" if name == "label" else name) / "action.yml"
+
+
+def declared(name: str) -> dict[str, Any]:
+    """An action's file as plain values."""
+    found: dict[str, Any] = yaml.load(action_file(name).read_text("utf-8"), Loader=yaml.BaseLoader)
+    return found
+
+
+def environment_of(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the runner sets for an action: every input with its default, by its name in capitals."""
+    inputs = {each: entry.get("default", "") for each, entry in declared(name)["inputs"].items()}
+    return {f"INPUT_{each.upper()}": value for each, value in {**inputs, **given}.items()}
+
+
 EXPRESSION = re.compile(r"\$\{\{ *([^}]*?) *\}\}")
 
 
@@ -59,10 +78,10 @@ class Workflow:
         token = f"{self.path.stem}-{job}"
         self.github.world.add_token(token, ACTIONS_BOT, **self.jobs[job]["permissions"])
         for step in self.jobs[job]["steps"]:
-            given = {name: evaluated(value, context) for name, value in step["with"].items()}
+            given = {name: evaluated(value, context) for name, value in step.get("with", {}).items()}
             kind = step["uses"].partition("@")[0]
-            if kind == "triage-bot/triage":
-                _act(runner, given, token)
+            if ours := OURS.fullmatch(kind):
+                _act(runner, ours[1] or "label", {"token": token, **given})
             elif kind == "actions/upload-artifact":
                 shutil.copytree(runner / given["path"], self.artifacts / given["name"])
             else:
@@ -81,16 +100,13 @@ class Workflow:
             shutil.copytree(artifact, to, dirs_exist_ok=True)
 
 
-def _act(runner: Path, given: Mapping[str, str], token: str) -> None:
-    """The action as a process, with every input set as the runner sets it."""
-    inputs = {name: entry.get("default", "") for name, entry in ACTION["inputs"].items()}
-    inputs |= {"token": token, **given}
-    environment = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
+def _act(runner: Path, name: str, given: Mapping[str, str]) -> None:
+    """An action as a process, with every input set as the runner sets it."""
     files = {name: str(runner / name.lower()) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     subprocess.run(
-        [sys.executable, "-m", "triage", "action"],
+        [sys.executable, "-m", "triage", "action", *declared(name)["runs"].get("args", [])],
         cwd=runner,
-        env={**os.environ, **environment, **files, "GITHUB_TOKEN": ""},
+        env={**os.environ, **environment_of(name, given), **files, "GITHUB_TOKEN": ""},
         check=True,
         capture_output=True,
         timeout=300,

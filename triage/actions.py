@@ -27,10 +27,11 @@ TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
 
 
 class Inputs:
-    """The inputs of action.yml. The runner passes them to a Docker action as INPUT_NAME, upper case, dashes kept."""
+    """The inputs of the action for `command`; the runner passes them to it as INPUT_NAME, upper case, dashes kept."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], command: str = "label") -> None:
         self.environment = environment
+        self.command = command
 
     @property
     def names(self) -> list[str]:

@@ -234,3 +234,15 @@ def delete_ref(call: Call) -> Reply:
     if repository.git.refs.pop(name, None) is None:
         raise Refusal(422, "Reference does not exist")
     return Reply(204)
+
+
+@route("POST", f"{REPO}/releases")
+def create_release(call: Call) -> Reply:
+    """A release of a tag that exists; with none, GitHub would make the tag on the default branch."""
+    repository, tag = call.repository("contents", "write"), call.text("tag_name")
+    if f"refs/tags/{tag}" not in repository.git.refs or call.token is None:
+        raise NotImplementedError(f"the fake releases tags that exist, and {tag} does not")
+    name = call.body.get("name")
+    return Reply(
+        201, _render(call).release(repository, tag, str(name), call.token.actor, call.world.clock.now)
+    )

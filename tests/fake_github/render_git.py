@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from tests.fake_github.git_store import Commit, GitStore, Ident
 from tests.fake_github.render import Object, Render, stamp
 from tests.fake_github.repository import Repository
+from tests.fake_github.state import Actor
 from tests.fake_github.wire import Json
 
 
@@ -77,6 +79,28 @@ class RenderGit(Render):
 
     def _parents(self, commit: Commit, url: str) -> Json:
         return [{"sha": sha, "url": f"{url}/{sha}", "html_url": f"{url}/{sha}"} for sha in commit.parents]
+
+    def release(self, repository: Repository, tag: str, name: str, author: Actor, now: datetime) -> Json:
+        """`release`, without files."""
+        url, page = f"{self.repo_url(repository)}/releases/1", f"{self.base_url}/{repository.full_name}"
+        places: dict[str, Json] = {"url": url, "assets_url": f"{url}/assets", "upload_url": f"{url}/assets"}
+        places |= {"html_url": f"{page}/releases/tag/{tag}"}
+        places |= {kind: f"{url}/{kind}/{tag}" for kind in ("tarball_url", "zipball_url")}
+        times: dict[str, Json] = {"created_at": stamp(now), "published_at": stamp(now)}
+        return {
+            **places,
+            **times,
+            "id": 1,
+            "node_id": "RE_1",
+            "tag_name": tag,
+            "target_commitish": repository.default_branch,
+            "name": name,
+            "body": None,
+            "draft": False,
+            "prerelease": False,
+            "author": self.user(author),
+            "assets": [],
+        }
 
 
 def _size(git: GitStore, sha: str) -> Object:

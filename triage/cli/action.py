@@ -6,10 +6,11 @@ import argparse
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from triage import console
-from triage.actions import Inputs, event_of
+from triage.actions import FALSE, Inputs, event_of
 from triage.bundle.store import StoreName
 from triage.cli import arguments
 from triage.console import warning
@@ -24,39 +25,40 @@ from triage.options import (
     MergeOptions,
     PlanOptions,
     RetrainOptions,
+    UndoOptions,
 )
 
 FOLDER = "triage"
-# Those of action.yml.
-INPUTS = (
-    "command",
-    "token",
-    "config",
-    "repository",
-    "store",
-    "issues",
-    "since",
-    "adapt",
-    "folder",
-    "apply",
-    "shard",
-    "merge",
-    "dry-run",
-)
+# What `backfill` with `apply` writes.
+JOURNAL = "plan.journal.jsonl"
+# Inputs of `backfill` that choose what a plan is made of, or what to do instead of making one.
+OF_A_PLAN = ("issues", "since", "shard", "merge")
+# Where the action is, for its own messages, if the runner does not say so.
+REPOSITORY, REF = "triage-bot/triage", "v0"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options: see action.yml for the inputs."""
-    parser.epilog = "Reads the inputs of action.yml from INPUT_* variables, as the Actions runner sets them."
+    """Add the command; all else are inputs."""
+    parser.add_argument(
+        "act",
+        nargs="?",
+        default="label",
+        choices=list(ACTIONS),
+        metavar="ACTION",
+        help=f"which action this is: {', '.join(ACTIONS)} (default: label)",
+    )
+    parser.epilog = (
+        "Reads the inputs of the action's file from INPUT_* variables, as the Actions runner sets them."
+    )
 
 
-def parse(_args: argparse.Namespace) -> Inputs:
+def parse(args: argparse.Namespace) -> Inputs:
     """The inputs in the environment."""
-    return Inputs(os.environ)
+    return Inputs(os.environ, args.act)
 
 
 def run(inputs: Inputs) -> int:
-    """Run the command that the inputs name; an error also annotates the workflow run. Raises TriageError."""
+    """Run the action's command; an error also annotates the workflow run. Raises TriageError."""
     try:
         check_names(inputs)
         module, options = command_of(inputs)
@@ -73,27 +75,42 @@ def run(inputs: Inputs) -> int:
 
 
 def check_names(inputs: Inputs) -> None:
-    """Raise UsageError for an input that looks mistyped, and warn of any other unknown one: GitHub passes them on."""
+    """Raise UsageError for an input of another action or one that looks mistyped, and warn of any other unknown one.
+
+    GitHub passes on whatever stands under `with:`.
+    """
+    known = ACTIONS[inputs.command].inputs
     for name in inputs.names:
-        meant = did_you_mean(name, INPUTS)
-        if name not in INPUTS and meant:
+        if name in known:
+            continue
+        what = f"the action `{inputs.command}` has no input `{name}`"
+        others = [each for each, action in ACTIONS.items() if name in action.inputs]
+        if name == "command":
+            raise UsageError(what, next_step=_instead(inputs))
+        if others:
             raise UsageError(
-                f"the action has no input `{name}`", next_step=f"{meant}correct `with:` in the workflow"
+                what,
+                likely=f"it is an input of {', '.join(f'`{other}`' for other in others)}",
+                next_step="remove it from `with:` in the workflow, or use that action",
             )
-        if name not in INPUTS:
-            warning(f"the action has no input `{name}`, which is ignored")
+        if meant := did_you_mean(name, known):
+            raise UsageError(what, next_step=f"{meant}correct `with:` in the workflow")
+        warning(f"{what}, which is ignored")
+
+
+def _instead(inputs: Inputs) -> str:
+    """What to write in place of the former input `command`."""
+    command, environment = inputs.text("command"), inputs.environment
+    folder = "" if command == "label" or command not in ACTIONS else f"/{command}"
+    repository = environment.get("GITHUB_ACTION_REPOSITORY") or REPOSITORY
+    uses = f"{repository}{folder}@{environment.get('GITHUB_ACTION_REF') or REF}"
+    return f"each command has an action of its own: write `uses: {uses}` and remove `command`"
 
 
 def command_of(inputs: Inputs) -> tuple[str, object]:
     """(module of triage.cli, its options) for the inputs. Raises UsageError."""
-    command = inputs.text("command", "label")
-    if command not in COMMANDS:
-        raise UsageError(
-            f"the input `command` is {command!r:.40}",
-            next_step=f"{did_you_mean(command, COMMANDS)}choose one of {', '.join(COMMANDS)}",
-        )
-    module, options = COMMANDS[command]
-    return module, options(inputs)
+    action = ACTIONS[inputs.command]
+    return action.module, action.options(inputs)
 
 
 def _label(inputs: Inputs) -> LabelOptions:
@@ -136,8 +153,6 @@ def _retrain(inputs: Inputs) -> RetrainOptions:
 
 
 def _publish(inputs: Inputs) -> BundleOptions:
-    if inputs.flag("dry-run"):
-        raise UsageError("`publish` has no dry run", next_step="leave the step out, or run `check`")
     return BundleOptions(
         action="publish",
         store=_store(inputs),
@@ -146,22 +161,28 @@ def _publish(inputs: Inputs) -> BundleOptions:
     )
 
 
-def _choose(action: str) -> Callable[[Inputs], BundleOptions]:
+def _choose(inputs: Inputs) -> BundleOptions:
     """The options of `promote` or `rollback`, which change what is active."""
+    return BundleOptions(action=inputs.command, store=_store(inputs), config=_config(inputs))
 
-    def options(inputs: Inputs) -> BundleOptions:
-        if inputs.flag("dry-run"):
-            raise UsageError(f"`{action}` has no dry run", next_step="leave the step out, or run `check`")
-        return BundleOptions(action=action, store=_store(inputs), config=_config(inputs))
 
-    return options
+def _undo(inputs: Inputs) -> UndoOptions:
+    return UndoOptions(_folder(inputs) / JOURNAL, dry_run=inputs.flag("dry-run"))
 
 
 def _backfill(inputs: Inputs) -> PlanOptions | ApplyOptions | MergeOptions:
     folder, dry_run = _folder(inputs), inputs.flag("dry-run")
-    if inputs.flag("apply"):
+    kind = next((name for name in ("apply", "merge") if inputs.flag(name)), "")
+    if kind and (
+        given := [name for name in OF_A_PLAN if name != kind and inputs.text(name).lower() not in FALSE]
+    ):
+        raise UsageError(
+            f"the inputs `{kind}` and `{given[0]}` exclude each other",
+            next_step=f"remove one of them: `{given[0]}` is for the step that makes a plan",
+        )
+    if kind == "apply":
         return ApplyOptions(folder / "plan.jsonl", _config(inputs), _repository(inputs), dry_run=dry_run)
-    if inputs.flag("merge"):
+    if kind == "merge":
         plans = sorted(folder.glob("plan-*-of-*.jsonl"))
         if not plans:
             raise UsageError(
@@ -203,13 +224,38 @@ def _folder(inputs: Inputs) -> Path:
     return Path(inputs.text("folder", FOLDER))
 
 
-# The input `command` → (module of triage.cli, function that builds its options).
-COMMANDS: Mapping[str, tuple[str, Callable[[Inputs], object]]] = {
-    "label": ("label", _label),
-    "retrain": ("retrain", _retrain),
-    "publish": ("bundle", _publish),
-    "promote": ("bundle", _choose("promote")),
-    "rollback": ("bundle", _choose("rollback")),
-    "backfill": ("backfill", _backfill),
-    "check": ("check", _check),
+@dataclass(frozen=True)
+class Action:
+    """An action: the module of triage.cli, the function that builds its options, and the inputs of its file."""
+
+    module: str
+    options: Callable[[Inputs], object]
+    inputs: tuple[str, ...]
+
+
+# The inputs are in the order of the action's file, `NAME/action.yml`; that of `label` is at the top of the repository.
+ACTIONS: Mapping[str, Action] = {
+    "label": Action(
+        "label", _label, ("token", "config", "repository", "store", "issues", "since", "dry-run")
+    ),
+    "retrain": Action("retrain", _retrain, ("token", "config", "repository", "store", "adapt", "folder")),
+    "publish": Action("bundle", _publish, ("token", "config", "store", "folder")),
+    "promote": Action("bundle", _choose, ("token", "config", "store")),
+    "rollback": Action("bundle", _choose, ("token", "config", "store")),
+    "backfill": Action(
+        "backfill",
+        _backfill,
+        (
+            "token",
+            "config",
+            "repository",
+            "store",
+            "issues",
+            "since",
+            "folder",
+            *("apply", "shard", "merge", "dry-run"),
+        ),
+    ),
+    "undo": Action("undo", _undo, ("token", "folder", "dry-run")),
+    "check": Action("check", _check, ("token", "config", "repository", "store")),
 }
