@@ -55,48 +55,59 @@ issue, because a run may label several:
   run: echo "look at this soon"
 ```
 
-GitHub takes 1 MB of outputs from a job. In a run over hundreds of issues, `scores` has only the highest scores of each
-issue and `neighbours` only the nearest. If that is still too long, the last issues are left out, with a warning.
+GitHub takes 1 MB of outputs from a job. In a run over hundreds of issues, `scores` has only the highest scores of
+each issue and `neighbours` only the nearest. If that is still too long, the last issues are left out, with a
+warning.
 
 ## When it fails
 
-The log and the page of the run show what happened, the likely cause and the next step. The
-[exit code](cli.md#exit-codes) gives the kind of failure. Labels that were set before the failure stay.
+The log and the page of the run show what happened, the likely cause and the next step. The [exit
+code](cli.md#exit-codes) gives the kind of failure. Labels that were set before the failure stay.
 
-Without a bundle and without any described label, a run that an event or a schedule started succeeds with a notice. An
-issue that was deleted or transferred in the meantime is reported and skipped.
+Without a bundle and without any described label, a run that an event or a schedule started succeeds with a notice.
+An issue that was deleted or transferred in the meantime is reported and skipped.
 """
 
 CONFIG_HEAD = """\
-# The configuration
+# Configuration
 
-The configuration is the file `.github/triage.yml` (or `.yaml`) on the default branch, read through the API. Every key
-is optional; without the file, the defaults below apply. `triage init` writes a file with every key and its meaning,
-`triage check` reports errors in it. Unknown keys and keys that are there twice are errors, so that a typing mistake
-does not go unnoticed; text that YAML could read as something else, such as `no` or `2024`, needs quotes.
+The configuration is the file `.github/triage.yml` (or `.yaml`) on the default branch. Every key is optional.
+Without the file, the defaults below apply.
 
-In a pattern, `*` matches any text and `?` any character, and brackets have no special meaning. Case is ignored in
-every name of a label, as GitHub does: `Bug` here is the repository's `bug`. After a label is renamed, the old name
-still means it until the next retraining; `triage check` then reports the name.
+`triage init` writes a file with every key and its meaning, and `triage check` finds errors in it. An unknown key,
+or a key that is there twice, is an error. Quote text that YAML could read as something else, such as `no` or
+`2024`.
+
+**Patterns.** `*` stands for any text and `?` for any character. Brackets have no special meaning.
+
+**Names of labels.** Case is ignored, as on GitHub: `Bug` here is the repository's `bug`. After a label is renamed,
+its old name still means it until the next retraining, and `triage check` reports the name.
 """
 
 CLI_HEAD = """\
-# The command line
+# Command line
 
-`triage COMMAND --help` has the same text. Commands that use GitHub read the token from `GITHUB_TOKEN` and the addresses
-from `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL` and `GITHUB_SERVER_URL`, which the runner sets.
-[Certificates and proxies](../how-to/certificates-and-proxies.md) are set in variables too.
+`triage COMMAND --help` prints the same text. [Install](../start/own-machine.md#install) says how to get the
+command.
 
-Results are printed on standard output; progress, warnings and errors on standard error. Work that takes more than
-five seconds says there what it is doing. `--quiet` (`-q`), before or after the command, leaves progress and notices
-out. With `--json`, standard output is JSON and nothing else.
+| variable | meaning |
+|---|---|
+| `GITHUB_TOKEN` | the token for GitHub, for commands that use it |
+| `GITHUB_API_URL`, `GITHUB_GRAPHQL_URL`, `GITHUB_SERVER_URL` | the addresses of a GitHub Enterprise Server |
+| `HTTPS_PROXY`, `SSL_CERT_FILE` and others | [certificates and proxies](../how-to/certificates-and-proxies.md) |
+
+Results go to standard output; progress, warnings and errors go to standard error. Work that takes more than five
+seconds says what it is doing. `--quiet` (`-q`), before or after the command, leaves progress and notices out. With
+`--json`, standard output is JSON and nothing else.
 """
 
 CLI_TAIL = """\
-A command that changes issues or a store goes on to its end when nobody reads its output any more
-(`triage backfill --apply … | head`), or when its report cannot be written. Journal, job summary and outputs then have
-all that was done, wherever they can be written; exit code 13 says that one of them could not. `triage label --from`,
-whose output is all it does, stops with exit code 13 when its reader has gone.
+Code 13 means that the work is done and could not be told everywhere. A command that changes issues or a store
+continues to its end if nobody reads its output any more (`triage backfill --apply … | head`), or if its report
+cannot be written. The journal, the job summary and the outputs then have all that was done, wherever they can be
+written.
+
+`triage label --from` changes nothing, so it stops with code 13 when its reader is gone.
 """
 
 CODES = {
@@ -219,17 +230,26 @@ LEARNT = json.dumps(
     }
 )
 ROWS_HEAD = f"""\
-# Rows: issues in a file
+# Rows
 
-`--from` of `label`, `retrain`, `evaluate`, `backfill` and `models train` reads issues as rows:
-a JSON object for each issue. [rows.schema.json](rows.schema.json) is its JSON Schema.
+`--from FILE` reads issues as rows: one JSON object for each issue. The commands `label`, `retrain`, `evaluate`,
+`backfill` and `models train` take it. [rows.schema.json](rows.schema.json) is the JSON Schema of a row.
 
-A file has one row a line (JSON Lines), or arrays of rows. It may be packed with gzip, whatever its name, in UTF-8 with
-or without a byte order mark or in UTF-16 with one, and have the line ends of Windows. Empty lines are ignored, and of
-several rows of one issue the last one counts. A pipe can stand in place of the file (`<(…)`, `/dev/stdin`), and `-` is
-the standard input.
+## Files
 
-Rows as GitHub's own tools print them are read as they are:
+| what | taken |
+|---|---|
+| form | one row a line (JSON Lines), or an array of rows |
+| packing | gzip, whatever the name of the file |
+| text | UTF-8 with or without a byte order mark, UTF-16 with one; line ends of Unix or Windows |
+| in place of a file | `-` for standard input, or a pipe such as `<(…)` |
+
+Empty lines are ignored. Of several rows of one issue, the last one counts. The first invalid row ends the command,
+with its place, the field and what belongs there. `--skip-bad` skips invalid rows with a warning.
+
+## Rows from GitHub's own tools
+
+What these commands print is read as it is:
 
 ```console
 $ {GH},closedAt,assignees,milestone \\
@@ -239,8 +259,9 @@ $ gh api --paginate 'repos/OWNER/NAME/issues?state=all' > issues.json
 $ jq -c '.[] | {{number, title, body, labels}}' issues.json > issues.jsonl
 ```
 
-`label` needs title and body only. A row without `number` gets its place in the file as number in what is printed; all
-issues of the bundle may vote on it. With a number, the issue of that repository and number does not vote on itself.
+## Rows to label
+
+`triage label` needs a title and a body:
 
 ```console
 $ triage label --from - --store bundles < issues.jsonl
@@ -251,20 +272,22 @@ $ triage label --from - --store bundles < issues.jsonl
 {{"number": 7, "title": "Add a dark mode", "body": null, "labels": ["enhancement"], "repo": "OWNER/NAME"}}
 ```
 
-To learn from, rows need `number` and `labels` too. With `created_at`, issues are split by time; with `label_events`,
-the labels that bots set are told from those of people:
+A row without `number` is known by its place in the file, and all issues of the bundle may vote on it. With a
+number, the issue of that repository and number does not vote on itself.
+
+## Rows to learn from
+
+Learning needs `number` and `labels`, too. With `created_at`, the issues are split by time. With `label_events`,
+labels that bots set are told from those of people:
 
 ```jsonl
 {LEARNT}
 ```
 
-The first invalid row ends a command, with its place, the field and what belongs there; `--skip-bad` skips such rows
-with a warning.
-
 ## Fields
 
-Other fields are ignored, and null counts as missing. Dates are in ISO 8601, in UTC where they have no zone. Of several
-names that are there, the first one counts.
+Other fields are ignored, and null counts as missing. Dates are in ISO 8601, in UTC if they have no zone. If several
+names of a field are there, the first one counts.
 
 """
 
