@@ -189,13 +189,19 @@ def test_an_action_declares_the_inputs_that_its_command_takes(name: str) -> None
 @pytest.mark.parametrize("command", ACTIONS)
 def test_the_inputs_build_the_options_that_the_command_line_builds(command: str) -> None:
     """With every input given."""
-    given = {"repository": FERRY, "issues": "7", "since": "36 hours"}
+    given = {"repository": FERRY, "issues": "7", "since": "36 hours", "cache": "read"}
     named = {name: value for name, value in given.items() if name in ACTIONS[command].inputs}
     inputs = Inputs({**environment_of(command, named), "GITHUB_REPOSITORY": FERRY}, command)
     store = f"--store=github:{FERRY}"
     argv = {
         "label": ["label", store, f"--repo={FERRY}", "--issue=7", "--since=36 hours"],
-        "retrain": ["retrain", f"--from={FERRY}", "--store=triage", f"--against=github:{FERRY}"],
+        "retrain": [
+            "retrain",
+            f"--from={FERRY}",
+            "--store=triage",
+            f"--against=github:{FERRY}",
+            "--cache=read",
+        ],
         "publish": ["bundle", "publish", "--of=triage", store],
         "promote": ["bundle", "promote", store],
         "rollback": ["bundle", "rollback", store],

@@ -149,6 +149,7 @@ def _retrain(inputs: Inputs) -> RetrainOptions:
         against=_store(inputs),
         config=_config(inputs),
         adapt=adapt,
+        cache=Path(inputs.text("cache")) if inputs.text("cache") else None,
     )
 
 
@@ -238,7 +239,9 @@ ACTIONS: Mapping[str, Action] = {
     "label": Action(
         "label", _label, ("token", "config", "repository", "store", "issues", "since", "dry-run")
     ),
-    "retrain": Action("retrain", _retrain, ("token", "config", "repository", "store", "adapt", "folder")),
+    "retrain": Action(
+        "retrain", _retrain, ("token", "config", "repository", "store", "adapt", "cache", "folder")
+    ),
     "publish": Action("bundle", _publish, ("token", "config", "store", "folder")),
     "promote": Action("bundle", _choose, ("token", "config", "store")),
     "rollback": Action("bundle", _choose, ("token", "config", "store")),
