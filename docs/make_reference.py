@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import json
 import types
 import typing
@@ -15,7 +16,8 @@ import yaml
 
 from triage import errors
 from triage.cli import COMMANDS, parser
-from triage.cli.init import inline, sections
+from triage.cli.init import SCHEMA_URL, inline, sections
+from triage.config import Config
 from triage.rows import GH, CommentRow, IssueRow, LabelEventRow, TextEditRow
 
 DOCS = Path(__file__).parent
@@ -82,6 +84,13 @@ or a key that is there twice, is an error. Quote text that YAML could read as so
 
 **Names of labels.** Case is ignored, as on GitHub: `Bug` here is the repository's `bug`. After a label is renamed,
 its old name still means it until the next retraining, and `triage check` reports the name.
+
+**Editors.** [config.schema.json](config.schema.json) is the JSON Schema. Editors with a YAML language server check
+and complete the file if it begins with this line, which `triage init` writes:
+
+```yaml
+# yaml-language-server: $schema={SCHEMA_URL}
+```
 """
 
 CLI_HEAD = """\
@@ -145,7 +154,7 @@ def _cell(text: str) -> str:
 
 def config_page() -> str:
     """docs/reference/config.md."""
-    lines = [CONFIG_HEAD]
+    lines = [CONFIG_HEAD.replace("{SCHEMA_URL}", SCHEMA_URL)]
     for name, doc, keys in sections():
         lines += [f"## `{name}`", "", doc, "", "| key | default | |", "|---|---|---|"]
         for key in keys:
@@ -390,9 +399,64 @@ def _of_type(hint: typing.Any, rules: typing.Mapping[str, typing.Any]) -> Schema
     return schema | {key: value for key, value in bounds.items() if value}
 
 
+def config_schema() -> str:
+    """docs/reference/config.schema.json: what editors check `.github/triage.yml` against."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_URL,
+        "title": "The configuration of triage, .github/triage.yml",
+    }
+    whole = _section(Config)
+    # What stands at the top is null where all below it is commented out.
+    for name, one in whole["properties"].items():
+        ways = {key: value for key, value in one.items() if key != "description"}
+        whole["properties"][name] = {"description": one["description"], "anyOf": [ways, NULL]}
+    return json.dumps(head | whole, indent=2) + "\n"
+
+
+def _section(cls: typing.Any) -> Schema:
+    """A dataclass of the configuration as an object with these keys and no others."""
+    hints = typing.get_type_hints(cls)
+    properties: Schema = {}
+    for field in dataclasses.fields(cls):
+        rules = field.metadata
+        doc = rules.get("doc") or inspect.getdoc(_item(hints[field.name]))
+        schema = {"description": doc} | _value(hints[field.name], rules)
+        properties[field.name] = schema
+        if rules.get("was"):
+            properties[rules["was"]] = schema | {"deprecated": True}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _item(hint: typing.Any) -> typing.Any:
+    """The dataclass in a type."""
+    return next(one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one))
+
+
+def _value(hint: typing.Any, rules: typing.Mapping[str, typing.Any]) -> Schema:
+    """What a key may hold."""
+    args, origin = typing.get_args(hint), typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_value(args[0], rules), NULL]}
+    if dataclasses.is_dataclass(hint):
+        return _section(hint)
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _value(args[1], rules)}
+    if origin is tuple:
+        several: Schema = {"type": "array", "items": _value(args[0], {} if rules.get("single") else rules)}
+        if not rules.get("single"):
+            return several
+        one = _value(args[0], {name: value for name, value in rules.items() if name != "single"})
+        return {"anyOf": [one, several | {"items": one}]}
+    plain = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    bounds = {"minimum": rules.get("low"), "maximum": rules.get("high"), "enum": rules.get("choices")}
+    return {"type": plain[hint]} | {name: value for name, value in bounds.items() if value not in (None, ())}
+
+
 PAGES = {
     "reference/action.md": action_page,
     "reference/config.md": config_page,
+    "reference/config.schema.json": config_schema,
     "reference/cli.md": cli_page,
     "reference/rows.md": rows_page,
     "reference/rows.schema.json": rows_schema,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
+from triage.cli.init import template
 from triage.config import (
     ActConfig,
     ConditionConfig,
@@ -23,6 +27,7 @@ from triage.config import (
 )
 from triage.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[1]
 # Every key there is, with a value other than the default.
 EVERY_KEY = {
     "labels": {
@@ -398,3 +403,52 @@ def test_a_key_by_its_former_name_means_the_same_and_not_twice() -> None:
         ConfigError, match=r"in 'encoder.budget': it is called 'max_tokens' now, which is there too"
     ):
         from_text("encoder: {budget: 64, max_tokens: 64}", where="f")
+
+
+# The JSON Schema of the configuration, for editors.
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft202012Validator:
+    """The published schema."""
+    text = (ROOT / "docs" / "reference" / "config.schema.json").read_text("utf-8")
+    Draft202012Validator.check_schema(json.loads(text))
+    return Draft202012Validator(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "labels:\nrules:\n",
+        "encoder: {budget: 64}",
+        "rules: [{when: {title: a}, set: b}]",
+        template({}),
+        json.dumps(EVERY_KEY),
+    ],
+)
+def test_the_schema_takes_what_the_program_takes(schema: Draft202012Validator, text: str) -> None:
+    """Every key, the template of `init`, former names, and one text in place of a list."""
+    from_text(text, where="it")
+    assert [error.message for error in schema.iter_errors(yaml.safe_load(text))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lables: {}",
+        "labels: {allow: bug}",
+        "labels: {max: 0}",
+        "vote: {weighting: other}",
+        "labels: {targets: {bug: 2}}",
+        "rules: {}",
+        "rules: [{when: {association: GUEST}, set: x}]",
+        "rules: [{when: {titel: a}, set: x}]",
+        "learn: []",
+    ],
+)
+def test_the_schema_refuses_what_the_program_refuses(schema: Draft202012Validator, text: str) -> None:
+    """Mistyped keys, wrong kinds and values out of bounds."""
+    with pytest.raises(ConfigError):
+        from_text(text, where="it")
+    assert not schema.is_valid(yaml.safe_load(text))

@@ -29,6 +29,7 @@ RINGS = (
     "finetune",
     "label",
     "backfill",
+    "api",
     "reports",
     "study",
     "training",

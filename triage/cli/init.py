@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from triage.backfill.preview import FirstLook
     from triage.github.client import Tracker
 
-HEADER = """\
+SCHEMA_URL = "https://raw.githubusercontent.com/triage-bot/triage/v0/docs/reference/config.schema.json"
+# Editors with a YAML language server complete keys, and mark what is wrong.
+HEADER = f"""\
+# yaml-language-server: $schema={SCHEMA_URL}
 # How triage behaves in this repository. All keys are listed; those after a `#` without a space show the default.
 # Check changes with `triage check --config FILE`.
 """
