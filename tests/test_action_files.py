@@ -28,7 +28,7 @@ EXAMPLES = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
 RELEASE = ROOT / ".github" / "workflows" / "release.yml"
 WORKFLOWS = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), *EXAMPLES]
 OURS = re.compile(r"triage-bot/triage(?:/([a-z]+))?@v0")
-LOCKS = ("build", "dev", "label", "learn", "train")
+LOCKS = ("build", "dev", "docs", "label", "learn", "train")
 # What the locks of the images leave out of what their packages ask for.
 UNUSED = {
     canonicalize_name(line.partition(" #")[0])
@@ -44,7 +44,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "label": (),
     "learn": ("learn",),
     "train": ("learn", "train"),
-    "dev": ("learn", "train", "ray", "dev"),
+    "dev": ("docs", "learn", "train", "ray", "dev"),
 }
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -456,7 +456,7 @@ def test_a_lock_agrees_with_pyproject(name: str) -> None:
 def test_what_was_tested_is_what_is_shipped() -> None:
     """A package has the same version in every lock, and the image holds no torch."""
     tested = locked("dev")
-    for name in ("build", "label", "learn", "train"):
+    for name in ("build", "docs", "label", "learn", "train"):
         shared = {package: version for package, (version, _) in locked(name).items() if package in tested}
         assert shared == {package: tested[package][0] for package in shared}
     assert not {"torch", "transformers", "optimum"} & locked("learn").keys()

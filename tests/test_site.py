@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 
 from tests.sharing import made_once
+from triage import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a browser fetches by itself, and the attribute that says from where.
@@ -100,3 +103,30 @@ def test_the_search_knows_every_page(site: Path) -> None:
     """The index has the configuration's keys and the glossary's words."""
     index = (site / "search" / "search_index.json").read_text("utf-8")
     assert all(word in index for word in ("precision_target", "Abstain label", "how-to/undo-a-week/"))
+
+
+def test_a_version_of_the_site_is_published_beside_those_before(tmp_path: Path) -> None:
+    """The script of the workflow, on a repository that has the site of version 0.0."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "docs.yml").read_text("utf-8"))
+    steps = {step.get("name"): step for step in workflow["jobs"]["publish"]["steps"]}
+    checkout, origin = tmp_path / "checkout", tmp_path / "origin"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PATH": path}
+
+    def run(*command: str, at: Path = checkout) -> str:
+        return subprocess.run(
+            command, cwd=at, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    run("git", "clone", "--quiet", "--bare", str(ROOT), str(origin), at=tmp_path)
+    run("git", "clone", "--quiet", str(origin), str(checkout), at=tmp_path)
+    run("git", "config", "user.name", "a")
+    run("git", "config", "user.email", "a@example.com")
+    run("mike", "deploy", "0.0", "latest")
+    run("git", "push", "--quiet", "origin", "gh-pages")
+    run("git", "branch", "-D", "gh-pages")
+    run("bash", "-eo", "pipefail", "-c", steps["Add the site of this version"]["run"])
+    versions = json.loads(run("git", "show", "gh-pages:versions.json"))
+    new = __version__.rpartition(".")[0]
+    assert [(one["version"], one["aliases"]) for one in versions] == [(new, ["latest"]), ("0.0", [])]
+    assert {new, "0.0", "latest"} <= set(run("git", "ls-tree", "--name-only", "gh-pages").split())
