@@ -151,6 +151,7 @@ def test_permissions_are_taken_away_at_the_top_and_given_by_job(path: Path) -> N
     [
         ("triage.yml", {"label": {"contents": "read", "issues": "write"}}),
         ("triage-commands.yml", {"obey": {"contents": "read", "issues": "write"}}),
+        ("triage-suggestions.yml", {"set": {"contents": "read", "issues": "write"}}),
         (
             "triage-retrain.yml",
             {"learn": {"contents": "read", "issues": "read"}, "publish": {"contents": "write"}},
@@ -191,7 +192,8 @@ def test_an_example_asks_for_no_more_than_its_jobs_need(name: str, expected: dic
 def test_an_example_does_nothing_in_a_fork_and_never_checks_a_repository_of_others_out(path: Path) -> None:
     """The first job is guarded, the others need it; the one checkout is of this project, without credentials."""
     first, *later = jobs(path).values()
-    only = " && startsWith(github.event.comment.body, '/triage')" if path.stem == "triage-commands" else ""
+    begins = {"triage-commands": "/triage", "triage-suggestions": "<!-- triage"}.get(path.stem)
+    only = f" && startsWith(github.event.comment.body, '{begins}')" if begins else ""
     assert first["if"] == f"${{{{ !github.event.repository.fork{only} }}}}"
     assert all("needs" in job for job in later)
     checkouts = [step["with"] for step in steps(path) if "actions/checkout@" in str(step.get("uses"))]

@@ -117,6 +117,18 @@ def test_the_label_of_the_command_off_is_missed_where_commands_are_on(step: Step
         assert (said in step.out) == there
 
 
+def test_suggestions_are_told_with_what_they_need(step: Step) -> None:
+    """From a probability that a label is set at anyway, nothing is left to suggest."""
+    step.configure("act: {suggest: 0.5}\nvote: {precision_target: 0.8}")
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+    assert (
+        "✓ labels are suggested from a probability of 0.5 (act.suggest); a tick sets them where" in step.out
+    )
+    step.configure("act: {suggest: 0.8}\nvote: {precision_target: 0.8}")
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+    assert "! little is suggested from a probability of 0.8 (act.suggest): labels are set at the" in step.out
+
+
 def test_a_permission_that_is_missing_is_named(step: Step) -> None:
     """As a workflow spells it."""
     step.github.world.add_token("reading", "github-actions[bot]", issues="read", contents="read")

@@ -86,6 +86,7 @@ EVERY_KEY = {
         "commands": True,
         "duplicates": 0.7,
         "comment_duplicates": True,
+        "suggest": 0.5,
         "max_rate_limit_wait": 5,
     },
 }

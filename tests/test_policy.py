@@ -138,7 +138,9 @@ def test_the_policy_is_that_of_the_configuration() -> None:
     data = {
         "labels": {"allow": ["a"], "deny": ["b"], "exclusive": [["c", "d"]], "max": 2, "abstain": "e"},
         "learn": {"ignore": ["f"]},
-        "act": {"duplicates": 0.7},
+        "act": {"duplicates": 0.7, "suggest": 0.5},
     }
-    wanted = Policy(("a",), ("b",), ("f",), (("c", "d"),), 2, "e", off="no-triage", duplicate=0.7)
+    wanted = Policy(
+        ("a",), ("b",), ("f",), (("c", "d"),), 2, "e", off="no-triage", duplicate=0.7, suggest=0.5
+    )
     assert Policy.of(from_dict(data)) == wanted

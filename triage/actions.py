@@ -92,14 +92,13 @@ def read_event(path: Path) -> Event | None:
 
 
 def _comment(data: object, action: str) -> EventComment:
-    """The comment of an `issue_comment` event; only one that was just written has a text."""
+    """The comment of an `issue_comment` event, with its text if it was just written or edited."""
     parts = (("node_id",), ("user", "login"), ("body",), ("user", "type"))
     values = (_at(data, "comment", *keys) for keys in parts)
     node_id, author, body, account = (value if isinstance(value, str) else "" for value in values)
-    is_new = action == "created" and node_id and author
-    return EventComment(
-        node_id, author, body if is_new else "", account != "User" or author.endswith("[bot]")
-    )
+    has_text = action in ("created", "edited") and node_id and author
+    is_bot = account != "User" or author.endswith("[bot]")
+    return EventComment(node_id, author, body if has_text else "", is_bot, edited=action == "edited")
 
 
 def _before(changes: object) -> TextBeforeEdit:

@@ -250,6 +250,13 @@ class ActConfig:
         low=0.0,
         high=1.0,
     )
+    suggest: float | None = option(
+        None,
+        "Suggest labels that are not set although their probability is at least this: in the one comment, where a "
+        "maintainer's tick sets them. The workflow must listen to `issue_comment`. If not set, none are suggested.",
+        low=0.0,
+        high=1.0,
+    )
     comment_duplicates: bool = option(False, "Name possible duplicates in the one comment, too.")
     max_rate_limit_wait: int = option(
         600, "The maximum number of seconds that a request waits for GitHub's rate limits.", low=0

@@ -27,19 +27,20 @@ ADAPTATIONS = ("none", "head", "encoder", "auto")
 
 @dataclass(frozen=True)
 class EventComment:
-    """A new comment on an issue: its id for GraphQL, the login of its author, and its text."""
+    """A new comment on an issue, or one that was `edited`: its id for GraphQL, the login of its author, its text."""
 
     node_id: str
     author: str
     body: str = field(default="", repr=False)
     is_bot: bool = False
+    edited: bool = False
 
 
 @dataclass(frozen=True)
 class Event:
     """What started the workflow: an issue or pull request of `repo`, and what was done to it.
 
-    `comment` is the one that started it, if one did: with text where it is new, else without.
+    `comment` is the one that started it, if one did: with text where it is new or edited, else without.
     """
 
     repo: str

@@ -87,7 +87,7 @@ def _timeline(issue: Issue, _: Context, args: Args) -> object:
     return found | counts | {"pageCount": math.ceil(len(kinds) / size), "updatedAt": stamp(issue.updated_at)}
 
 
-def _edits(issue: Issue, _: Context, args: Args) -> object:
+def _edits(issue: Issue | Comment, _: Context, args: Args) -> object:
     entries: list[dict[str, Any]] = [
         {
             "id": f"UCE_{issue.id}_{n}",
@@ -189,5 +189,5 @@ CALLS: dict[str, dict[str, Resolver]] = {
     "PullRequest": _ISSUE | {"reviewRequests": _requests, "files": _files},
     "User": {"url": _page, "repositories": _repositories},
     "Bot": {"url": _page},
-    "IssueComment": {"viewerDidAuthor": _wrote},
+    "IssueComment": {"viewerDidAuthor": _wrote, "userContentEdits": _edits},
 }

@@ -82,8 +82,18 @@ def _edit_comment(_: object, ctx: Context, args: Args) -> object:
     if not isinstance(comment, Comment):
         raise Problem("NOT_FOUND", f"Could not resolve to a node with the global id of '{given['id']}'")
     ctx.allow(comment.issue.repository, "write", "issues", "pull_requests")
-    comment.body, comment.updated_at = given["body"], ctx.world.clock.tick()
+    comment.edit(given["body"], ctx.token.actor.login)
     return {"issueComment": comment, "clientMutationId": given.get("clientMutationId")}
+
+
+def _delete_comment(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    comment = ctx.node(given["id"])
+    if not isinstance(comment, Comment):
+        raise Problem("NOT_FOUND", f"Could not resolve to a node with the global id of '{given['id']}'")
+    ctx.allow(comment.issue.repository, "write", "issues", "pull_requests")
+    comment.delete()
+    return {"clientMutationId": given.get("clientMutationId")}
 
 
 def _react(_: object, ctx: Context, args: Args) -> object:
@@ -113,6 +123,7 @@ _MUTATION: dict[str, Resolver] = {
     "removeLabelsFromLabelable": _relabel(Issue.remove_labels),
     "addComment": _add_comment,
     "updateIssueComment": _edit_comment,
+    "deleteIssueComment": _delete_comment,
     "addReaction": _react,
 }
 ROOTS = {"Query": _QUERY, "Mutation": _MUTATION}

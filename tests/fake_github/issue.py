@@ -69,6 +69,7 @@ class Comment:
     updated_at: datetime
     id: int
     reactions: list[tuple[str, str]] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
 
     @property
     def at(self) -> datetime:
@@ -84,6 +85,26 @@ class Comment:
     def node_id(self) -> str:
         """The id for GraphQL."""
         return f"IC_{self.id}"
+
+    def edit(self, body: str, by: str) -> None:
+        """Change the text; GitHub keeps each version, and the first edit makes two, as with an issue's body."""
+        world = self.issue.repository.world
+        if not self.edits:
+            self.edits.append(Edit(self.created_at, self.body, self.author))
+        self.body, self.updated_at = body, world.clock.tick()
+        self.edits.append(Edit(self.updated_at, body, world.actor(by)))
+
+    def tick(self, line: str, by: str) -> None:
+        """Tick the box of the line that contains a text, as a click on the website does."""
+        box, lines = "- [ ] ", self.body.split("\n")
+        [at] = [i for i, found in enumerate(lines) if found.startswith(box) and line in found]
+        lines[at] = f"- [x] {lines[at].removeprefix(box)}"
+        self.edit("\n".join(lines), by)
+
+    def delete(self) -> None:
+        """Delete it."""
+        self.issue.comments.remove(self)
+        del self.issue.repository.world.nodes[self.node_id]
 
 
 @dataclass(eq=False)

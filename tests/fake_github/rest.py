@@ -218,7 +218,7 @@ def edit_comment(call: Call) -> Reply:
     comment = call.world.nodes.get(f"IC_{call.args['comment_id']}")
     if not isinstance(comment, Comment):
         raise Refusal(404, "Not Found")
-    comment.body, comment.updated_at = call.text("body"), call.world.clock.tick()
+    comment.edit(call.text("body"), _login(call))
     return Reply(200, call.render.comment(comment))
 
 

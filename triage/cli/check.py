@@ -131,6 +131,19 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if reason := policy.may_set(name):
             yield DOUBTFUL, f"`{name}` is described, but never set: {reason}"
     yield from _rules_without_effect(config, policy)
+    suggest, target = config.act.suggest, config.vote.precision_target
+    if suggest is not None and target is not None and suggest >= target:
+        yield (
+            DOUBTFUL,
+            f"little is suggested from a probability of {suggest:g} (act.suggest): labels are set at the precision "
+            f"target {target:g} (vote.precision_target)",
+        )
+    elif suggest is not None:
+        yield (
+            FINE,
+            f"labels are suggested from a probability of {suggest:g} (act.suggest); a tick sets them where a workflow "
+            "listens to `issue_comment: edited`",
+        )
     for group in labels.exclusive:
         if len(folded(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"

@@ -46,7 +46,7 @@ class Decision:
     `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
     `left_alone` is the reason why the issue was not looked at, or empty; `unjudged` the reason why it gets no label
     although it was: nothing to judge it by. `duplicates` are the issues of the same repository that it likely repeats,
-    nearest first: a hint for people.
+    nearest first: a hint for people. `suggested` are labels that are not set, but that a person may want to set.
     """
 
     key: Key
@@ -62,6 +62,7 @@ class Decision:
     unjudged: str = ""
     duplicates: tuple[Neighbour, ...] = ()
     ruled: Mapping[str, str] = field(default_factory=dict)
+    suggested: tuple[str, ...] = ()
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -98,6 +99,7 @@ class Decision:
                 for n in self.voters
             ],
             "duplicates": self.duplicate_rows(),
+            "suggested": list(self.suggested),
             "text_version": TEXT_VERSION,
             "bundle": self.bundle,
         }
@@ -166,6 +168,7 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
     labels, held_back = policy.apply(
         sources, scores, case.existing, case.barred, case.own, needed, tuple(case.ruled)
     )
+    unjudged = "" if sources else unfamiliar(rules, evidence)
     return Decision(
         key=case.issue.key,
         labels=labels,
@@ -176,9 +179,10 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         evidence=evidence,
         k=rules.k,
         bundle=model.name,
-        unjudged="" if sources else unfamiliar(rules, evidence),
+        unjudged=unjudged,
         duplicates=policy.duplicates(evidence),
         ruled=case.ruled,
+        suggested=() if unjudged else policy.suggestions(scores, labels, case.existing, case.barred),
     )
 
 

@@ -18,6 +18,8 @@ CARRIED = "the issue carries it already"
 # which most of what is reported was judged to be a duplicate.
 DUPLICATE = 0.9
 MOST_DUPLICATES = 3
+# More would be a list to work through.
+MOST_SUGGESTIONS = 3
 
 
 def switched_off(issue: Issue, config: Config) -> str | None:
@@ -89,7 +91,8 @@ def named(config: Config) -> frozenset[str]:
 class Policy:
     """The maintainers' rules about labels; see `triage.config.LabelsConfig` for each field.
 
-    `duplicate` is the similarity of likely duplicates under the encoder alone (None: not looked for).
+    `duplicate` is the similarity of likely duplicates under the encoder alone (None: not looked for). `suggest` is the
+    probability from which labels that are not set are suggested (None: never).
     """
 
     allow: Sequence[str] = ("*",)
@@ -102,6 +105,7 @@ class Policy:
     targets: Mapping[str, float] = field(default_factory=dict)
     off: str | None = None
     duplicate: float | None = None
+    suggest: float | None = None
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -119,6 +123,7 @@ class Policy:
             labels.targets,
             config.act.off_label,
             duplicate,
+            config.act.suggest,
         )
 
     def duplicates(self, evidence: Evidence) -> tuple[Neighbour, ...]:
@@ -196,6 +201,30 @@ class Policy:
             else:
                 held_back[name] = reason
         return tuple(accepted), held_back
+
+    def suggestions(
+        self,
+        scores: Mapping[str, float],
+        labels: Sequence[str],
+        existing: Collection[str] = (),
+        barred: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[str, ...]:
+        """The labels to suggest, best first, where `labels` are set; see `apply` for the others.
+
+        Labels that only their number keeps out may be suggested: who accepts one has counted.
+        """
+        if self.suggest is None:
+            return ()
+        barred, room = Names(barred), len(labels) + 1
+        near = [
+            name
+            for name in sorted(scores, key=lambda name: (-scores[name], fold(name)))
+            if scores[name] >= self.suggest
+            and fold(name) not in folded(labels)
+            and name not in barred
+            and self._objection(name, labels, existing, room, ruled=False) is None
+        ]
+        return tuple(near[:MOST_SUGGESTIONS])
 
     def _objection(
         self, name: str, accepted: Sequence[str], existing: Collection[str], room: int, *, ruled: bool

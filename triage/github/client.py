@@ -30,6 +30,7 @@ from triage.github.errors import (
 from triage.github.graphql import (
     BOT,
     Actor,
+    CommentVersion,
     IssueCounts,
     IssueFilter,
     Label,
@@ -402,14 +403,28 @@ class Tracker(Connection):
     def put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
         """Write the token's one comment with this `marker` on an issue, or update it in place.
 
-        `text_of` makes the text from that of the comment as it is ("": there is none). The text begins with the marker
-        as an HTML comment, so that `marker` must not contain `--` or `>`.
+        `text_of` makes the text from that of the comment as it is ("": there is none); an empty one deletes it. The
+        text begins with the marker as an HTML comment, so that `marker` must not contain `--` or `>`.
         """
         try:
             self._put_comment(node_id, marker, text_of)
         except Overloaded:
             # It may have been written: the second attempt looks for it first.
             self._put_comment(node_id, marker, text_of)
+
+    def comment_versions(self, node_id: str, marker: str) -> list[CommentVersion]:
+        """The newest versions of a comment, oldest first; none if it is not the token's own with this marker."""
+        answer = self.graphql("CommentVersions", {"id": node_id}, f"read a comment in {self.repo}", READ)
+        if part(answer, "data.node.own") is None:
+            return []
+        comment = read(graphql.OneCommentNode, answer, "data.node")
+        known = comment.own and comment.body.startswith(f"<!-- {marker} -->")
+        return graphql.versions_of(comment.versions) if known else []
+
+    def own_comment(self, node_id: str, marker: str) -> str:
+        """The text of the token's one comment with this marker on an issue; empty if there is none."""
+        own = self._own_comment(node_id, marker)
+        return own.body if own else ""
 
     def react(self, node_id: str, reaction: str) -> None:
         """React to a comment with one of GraphQL's reactions; a second time changes nothing."""
@@ -519,14 +534,19 @@ class Tracker(Connection):
             return False
         return True
 
-    def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
+    def _own_comment(self, node_id: str, marker: str) -> graphql.CommentNode | None:
         path, purpose = "data.node.comments", Purpose(f"read comments in {self.repo}", READ)
         comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, purpose)
-        own = next((c for c in comments if c.own and c.body.startswith(f"<!-- {marker} -->")), None)
+        return next((c for c in comments if c.own and c.body.startswith(f"<!-- {marker} -->")), None)
+
+    def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
+        own = self._own_comment(node_id, marker)
         text = text_of(own.body if own else "")
-        if own is None:
+        if own and not text:
+            operation, variables = "DeleteComment", {"comment": own.id}
+        elif own is None and text:
             operation, variables = "AddComment", {"issue": node_id, "body": text}
-        elif own.body != text:
+        elif own and own.body != text:
             operation, variables = "EditComment", {"comment": own.id, "body": text}
         else:
             return

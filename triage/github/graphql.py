@@ -299,6 +299,34 @@ class Versions:
 
 
 @dataclass(frozen=True)
+class OneCommentNode:
+    """A comment with its versions; without `versions` it was never edited."""
+
+    own: bool
+    body: str
+    versions: Versions
+
+
+@dataclass(frozen=True)
+class CommentVersion:
+    """The text of a comment from `created_at` on, and the login of who wrote it."""
+
+    body: str
+    editor: str
+    created_at: datetime
+
+
+def versions_of(versions: Versions) -> list[CommentVersion]:
+    """The versions of a comment that are known, oldest first; none of them where one was deleted."""
+    if any(version.body is None for version in versions.nodes):
+        return []
+    return [
+        CommentVersion(version.body or "", _login(version.editor, version.editor_type), version.created_at)
+        for version in reversed(versions.nodes)
+    ]
+
+
+@dataclass(frozen=True)
 class ActNode:
     type: str
     association: str = ""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from triage.config import Config
 from triage.decide.policy import Policy, switched_off
 from triage.issue import fold
-from triage.markdown import escape
+from triage.label.suggestions import PART as SUGGESTIONS
+from triage.label.suggestions import answers_in, boxes, withdrawn
+from triage.markdown import code, escape
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
@@ -52,10 +54,10 @@ class CommandAnswer:
 def command_in(comment: EventComment) -> str | None:
     """What the comment commands, in lower case and perhaps nothing that is KNOWN; None if it is no command.
 
-    A comment that a bot wrote is none, this one's own above all.
+    A comment that a bot wrote is none, this one's own above all, and neither is one that was edited.
     """
     match = COMMAND.fullmatch(comment.body.partition("\n")[0])
-    return None if match is None or comment.is_bot else fold(match[1] or "")
+    return None if match is None or comment.is_bot or comment.edited else fold(match[1] or "")
 
 
 def refusal(comment: EventComment, config: Config, tracker: Tracker) -> str:
@@ -118,21 +120,28 @@ class CommandHandler:
         return CommandAnswer("no such command", f"There is no such command. There are:\n\n{known}", NOT_DONE)
 
     def _undo(self, live: LiveIssue) -> CommandAnswer:
-        """Remove the labels that the bot set, but for those that anybody touched since."""
+        """Remove the labels that the bot set, but for those that anybody touched or accepted; withdraw suggestions."""
+        told = self.writer.comment_on(live) if self.config.act.suggest is not None else ""
+        accepted = {answer.what for answer in answers_in(told) if answer.accepted}
         policy, who = Policy.of(self.config), self.writer.who
         mark = fold(self.config.labels.abstain or "")
         names = [
             name
             for name in live.issue.labels
-            if (policy.may_set(name) is None or fold(name) == mark) and who.was_last_to_set(name, live.issue)
+            if (policy.may_set(name) is None or fold(name) == mark)
+            and who.was_last_to_set(name, live.issue)
+            and code(name) not in accepted
         ]
-        if not names:
+        back = [*names, *(["the suggestions"] if boxes(told) else [])]
+        if not back:
             return _unable(
                 "There is nothing to take back: no label here was set by triage and left alone since"
             )
         if not self.dry_run:
             self.writer.remove(live, names)
-        return CommandAnswer(f"{'would take back' if self.dry_run else 'took back'} {', '.join(names)}")
+            if boxes(told):
+                self.writer.comment(live, {SUGGESTIONS: withdrawn})
+        return CommandAnswer(f"{'would take back' if self.dry_run else 'took back'} {', '.join(back)}")
 
     def _switch_off(self, live: LiveIssue) -> CommandAnswer:
         """Set the label that keeps the bot away; it is created only where the configuration allows it."""

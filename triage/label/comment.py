@@ -14,6 +14,8 @@ MARKER = "triage: reasons"
 # whom the labels concern, and the answer to the last command.
 PARTS = ("reasons", "suggestions", "duplicates", "owners", "answer")
 MARK = re.compile(r"^<!-- triage: part (\w+) -->$\n?", re.MULTILINE)
+# The text of a part, or what makes it from the text of the comment before.
+Part = str | Callable[[str], str]
 
 
 def parts_of(text: str) -> dict[str, str]:
@@ -27,16 +29,17 @@ def parts_of(text: str) -> dict[str, str]:
     return {name: part for name, part in ({"reasons": first.strip()} | parts).items() if part}
 
 
-def merged(text: str, new: Mapping[str, str]) -> str:
-    """The comment's text with `new` in place of its parts of these names; an empty part goes.
+def merged(text: str, new: Mapping[str, Part]) -> str:
+    """The comment's text with `new` in place of its parts of these names; an empty part goes, and without any the text.
 
     `text` is that of the comment as it is ("": there is none). Raises KeyError for a name that is not in PARTS.
     """
-    parts = {**parts_of(text), **new}
+    made = {name: part if isinstance(part, str) else part(text) for name, part in new.items()}
+    parts = {**parts_of(text), **made}
     if unknown := new.keys() - set(PARTS):
         raise KeyError(*unknown)
     shown = [f"<!-- triage: part {name} -->\n{parts[name].strip()}\n" for name in PARTS if parts.get(name)]
-    return "\n".join([f"<!-- {MARKER} -->", *shown])
+    return "\n".join([f"<!-- {MARKER} -->", *shown]) if shown else ""
 
 
 def possible_duplicates(decision: Decision, url: Callable[[str, int], str]) -> str:

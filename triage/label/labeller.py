@@ -26,12 +26,14 @@ from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
-from triage.issue import KINDS, TextBeforeEdit
+from triage.issue import KINDS, Names, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
-from triage.label.comment import possible_duplicates
+from triage.label.comment import MARKER, Part, possible_duplicates
+from triage.label.suggestions import PART as SUGGESTIONS
+from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape
-from triage.options import Event, LabelOptions
+from triage.options import Event, EventComment, LabelOptions
 from triage.progress import bar, stage
 
 if TYPE_CHECKING:
@@ -121,6 +123,8 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     runner, event = Runner(os.environ), None if options.issues else options.event
     comment = event.comment if event else None
     command = command_in(comment) if comment else None
+    if event and comment and comment.edited and comment.body.startswith(f"<!-- {MARKER} -->"):
+        return _settle(runner, options, event.number, comment, summary, show)
     if comment and command is None:
         return _left_alone(runner, options, show, NO_COMMAND)
     numbers, edits = _numbers(options)
@@ -183,16 +187,44 @@ def _comment_parts(
     config: Config,
     markdown: Callable[[Sequence[LabelOutcome]], str],
     url: Callable[[str, int], str],
-) -> dict[str, str]:
+) -> dict[str, Part]:
     """The parts of the comment that an outcome changes."""
-    decision, parts = outcome.decision, dict[str, str]()
+    decision, parts = outcome.decision, dict[str, Part]()
     if config.act.comment and outcome.added:
         # What the issue may repeat is told in its own part, and only if asked.
         reasons = replace(outcome, decision=decision and replace(decision, duplicates=()))
         parts["reasons"] = markdown([reasons])
     if config.act.comment_duplicates and decision and decision.duplicates:
         parts["duplicates"] = possible_duplicates(decision, url)
+    if config.act.suggest is not None and decision and (decision.suggested or parts):
+        parts[SUGGESTIONS] = offering(decision)
     return parts
+
+
+def _settle(
+    runner: Runner,
+    options: LabelOptions,
+    number: int,
+    comment: EventComment,
+    summary: Summary,
+    show: Callable[..., str],
+) -> int:
+    """Carry out what people ticked in the bot's comment; no model is needed for it."""
+    tracker, config = open_repository(options.repo, options.config, issue=number)
+    if config.act.suggest is None:
+        return _left_alone(runner, options, show, SWITCHED_OFF)
+    login = tracker.viewer().login
+    writer = LabelWriter(tracker, login, config.labels, tracker.labels(), Attribution.of(config, (login,)))
+    try:
+        added, words = SuggestionHandler(writer, config, options.dry_run).settle(comment.node_id, number)
+    except NotFound as missing:
+        return _left_alone(runner, options, show, missing.likely or missing.what)
+    outcome = LabelOutcome(tracker.repository.name, number, added=added, answer=words)
+    _print(outcome, options, show)
+    _publish(runner, [outcome], dry_run=options.dry_run)
+    url = f"{server_url()}/{{}}/issues/{{}}".format
+    runner.summary(summary([outcome], url=url, dry_run=options.dry_run, model="people"))
+    return 0
 
 
 def _left_alone(runner: Runner, options: LabelOptions, show: Callable[..., str], reason: str) -> int:
@@ -225,7 +257,7 @@ class Labeller:
     dry_run: bool
     event: Event | None = None
     unasked: bool = False
-    comment: Callable[[LabelOutcome], Mapping[str, str]] | None = None
+    comment: Callable[[LabelOutcome], Mapping[str, Part]] | None = None
     command: CommandHandler | None = None
 
     def run(self, lives: Iterable[LiveIssue | LabelOutcome]) -> Iterator[LabelOutcome]:
@@ -251,8 +283,11 @@ class Labeller:
             unasked=self.unasked,
         )
         if self.event and self.event.action in LABEL_CHANGES:
-            return replace(case, left_alone=case.left_alone or "only its labels have changed")
-        return case
+            case = replace(case, left_alone=case.left_alone or "only its labels have changed")
+        if self.config.act.suggest is None or live.commented is False or case.left_alone:
+            return case
+        told = self.writer.comment_on(live)
+        return replace(case, barred=Names({**case.barred, **refused(told, self.model.labels)}))
 
     def _before(self, live: LiveIssue) -> TextBeforeEdit | None:
         """The text that an issue is compared with; None: it is decided whatever its text was."""
@@ -305,7 +340,7 @@ class Labeller:
 
     def _comment_parts(
         self, outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]
-    ) -> Mapping[str, str]:
+    ) -> Mapping[str, Part]:
         return self.comment(_changed(outcome, removed, added)) if self.comment else {}
 
 
@@ -381,7 +416,8 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended:
 def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
     """The outcome as a JSON object: the decision with the labels that were set, under another name in a dry run."""
     if outcome.answer:
-        return {"repo": outcome.repo, "number": outcome.number, "answer": outcome.answer}
+        labels = {WOULD if dry_run else "labels": list(outcome.added)} if outcome.added else {}
+        return {"repo": outcome.repo, "number": outcome.number, "answer": outcome.answer, **labels}
     if outcome.decision is None:
         return {"repo": outcome.repo, "number": outcome.number, "left_alone": outcome.note}
     row = outcome.decision.to_dict() | {"labels": list(outcome.added)}
@@ -393,7 +429,7 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
     """Set the step's outputs, by issue number; of the neighbours, those of the same repository."""
     decided = [(str(o.number), o, o.decision) for o in outcomes if o.decision]
     outputs: dict[str, Sized] = {
-        "labels": {number: list(o.added) for number, o, _ in decided},
+        "labels": {str(o.number): list(o.added) for o in outcomes if o.decision or o.added},
         "scores": {number: d.to_dict()["scores"] for number, _, d in decided},
         "neighbours": {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided},
         "duplicates": {number: _linked(d) for number, _, d in decided if d.duplicates},

@@ -12,7 +12,7 @@ from triage.errors import TriageError
 from triage.github.client import IssueChange
 from triage.github.errors import LabelGone, Overloaded
 from triage.issue import Names, fold, folded
-from triage.label.comment import MARKER, merged
+from triage.label.comment import MARKER, Part, merged
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
@@ -33,7 +33,7 @@ class IssueEdit:
     live: LiveIssue
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
-    comment: Callable[[tuple[str, ...]], Mapping[str, str]] | None = None
+    comment: Callable[[tuple[str, ...]], Mapping[str, Part]] | None = None
 
 
 @dataclass
@@ -68,7 +68,7 @@ class LabelWriter:
                 del failures[i]
             failures |= self._sent({i: IssueEdit(edits[i].live) for i in stale}, names)[0]
         for i, edit in enumerate(edits):
-            parts = edit.comment(names[i]) if edit.comment and i not in failures else {}
+            parts = dict(edit.comment(names[i])) if edit.comment and i not in failures else {}
             if i in commented and i in stale:
                 # It tells of labels that are gone.
                 parts = {"reasons": "", **parts}
@@ -104,7 +104,11 @@ class LabelWriter:
             return ()
         return (name,) if fold(name) in folded(issue.labels) else ()
 
-    def comment(self, live: LiveIssue, parts: Mapping[str, str]) -> None:
+    def comment_on(self, live: LiveIssue) -> str:
+        """The text of the bot's one comment on the issue; empty if there is none."""
+        return self.tracker.own_comment(live.node_id, MARKER)
+
+    def comment(self, live: LiveIssue, parts: Mapping[str, Part]) -> None:
         """Write parts of the bot's one comment on the issue, by name; the others stay as they are."""
         self.tracker.put_comment(live.node_id, MARKER, lambda text: merged(text, parts))
 

@@ -29,7 +29,7 @@ Url = Callable[[str, int], str]
 def terminal(title: str, decision: Decision) -> str:
     """One issue for a terminal: its labels and what supports them, the labels held back, and the nearest voters."""
     repo, number = decision.key
-    lines = [f"{repo}#{number}  {one_line(title)[:90]}", *_terminal_reasons(decision)]
+    lines = [f"{repo}#{number}  {one_line(title)[:90]}", *_terminal_reasons(decision, dry_run=True)]
     lines += [
         f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
         for n in decision.voters[:VOTERS_SHOWN]
@@ -50,15 +50,17 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
     else:
         lines = ["; ".join(filter(None, [f"would get {got}" if dry_run else got, outcome.note]))]
         if outcome.decision:
-            lines += [*_terminal_reasons(outcome.decision), *_terminal_duplicates(outcome.decision)]
+            reasons = _terminal_reasons(outcome.decision, dry_run=dry_run)
+            lines += [*reasons, *_terminal_duplicates(outcome.decision)]
     lines[0] = f"{outcome.repo}#{outcome.number}: {lines[0]}"
     return "\n".join(f"{DRY_RUN if dry_run else ''}{line}" for line in lines)
 
 
-def _terminal_reasons(decision: Decision) -> list[str]:
+def _terminal_reasons(decision: Decision, *, dry_run: bool) -> list[str]:
     """What supports each label, or why it is held back; without any, what the likeliest labels lack."""
     rows = [("+", name, _support(decision, name)) for name in decision.labels]
     rows += [("=", name, CARRIED) for name in decision.carried]
+    rows += [("?", name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested]
     rows += [("-", name, f"held back: {reason}") for name, reason in _held_back(decision)]
     lines = []
     if decision.unjudged:
@@ -68,7 +70,8 @@ def _terminal_reasons(decision: Decision) -> list[str]:
         near = ranked(decision.scores)[:SCORES_SHOWN]
         names = ", ".join(f"{one_line(name)} {score:.2f}" for name, score in near)
         lines = [f"  no label; the highest scores were {names or 'none'}"]
-        rows += [("·", n, _shortfall(decision, n)) for n, _ in near if n not in decision.held_back]
+        known = {*decision.held_back, *decision.suggested}
+        rows += [("·", n, _shortfall(decision, n)) for n, _ in near if n not in known]
     width = max([len(one_line(name)) for _, name, _ in rows], default=0)
     return lines + [
         f"  {mark} {one_line(name):<{width}}  {_chance(decision, name):<15}  {one_line(reason)}"
@@ -138,7 +141,7 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
     if lead := _lead(decision):
         yield from (lead, "")
     if not decision.unjudged or decision.scores or decision.ruled:
-        yield from _reasons(decision)
+        yield from _reasons(decision, dry_run=dry_run)
     if duplicates := possible_duplicates(decision, url):
         yield from (duplicates, "")
     yield from _neighbours(decision.voters, url)
@@ -179,11 +182,12 @@ def _carriers(decision: Decision, name: str) -> int:
     return sum(fold(name) in folded(neighbour.labels) for neighbour in decision.voters)
 
 
-def _reasons(decision: Decision) -> Iterator[str]:
+def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
     rows = [("✓", name, _support(decision, name)) for name in decision.labels]
     rows += [("✓", name, CARRIED) for name in decision.carried]
+    rows += [("?", name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested]
     rows += [("✗", name, f"held back: {reason}") for name, reason in _held_back(decision)]
-    shown = {*decision.labels, *decision.held_back}
+    shown = {*decision.labels, *decision.held_back, *decision.suggested}
     rest = [name for name, _ in ranked(decision.scores) if name not in shown]
     rows += [("", name, _shortfall(decision, name)) for name in rest[: max(0, RUNNERS_UP - len(rows))]]
     if not rows:
@@ -197,8 +201,15 @@ def _reasons(decision: Decision) -> Iterator[str]:
 
 
 def _held_back(decision: Decision) -> list[tuple[str, str]]:
-    """The elected labels that the issue neither has nor gets, with the reason."""
-    return [(name, reason) for name, reason in decision.held_back.items() if name not in decision.carried]
+    """The elected labels that the issue neither has nor gets, with the reason; without those that are suggested."""
+    other = {*decision.carried, *decision.suggested}
+    return [(name, reason) for name, reason in decision.held_back.items() if name not in other]
+
+
+def _suggestion(decision: Decision, name: str, *, dry_run: bool) -> str:
+    """That a label is offered to the maintainers, and why it is not set."""
+    reason = decision.held_back.get(name) or _shortfall(decision, name)
+    return f"{'would suggest' if dry_run else 'suggested'}: {reason}"
 
 
 def _shortfall(decision: Decision, name: str) -> str:

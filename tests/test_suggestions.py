@@ -1,0 +1,315 @@
+"""Suggestions: labels that miss their target are offered in the one comment, and a maintainer's tick sets them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fake_github.faults import forbidden
+from tests.fake_github.issue import Comment
+from tests.fake_github.state import ACTIONS_BOT
+from tests.live import FERRY, QUESTION, STORAGE, Step
+from tests.test_commands import say
+from triage.decide.policy import MOST_SUGGESTIONS, Policy
+from triage.github.graphql import CommentVersion
+from triage.label.comment import merged, parts_of
+from triage.label.suggestions import NONE, PART, SuggestionAnswer, answers_in, boxes, new_answers, part_of
+from triage.markdown import code
+
+# Nothing reaches such a target, so that everything is at most suggested.
+ON = "act: {suggest: 0.2}\nvote: {precision_target: 1.0}"
+MAINTAINER, STRANGER = "marit-oh", "passer-by"
+BUG = code("bug")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def offered(step: Step) -> Comment:
+    """The bot's comment on an issue for which it suggests `bug` and `area: storage`."""
+    step.configure(ON)
+    step.repository.roles[MAINTAINER] = "triage"
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    assert step.label() == 0
+    assert issue.label_names == []
+    [comment] = issue.comments
+    return comment
+
+
+def tick(step: Step, comment: Comment, line: str, by: str = MAINTAINER) -> None:
+    """Let somebody tick a box, and that be what started the workflow."""
+    before = comment.body
+    comment.tick(line, by)
+    happened(step, comment, before, by)
+
+
+def happened(step: Step, comment: Comment, before: str, by: str) -> None:
+    """Let the comment's last edit have started the workflow."""
+    issue = comment.issue
+    user = {"login": comment.author.login, "type": comment.author.kind}
+    step.event(
+        {
+            "action": "edited",
+            "issue": {"number": issue.number, "title": issue.title, "body": issue.body},
+            "comment": {"node_id": comment.node_id, "body": comment.body, "user": user},
+            "changes": {"body": {"from": before}},
+            "repository": {"full_name": issue.repository.full_name},
+            "sender": {"login": by},
+        }
+    )
+
+
+def test_what_misses_its_target_is_offered_and_not_set(step: Step, offered: Comment) -> None:
+    """With the probability, best first, and a box for none of them; log and summary say why it is not set."""
+    assert list(boxes(offered.body)) == [BUG, code("area: storage"), NONE]
+    assert "- [ ] <code>bug</code>, probability " in offered.body
+    assert not any(boxes(offered.body).values())
+    assert "  ? bug" in step.out
+    assert "suggested: " in step.out
+    assert "suggested&#58; " in step.summary
+    assert step.writes == ["mutation addComment"]
+
+
+def test_a_dry_run_only_says_so(step: Step) -> None:
+    """Each line would be true of a real run."""
+    step.configure(ON)
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    assert step.label("--dry-run") == 0
+    assert "would suggest: " in step.out
+    assert "would suggest&#58; " in step.summary
+    assert (issue.comments, step.writes) == ([], [])
+    assert step.label("--dry-run", "--json") == 0
+    assert json.loads(step.out)["suggested"] == ["bug", "area: storage"]
+
+
+def test_nothing_is_suggested_unless_asked(step: Step) -> None:
+    """And no request is sent for it."""
+    step.configure("vote: {precision_target: 1.0}")
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    assert step.label() == 0
+    requests = len(step.github.requests)
+    assert (issue.comments, step.writes) == ([], [])
+    assert "suggest" not in step.said
+    step.happen(issue, "reopened")
+    assert step.label() == 0
+    assert len(step.github.requests) == 2 * requests
+
+
+def test_running_again_leaves_the_comment_as_it_is(step: Step, offered: Comment) -> None:
+    """It is edited only where something changes, and never doubled."""
+    text, edits = offered.body, list(offered.edits)
+    for action in ("opened", "reopened"):
+        step.happen(offered.issue, action)
+        assert step.label() == 0
+    assert (offered.issue.comments, offered.body, offered.edits) == ([offered], text, edits)
+
+
+def test_a_maintainers_tick_sets_the_label(step: Step, offered: Comment) -> None:
+    """Once; the comment tells who accepted it, and still offers the other."""
+    issue = offered.issue
+    tick(step, offered, BUG)
+    assert step.label("--dry-run") == 0
+    assert (issue.label_names, step.outputs["would-label"]) == ([], {"938": ["bug"]})
+    assert step.label() == 0
+    assert issue.label_names == ["bug"]
+    assert step.outputs["labels"] == {"938": ["bug"]}
+    assert step.out == f"{FERRY}#{STORAGE}: bug was set; {MAINTAINER} accepted bug\n"
+    assert answers_in(offered.body) == [SuggestionAnswer(BUG, accepted=True, login=MAINTAINER)]
+    assert boxes(offered.body) == {code("area: storage"): False, NONE: False}
+    assert issue.comments == [offered]
+    writes = list(step.writes)
+    assert step.label() == 0
+    assert (issue.label_names, step.writes) == (["bug"], writes)
+    tick(step, offered, "storage")
+    assert step.label() == 0
+    assert issue.label_names == ["bug", "area: storage"]
+    assert boxes(offered.body) == {}
+    assert len(answers_in(offered.body)) == 2
+
+
+@pytest.mark.parametrize("role", ["read", None])
+def test_a_tick_by_anybody_else_is_ignored(step: Step, offered: Comment, role: str | None) -> None:
+    """The box is cleared, so that a maintainer can tick it."""
+    if role:
+        step.repository.roles[STRANGER] = role
+    else:
+        step.github.world.actors.pop(STRANGER, None)
+    tick(step, offered, BUG, by=STRANGER)
+    assert step.label() == 0
+    assert offered.issue.label_names == []
+    assert f"{STRANGER} may not accept suggestions" in step.out
+    assert boxes(offered.body)[BUG] is False
+    assert answers_in(offered.body) == []
+
+
+def test_a_box_that_the_bot_did_not_offer_sets_nothing(step: Step, offered: Comment) -> None:
+    """Whatever else somebody writes into the comment, however it looks like the bot's own words."""
+    before = offered.body
+    text = before.replace(BUG, code("question")).replace("- [ ]", "- [x]")
+    offered.edit(
+        f"{text}\n- [x] {code('documentation')}\n- ✓ {BUG}, accepted by {MAINTAINER}\n$(touch x)", MAINTAINER
+    )
+    happened(step, offered, before, MAINTAINER)
+    assert step.label() == 0
+    assert offered.issue.label_names == ["area: storage"]
+
+
+def test_a_comment_of_somebody_else_is_nothing(step: Step, offered: Comment) -> None:
+    """Though it has every mark of the bot's."""
+    copy = offered.issue.comment(offered.body, STRANGER)
+    tick(step, copy, BUG, by=MAINTAINER)
+    assert step.label() == 0
+    assert offered.issue.label_names == []
+    assert "no suggestion in the comment was ticked" in step.out
+
+
+def test_what_was_refused_is_neither_set_nor_offered_again(step: Step, offered: Comment) -> None:
+    """By the last box; later ticks of others count all the same."""
+    tick(step, offered, NONE)
+    assert step.label() == 0
+    assert f"{MAINTAINER} refused bug" in step.out
+    assert [(a.what, a.accepted) for a in answers_in(offered.body)] == [
+        (BUG, False),
+        (code("area: storage"), False),
+    ]
+    step.configure("act: {suggest: 0.2}\nvote: {precision_target: 0.0}")
+    step.happen(offered.issue, "reopened")
+    text = offered.body
+    assert step.label() == 0
+    assert (offered.issue.label_names, offered.body) == ([], text)
+    assert f"held back: {MAINTAINER} refused it" in step.out
+
+
+def test_a_label_that_was_removed_after_the_tick_stays_away(step: Step, offered: Comment) -> None:
+    """A run that comes late puts nothing back."""
+    tick(step, offered, BUG)
+    offered.issue.add_labels(["bug"], MAINTAINER)
+    offered.issue.remove_labels(["bug"], MAINTAINER)
+    assert step.label() == 0
+    assert offered.issue.label_names == []
+    assert "bug was removed since" in step.out
+
+
+def test_ticks_of_several_are_those_of_each(step: Step, offered: Comment) -> None:
+    """Although only one run comes of them: of runs that wait, GitHub keeps the newest."""
+    step.repository.roles["ola"] = "write"
+    offered.tick(BUG, STRANGER)
+    before = offered.body
+    offered.tick("storage", "ola")
+    happened(step, offered, before, "ola")
+    assert step.label() == 0
+    assert offered.issue.label_names == ["area: storage"]
+    assert answers_in(offered.body) == [SuggestionAnswer(code("area: storage"), accepted=True, login="ola")]
+
+
+def test_without_permission_to_write_the_run_says_so(step: Step, offered: Comment) -> None:
+    """And changes nothing, so that the next run can."""
+    tick(step, offered, BUG)
+    step.github.faults.add(forbidden(), operation="mutation addLabelsToLabelable")
+    assert step.label() == 8
+    assert "`issues: write`" in step.err
+    assert offered.issue.label_names == []
+    assert step.label() == 0
+    assert offered.issue.label_names == ["bug"]
+
+
+def test_undo_withdraws_the_suggestions_and_leaves_what_was_accepted(step: Step, offered: Comment) -> None:
+    """What a maintainer accepted is theirs; a comment with nothing left to say goes."""
+    issue = offered.issue
+    step.configure(ON.replace("act: {", "act: {commands: true, "))
+    tick(step, offered, BUG)
+    assert step.label() == 0
+    say(step, issue, "/triage undo", action="created")
+    assert step.label() == 0
+    assert "took back the suggestions" in step.out
+    assert (issue.label_names, boxes(offered.body)) == (["bug"], {})
+    assert len(answers_in(offered.body)) == 1
+    other = step.repository.issues[QUESTION]
+    step.happen(other)
+    assert step.label() == 0
+    assert len(other.comments) == 1
+    say(step, other, "/triage undo", action="created")
+    assert step.label() == 0
+    assert [comment.author.login for comment in other.comments] == [MAINTAINER]
+
+
+def test_the_event_changes_nothing_while_suggestions_are_off(step: Step, offered: Comment) -> None:
+    """The workflow may listen all the same."""
+    step.configure("{}")
+    tick(step, offered, BUG)
+    assert step.label() == 0
+    assert offered.issue.label_names == []
+    assert "suggestions are switched off (act.suggest)" in step.out
+
+
+def test_the_reasons_and_the_suggestions_stand_in_one_comment(step: Step) -> None:
+    """Each has its part; those of a label that gets set go."""
+    step.configure("act: {suggest: 0.01, comment: true}\nvote: {precision_target: 0.7}")
+    issue = step.repository.issues[QUESTION]
+    step.happen(issue)
+    assert step.label() == 0
+    [comment] = issue.comments
+    assert set(parts_of(comment.body)) == {"reasons", PART}
+    assert {*map(code, issue.label_names)}.isdisjoint(boxes(comment.body))
+
+
+LINES = st.lists(st.sampled_from([BUG, code("docs"), code("a&b")]), unique=True, min_size=1)
+
+
+def versions(*texts: tuple[str, str]) -> list[CommentVersion]:
+    """Versions of a comment, from (editor, text) pairs."""
+    return [
+        CommentVersion(text, editor, START + timedelta(minutes=n)) for n, (editor, text) in enumerate(texts)
+    ]
+
+
+@given(LINES, st.text())
+def test_only_what_was_offered_can_be_answered(offers: list[str], hostile: str) -> None:
+    """Whatever text an edit leaves."""
+    text = merged("", {PART: part_of(offers, [])})
+    found = new_answers(versions((ACTIONS_BOT, text), (MAINTAINER, text + hostile)), {ACTIONS_BOT})
+    assert {answer.what for answer in found} <= {*offers}
+    assert new_answers(versions((MAINTAINER, text.replace("[ ]", "[x]"))), {ACTIONS_BOT}) == []
+
+
+@given(LINES)
+def test_every_offer_reads_back(offers: list[str]) -> None:
+    """What is written is what is read, answers included."""
+    answers = [
+        SuggestionAnswer(code("x"), accepted=False, login="a[bot]"),
+        SuggestionAnswer(code("y"), accepted=True, login="b-c"),
+    ]
+    text = merged("", {PART: part_of(offers, answers)})
+    assert boxes(text) == dict.fromkeys([*offers, NONE], False)
+    assert answers_in(text) == answers
+
+
+def test_a_tick_that_was_taken_back_is_none() -> None:
+    """And one that was set again is that of who set it last."""
+    text = merged("", {PART: part_of([BUG], [])})
+    ticked = text.replace("[ ] <code>", "[x] <code>")
+    taken_back = versions((ACTIONS_BOT, text), ("a", ticked), ("b", text))
+    assert new_answers(taken_back, {ACTIONS_BOT}) == []
+    [answer] = new_answers([*taken_back, *versions(("c", ticked))], {ACTIONS_BOT})
+    assert (answer.what, answer.login) == (BUG, "c")
+
+
+@given(
+    st.dictionaries(st.sampled_from(["bug", "docs", "area: x", "ui", "y"]), st.floats(0, 1)), st.floats(0, 1)
+)
+def test_suggestions_are_likely_and_allowed_and_few(scores: dict[str, float], least: float) -> None:
+    """None that is set, carried or barred, or that the configuration keeps from the bot."""
+    policy = Policy(deny=("ui",), exclusive=(("docs", "y"),), suggest=least)
+    found = policy.suggestions(scores, ["bug"], ["docs"], {"area: x": "a person removed it"})
+    assert {*found}.isdisjoint({"bug", "docs", "y", "area: x", "ui"})
+    free = policy.suggestions(scores, [], [], {})
+    assert all(scores[name] >= least and name != "ui" for name in free)
+    assert len(free) <= MOST_SUGGESTIONS
+    assert list(free) == sorted(free, key=lambda name: (-scores[name], name))
+    assert Policy().suggestions(scores, []) == ()

@@ -1,0 +1,206 @@
+"""Suggestions: labels that are not set are offered in the bot's one comment, and a maintainer's tick sets them.
+
+Whoever can edit the comment can tick a box in it, and can write anything else. So an answer is read from the versions
+that GitHub keeps of the comment: what was offered is what the bot itself wrote last, and a tick is that of the account
+which made the first version with it. Nothing else of the text is read.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from triage.decide.policy import Policy, switched_off
+from triage.issue import Issue, fold, folded
+from triage.label.comment import MARKER, parts_of
+from triage.markdown import code
+
+if TYPE_CHECKING:
+    from triage.config import Config
+    from triage.decide import Decision
+    from triage.github.graphql import CommentVersion
+    from triage.label.writer import LabelWriter
+
+PART = "suggestions"
+INTRODUCTION = "**These labels may fit too.** A maintainer who ticks one sets it."
+NONE = "none of these"
+# The code of a label's name has no `<` of its own: see `triage.markdown.code`.
+BOX = re.compile(
+    rf"^- \[(?P<tick>[ xX])\] (?P<what><code>[^<\n]*</code>|{NONE})(?P<rest>[^<\n]*)$", re.MULTILINE
+)
+ANSWERED = re.compile(
+    r"^- [✓✗] (?P<what><code>[^<\n]*</code>), (?P<word>accepted|refused) by (?P<login>[\w.\[\]-]+)$",
+    re.MULTILINE,
+)
+
+SWITCHED_OFF = "suggestions are switched off (act.suggest)"
+NO_TICK = "no suggestion in the comment was ticked"
+
+
+@dataclass(frozen=True)
+class SuggestionAnswer:
+    """A person's word on a suggested label, whose name `what` is as code; `at`: when it was given, if that is known."""
+
+    what: str
+    accepted: bool
+    login: str
+    at: datetime | None = field(default=None, compare=False)
+
+    def line(self) -> str:
+        """The answer as the comment tells it."""
+        mark, word = ("✓", "accepted") if self.accepted else ("✗", "refused")
+        return f"- {mark} {self.what}, {word} by {self.login}"
+
+
+def answers_in(text: str) -> list[SuggestionAnswer]:
+    """The answers that a comment tells."""
+    found = ANSWERED.finditer(parts_of(text).get(PART, ""))
+    return [SuggestionAnswer(match["what"], match["word"] == "accepted", match["login"]) for match in found]
+
+
+def refused(text: str, labels: Iterable[str]) -> dict[str, str]:
+    """Those of the labels that people refused in the comment with this text, with the reason not to set them."""
+    who = {answer.what: answer.login for answer in answers_in(text) if not answer.accepted}
+    return {name: f"{who[code(name)]} refused it" for name in labels if code(name) in who}
+
+
+def boxes(text: str) -> dict[str, bool]:
+    """What the comment offers, the last box included, and whether it is ticked."""
+    found = BOX.finditer(parts_of(text).get(PART, ""))
+    return {match["what"]: match["tick"] != " " for match in found}
+
+
+def part_of(offers: Sequence[str], answers: Iterable[SuggestionAnswer]) -> str:
+    """The part of the comment: a line for each label on offer, and what was answered; empty without either."""
+    told = [answer.line() for answer in answers]
+    listed = [INTRODUCTION, "", *(f"- [ ] {offer}" for offer in offers), f"- [ ] {NONE}"] if offers else []
+    return "\n".join([*listed, *([""] if listed and told else []), *told])
+
+
+def offering(decision: Decision) -> Callable[[str], str]:
+    """Makes the part of the comment from the comment's text before: what was answered is not offered again."""
+
+    def offer(text: str) -> str:
+        if any(boxes(text).values()):
+            # The run that the tick started has the last word.
+            return parts_of(text)[PART]
+        answers = answers_in(text)
+        told = {answer.what for answer in answers}
+        names = [name for name in decision.suggested if code(name) not in told]
+        return part_of([f"{code(name)}, probability {decision.scores[name]:.2f}" for name in names], answers)
+
+    return offer
+
+
+def new_answers(versions: Sequence[CommentVersion], me: Collection[str]) -> list[SuggestionAnswer]:
+    """What was answered since the bot wrote the comment; `versions` are its texts, oldest first, `me` the bot's logins.
+
+    A tick counts if it is still there, for the account that set it. Nothing counts where the bot's text is not known.
+    """
+    last = max((i for i, version in enumerate(versions) if fold(version.editor) in me), default=None)
+    if last is None:
+        return []
+    offered = [what for what, ticked in boxes(versions[last].body).items() if not ticked]
+    by: dict[str, CommentVersion] = {}
+    for version in versions[last + 1 :]:
+        now = boxes(version.body)
+        by = {what: by.get(what, version) for what in offered if now.get(what)}
+    none = by.pop(NONE, None)
+    answers = [
+        SuggestionAnswer(what, accepted=True, login=v.editor, at=v.created_at) for what, v in by.items()
+    ]
+    if none is not None:
+        rest = [what for what in offered if what != NONE and what not in by]
+        answers += [
+            SuggestionAnswer(what, accepted=False, login=none.editor, at=none.created_at) for what in rest
+        ]
+    return answers
+
+
+def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Callable[[str], str]:
+    """Makes the part of the comment that tells these answers from the comment's text before.
+
+    `seen` are the boxes whose ticks were dealt with, be it by ignoring them: these are cleared. While another is ticked
+    the part stays as it is, since that tick has a run of its own.
+    """
+
+    def settle(text: str) -> str:
+        part = parts_of(text).get(PART, "")
+        if any(ticked and what not in seen for what, ticked in boxes(text).items()):
+            return part
+        every = [*answers_in(text), *answers]
+        told = {NONE, *(answer.what for answer in every)}
+        offers = [f"{m['what']}{m['rest']}" for m in BOX.finditer(part) if m["what"] not in told]
+        return part_of(offers, every)
+
+    return settle
+
+
+def withdrawn(text: str) -> str:
+    """The part of the comment with this text without what is on offer."""
+    return part_of([], answers_in(text))
+
+
+@dataclass(frozen=True)
+class SuggestionHandler:
+    """Carries out what people ticked in the bot's comment; in a dry run it writes nothing."""
+
+    writer: LabelWriter
+    config: Config
+    dry_run: bool = False
+
+    def settle(self, comment_id: str, number: int) -> tuple[tuple[str, ...], str]:
+        """(the labels that were set, what became of the ticks in words). Raises NotFound for the issue."""
+        tracker, me = self.writer.tracker, folded([self.writer.me])
+        versions = tracker.comment_versions(comment_id, MARKER)
+        ticked = new_answers(versions, me)
+        if not ticked:
+            return (), NO_TICK
+        may = {login: tracker.may_triage(login) for login in {answer.login for answer in ticked}}
+        answers = [answer for answer in ticked if may[answer.login]]
+        live = tracker.issue(number)
+        if reason := switched_off(live.issue, self.config):
+            return (), reason
+        names, notes = self._settable([answer for answer in answers if answer.accepted], live.issue)
+        added = names if self.dry_run else self.writer.add(live, names)
+        if not self.dry_run:
+            told = settling(answers, {NONE, *(answer.what for answer in ticked)})
+            self.writer.comment(live, {PART: told})
+        would = "would be " if self.dry_run else ""
+        words = [
+            f"{', '.join(added)} {would or 'was '}set" if added else "",
+            *(self._in_words(answer) for answer in answers),
+            *notes,
+            *(f"{login} may not accept suggestions" for login, allowed in sorted(may.items()) if not allowed),
+        ]
+        return added, "; ".join(filter(None, words))
+
+    def _settable(
+        self, accepted: Sequence[SuggestionAnswer], issue: Issue
+    ) -> tuple[tuple[str, ...], list[str]]:
+        """(those of the accepted labels that can be set, why the others cannot)."""
+        policy, here = Policy.of(self.config), {code(name): name for name in self.writer.available}
+        names, notes = list[str](), list[str]()
+        for answer in accepted:
+            name = here.get(answer.what)
+            if name is None:
+                notes.append(f"the repository has no label {html.unescape(answer.what[6:-7])} any more")
+            elif reason := policy.may_set(name):
+                notes.append(f"{name}: {reason}")
+            elif self._taken_off(name, answer, issue):
+                notes.append(f"{name} was removed since")
+            elif fold(name) not in folded(issue.labels):
+                names.append(name)
+        return tuple(names), notes
+
+    def _taken_off(self, name: str, answer: SuggestionAnswer, issue: Issue) -> bool:
+        events = (e for e in issue.events or () if fold(e.label) == fold(name) and not e.added)
+        return any(answer.at is None or event.at >= answer.at for event in events)
+
+    def _in_words(self, answer: SuggestionAnswer) -> str:
+        name = html.unescape(answer.what[6:-7])
+        return f"{answer.login} {'accepted' if answer.accepted else 'refused'} {name}"
