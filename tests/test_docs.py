@@ -154,6 +154,16 @@ def test_the_readme_labels_the_sample_as_it_says(
     assert "S3 multipart upload fails" in capsys.readouterr().out
 
 
+def test_what_the_readme_shows_of_python_runs(
+    trained: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a bundle that was learnt before."""
+    monkeypatch.chdir(ROOT)
+    (snippet,) = blocks(README.read_text("utf-8"), "python")
+    exec(compile(snippet.replace("out/readme", str(trained.folder)), "README.md", "exec"), {})
+    assert "area: storage" in capsys.readouterr().out
+
+
 def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
     """Both tables, from the rows of the default setting and of the surer half of the issues."""
     measured = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
