@@ -197,6 +197,21 @@ def test_the_badges_are_true() -> None:
     assert f"python-{project['requires-python'].removeprefix('>=')}%2B-" in text
 
 
+@pytest.mark.parametrize("name", ["how-to/why-this-label", "how-to/more-labels", "start/repository"])
+def test_what_a_page_quotes_is_what_the_program_says(name: str) -> None:
+    """The words in italics in the first column of a table stand in the source; an ellipsis and numbers are any text."""
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "triage").rglob("*.py"))
+    source = re.sub(r'"\n\s*f?"', "", source)
+    cells = re.findall(
+        r"^\| ([^|]*\*[^|*]+\*[^|]*) \|", (DOCS / f"{name}.md").read_text("utf-8"), re.MULTILINE
+    )
+    quoted = [words for cell in cells for words in re.findall(r"(?<!\*)\*([^*]+)\*", cell)]
+    assert len(quoted) > 2
+    for words in quoted:
+        parts = [part.strip() for part in re.split(r"…|[\d.]+", words)]
+        assert [part for part in parts if part and part not in source] == [], words
+
+
 def test_the_picture_of_the_summary_is_small() -> None:
     """A page that loads at once."""
     data = (DOCS / "assets/summary.png").read_bytes()
