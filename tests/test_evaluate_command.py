@@ -44,6 +44,7 @@ def test_the_report_has_every_part(out: Path) -> None:
         assert part in page
     for part in (
         "A map of the issues",
+        "What is taken for what",
         "Labels, by ",
         "Cost",
         "The data",
@@ -52,7 +53,6 @@ def test_the_report_has_every_part(out: Path) -> None:
     ):
         assert part in page
     assert not re.search(r'(?:src|href)="(?!data:)', page)
-    assert "<script" not in page
     figures = sorted(path.name for path in (out / "figures").iterdir())
     stems = {name.partition(".")[0] for name in figures}
     assert figures == sorted(f"{stem}.{kind}" for stem in stems for kind in ("png", "svg", "json"))
@@ -60,6 +60,29 @@ def test_the_report_has_every_part(out: Path) -> None:
     for stem in stems:
         assert (out / "figures" / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         json.loads((out / "figures" / f"{stem}.json").read_text("utf-8"))
+
+
+def test_the_page_has_the_test_issues_and_what_each_method_says_of_them(out: Path) -> None:
+    """At a method's own threshold the page's data give the figures that were measured."""
+    results = json.loads((out / "results.json").read_text("utf-8"))
+    text = (out / "report.html").read_text("utf-8").partition('id="data">')[2].partition("</script>")[0]
+    data = json.loads(text)
+    newest = [json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines()]
+    titles = {(row["repo"], row["number"]): row["title"] for row in newest}
+    assert len(data["issues"]) == results["split"]["test"]
+    assert all(titles[issue["repo"], issue["number"]] == issue["title"] for issue in data["issues"])
+    runs = {results["titles"][run["method"]]: run for run in results["runs"] if run["size"] == 78}
+    assert {method["title"] for method in data["methods"]} == set(runs)
+    for method in data["methods"]:
+        run = runs[method["title"]]
+        pairs = [
+            (label in issue["labels"], score >= 10_000 * run["common"])
+            for issue, scores in zip(data["issues"], method["scores"], strict=True)
+            for label, score in scores
+        ]
+        chosen = [right for right, is_set in pairs if is_set]
+        assert sum(chosen) / len(chosen) == pytest.approx(run["one"]["precision"], abs=0.002)
+        assert all(scores == sorted(scores, key=lambda pair: -pair[1]) for scores in method["scores"])
 
 
 def test_the_numbers_are_those_of_the_runs(out: Path) -> None:
@@ -109,7 +132,7 @@ def hostile(folder: Path) -> Path:
 
 
 def test_hostile_titles_and_labels_do_nothing(tmp_path: Path) -> None:
-    """They are escaped in the page and in the summary, and draw as they stand in the figures."""
+    """They are escaped in the page, in its data and in the summary, and draw as they stand in the figures."""
     assert evaluate(tmp_path, source=hostile(tmp_path)) == 0
     page, summary = ((tmp_path / name).read_text("utf-8") for name in ("report.html", "report.md"))
     for text in (page, summary):

@@ -156,12 +156,13 @@ def run(options: EvaluateOptions) -> int:
 
 def _report(options: EvaluateOptions, study: Study, outcome: StudyOutcome) -> int:
     from triage.actions import Runner
+    from triage.github.open import server_url
     from triage.study.analysis import find
     from triage.study.report import terminal, write
 
     with stage("writing the report"):
         findings = find(study, outcome)
-        written = write(options.out, study, outcome, findings, options.command)
+        written = write(options.out, study, outcome, findings, options.command, server_url())
     Runner(os.environ).summary(written.markdown)
     log("\n".join(terminal(study, outcome, findings)))
     log(f"  report  {written.page}\n  summary {written.summary}\n  figures {written.figures}")

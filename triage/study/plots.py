@@ -207,7 +207,7 @@ def coverage(findings: Findings, titles: dict[str, str]) -> Plot:
     axes.set(
         xlabel="share of issues, highest scores first", ylabel="precision of the best label", xlim=(0, 1)
     )
-    axes.set_ylim(None, 1.005)
+    axes.set_ylim(0, 1.005)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return Plot(
         "precision-coverage",

@@ -1,7 +1,7 @@
 """The report of a study: a page, a summary in Markdown, the figures, and all numbers as JSON.
 
 Names of labels and repositories come from strangers, as do titles: they are escaped, and so are reasons, which may
-name a path. The page holds the titles of a few issues; the summary holds numbers and names only.
+name a path. The page holds the titles of the test issues; the summary holds numbers and names only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from triage import __version__
+from triage.arrays import Array
+from triage.backfill.plan import title_of
 from triage.errors import DataError
 from triage.markdown import code, escape, table
 from triage.reports.pages import render
@@ -25,6 +29,10 @@ from triage.study.study import Study, StudyOutcome
 LABELS_SHOWN = 40
 # All of the nearest vote; the page lists the first ones.
 NEIGHBOURS_SHOWN = 8
+# Of the test issues and their scores, what a page can hold.
+MOST_ISSUES, MOST_LABELS = 5_000, 10
+# Methods whose scores are probabilities, and where the page's slider then begins.
+CALIBRATED, START = ("adapted", "tuned"), 0.9
 
 Row = tuple[str, list[str]]
 
@@ -39,8 +47,13 @@ class Written:
     markdown: str
 
 
-def write(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings, command: str) -> Written:
-    """Write report.html, report.md, results.json and figures/ into the folder. Raises DataError, MissingExtra."""
+def write(
+    folder: Path, study: Study, outcome: StudyOutcome, findings: Findings, command: str, server_url: str
+) -> Written:
+    """Write report.html, report.md, results.json and figures/ into the folder. Raises DataError, MissingExtra.
+
+    `server_url` is the address of the issues' pages.
+    """
     text = markdown(study, outcome, findings, command)
     written = Written(folder / "report.html", folder / "report.md", folder / "figures", text)
     try:
@@ -49,7 +62,8 @@ def write(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings,
         (folder / "results.json").write_text(results + "\n", "utf-8")
         written.summary.write_text(text, "utf-8")
         with written.page.open("w", encoding="utf-8") as file:
-            file.writelines(_page(study, outcome, findings, figures, command))
+            tested = _tested(study, outcome, findings, server_url)
+            file.writelines(_page(study, outcome, findings, figures, command, tested))
     except OSError as error:
         raise DataError(
             f"{folder}: the report cannot be written ({error})",
@@ -185,6 +199,7 @@ def _page(
     findings: Findings,
     figures: Sequence[dict[str, str]],
     command: str,
+    tested: dict[str, object],
 ) -> Iterator[str]:
     best = outcome.titles[findings.advice.best.method]
     return render(
@@ -205,7 +220,47 @@ def _page(
         shown=NEIGHBOURS_SHOWN,
         about=study.material.describe(),
         command=command,
+        tested=tested,
     )
+
+
+def _tested(study: Study, outcome: StudyOutcome, findings: Findings, server_url: str) -> dict[str, object]:
+    """What each method says of the newest test issues, as the page's script reads it; the product comes first."""
+    data, rows = study.material.data, study.parts.test[-MOST_ISSUES:].tolist()
+    runs = sorted(findings.table, key=lambda run: run.method not in CALIBRATED)
+    methods = [
+        {
+            "title": outcome.titles[run.method],
+            "scale": "probability" if run.method in CALIBRATED else "score",
+            "start": START if run.method in CALIBRATED else round(min(1.0, max(0.0, run.common)), 2),
+            "scores": [_likeliest(scores) for scores in outcome.answers[run.method].test[-len(rows) :]],
+        }
+        for run in runs
+    ]
+    issues = [
+        {
+            "repo": issue.repo,
+            "number": issue.number,
+            "title": title_of(issue),
+            "labels": np.flatnonzero(data.targets[row]).tolist(),
+        }
+        for row, issue in ((row, data.issues[row]) for row in rows)
+    ]
+    whole = len(study.parts.test)
+    return {
+        "server": server_url.rstrip("/"),
+        "names": data.names,
+        "methods": methods,
+        "issues": issues,
+        "cut": whole if whole > len(rows) else 0,
+    }
+
+
+def _likeliest(scores: Array) -> list[tuple[int, int]]:
+    """(column, score in ten-thousandths) of the highest scores, in falling order; below a hundredth none is kept."""
+    best = np.argsort(-scores, kind="stable")[:MOST_LABELS].tolist()
+    pairs = ((j, round(10_000 * min(1.0, max(0.0, float(scores[j]))))) for j in best)
+    return [(j, score) for j, score in pairs if score >= 100]
 
 
 def _quality_rows(outcome: StudyOutcome, findings: Findings) -> Iterator[Row]:
