@@ -1,0 +1,109 @@
+"""The plain installation labels, and loads nothing of learning: with the packages of the small image and no others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.live import FERRY, STORAGE, Step
+from tests.sample import CONFIG, NEW
+from tests.test_action_files import locked
+
+ROOT = Path(__file__).resolve().parents[1]
+# Runs the program where only some packages can be found, and writes down what it loaded.
+PROGRAM = """
+import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+
+class Installed(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {barred!r} else super().find_spec(name, path, target)
+
+before = set(sys.modules)
+sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Installed]
+from triage.cli import main
+code = main(sys.argv[1:])
+with open({loaded!r}, "w") as file:
+    print(*(sys.modules.keys() - before), sep="\\n", file=file)
+sys.exit(code)
+"""
+LEARNING = {"sklearn", "scipy", "matplotlib", "torch", "transformers", "optimum", "ray"}
+# Of use for a page, and for nothing that an event does.
+PAGES = {"jinja2", "markupsafe"}
+
+
+@pytest.fixture(scope="module")
+def barred() -> set[str]:
+    """The modules of this environment that the small image does not have."""
+    there = {*locked("label")}
+    return {
+        module
+        for module, homes in packages_distributions().items()
+        if module != "triage" and not there & set(map(canonicalize_name, homes))
+    }
+
+
+def run(folder: Path, barred: set[str], *argv: str) -> tuple[set[str], str]:
+    """(the top-level modules that a command loads where the barred ones are missing, what it prints)."""
+    loaded = folder / "loaded"
+    program = PROGRAM.format(barred=barred, loaded=str(loaded))
+    done = subprocess.run(
+        [sys.executable, "-c", program, *argv], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name.partition(".")[0] for name in loaded.read_text("utf-8").split()}, done.stdout
+
+
+def test_an_event_is_labelled_without_learning_pages_or_what_is_left_out(
+    step: Step, barred: set[str]
+) -> None:
+    """The bundle comes from the store on GitHub, the labels go there."""
+    assert LEARNING | {"cryptography", "huggingface_hub"} <= barred
+    step.configure(CONFIG.read_text("utf-8"))
+    assert step.run("bundle", "publish", f"--of={step.store}", f"--store=github:{FERRY}") == 0
+    step.happen(step.repository.issues[STORAGE])
+    modules, _ = run(step.folder, barred, "action")
+    assert step.repository.issues[STORAGE].label_names == ["bug", "area: storage"]
+    assert {"numpy", "onnxruntime", "tokenizers", "triage"} <= modules
+    assert modules & (barred | LEARNING | PAGES) == set()
+
+
+def test_past_issues_are_planned_applied_and_undone_without_learning(step: Step, barred: set[str]) -> None:
+    """The page of the plan takes a template library, and nothing else is new."""
+    step.configure(CONFIG.read_text("utf-8"))
+    folder = step.folder / "plan"
+    plan = ("backfill", f"--from={FERRY}", f"--store={step.store}", f"--out={folder}", f"--issue={STORAGE}")
+    modules, _ = run(step.folder, barred, *plan)
+    assert modules & (barred | LEARNING | PAGES) == PAGES
+    modules, _ = run(step.folder, barred, "backfill", f"--apply={folder / 'plan.jsonl'}")
+    assert step.repository.issues[STORAGE].label_names
+    assert modules & (barred | LEARNING | PAGES) == set()
+    modules, _ = run(step.folder, barred, "undo", str(folder / "plan.journal.jsonl"))
+    assert step.repository.issues[STORAGE].label_names == []
+    assert modules & (barred | LEARNING | PAGES | {"onnxruntime", "faiss"}) == set()
+
+
+def test_a_setup_is_checked_without_learning(step: Step, barred: set[str]) -> None:
+    """With the token, the configuration and the bundle."""
+    step.configure(CONFIG.read_text("utf-8"))
+    modules, said = run(step.folder, barred, "check", f"--repo={FERRY}", f"--store={step.store}")
+    assert "is whole and fits the encoder" in said
+    assert modules & (barred | LEARNING | PAGES) == set()
+
+
+def test_learning_without_its_packages_says_what_to_install(tmp_path: Path, barred: set[str]) -> None:
+    """Before any work, and in one sentence."""
+    program = PROGRAM.format(barred=barred, loaded=str(tmp_path / "loaded"))
+    argv = ("retrain", f"--from={NEW}", f"--store={tmp_path / 'store'}", f"--config={CONFIG}")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *argv], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 11
+    assert "the extra `learn` is not installed" in done.stderr
+    assert not (tmp_path / "store").exists()
