@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fake_github.faults import Drop, error, outage
+from tests.fake_github.faults import Answer, Drop, Partial, error, outage
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
+from tests.fake_github.wire import Json, Reply
 from tests.tracking import HOSTILE, add_labels, remove_label, tracker_of
-from triage.github.client import Permissions
-from triage.github.errors import IssueGone, LabelGone, Rejected
+from triage.github.client import IssueChange, Permissions
+from triage.github.errors import IssueGone, LabelGone, Overloaded, Rejected
 
 
 def test_labels_are_added_by_id_beside_those_that_are_there(github: FakeGitHub, demo: Repository) -> None:
@@ -118,3 +119,56 @@ def test_permissions_are_found_out_without_writing(github: FakeGitHub, demo: Rep
         BOT_TOKEN: Permissions(read_issues=True, write_labels=True, read_contents=True, write_contents=True),
     }
     assert not [str(request) for request in github.requests if request.writes]
+
+
+def test_issues_are_changed_together_and_a_failure_is_that_of_its_issue(
+    github: FakeGitHub, demo: Repository
+) -> None:
+    """The others count as done; a label that is gone need not be removed."""
+    issues = [demo.add_issue(f"Issue {n}", labels=["question"]) for n in range(4)]
+    bug, docs, question = (demo.labels[name].node_id for name in ("bug", "docs", "question"))
+    demo.delete_label("docs")
+    issues[1].delete()
+    changes = [
+        IssueChange(issues[0].node_id, add=(bug,), remove=(question, docs), comment="Hello"),
+        IssueChange(issues[1].node_id, add=(bug,)),
+        IssueChange(issues[2].node_id, add=(docs, bug)),
+        IssueChange(issues[3].node_id, remove=(question,)),
+    ]
+    failures = tracker_of(github).change(changes)
+    assert [type(failure) for failure in failures] == [type(None), IssueGone, LabelGone, type(None)]
+    assert [issue.label_names for issue in issues] == [["bug"], ["question"], ["question"], []]
+    assert [comment.body for comment in issues[0].comments] == ["Hello"]
+    assert len(github.requests) == 1
+
+
+def test_what_is_too_much_at_once_is_sent_one_by_one(github: FakeGitHub, demo: Repository) -> None:
+    """GitHub gives up a request after ten seconds."""
+    issues = [demo.add_issue(f"Issue {n}") for n in range(3)]
+    together = Answer(Reply(200, {"errors": [{"type": "RESOURCE_LIMITS_EXCEEDED", "message": "Too much"}]}))
+    github.faults.add(together, operation="mutation addLabelsToLabelable,addLabelsToLabelable")
+    bug = demo.labels["bug"].node_id
+    failures = tracker_of(github).change([IssueChange(issue.node_id, add=(bug,)) for issue in issues])
+    assert (failures, [issue.label_names for issue in issues]) == ([None] * 3, [["bug"]] * 3)
+
+
+def test_a_part_that_fails_for_a_moment_is_sent_again(github: FakeGitHub, demo: Repository) -> None:
+    """With the others, which are not changed twice."""
+    issues = [demo.add_issue(f"Issue {n}") for n in range(2)]
+    moment: list[dict[str, Json]] = [{"message": "Something went wrong", "path": ["a1"]}]
+    github.faults.add(Partial(moment, [["a1"]]), operation="mutation")
+    bug = demo.labels["bug"].node_id
+    failures = tracker_of(github).change([IssueChange(issue.node_id, add=(bug,)) for issue in issues])
+    assert failures == [None, None]
+    assert [issue.label_events for issue in issues] == [[("labeled", "bug", ACTIONS_BOT)]] * 2
+    assert len(github.requests) == 2
+
+
+def test_a_part_that_keeps_failing_leaves_the_others_done(github: FakeGitHub, demo: Repository) -> None:
+    """It is the failure of its issue."""
+    issues = [demo.add_issue(f"Issue {n}") for n in range(2)]
+    moment: list[dict[str, Json]] = [{"message": "Something went wrong", "path": ["a1"]}]
+    github.faults.add(Partial(moment, [["a1"]]), operation="mutation", times=None)
+    bug = demo.labels["bug"].node_id
+    failures = tracker_of(github).change([IssueChange(issue.node_id, add=(bug,)) for issue in issues])
+    assert [type(failure) for failure in failures] == [type(None), Overloaded]
