@@ -7,7 +7,8 @@ The commands are run as processes against the fake GitHub of the tests, on the s
     label, dry run     an `issues: opened` event of an issue that gets two labels
     with comment       the same, with `act.comment`
     abstain            the same of an issue that says nothing, with an abstain label
-    large bundle       as `label`, with a bundle of 20,000 issues (random ones beside the sample's), the most before it is compressed
+    large bundle       as `label`, with 20,000 known issues, the most before an index is compressed (random vectors
+                       beside the sample's)
     retrain            learn from the repository's issues into its store, and make the bundle active
     plan               plan a backfill of five issues
     apply, undo        a backfill of 100 issues, without its pace

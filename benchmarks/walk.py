@@ -141,15 +141,15 @@ def _caller(frame: FrameType) -> CodeType | None:
     return above.f_code if above else None
 
 
-def run_here(name: str, environment: Mapping[str, str], folder: Path, *, recorded: bool) -> Walk:
-    """Run `triage action` in this process, which is a fresh one. Raises RuntimeError if it fails."""
+def run_here(name: str, act: str, environment: Mapping[str, str], folder: Path, *, recorded: bool) -> Walk:
+    """Run `triage action ACT` in this process, which is a fresh one. Raises RuntimeError if it fails."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     recorder, said = Recorder(), io.StringIO()
     profiled = recorder.recording() if recorded else contextlib.nullcontext()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), profiled:
-        code = program(["action"])
+        code = program(["action", act])
     if code:
         raise RuntimeError(f"{name}: exit code {code}\n{said.getvalue()}")
     return recorder.walk(name)
@@ -163,22 +163,24 @@ class Workplace:
     repository: Repository
     folder: Path
 
-    def action(self, name: str, *, event: object = None, recorded: bool = True, **inputs: str) -> Walk:
-        """Run the action in a new process, with the defaults of action.yml for the inputs that are not given."""
+    def action(
+        self, name: str, act: str, *, event: object = None, recorded: bool = True, **inputs: str
+    ) -> Walk:
+        """Run the action `act` in a new process, with the defaults of its file for the inputs that are not given."""
         event_path = self.folder / "event.json"
         event_path.write_text(json.dumps(event or {"schedule": "0 4 * * 1"}), "utf-8")
-        environment = {**self._runner(event_path), **_inputs(inputs)}
+        environment = {**self._runner(event_path), **_inputs(act, inputs)}
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            return pool.submit(run_here, name, environment, self.folder, recorded=recorded).result()
+            return pool.submit(run_here, name, act, environment, self.folder, recorded=recorded).result()
 
     def publish(self, learnt: Path) -> None:
         """Publish the bundle in a folder to the repository's git refs."""
-        self.action("publish", recorded=False, command="publish", folder=str(learnt))
+        self.action("publish", "publish", recorded=False, folder=str(learnt))
 
     def retrain(self, *, recorded: bool = True) -> Walk:
         """Learn a bundle into a folder and publish it; only learning is measured."""
         learnt = self.folder / "learnt"
-        walk = self.action("retrain", recorded=recorded, command="retrain", folder=str(learnt))
+        walk = self.action("retrain", "retrain", recorded=recorded, folder=str(learnt))
         self.publish(learnt)
         return walk
 
@@ -199,15 +201,15 @@ class Workplace:
             "issue": {"number": number, "title": issue.title, "body": issue.body},
             "repository": {"full_name": REPOSITORY},
         }
-        return self.action("label", event=payload)
+        return self.action("label", "label", event=payload)
 
     def plan(self, *, recorded: bool = True) -> Walk:
         """Plan a backfill of the issues to label."""
-        return self.action("plan", recorded=recorded, command="backfill", since=f"{OPENED:%Y-%m-%d}")
+        return self.action("plan", "backfill", recorded=recorded, since=f"{OPENED:%Y-%m-%d}")
 
     def apply(self) -> Walk:
         """Apply the plan."""
-        return self.action("apply", command="backfill", apply="true")
+        return self.action("apply", "backfill", apply="true")
 
     def _runner(self, event_path: Path) -> dict[str, str]:
         """The environment of a workflow step."""
@@ -226,9 +228,10 @@ class Workplace:
         }
 
 
-def _inputs(given: Mapping[str, str]) -> dict[str, str]:
-    """The action's inputs as the runner passes them on."""
-    declared = yaml.load((ROOT / "action.yml").read_text("utf-8"), Loader=yaml.BaseLoader)["inputs"]
+def _inputs(act: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The inputs of the action `act` as the runner passes them on."""
+    file = ROOT / ("" if act == "label" else act) / "action.yml"
+    declared = yaml.load(file.read_text("utf-8"), Loader=yaml.BaseLoader)["inputs"]
     values = {name: entry.get("default", "") for name, entry in declared.items()}
     values |= {"token": TOKEN, **given}
     return {f"INPUT_{name.upper()}": value for name, value in values.items()}

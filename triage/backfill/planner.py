@@ -133,7 +133,7 @@ def _from_file(options: PlanOptions, cluster: Cluster | None, file: Path) -> tup
 
 
 def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner, Header, Batches]:
-    tracker, config = open_repository(options.source, options.config, patience=AN_HOUR)
+    tracker, config = open_repository(options.source, options.config, patience=AN_HOUR, store=options.store)
     labels = tracker.labels()
     # By GitHub's clock, so that everything that people do from here on is younger than the plan.
     now = tracker.now()

@@ -63,7 +63,7 @@ def _refuse_missing(name: StoreName) -> None:
 def _open(options: BundleOptions, name: StoreName) -> Store:
     """The store, with the publishers that the configuration trusts."""
     if name.repo and not options.config.file:
-        tracker, config = open_repository(name.repo, options.config)
+        tracker, config = open_repository(name.repo, options.config, store=name)
         return open_store(name, config, tracker)
     return open_store(name, configuration.load(options.config.file))
 

@@ -86,7 +86,8 @@ def _check(report: Report, options: CheckOptions) -> None:
     tracker, config = None, Config()
     try:
         if options.repo:
-            tracker, config = open_repository(options.repo, options.config)
+            store = options.store or StoreName(repo=options.repo)
+            tracker, config = open_repository(options.repo, options.config, store=store)
         else:
             config = configuration.load(options.config.file)
         report.add(FINE, f"the configuration is valid ({_source(options, tracker)})")

@@ -87,7 +87,7 @@ def run(options: RetrainOptions) -> int:
 
     tune = _tuner(options)
     sources = parse_sources(options.sources)
-    tracker, config = configured(sources, options.config)
+    tracker, config = configured(sources, options.config, options.against or options.store)
     config = shared_among(sources, config)
     if config.learn.shared is None and not config.learn.sharing:
         notice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.config import Config
@@ -16,6 +17,9 @@ from triage.github.open import open_connection, open_repository
 from triage.options import ConfigSource
 from triage.patterns import NOT, adds_by_pattern, chosen, fault, is_pattern, owners
 from triage.sources.issue_file import is_file, no_source
+
+if TYPE_CHECKING:
+    from triage.bundle.store import StoreName
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ def _none_match(pattern: str, listed: Sequence[RepositoryInfo]) -> NotFound:
     )
 
 
-def configured(sources: Sources, source: ConfigSource) -> tuple[Tracker | None, Config]:
+def configured(
+    sources: Sources, source: ConfigSource, store: StoreName | None = None
+) -> tuple[Tracker | None, Config]:
     """The local configuration if there is one, else that of the first repository given by name, else the default.
 
-    The tracker is that repository's, if it was opened. Raises UsageError where there are only patterns.
+    The tracker is that repository's, if it was opened; with the `store`, as `open_repository`. Raises UsageError where
+    there are only patterns.
     """
     if source.file or not sources.repositories:
         return None, configuration.load(source.file)
@@ -104,7 +111,7 @@ def configured(sources: Sources, source: ConfigSource) -> tuple[Tracker | None, 
             f"{sources.repositories[0]} does not say which repository's configuration applies",
             next_step="give --config, or name the bot's own repository too: --from OWNER/NAME --from 'OWNER/*'",
         )
-    return open_repository(home, source)
+    return open_repository(home, source, store=store)
 
 
 def shared_among(sources: Sources, config: Config) -> Config:
