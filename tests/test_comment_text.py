@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.label.comment import MARKER, PARTS, merged, parts_of
+from triage.comment import MARKER, PARTS, merged, parts_of
 from triage.markdown import escape
 
 TEXTS = st.text().map(escape).map(str.strip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,11 +15,18 @@ from tests.fake_github.issue import Comment
 from tests.fake_github.state import ACTIONS_BOT
 from tests.live import FERRY, QUESTION, STORAGE, Step
 from tests.test_commands import say
+from triage.comment import merged, parts_of
+from triage.config import ActConfig, Config
+from triage.decide.history import Attribution
 from triage.decide.policy import MOST_SUGGESTIONS, Policy
 from triage.github.graphql import CommentVersion
-from triage.label.comment import merged, parts_of
-from triage.label.suggestions import NONE, PART, SuggestionAnswer, answers_in, boxes, new_answers, part_of
+from triage.issue import Issue as NewIssue
+from triage.label.suggestions import new_answers
+from triage.learn.provenance import LiveAccuracy, live_accuracy, live_accuracy_since, provenance_of
 from triage.markdown import code
+from triage.rows import from_row, to_row
+from triage.sources.load import read_repositories
+from triage.suggestion import NONE, PART, SuggestionAnswer, answers_in, boxes, part_of
 
 # Nothing reaches such a target, so that everything is at most suggested.
 ON = "act: {suggest: 0.2}\nvote: {precision_target: 1.0}"
@@ -237,6 +245,48 @@ def test_undo_withdraws_the_suggestions_and_leaves_what_was_accepted(step: Step,
     say(step, other, "/triage undo", action="created")
     assert step.label() == 0
     assert [comment.author.login for comment in other.comments] == [MAINTAINER]
+
+
+def test_an_answer_is_read_as_the_word_of_who_gave_it(step: Step, offered: Comment, tmp_path: Path) -> None:
+    """The bot set the label, yet the maintainer said so; it is learnt, and counted among the live figures."""
+    issue = offered.issue
+    offered.tick(BUG, MAINTAINER)
+    tick(step, offered, NONE)
+    assert step.label() == 0
+    assert issue.label_events == [("labeled", "bug", ACTIONS_BOT)]
+    forged = offered.body.replace("accepted", "refused").replace("✗ <code>area", "✓ <code>area")
+    issue.comment(forged, STRANGER)
+
+    def read(suggest: float | None, folder: str) -> NewIssue:
+        config = Config(act=ActConfig(suggest=suggest))
+        [collected] = read_repositories([FERRY], tmp_path / folder, config).collected
+        return next(i for i in collected.issues if i.number == STORAGE)
+
+    found, us = read(0.5, "on"), Attribution(frozenset({ACTIONS_BOT}))
+    assert [(e.label, e.added, e.actor, e.accepted) for e in found.events or ()] == [
+        ("bug", True, MAINTAINER, True),
+        ("area: storage", False, MAINTAINER, False),
+    ]
+    said = provenance_of(found, us)
+    assert (said.positive, said.negative, said.unjudged) == (("bug",), ("area: storage",), {})
+    live = {"area: storage": LiveAccuracy(refused=1), "bug": LiveAccuracy(accepted=1)}
+    assert live_accuracy([found], us) == live
+    assert live_accuracy_since([found], us, START - timedelta(days=900)) == live
+    assert from_row(to_row(found), where="a row") == found
+    # Without suggestions no comment is read, and the label stays the bot's.
+    assert [(e.label, e.actor) for e in read(None, "off").events or ()] == [("bug", ACTIONS_BOT)]
+
+
+def test_what_somebody_else_writes_into_the_bots_comment_is_nobodys_word(
+    step: Step, offered: Comment, tmp_path: Path
+) -> None:
+    """Whoever can edit it can set labels, but not in another's name."""
+    tick(step, offered, BUG)
+    assert step.label() == 0
+    offered.edit(offered.body.replace(MAINTAINER, "ola"), "ola")
+    [collected] = read_repositories([FERRY], tmp_path, Config(act=ActConfig(suggest=0.5))).collected
+    found = next(i for i in collected.issues if i.number == STORAGE)
+    assert [(e.label, e.actor) for e in found.events or ()] == [("bug", ACTIONS_BOT)]
 
 
 def test_the_event_changes_nothing_while_suggestions_are_off(step: Step, offered: Comment) -> None:

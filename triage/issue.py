@@ -122,13 +122,17 @@ def present_names(names: Iterable[str], before: Mapping[str, str], now: Mapping[
 
 @dataclass(frozen=True)
 class LabelEvent:
-    """A label added to an issue or removed from it: by whom and when."""
+    """A label added to an issue or removed from it: by whom and when.
+
+    `accepted`: this bot set it, since the actor accepted its suggestion.
+    """
 
     label: str
     added: bool
     actor: str
     actor_is_bot: bool
     at: datetime
+    accepted: bool = False
 
 
 @dataclass(frozen=True)

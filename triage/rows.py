@@ -28,6 +28,9 @@ class LabelEventRow:
     created_at: datetime = _field(dataclasses.MISSING, "When.")
     actor: str = _field("", "Login of who did it.")
     actor_type: str = _field("User", "`Bot` for an App, anything else for a person.")
+    accepted: bool = _field(
+        False, "Whether the actor accepted a suggestion of this bot, which then set the label."
+    )
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,7 @@ def _event(row: LabelEventRow) -> LabelEvent:
         actor=row.actor,
         actor_is_bot=row.actor_type == "Bot",
         at=row.created_at,
+        accepted=row.accepted,
     )
 
 
@@ -251,6 +255,7 @@ def to_row(issue: Issue) -> dict[str, object]:
                 "actor": e.actor,
                 "actor_type": "Bot" if e.actor_is_bot else "User",
                 "created_at": format_time(e.at),
+                **({"accepted": True} if e.accepted else {}),
             }
             for e in issue.events
         ]

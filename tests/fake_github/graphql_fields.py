@@ -89,6 +89,8 @@ _COMMENT: dict[str, Plain] = {
     "authorAssociation": lambda comment: comment.issue.repository.association(comment.author),
     "createdAt": lambda comment: stamp(comment.created_at),
     "updatedAt": lambda comment: stamp(comment.updated_at),
+    "lastEditedAt": lambda comment: stamp(comment.edits[-1].at) if comment.edits else None,
+    "editor": lambda comment: comment.edits[-1].editor if comment.edits else None,
     "issue": lambda comment: comment.issue,
 }
 FIELDS: dict[str, dict[str, Plain]] = {

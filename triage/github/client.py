@@ -470,6 +470,7 @@ class Tracker(Connection):
         else:
             bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
+            terms["texts"] = wanted.answers
         return self._ask(graphql.PAGES[wanted.kind], "list issues", first=size, after=after, **terms)
 
     def _with_events(self, node: graphql.IssueNode) -> LiveIssue:

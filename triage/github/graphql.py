@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from triage.comment import MARKER
 from triage.issue import (
     MOST_ISSUES,
     Act,
@@ -20,9 +21,11 @@ from triage.issue import (
     Names,
     TextBeforeEdit,
     TextEdit,
+    fold,
     is_handled,
 )
 from triage.schema import nested
+from triage.suggestion import answers_in
 
 State = Literal["open", "closed"]
 # The login of deleted accounts.
@@ -125,6 +128,8 @@ class Tip:
 class IssueFilter:
     """The items to list: all of one `kind`, opened from `since` up to but not including `until`, changed since
     `updated_since`, with at least one of the `labels` by name.
+
+    With `answers`, the label events tell what people answered to suggestions, which takes the texts of comments.
     """
 
     since: datetime | None = None
@@ -133,6 +138,7 @@ class IssueFilter:
     state: Literal["open", "closed", "all"] = "all"
     labels: tuple[str, ...] = ()
     kind: Kind = "issue"
+    answers: bool = False
 
     def within_dates(self, live: LiveIssue) -> bool:
         """Whether the issue is within the bounds in time."""
@@ -328,10 +334,17 @@ def versions_of(versions: Versions) -> list[CommentVersion]:
 
 @dataclass(frozen=True)
 class ActNode:
+    """What an account did; of a comment, also its text where that was asked for."""
+
     type: str
     association: str = ""
     actor: str = nested("actor.login", GHOST)
     actor_type: str = nested("actor.type", "User")
+    own: bool = False
+    body: str = ""
+    edited_at: datetime | None = None
+    editor: str = nested("editor.login", "")
+    editor_type: str = nested("editor.type", "User")
 
 
 @dataclass(frozen=True)
@@ -400,7 +413,9 @@ def issue_of(
         kind="pull request" if node.type == "PullRequest" else "issue",
         author=author,
         labels=tuple(labels),
-        events=tuple([_event(event, event.label) for event in events if event.label]),
+        events=_answered(
+            tuple([_event(event, event.label) for event in events if event.label]), node.acts or ()
+        ),
         handled=None if node.acts is None else is_handled(map(_act, node.acts), author, node.association),
         association=node.association,
         edits=(*_renames(events), *_body_edits(node)),
@@ -437,6 +452,31 @@ def _event(node: EventNode, label: Label) -> LabelEvent:
         actor_is_bot=node.actor_type == "Bot",
         at=node.created_at,
     )
+
+
+def _answered(events: tuple[LabelEvent, ...], acts: Iterable[ActNode]) -> tuple[LabelEvent, ...]:
+    """The events with what people answered to suggestions: who accepted a label set it, who refused it took it off.
+
+    A comment counts only where its author wrote the text that it has, and for a label that the author set, or the
+    token's owner refused: what strangers write into comments of their own is nobody's word.
+    """
+    for act in acts:
+        author = _login(act.actor, act.actor_type)
+        edited_by_other = act.editor and _login(act.editor, act.editor_type) != author
+        if edited_by_other or not act.body.startswith(f"<!-- {MARKER} -->"):
+            continue
+        answers = {fold(answer.name): answer for answer in answers_in(act.body)}
+        accepted = {name: answer.login for name, answer in answers.items() if answer.accepted}
+        events = tuple(
+            replace(event, actor=accepted[name], actor_is_bot=False, accepted=True)
+            if event.added and event.actor == author and (name := fold(event.label)) in accepted
+            else event
+            for event in events
+        )
+        refused = [answer for answer in answers.values() if not answer.accepted]
+        if act.own and act.edited_at:
+            events += tuple(LabelEvent(a.name, False, a.login, False, act.edited_at) for a in refused)
+    return tuple(sorted(events, key=lambda event: event.at))
 
 
 def _renames(events: Sequence[EventNode]) -> list[TextEdit]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from triage import config as configuration
 from triage.actions import Runner, bounded_json
 from triage.bundle.open import open_serving
+from triage.comment import MARKER, Part
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, Policy, case_of, decide
@@ -28,13 +29,13 @@ from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, Names, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
-from triage.label.comment import MARKER, Part, possible_duplicates
-from triage.label.suggestions import PART as SUGGESTIONS
+from triage.label.duplicates import possible_duplicates
 from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape
 from triage.options import Event, EventComment, LabelOptions
 from triage.progress import bar, stage
+from triage.suggestion import PART as SUGGESTIONS
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel

@@ -7,17 +7,15 @@ which made the first version with it. Nothing else of the text is read.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triage.comment import MARKER, parts_of
 from triage.decide.policy import Policy, switched_off
 from triage.issue import Issue, fold, folded
-from triage.label.comment import MARKER, parts_of
 from triage.markdown import code
+from triage.suggestion import BOX, NONE, PART, SuggestionAnswer, answers_in, boxes, part_of
 
 if TYPE_CHECKING:
     from triage.config import Config
@@ -25,60 +23,14 @@ if TYPE_CHECKING:
     from triage.github.graphql import CommentVersion
     from triage.label.writer import LabelWriter
 
-PART = "suggestions"
-INTRODUCTION = "**These labels may fit too.** A maintainer who ticks one sets it."
-NONE = "none of these"
-# The code of a label's name has no `<` of its own: see `triage.markdown.code`.
-BOX = re.compile(
-    rf"^- \[(?P<tick>[ xX])\] (?P<what><code>[^<\n]*</code>|{NONE})(?P<rest>[^<\n]*)$", re.MULTILINE
-)
-ANSWERED = re.compile(
-    r"^- [✓✗] (?P<what><code>[^<\n]*</code>), (?P<word>accepted|refused) by (?P<login>[\w.\[\]-]+)$",
-    re.MULTILINE,
-)
-
 SWITCHED_OFF = "suggestions are switched off (act.suggest)"
 NO_TICK = "no suggestion in the comment was ticked"
-
-
-@dataclass(frozen=True)
-class SuggestionAnswer:
-    """A person's word on a suggested label, whose name `what` is as code; `at`: when it was given, if that is known."""
-
-    what: str
-    accepted: bool
-    login: str
-    at: datetime | None = field(default=None, compare=False)
-
-    def line(self) -> str:
-        """The answer as the comment tells it."""
-        mark, word = ("✓", "accepted") if self.accepted else ("✗", "refused")
-        return f"- {mark} {self.what}, {word} by {self.login}"
-
-
-def answers_in(text: str) -> list[SuggestionAnswer]:
-    """The answers that a comment tells."""
-    found = ANSWERED.finditer(parts_of(text).get(PART, ""))
-    return [SuggestionAnswer(match["what"], match["word"] == "accepted", match["login"]) for match in found]
 
 
 def refused(text: str, labels: Iterable[str]) -> dict[str, str]:
     """Those of the labels that people refused in the comment with this text, with the reason not to set them."""
     who = {answer.what: answer.login for answer in answers_in(text) if not answer.accepted}
     return {name: f"{who[code(name)]} refused it" for name in labels if code(name) in who}
-
-
-def boxes(text: str) -> dict[str, bool]:
-    """What the comment offers, the last box included, and whether it is ticked."""
-    found = BOX.finditer(parts_of(text).get(PART, ""))
-    return {match["what"]: match["tick"] != " " for match in found}
-
-
-def part_of(offers: Sequence[str], answers: Iterable[SuggestionAnswer]) -> str:
-    """The part of the comment: a line for each label on offer, and what was answered; empty without either."""
-    told = [answer.line() for answer in answers]
-    listed = [INTRODUCTION, "", *(f"- [ ] {offer}" for offer in offers), f"- [ ] {NONE}"] if offers else []
-    return "\n".join([*listed, *([""] if listed and told else []), *told])
 
 
 def offering(decision: Decision) -> Callable[[str], str]:
@@ -188,7 +140,7 @@ class SuggestionHandler:
         for answer in accepted:
             name = here.get(answer.what)
             if name is None:
-                notes.append(f"the repository has no label {html.unescape(answer.what[6:-7])} any more")
+                notes.append(f"the repository has no label {answer.name} any more")
             elif reason := policy.may_set(name):
                 notes.append(f"{name}: {reason}")
             elif self._taken_off(name, answer, issue):
@@ -202,5 +154,4 @@ class SuggestionHandler:
         return any(answer.at is None or event.at >= answer.at for event in events)
 
     def _in_words(self, answer: SuggestionAnswer) -> str:
-        name = html.unescape(answer.what[6:-7])
-        return f"{answer.login} {'accepted' if answer.accepted else 'refused'} {name}"
+        return f"{answer.login} {'accepted' if answer.accepted else 'refused'} {answer.name}"

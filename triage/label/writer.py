@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from triage.comment import MARKER, Part, merged
 from triage.config import LabelsConfig
 from triage.decide.history import Attribution, removed
 from triage.errors import TriageError
 from triage.github.client import IssueChange
 from triage.github.errors import LabelGone, Overloaded
 from triage.issue import Names, fold, folded
-from triage.label.comment import MARKER, Part, merged
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker

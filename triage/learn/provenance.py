@@ -132,13 +132,16 @@ class LiveAccuracy:
     """What became of one label: counts of issues.
 
     `set` by the bot; of those `kept` (it is there) and `removed` (by a person, finally); a label that another bot
-    removed is neither. `missed`: a person set it after the bot had looked at the issue and not set it.
+    removed is neither. `missed`: a person set it after the bot had looked at the issue and not set it. `accepted` and
+    `refused`: what people said where the bot suggested it.
     """
 
     set: int = 0
     kept: int = 0
     removed: int = 0
     missed: int = 0
+    accepted: int = 0
+    refused: int = 0
 
     def __add__(self, other: LiveAccuracy) -> LiveAccuracy:
         return LiveAccuracy(
@@ -146,6 +149,8 @@ class LiveAccuracy:
             self.kept + other.kept,
             self.removed + other.removed,
             self.missed + other.missed,
+            self.accepted + other.accepted,
+            self.refused + other.refused,
         )
 
 
@@ -176,7 +181,7 @@ def live_accuracy_since(
         event.at
         for issue in issues
         for event in issue.events or ()
-        if event.at >= since and attribution.is_own(event.actor)
+        if event.at >= since and (attribution.is_own(event.actor) or event.accepted)
     ]
     if not mine:
         return {}
@@ -188,19 +193,24 @@ def _of_issue(
     issue: Issue, attribution: Attribution, since: datetime | None, looked_at: bool
 ) -> dict[str, LiveAccuracy]:
     said = [(event, attribution.of_event(event, issue)) for event in _in_order(issue)]
-    mine = [event for event, _ in said if attribution.is_own(event.actor)]
+    mine = [event for event, _ in said if attribution.is_own(event.actor) or event.accepted]
     acted = [event.at for event in mine if since is None or event.at >= since]
     if not acted and not looked_at:
         return {}
     start = min(acted, default=issue.created_at)
     theirs = [event for event, voice in said if voice == "person"]
-    by_me = {event.label for event in mine if event.added and event.at in acted}
+    by_me = {event.label for event in mine if event.added and event.at in acted and not event.accepted}
     counts = {name: _kept(name, issue, theirs) for name in by_me}
-    ever_mine = {event.label for event in mine}
+    counts |= {
+        event.label: LiveAccuracy(accepted=1) for event in mine if event.accepted and event.at in acted
+    }
+    ever_mine, ever_set = {e.label for e in mine}, {e.label for e, _ in said if e.added}
     for event in theirs:
         late = start is None or event.at >= start
         if event.added and late and event.label in issue.labels and event.label not in ever_mine:
             counts[event.label] = LiveAccuracy(missed=1)
+        if not event.added and late and event.label not in ever_set:
+            counts[event.label] = LiveAccuracy(refused=1)
     return counts
 
 

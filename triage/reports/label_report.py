@@ -10,7 +10,7 @@ from triage.decide import Decision, Neighbour, ranked
 from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold, folded
-from triage.label.comment import possible_duplicates
+from triage.label.duplicates import possible_duplicates
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint, Rules
 from triage.issue import Names
 from triage.learn.calibration import WORTHWHILE
 from triage.learn.gate import GateResult
+from triage.learn.provenance import LiveAccuracy
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
@@ -229,7 +230,7 @@ def _terminal_advice(advice: RetrainAdvice) -> Iterator[str]:
         total = reduce(add, advice.live.values())
         yield (
             f"  live           {total.set} labels set since the active bundle was made, {total.kept} kept, "
-            f"{total.removed} removed by people; {total.missed} missed"
+            f"{total.removed} removed by people; {total.missed} missed{_answers(total)}"
         )
     if advice.drift:
         yield f"  drift          {_drift(advice.drift)}"
@@ -278,8 +279,20 @@ def _live(advice: RetrainAdvice) -> Iterator[str]:
     yield from ("#### Since the active bundle was made", "")
     lines = [(code(name), one) for name, one in advice.live.items()]
     lines.append(("all", reduce(add, advice.live.values())))
-    rows = [(name, *map(str, (one.set, one.kept, one.removed, one.missed))) for name, one in lines]
-    yield from table(("label", "set by the bot", "kept", "removed by people", "missed"), rows)
+    heads, suggested = ["label", "set by the bot", "kept", "removed by people", "missed"], lines[-1][1]
+    columns: list[tuple[int, ...]] = [(one.set, one.kept, one.removed, one.missed) for _, one in lines]
+    answers = [(one.accepted, one.refused) for _, one in lines]
+    if suggested.accepted or suggested.refused:
+        heads += ["suggested and accepted", "suggested and refused"]
+        columns = [column + pair for column, pair in zip(columns, answers, strict=True)]
+    rows = [(name, *map(str, column)) for (name, _), column in zip(lines, columns, strict=True)]
+    yield from table(heads, rows)
+
+
+def _answers(live: LiveAccuracy) -> str:
+    if not (live.accepted or live.refused):
+        return ""
+    return f"; of those suggested, {live.accepted} accepted and {live.refused} refused"
 
 
 def _drift(drift: Drift) -> str:

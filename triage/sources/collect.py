@@ -64,19 +64,20 @@ def collect(
     *,
     now: datetime,
     kinds: Collection[Kind] = frozenset({"issue"}),
+    answers: bool = False,
     progress: Progress | None = None,
 ) -> Collected:
     """Bring the folder `work`/OWNER__NAME up to date and return its issues.
 
-    An interrupted run resumes; later runs read only changes. If issue numbers were last compared 27 days or more
-    before `now`, deleted and transferred issues are found as well. `progress` is called with a number of issues and
-    returns a function to call with the number done. Raises what the tracker raises, UsageError where another run
-    uses the folder, and DataError where it is damaged or cannot be written; the folder stays usable.
+    An interrupted run resumes; later runs read only changes. If issue numbers were last compared 27 days or more before
+    `now`, deleted and transferred issues are found as well. `answers` as in `IssueFilter`. `progress` is called with a
+    number of issues and returns a function to call with the number done. Raises what the tracker raises, UsageError
+    where another run uses the folder, and DataError where it is damaged or cannot be written; the folder stays usable.
     """
     repository = tracker.repository
     with opened(folder_of(work, tracker), repository.node_id) as cache:
         for kind in (kind for kind in KINDS if kind in kinds):
-            _catch_up(tracker, cache, kind, progress)
+            _catch_up(tracker, cache, IssueFilter(kind=kind, answers=answers), progress)
         rows = _settle(tracker, cache, now, kinds)
     labels = tracker.labels()
     names = {label.id: label.name for label in labels.values()}
@@ -85,20 +86,21 @@ def collect(
     return Collected(issues, labels, tracker.ids(labels))
 
 
-def _catch_up(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> None:
+def _catch_up(tracker: Tracker, cache: Cache, wanted: IssueFilter, progress: Progress | None) -> None:
     """Finish an interrupted pass, if there is one; then read the changes since it began."""
+    kind = wanted.kind
     if cache.state.reading(kind).cursor is not None:
         try:
-            _pass(tracker, cache, kind, progress)
+            _pass(tracker, cache, wanted, progress)
         except Rejected:
             # GitHub no longer accepts the cursor: start again over the rows read so far.
             cache.advance(kind, (), Reading(watermark=cache.state.reading(kind).watermark))
-    _pass(tracker, cache, kind, progress)
+    _pass(tracker, cache, wanted, progress)
 
 
-def _pass(tracker: Tracker, cache: Cache, kind: Kind, progress: Progress | None) -> None:
-    reading = cache.state.reading(kind)
-    wanted = IssueFilter(updated_since=since(reading), kind=kind)
+def _pass(tracker: Tracker, cache: Cache, wanted: IssueFilter, progress: Progress | None) -> None:
+    kind, reading = wanted.kind, cache.state.reading(wanted.kind)
+    wanted = dataclasses.replace(wanted, updated_since=since(reading))
     listen: Callable[[int], None] | None = None
     for page in tracker.pages(wanted, reading.cursor):
         reading = _after(reading, page)

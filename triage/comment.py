@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from triage.decide import Decision
-from triage.markdown import issue_link
-
 # The first line of the comment, by which it is found again.
 MARKER = "triage: reasons"
 # In the order in which they are shown: why the labels were set, what may be accepted, what the issue may repeat,
@@ -40,12 +37,3 @@ def merged(text: str, new: Mapping[str, Part]) -> str:
         raise KeyError(*unknown)
     shown = [f"<!-- triage: part {name} -->\n{parts[name].strip()}\n" for name in PARTS if parts.get(name)]
     return "\n".join([f"<!-- {MARKER} -->", *shown]) if shown else ""
-
-
-def possible_duplicates(decision: Decision, url: Callable[[str, int], str]) -> str:
-    """The issues that an issue may repeat, in Markdown, or empty; `url` gives the page of an issue."""
-    links = [
-        f"{issue_link(n.number, url(n.repo, n.number))} (similarity {n.encoder_similarity:.2f})"
-        for n in decision.duplicates
-    ]
-    return f"**Possible duplicate of** {', '.join(links)}" if links else ""
