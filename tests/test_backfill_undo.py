@@ -12,6 +12,7 @@ from tests.fake_github.faults import Drop, Hook, When, error, secondary_limit
 from tests.fake_github.fixtures import DEMO
 from tests.fake_github.issue import Issue
 from tests.fake_github.state import ACTIONS_BOT
+from triage.issue import format_time
 
 REMOVE = "mutation removeLabelsFromLabelable"
 
@@ -174,3 +175,51 @@ def test_a_journal_of_an_undo_is_no_journal_of_a_backfill(desk: Desk) -> None:
     path = desk.journal.with_suffix(".undo.jsonl")
     assert desk.run("undo", path) == 5
     assert desk.err.startswith(f"error: {path}: not the journal of a backfill\n")
+
+
+def test_what_the_bot_set_since_a_moment_is_taken_back(desk: Desk) -> None:
+    """Not what it set before, what people set, and what anybody has touched since."""
+    old, new, touched, pull = *desk.issues(3), desk.demo.add_issue("A change", pull=True)
+    old.add_labels(["bug"], by=ACTIONS_BOT)
+    since = format_time(desk.github.world.clock.tick())
+    new.add_labels(["bug", "docs"], by=ACTIONS_BOT)
+    new.add_labels(["question"], by="maintainer")
+    touched.add_labels(["bug"], by=ACTIONS_BOT)
+    _removed_and_set_again(touched)
+    pull.add_labels(["docs"], by=ACTIONS_BOT)
+    words = ("undo", f"--since={since}", f"--repo={DEMO}", FAST, f"--journal={desk.folder / 'undone.jsonl'}")
+    assert desk.run(*words, "--dry-run") == 0
+    assert desk.out.splitlines()[-1] == "dry run: 2 of 3 issues would be set back, 1 left alone"
+    assert new.label_names == ["bug", "docs", "question"]
+    assert desk.run(*words) == 0
+    assert (old.label_names, new.label_names) == (["bug"], ["question"])
+    assert (touched.label_names, pull.label_names) == (["bug"], [])
+    (desk.folder / "undone.jsonl").unlink()
+    assert desk.run(*words) == 0
+    assert desk.out.splitlines()[-1] == "0 of 1 issues set back, 1 left alone"
+
+
+def test_a_persons_token_must_say_whose_labels_are_meant(desk: Desk) -> None:
+    """Or the person's own would be removed."""
+    [one] = desk.issues(1)
+    since = format_time(desk.github.world.clock.tick())
+    one.add_labels(["bug"], by=ACTIONS_BOT)
+    one.add_labels(["docs"], by="ben")
+    desk.github.world.add_token("person", "ben", issues="write", contents="read")
+    desk.patch.setenv("GITHUB_TOKEN", "person")
+    words = ("undo", f"--since={since}", f"--repo={DEMO}", FAST, f"--journal={desk.folder / 'undone.jsonl'}")
+    assert desk.run(*words) == 2
+    assert "the token acts as ben, a person, whose own labels would be removed" in desk.err
+    assert one.label_names == ["bug", "docs"]
+    assert desk.run(*words, f"--by={ACTIONS_BOT}") == 0
+    assert one.label_names == ["docs"]
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--since=7 days",), (f"--repo={DEMO}",), ("journal.jsonl", "--since=7 days")]
+)
+def test_either_a_journal_or_a_moment_says_what_to_undo(desk: Desk, words: tuple[str, ...]) -> None:
+    """Nothing, half of it, or both end before GitHub is asked."""
+    assert desk.run("undo", *words) == 2
+    assert desk.github.requests == []
+    assert "next step: give the journal" in desk.err

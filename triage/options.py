@@ -163,13 +163,19 @@ class MergeOptions:
 
 @dataclass(frozen=True)
 class UndoOptions:
-    """`triage undo`: the journal of the backfill to undo, and the journal to write."""
+    """`triage undo`: the journal of the backfill to undo, and the journal to write.
 
-    undone: Path
+    Without `undone`, what the account `by` (empty: the token's) has set in `repo` `since` a moment.
+    """
+
+    undone: Path | None = None
     journal: Path | None = None
     per_minute: float = PER_MINUTE
     dry_run: bool = False
     json: bool = False
+    repo: str = ""
+    since: When | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True)

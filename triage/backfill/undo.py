@@ -1,9 +1,11 @@
-"""Undoing a backfill: removes the labels that it set, unless anyone has touched them since."""
+"""Undoing: removes the labels that a backfill, or the bot since a moment, set, unless anyone has touched them since."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 from triage.backfill.journal import (
     Job,
@@ -16,13 +18,15 @@ from triage.backfill.journal import (
     read_journal,
     run_job,
 )
-from triage.errors import DataError
+from triage.errors import DataError, UsageError
+from triage.github.client import Tracker
 from triage.github.errors import NotFound
-from triage.github.graphql import LiveIssue
+from triage.github.graphql import IssueFilter, LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
-from triage.issue import fold, format_time
+from triage.issue import KINDS, fold, folded, format_time
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import UndoOptions
+from triage.progress import stage
 from triage.schema import parse_time
 
 NOT_SET = "the backfill did not set it"
@@ -31,25 +35,71 @@ NOT_FOUND = f"{NOT_SET}, or it was renamed since: this journal, of an earlier ve
 
 def undo(options: UndoOptions) -> int:
     """Remove the labels, newest issue first; see `run_job`. Raises DataError for a journal of another kind."""
-    before = read_journal(options.undone)
-    if before.task.task != "backfill":
-        raise DataError(
-            f"{options.undone}: not the journal of a backfill",
-            likely="it is that of an undo",
-            next_step="give the journal that `triage backfill --apply` wrote",
-        )
+    if options.undone:
+        before = _backfilled(options.undone)
+        path = options.undone.with_suffix(".undo.jsonl")
+        tracker = open_tracker(before.task.repo, AN_HOUR)
+    else:
+        tracker = open_tracker(options.repo, AN_HOUR)
+        before, path = _since(tracker, options)
     repo = before.task.repo
-    tracker = open_tracker(repo, AN_HOUR)
     writer, throttle = LabelWriter(tracker, tracker.viewer().login), Throttle(options.per_minute)
 
     undoer = Undoer(writer, before, options.dry_run)
     numbers = ((number, number) for number in reversed(before.written))
-    path = options.journal or options.undone.with_suffix(".undo.jsonl")
+    path = options.journal or path
     job = Job(
         "removing", "set back", repo, len(before.written), path, options.dry_run, options.json, whole=True
     )
     task = JournalTask("undo", repo, before.task.of, writer.me)
     return run_job(job, task, numbers, undoer, throttle)
+
+
+def _backfilled(path: Path) -> Journal:
+    """The journal of a backfill. Raises DataError."""
+    before = read_journal(path)
+    if before.task.task != "backfill":
+        raise DataError(
+            f"{path}: not the journal of a backfill",
+            likely="it is that of an undo",
+            next_step="give the journal that `triage backfill --apply` wrote",
+        )
+    return before
+
+
+def _since(tracker: Tracker, options: UndoOptions) -> tuple[Journal, Path]:
+    """What an account has set since a moment and is still there, as if it were a backfill's, and where to write.
+
+    GitHub's history is that journal. Raises UsageError where the account would be a person's by default.
+    """
+    me = options.by
+    if not me:
+        viewer = tracker.viewer()
+        if not viewer.is_bot:
+            raise UsageError(
+                f"the token acts as {viewer.login}, a person, whose own labels would be removed",
+                next_step="name the account that labelled: --by github-actions[bot], or --by with an App's name",
+            )
+        me = viewer.login
+    at = options.since.at(tracker.now()) if options.since else tracker.now()
+    records = list[JournalRecord]()
+    with stage("reading what was labelled"):
+        for kind in KINDS:
+            for page in tracker.pages(IssueFilter(updated_since=at, kind=kind)):
+                records += [_record(live, me, at) for live in page.items]
+    found = sorted((record for record in records if record.labels), key=lambda record: record.number)
+    day = f"{at:%Y-%m-%d}"
+    task = JournalTask("backfill", tracker.repository.name, f"set by {me} since {day}", me)
+    return Journal(task, found), Path(f"undo-since-{day}.jsonl")
+
+
+def _record(live: LiveIssue, me: str, at: datetime) -> JournalRecord:
+    """The labels of the issue that the account has set since then."""
+    events = [event for event in live.issue.events or () if event.added and event.at >= at]
+    set_by = folded(event.label for event in events if fold(event.actor) == fold(me))
+    labels = tuple(name for name in live.issue.labels if fold(name) in set_by)
+    ids = {name: live.label_ids[name] for name in labels}
+    return JournalRecord(live.issue.number, "done", labels, format_time(at) or "", ids=ids)
 
 
 @dataclass(frozen=True)
@@ -98,7 +148,7 @@ class Undoer:
             return NOT_SET if label.id else NOT_FOUND
         seen = label.seen
         events = [event for event in live.issue.events or () if event.label == name]
-        mine = [event for event in events if event.added and event.actor == self.before.task.me]
+        mine = [event for event in events if event.added and fold(event.actor) == fold(self.before.task.me)]
         since = [event for event in mine if not seen or event.at >= parse_time(seen)]
         if not since:
             return NOT_SET

@@ -21,7 +21,7 @@ COMMANDS = {
     "check": ("check", "check a configuration, a token and a bundle for errors"),
     "bundle": ("bundle", "list, show, verify, promote, roll back and publish bundles"),
     "backfill": ("backfill", "plan labels for past issues, and apply the plan"),
-    "undo": ("undo", "remove the labels that a backfill set"),
+    "undo": ("undo", "remove the labels that a backfill, or the bot since a moment, set"),
     "evaluate": ("evaluate", "compare methods on your own issues"),
     "action": ("action", "run as a GitHub Action, with the inputs of action.yml"),
     "models": ("models", "list, verify, pull, export and train models"),

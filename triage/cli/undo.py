@@ -1,4 +1,4 @@
-"""`triage undo`: remove the labels that a backfill set, unless anyone has touched them since."""
+"""`triage undo`: remove the labels that a backfill, or the bot since a moment, set, unless touched since."""
 
 from __future__ import annotations
 
@@ -6,20 +6,51 @@ import argparse
 from pathlib import Path
 
 from triage.cli import arguments
+from triage.errors import UsageError
 from triage.options import UndoOptions
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "undone", type=Path, metavar="JOURNAL", help="journal that `triage backfill --apply` wrote"
+        "undone", type=Path, nargs="?", metavar="JOURNAL", help="journal that `triage backfill --apply` wrote"
+    )
+    parser.add_argument(
+        "--since",
+        type=arguments.when,
+        metavar="WHEN",
+        help="in place of a journal: what was set since a date or within a time such as `7 days`; needs --repo",
+    )
+    parser.add_argument(
+        "--repo",
+        type=arguments.repository,
+        default="",
+        metavar="OWNER/NAME",
+        help="with --since: the repository",
+    )
+    parser.add_argument(
+        "--by",
+        default="",
+        metavar="LOGIN",
+        help="with --since: the account that set the labels, such as `github-actions[bot]` (default: the token's, if "
+        "it is a bot's)",
     )
     arguments.add_writing(parser, "removed")
     arguments.add_json(parser, "the result")
 
 
 def parse(args: argparse.Namespace) -> UndoOptions:
-    """The options of a command line."""
+    """The options of a command line. Raises UsageError where it names both a journal and a moment, or neither."""
+    if args.undone and (args.since or args.repo or args.by):
+        raise UsageError(
+            "a journal says what to undo, and --since, --repo and --by do too",
+            next_step="give the journal alone, or --since and --repo without it",
+        )
+    if not args.undone and not (args.since and args.repo):
+        raise UsageError(
+            "nothing is named to undo",
+            next_step="give the journal that `triage backfill --apply` wrote, or --since and --repo",
+        )
     return arguments.build(UndoOptions, args)
 
 
