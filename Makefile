@@ -5,16 +5,23 @@ DEMO := --store out/demo --config examples/sample/triage.yml
 STUDY := --methods naive-bayes,tfidf,embedding,neighbours,adapted --slices 8,32 --seeds 2 --min-examples 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lock image
+.PHONY: help demo demo-github docs test lock image
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' Makefile
 
 demo: .venv/demo.stamp ## learn from the sample issues, label new ones, and compare methods on them
 	$(BIN)/triage retrain --from examples/sample/issues.jsonl $(DEMO)
 	$(BIN)/triage label --from examples/sample/new.jsonl $(DEMO)
 	$(BIN)/triage evaluate --from examples/sample/issues.jsonl --config examples/sample/triage.yml $(STUDY) \
 		--out out/demo/evaluation
+	$(BIN)/triage backfill --from examples/sample/new.jsonl $(DEMO) --out out/demo/backfill
+	@echo "Look at both pages in a browser:"
+	@echo "  what the labels of a backfill would be   file://$(CURDIR)/out/demo/backfill/plan.html"
+	@echo "  how good labels are, method by method    file://$(CURDIR)/out/demo/evaluation/report.html"
+
+demo-github: .venv/demo.stamp ## one issue's way through a repository on a fake GitHub, told in a minute
+	@$(BIN)/python -m tests.fake_github.demo
 
 docs: .venv/docs.stamp ## build the site of docs/ into build/site; any warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -39,7 +46,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/demo.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable ".[learn]"
+	$(BIN)/pip install --quiet --editable ".[demo]"
 	touch $@
 
 .venv/docs.stamp: pyproject.toml | $(BIN)/python

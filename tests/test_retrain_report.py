@@ -97,7 +97,7 @@ def test_one_line_says_what_the_bundle_does(learnt: TrainedBundle) -> None:
     assert markdown(now).splitlines()[2] == f"{line}."
     bare = replace(learnt.bundle, rules=replace(rules, points=(), labels=rules.labels[:2]))
     assert markdown(now, active=bare).splitlines()[2] == (
-        f"{line} (the active bundle: 2 of 2 labels; how many of them are right could not be measured yet)."
+        f"{line} (until now: 2 of 2 labels; how many of them are right could not be measured yet)."
     )
     sure = replace(now, recipe=replace(learnt.recipe, config=Config(vote=VoteConfig(precision_target=0.8))))
     assert markdown(sure).splitlines()[2].endswith("on 30% of issues, more than 9 in 10 right**.")

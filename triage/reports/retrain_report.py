@@ -122,7 +122,7 @@ def markdown(
 def _in_short(trained: TrainedBundle, active: Bundle | None) -> str:
     """What the bundle does, and what the active one did, in one line."""
     now = _reach(trained, trained.bundle.rules)
-    then = f" (the active bundle: {_reach(trained, active.rules)})" if active else ""
+    then = f" (until now: {_reach(trained, active.rules)})" if active else ""
     return f"**It sets {now}**{then}."
 
 
