@@ -425,7 +425,8 @@ def _section(cls: typing.Any) -> Schema:
         properties[field.name] = schema
         if rules.get("was"):
             properties[rules["was"]] = schema | {"deprecated": True}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    whole: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"anyOf": [{"type": "string"}, whole]} if getattr(cls, "short", "") else whole
 
 
 def _item(hint: typing.Any) -> typing.Any:

@@ -77,6 +77,7 @@ EVERY_KEY = {
             "require": ["bug"],
         }
     ],
+    "extends": {"config": "o/r:triage.yml", "append": ["labels.deny", "rules"]},
     "act": {
         "pull_requests": True,
         "skip_authors": ["a*"],
@@ -134,7 +135,7 @@ def test_nothing_said_is_the_default(text: str) -> None:
         (
             "lables: {}",
             ", line 1: in 'lables': unknown key; did you mean 'labels'? known here: labels, vote, zero_shot, encoder, "
-            "learn, act, rules",
+            "learn, act, rules, extends",
         ),
         (
             "vote: {n: 3}",
@@ -430,7 +431,7 @@ def schema() -> Draft202012Validator:
 )
 def test_the_schema_takes_what_the_program_takes(schema: Draft202012Validator, text: str) -> None:
     """Every key, the template of `init`, former names, and one text in place of a list."""
-    from_text(text, where="it")
+    from_text(text, where="it", fetch=lambda _: ("base", "{}"))
     assert [error.message for error in schema.iter_errors(yaml.safe_load(text))] == []
 
 

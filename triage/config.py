@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from triage.errors import ConfigError
-from triage.issue import Kind, distinct, fold
-from triage.patterns import adds_by_pattern, fault
+from triage.issue import Kind, distinct, fold, folded
+from triage.patterns import NAME, adds_by_pattern, fault
 from triage.schema import SchemaError, build, option
 
 # Labels that state a person's decision rather than what the issue is about: no text can tell them.
@@ -327,6 +329,28 @@ class RuleConfig:
 
 
 @dataclass(frozen=True)
+class ExtendsConfig:
+    """The configuration that this one extends: what is not set here is as it is there.
+
+    `extends: ORG/.github:triage.yml` is short for its first key. Of a mapping such as `labels.descriptions`, entries
+    are added; a list replaces the other one unless `append` names it. That configuration extends no further one.
+    """
+
+    short: ClassVar[str] = "config"
+
+    config: str = option(
+        "",
+        "The file: `OWNER/NAME:PATH` on the default branch of a repository that the token can read, or a path in the "
+        "same repository; in a local configuration, a path beside it.",
+    )
+    append: tuple[str, ...] = option(
+        (),
+        "Lists whose entries are added to those of that file, such as `labels.deny` or `rules`.",
+        single=True,
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration; `Config()` is the default."""
 
@@ -337,6 +361,7 @@ class Config:
     learn: LearnConfig = field(default_factory=LearnConfig)
     act: ActConfig = field(default_factory=ActConfig)
     rules: tuple[RuleConfig, ...] = ()
+    extends: ExtendsConfig = field(default_factory=ExtendsConfig)
 
     @property
     def has_shipped_encoder(self) -> bool:
@@ -385,7 +410,19 @@ def _built(data: object) -> Config:
         raise _refused("zero_shot.template", "`{}`, the place of the label, is missing")
     for i, rule in enumerate(config.rules):
         _check_rule(rule, f"rules[{i}]")
+    _check_appended(config)
     return config
+
+
+def _check_appended(config: Config) -> None:
+    """Raise SchemaError for a name that is no list."""
+    for i, name in enumerate(config.extends.append):
+        value: object = config
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if not isinstance(value, tuple):
+            example = "name lists as they are written here, such as labels.deny"
+            raise _refused(f"extends.append[{i}]", f"{name!r:.60} is no list of the configuration", example)
 
 
 def _check_rule(rule: RuleConfig, path: str) -> None:
@@ -416,13 +453,55 @@ def _refused(path: str, reason: str, next_step: str | None = None) -> SchemaErro
     return SchemaError(f"in '{path}': {reason}", path, next_step=next_step)
 
 
-def from_text(text: str, *, where: str) -> Config:
-    """A Config from YAML. Raises ConfigError with the line and the path of the key."""
+# Gives (where it is, its text) of the configuration that another one extends; raises ConfigError.
+Fetch = Callable[[str], tuple[str, str]]
+
+
+def from_text(text: str, *, where: str, fetch: Fetch | None = None) -> Config:
+    """A Config from YAML. Raises ConfigError with the line and the path of the key.
+
+    `fetch` reads what it extends; without it, a configuration that extends another one is refused.
+    """
+    data, config = _from_document(text, where)
+    base = config.extends.config
+    if not base:
+        return config
+    if fetch is None:
+        raise _needs_github(where, base)
+    there, base_text = fetch(base)
+    base_data, _ = _from_document(base_text, there, is_base=True)
+    merged = _merged(base_data, data, config.extends.append)
+    return from_dict(merged, where=f"{where}, which extends {there}")
+
+
+def _merged(base: object, own: object, append: Collection[str], path: str = "") -> object:
+    """Decoded data over that which it extends; lists at the paths in `append` are added to it."""
+    if isinstance(base, dict) and isinstance(own, dict):
+        # A section whose keys are all commented out says nothing.
+        given = {name: value for name, value in own.items() if path or value is not None}
+        spelt = {fold(name): name for name in base}
+        merged = {name: value for name, value in base.items() if fold(name) not in folded(given)}
+        for name, value in given.items():
+            place = f"{path}.{name}" if path else name
+            merged[name] = _merged(base.get(spelt.get(fold(name), name)), value, append, place)
+        return merged
+    if isinstance(base, list) and isinstance(own, list) and path in append:
+        return [*base, *own]
+    return base if own is None and not path else own
+
+
+def _from_document(text: str, where: str, *, is_base: bool = False) -> tuple[object, Config]:
+    """(decoded data, Config) of one file; `is_base`: another one extends it."""
     from triage.yaml_text import decode
 
     document = decode(text, where)
     try:
-        return _built(document.data)
+        config = _built(document.data)
+        if is_base and config.extends.config:
+            raise _refused(
+                "extends", "a configuration that is extended cannot extend another one", "merge the two files"
+            )
+        return document.data, config
     except SchemaError as error:
         line = document.line(error.path)
         what = f"{where}{f', line {line}' if line else ''}: {error}"
@@ -435,16 +514,47 @@ def from_text(text: str, *, where: str) -> Config:
         raise ConfigError(what, next_step=error.next_step) from None
 
 
-def load(path: Path | None) -> Config:
-    """The Config in the file at `path`, or the default if it is None. Raises ConfigError."""
+def load(path: Path | None, fetch: Fetch | None = None) -> Config:
+    """The Config in the file at `path`, or the default if it is None. Raises ConfigError.
+
+    `fetch` reads what it extends in a repository; a file beside it is read in any case.
+    """
     if path is None:
         return Config()
+
+    def extended(name: str) -> tuple[str, str]:
+        if elsewhere(name) is None:
+            beside = path.parent / name
+            return str(beside), _read(beside)
+        if fetch is None:
+            raise _needs_github(str(path), name)
+        return fetch(name)
+
+    return from_text(_read(path), where=str(path), fetch=extended)
+
+
+def _needs_github(where: str, name: str) -> ConfigError:
+    return ConfigError(
+        f"{where}: extends {name!r:.200}, which is read over GitHub only",
+        likely="this command does not use GitHub",
+        next_step="name a local file in `extends`, or write its keys here",
+    )
+
+
+def elsewhere(name: str) -> tuple[str, str] | None:
+    """(repository, path) of a file that is named as OWNER/NAME:PATH; None where it is a path alone."""
+    repo, _, path = name.partition(":")
+    return (repo, path) if path and NAME.fullmatch(repo) else None
+
+
+def _read(path: Path) -> str:
+    """The text of a local configuration, or the beginning of a file that is too long for one."""
     from triage.yaml_text import MAX_CHARACTERS
 
     try:
         # A character more than may be read, so that a device or a pipe without end has one.
         with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_CHARACTERS + 1)
+            return file.read(MAX_CHARACTERS + 1)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: there is no such file",
@@ -455,4 +565,3 @@ def load(path: Path | None) -> Config:
         raise ConfigError(
             f"{path}: cannot be read ({error})", likely="the path is wrong", next_step="check --config"
         ) from None
-    return from_text(text, where=str(path))

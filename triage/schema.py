@@ -2,7 +2,8 @@
 
 A field's `metadata` may hold `doc` (one sentence, used by the documentation), `low` and `high` (inclusive
 bounds of a number), `choices`, and `single` (one text may stand for a list of one); a `nested` field lies deeper in
-the data. A value of another type is refused with its path.
+the data. A text may stand for a dataclass with a `short`, which names the field that it is. A value of another type is
+refused with its path.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
     `strict` refuses unknown keys, and text that UTF-8 cannot encode. Otherwise unknown keys are ignored, as are nulls
     in lists, and a null counts as missing where the field has a default: for answers of a server.
     """
+    if isinstance(data, str) and (short := getattr(cls, "short", "")):
+        data = {short: data}
     if not isinstance(data, Mapping):
         raise _wrong(path, "a mapping", data)
     fields = _fields(typing.cast(type, cls))

@@ -210,7 +210,8 @@ def add_config(parser: Parser) -> None:
         "--config-path",
         default="",
         metavar="PATH",
-        help="path of the configuration on the repository's default branch, which must exist (default: "
+        help="path of the configuration on the repository's default branch, or OWNER/NAME:PATH for that of another "
+        "repository, which must exist (default: "
         f"{CONFIG_PATH} or {OTHER_CONFIG_PATH}, if there is one)",
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.cli import arguments
-from triage.config import Config
+from triage.config import Config, elsewhere
 from triage.console import log, log_json
 from triage.decide.fixed_rules import FixedRules, reads_files
 from triage.decide.history import Attribution
@@ -90,7 +90,8 @@ def _check(report: Report, options: CheckOptions) -> None:
             tracker, config = open_repository(options.repo, options.config, store=store)
         else:
             config = configuration.load(options.config.file)
-        report.add(FINE, f"the configuration is valid ({_source(options, tracker)})")
+        base = f", which extends {config.extends.config}" if config.extends.config else ""
+        report.add(FINE, f"the configuration is valid ({_source(options, tracker)}{base})")
     except (ConfigError, AccessError) as error:
         report.fail(error)
         return
@@ -122,7 +123,7 @@ def _source(options: CheckOptions, tracker: Tracker | None) -> str:
             likely="a file that was renamed is still there",
             next_step="remove one of them",
         )
-    return f"{path} of {tracker.repo}"
+    return path if elsewhere(path) else f"{path} of {tracker.repo}"
 
 
 def contradictions(config: Config) -> Iterator[tuple[str, str]]:

@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from triage import config as configuration
-from triage.config import ActConfig, Config
+from triage.config import ActConfig, Config, elsewhere
 from triage.decide.fixed_rules import reads_files
 from triage.errors import AccessError, ConfigError
 from triage.github.client import Connection, Opening, Tracker
+from triage.github.errors import NotFound
 from triage.github.http import API_URL, ConnectionSettings
 from triage.issue import fold
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH
@@ -58,14 +59,23 @@ def open_repository(
     ConfigError.
     """
     tracker = open_tracker(repo)
-    path = source.path or CONFIG_PATH
+    path = CONFIG_PATH if elsewhere(source.path) else source.path or CONFIG_PATH
     ref = ACTIVE if store and fold(store.repo) == fold(repo) else ""
     tracker.open(Opening((path, OTHER_CONFIG_PATH), ref, issue, edits))
+
+    def fetch(name: str) -> tuple[str, str]:
+        home = elsewhere(source.path)
+        if home and not elsewhere(name):
+            # A path alone is in the repository of the file that names it.
+            name = f"{home[0]}:{name}"
+        return _named(tracker, name, "`extends` in the configuration")
+
     if source.file:
-        config = configuration.load(source.file)
+        config = configuration.load(source.file, fetch)
     else:
         path, text = config_of(tracker, source.path)
-        config = Config() if text is None else configuration.from_text(text, where=f"{path} in {repo}")
+        where = path if elsewhere(path) else f"{path} in {repo}"
+        config = Config() if text is None else configuration.from_text(text, where=where, fetch=fetch)
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
     tracker.with_files = config.act.pull_requests and reads_files(config.rules)
     return tracker, config
@@ -74,20 +84,43 @@ def open_repository(
 def config_of(tracker: Tracker, path: str = "") -> tuple[str, str | None]:
     """(path, text) of a repository's configuration; without `path` that at one of the usual paths, if there is one.
 
-    Raises ConfigError where there is nothing at `path`.
+    `path` may name a file of another repository, as OWNER/NAME:PATH. Raises ConfigError where there is no such file.
     """
     if not path:
         paths = (CONFIG_PATH, OTHER_CONFIG_PATH)
         texts = ((usual, tracker.read_file(usual)) for usual in paths)
         return next(((usual, text) for usual, text in texts if text is not None), (CONFIG_PATH, None))
-    text = tracker.read_file(path)
+    where = f"--config-path (in a workflow: the input `config`), or leave it out for {CONFIG_PATH}"
+    return path, _named(tracker, path, where)[1]
+
+
+def _named(tracker: Tracker, name: str, given: str) -> tuple[str, str]:
+    """(where it is, text) of a configuration by its path in the tracker's repository, or as OWNER/NAME:PATH.
+
+    `given` is where it is named. Raises ConfigError where there is no such file.
+    """
+    repo, path = elsewhere(name) or (tracker.repo, name)
+    home = tracker
+    if fold(repo) != fold(tracker.repo):
+        home = open_tracker(repo)
+        # One request in place of two.
+        home.open(Opening((path, path)))
+    try:
+        text = home.read_file(path)
+    except NotFound as missing:
+        raise ConfigError(
+            f"{missing.what}, where the configuration {name!r:.200} is",
+            likely="a typing mistake, or a token that cannot see the repository: a workflow's own token sees its own "
+            "repository and public ones",
+            next_step=f"correct {given}; for a private repository, use the token of an App that is installed on both",
+        ) from None
     if text is None:
         raise ConfigError(
-            f"{tracker.repo} has no file {path!r:.200} on its default branch",
+            f"{repo} has no file {path!r:.200} on its default branch",
             likely="a typing mistake, or the file is not on the default branch yet",
-            next_step=f"correct --config-path (in a workflow: the input `config`), or leave it out for {CONFIG_PATH}",
+            next_step=f"correct {given}",
         )
-    return path, text
+    return f"{path} in {repo}", text
 
 
 def open_store(name: StoreName, config: Config, tracker: Tracker | None = None) -> Store:
