@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1] / ".cache" / "specs"
@@ -43,6 +43,7 @@ OPENAPI = Package(
     "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==",
     "package/generated/api.github.com.json",
 )
+ENTERPRISE = replace(OPENAPI, member="package/generated/ghes-3.17.json")
 GRAPHQL = Package(
     "@octokit/graphql-schema",
     "15.26.1",
@@ -99,7 +100,7 @@ def _unpack(package: Package, tarball: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        for wanted in (OPENAPI, GRAPHQL, WEBHOOKS):
+        for wanted in (OPENAPI, ENTERPRISE, GRAPHQL, WEBHOOKS):
             print(ensure(wanted).relative_to(HOME.parents[1]))
     except SpecsMissing as missing:
         sys.exit(str(missing))

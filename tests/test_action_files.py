@@ -21,6 +21,7 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.workflows import action_file, declared
 from triage import __version__
 from triage.cli.action import ACTIONS
+from triage.config import load
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [action_file(name) for name in ACTIONS]
@@ -96,6 +97,33 @@ def test_the_action_and_every_workflow_are_valid_against_the_published_schemas()
     run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS))
 
 
+def test_the_issue_forms_of_this_repository_are_valid_against_the_published_schemas() -> None:
+    """And so is the page that offers them."""
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    config, forms = folder / "config.yml", sorted({*folder.iterdir()} - {folder / "config.yml"})
+    assert len(forms) == 3
+    run("check-jsonschema", "--builtin-schema", "vendor.github-issue-config", str(config))
+    run("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *map(str, forms))
+
+
+def test_this_repository_is_labelled_by_its_own_action() -> None:
+    """By the code of the commit, with the inputs that it has, and a configuration that is valid."""
+    assert load(ROOT / ".github" / "triage.yml").labels.descriptions
+    used = [
+        step
+        for name in ("triage", "triage-retrain")
+        for step in steps(ROOT / f".github/workflows/{name}.yml")
+    ]
+    ours = {
+        str(step["uses"]).removeprefix("$/") or "label": step
+        for step in used
+        if str(step["uses"]).startswith("$/")
+    }
+    assert set(ours) == {"label", "retrain", "publish"}
+    for name, step in ours.items():
+        assert {*step.get("with", {})} <= {*declared(name)["inputs"]}  # type: ignore[call-overload]
+
+
 def test_a_static_audit_finds_nothing_in_the_actions_and_the_workflows(tmp_path: Path) -> None:
     """zizmor has no finding, needs no exception, and looked at every file.
 
@@ -118,9 +146,12 @@ def test_a_static_audit_finds_nothing_in_the_actions_and_the_workflows(tmp_path:
 
 @each_workflow
 def test_every_action_is_pinned_by_commit_and_says_which_version_it_is(path: Path) -> None:
-    """Also those in comments, since people take the comment away; only our own action has its tag."""
+    """Also those in comments, since people take the comment away.
+
+    Only our own action has its tag, or is of the workflow's own commit (`$/`).
+    """
     uses = re.findall(r"^[ #-]*uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
-    others = [use for use in uses if not OURS.fullmatch(use)]
+    others = [use for use in uses if not OURS.fullmatch(use) and not use.startswith("$/")]
     assert len(uses) == len(re.findall(r"\buses:", path.read_text("utf-8")))
     assert [use for use in others if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use)] == []
 

@@ -24,6 +24,14 @@ def get_user(call: Call) -> Reply:
     return Reply(200, call.render.profile(call.token.actor, call.world.clock.now))
 
 
+@route("GET", "/meta")
+def get_meta(call: Call) -> Reply:
+    """Of the server itself; only GitHub Enterprise Server says its version."""
+    version = call.world.enterprise_version
+    told: dict[str, Json] = {"verifiable_password_authentication": False}
+    return Reply(200, {**told, **({"installed_version": version} if version else {})})
+
+
 @route("GET", "/app")
 def get_app(_: Call) -> Reply:
     """Only a JSON web token may ask this."""

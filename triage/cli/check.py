@@ -31,6 +31,8 @@ FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
 # In JSON.
 MARKS = {FINE: "fine", WRONG: "wrong", DOUBTFUL: "doubtful"}
 OLD_DAYS = 45
+# Of those whose API GitHub publishes today.
+OLDEST_SERVER = (3, 17)
 
 
 @dataclass
@@ -98,6 +100,7 @@ def _check(report: Report, options: CheckOptions) -> None:
     for mark, sentence in (*contradictions(config), *teaching(config)):
         report.add(mark, sentence, ConfigError)
     if tracker:
+        _attempt(report, lambda: _check_server(report, tracker))
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
     if tracker and config.rules:
@@ -200,6 +203,22 @@ def _attempt(report: Report, check: Callable[[], None]) -> None:
         check()
     except TriageError as error:
         report.fail(error)
+
+
+def _check_server(report: Report, tracker: Tracker) -> None:
+    """What GitHub Enterprise Server lacks; nothing is said of github.com."""
+    if version := tracker.enterprise_version():
+        report.add(FINE, f"the server is GitHub Enterprise Server {version}")
+        if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
+            oldest = ".".join(map(str, OLDEST_SERVER))
+            report.add(
+                DOUBTFUL, f"triage is tested with the API of {oldest} and later: update the server"
+            )
+        report.add(
+            DOUBTFUL,
+            "the server does not run version 4 and later of the actions that upload and download artifacts: retrain "
+            "with `triage-retrain-one-job.yml`, and write `@v3` in `triage-backfill.yml`",
+        )
 
 
 def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:

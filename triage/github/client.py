@@ -6,6 +6,7 @@ Every failure is a TriageError. Labels are added by id; the set of labels is nev
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from triage.github.graphql import (
     Tip,
 )
 from triage.github.http import (
+    API_URL,
     Body,
     ConnectionSettings,
     Http,
@@ -60,6 +62,7 @@ PAGE = 100
 # Issues that are read, or changed, in one request.
 TOGETHER = 20
 SMALLEST_PAGE = 10
+VERSION = re.compile(r"\d{1,4}(\.\d{1,6}){1,3}")
 log = logging.getLogger(__name__)
 METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
 
@@ -80,6 +83,17 @@ class Connection(Http):
     def viewer(self) -> Actor:
         """The token's owner: a person, or an App such as `github-actions[bot]` for a workflow's own token."""
         return _viewer(self.graphql("Viewer", {}, "find out whose the token is", ""))
+
+    def enterprise_version(self) -> str:
+        """The version of GitHub Enterprise Server, such as "3.19.0"; "" for github.com and its like."""
+        if self._api_url == API_URL:
+            return ""
+        try:
+            answer = self._send("GET", f"{self._api_url}/meta", Purpose("find out the server's version"))
+        except NotFound:
+            return ""
+        version = part(answer, "installed_version")
+        return version if isinstance(version, str) and VERSION.fullmatch(version) else ""
 
     def repositories_of(self, owner: str) -> list[RepositoryInfo]:
         """All repositories of a person or organisation that the token can see, by name. Raises NotFound."""

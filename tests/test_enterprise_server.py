@@ -1,0 +1,96 @@
+"""GitHub Enterprise Server: requests are those of its own published description, and no artifact is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fake_github.faults import error
+from tests.fake_github.fixtures import BOT_TOKEN, specification
+from tests.fake_github.graphql import GraphQL
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import ACTIONS_BOT
+from tests.fake_github.validate import OpenApi
+from tests.fetch_specs import ENTERPRISE
+from tests.live import FERRY, STORAGE, Step
+from tests.sample import CONFIG
+from tests.tracking import tracker_of
+from tests.workflows import ROOT, Workflow
+from triage.github.git_store import GitStore
+
+EXAMPLES = ROOT / "examples" / "workflows"
+VERSION = "3.17.4"
+
+
+@pytest.fixture(scope="module")
+def described(pytestconfig: pytest.Config) -> OpenApi:
+    """The REST API of the oldest version that GitHub describes today."""
+    return OpenApi(specification(pytestconfig, ENTERPRISE))
+
+
+@pytest.fixture
+def github(described: OpenApi, published: tuple[OpenApi, GraphQL]) -> Iterator[FakeGitHub]:
+    """A server of one's own, in place of github.com."""
+    with FakeGitHub(described, published[1]) as server:
+        server.world.enterprise_version = VERSION
+        server.world.add_token(BOT_TOKEN, ACTIONS_BOT, issues="write", contents="write")
+        yield server
+    assert (server.violations, server.crashes) == ([], [])
+
+
+def test_the_check_recognises_the_server_and_says_what_it_lacks(step: Step) -> None:
+    """By what the server says of itself; it is fine to use all the same."""
+    step.configure(CONFIG.read_text("utf-8"))
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+    assert f"✓ the server is GitHub Enterprise Server {VERSION}\n" in step.out
+    assert (
+        "! the server does not run version 4 and later of the actions that upload and download artifacts"
+        in step.out
+    )
+    assert "is tested with" not in step.out
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (
+            "3.9.1",
+            [
+                "✓ the server is GitHub Enterprise Server 3.9.1",
+                "! triage is tested with the API of 3.17",
+            ],
+        ),
+        ("3.20.0", ["✓ the server is GitHub Enterprise Server 3.20.0"]),
+        ("", []),
+        ("::error::3", []),
+        ("9" * 5000, []),
+    ],
+)
+def test_a_version_is_compared_by_its_numbers(step: Step, version: str, words: list[str]) -> None:
+    """3.9 is older than 3.17; what is no version is not repeated, and github.com is not mentioned."""
+    step.github.world.enterprise_version = version
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+    assert [word for word in words if word not in step.out] == []
+    assert step.out.count("Enterprise Server") == (1 if words else 0)
+    assert ("is tested with" in step.out) == (len(words) == 2)
+
+
+def test_a_server_that_hides_its_version_does_not_end_the_check(step: Step) -> None:
+    """Some answer only to administrators; the rest is checked."""
+    step.github.faults.add(error(404, "Not Found"), times=None, path="/meta$")
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+    assert "✓ the token may set labels" in step.out
+
+
+def test_one_job_without_artifacts_learns_publishes_and_then_labels(past: Step, tmp_path: Path) -> None:
+    """With the permissions that its file names; the events after it use the bundle."""
+    past.configure(CONFIG.read_text("utf-8"))
+    workflow = Workflow(EXAMPLES / "triage-retrain-one-job.yml", past.github, tmp_path, {})
+    workflow.run("retrain", {})
+    assert GitStore(tracker_of(past.github, repo=FERRY)).role("active")
+    assert not workflow.artifacts.exists()
+    past.happen(past.repository.issues[STORAGE])
+    assert past.run("action") == 0
+    assert "bug" in past.repository.issues[STORAGE].label_names
