@@ -60,12 +60,15 @@ class GitObjects:
     """The git objects and refs of a tracker's repository.
 
     Refs are full names such as `refs/triage/active`, hashes 40 hexadecimal digits. Objects are named by their content
-    and refs are set to a value, so that every request may be sent twice.
+    and refs are set to a value, so that every request may be sent twice. What a hash names does not change, so that
+    commits and trees are requested once.
     """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self.repo = tracker.repo
+        self._commits: dict[str, Commit] = {}
+        self._trees: dict[str, list[tuple[str, str]]] = {}
 
     def tip(self, ref: str) -> Tip | None:
         """The commit that a ref points to, where the tracker has read it with other things; it is told once."""
@@ -136,11 +139,14 @@ class GitObjects:
 
     def get_tree(self, sha: str) -> list[tuple[str, str]]:
         """(path, hash) of every file in a tree. Raises NotFound, DataError if the tree is too large."""
+        if sha in self._trees:
+            return self._trees[sha]
         path = f"/git/trees/{quote(sha, safe='')}"
         answer = self._read(path, f"tree {sha}", {"recursive": "1"})
         if read(bool, answer, "truncated"):
             raise DataError(f"tree {sha} of {self.repo} is too large to be listed")
-        return self.files_of(sha, read_list(TreeEntry, answer, "tree"))
+        self._trees[sha] = self.files_of(sha, read_list(TreeEntry, answer, "tree"))
+        return self._trees[sha]
 
     def files_of(self, sha: str, entries: Iterable[TreeEntry]) -> list[tuple[str, str]]:
         """(path, hash) of the files among the lines of a tree. Raises DataError if they are too many or too large."""
@@ -156,7 +162,7 @@ class GitObjects:
 
     def get_commit(self, sha: str) -> Commit:
         """Raises NotFound."""
-        return self.history(sha, 1)[0]
+        return self._commits.get(sha) or self.history(sha, 1)[0]
 
     def history(self, sha: str, limit: int) -> list[Commit]:
         """A commit and its ancestors, newest first, at most `limit` (1 to 100). Raises NotFound."""
@@ -164,6 +170,7 @@ class GitObjects:
         commits = list(read_list(Commit, answer))
         if not commits or commits[0].sha != sha:
             raise DataError(f"GitHub answered with another commit than {sha}")
+        self._commits |= {commit.sha: commit for commit in commits}
         return commits
 
     def _read(self, path: str, what: str, query: Mapping[str, str] | None = None) -> object:

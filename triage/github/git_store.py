@@ -118,8 +118,7 @@ class GitStore:
         active = self._head("active")[1]
         tree = self._upload(files, self._stored(active) if active else ())
         message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
-        sha = self._git.create_commit(message, tree, [active] if active else [])
-        self._made[name] = self._own_commit(sha)
+        self._made[name] = self._commit_anew(message, tree, [active] if active else [])
         return name
 
     def _stored(self, commit: str) -> Collection[str]:
@@ -153,7 +152,7 @@ class GitStore:
             # An older or staged bundle is committed again on top, so that the move is a fast-forward. This run signs
             # the new commit, so the ref must not have got a stranger's of this name since the bundle was loaded.
             self._check_origin(commit)
-            sha = self._own_commit(self._git.create_commit(commit.message, commit.tree, [current])).sha
+            sha = self._commit_anew(commit.message, commit.tree, [current]).sha
         self._point(ref, current, sha, force=False)
         self._made.pop(name, None)
         self._prune(ref, sha)
@@ -253,8 +252,11 @@ class GitStore:
         who = commit.publisher
         return matches(who, self._publishers) if who else "*" in self._publishers
 
-    def _own_commit(self, sha: str) -> Commit:
-        """A commit just made. Raises BundleError, before a ref points to it, where it would not be trusted."""
+    def _commit_anew(self, message: str, tree: str, parents: Sequence[str]) -> Commit:
+        """A new commit. Raises BundleError, before a ref points to it, where it would not be trusted."""
+        sha = self._git.create_commit(message, tree, parents)
+        if "*" in self._publishers:
+            return Commit(sha, message, tree, tuple(parents), verified=False)
         commit = self._git.get_commit(sha)
         self._check_origin(commit)
         return commit
