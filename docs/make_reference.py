@@ -156,7 +156,8 @@ def config_page() -> str:
     """docs/reference/config.md."""
     lines = [CONFIG_HEAD.replace("{SCHEMA_URL}", SCHEMA_URL)]
     for name, doc, keys in sections():
-        lines += [f"## `{name}`", "", doc, "", "| key | default | |", "|---|---|---|"]
+        lines += [f"## `{name}`", "", doc, ""]
+        lines += ["| key | default | |", "|---|---|---|"] if keys else []
         for key in keys:
             bounds = f" Allowed: {key.bounds}." if key.bounds else ""
             lines.append(

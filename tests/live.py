@@ -63,7 +63,7 @@ class Step:
 
     def happen(self, issue: Issue, action: str = "opened", **before: str) -> None:
         """Let an event of the issue have started the workflow; `before` is what an edit changed."""
-        kind = "pull_request" if issue.is_pull else "issue"
+        kind = "pull_request" if issue.is_pull else "discussion" if issue.is_discussion else "issue"
         changes: dict[str, Json] = {name: {"from": text} for name, text in before.items()}
         repository: dict[str, Json] = {"full_name": issue.repository.full_name}
         thing: dict[str, Json] = {"number": issue.number, "title": issue.title, "body": issue.body}

@@ -10,12 +10,13 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json
 from tests.live import Step
 
-NAMES = ("issues", "pull_request", "issue_comment")
+NAMES = ("issues", "pull_request", "issue_comment", "discussion", "discussion_comment")
 
 
 def about(example: dict[str, Json]) -> tuple[str, dict[str, Json], bool]:
     """The repository, the issue or pull request, and whether it is the latter."""
     repository, issue, pull = (example.get(name) for name in ("repository", "issue", "pull_request"))
+    issue = issue or example.get("discussion")
     assert isinstance(repository, dict)
     thing = issue or pull
     assert isinstance(thing, dict)
@@ -42,7 +43,12 @@ def test_each_published_example_of_an_event_leads_to_a_decision_or_to_one_clear_
         if there:
             repository.issues.pop(number, None)
             issue = repository.add_issue(
-                str(title), str(body or ""), "Codertocat", number=number, pull=is_pull
+                str(title),
+                str(body or ""),
+                "Codertocat",
+                number=number,
+                pull=is_pull,
+                discussion=name.startswith("discussion"),
             )
         step.event(example)
         assert step.label() == 0

@@ -12,7 +12,7 @@ from typing import Any
 from triage.console import reporting
 from triage.errors import DataError, UsageError
 from triage.files import read
-from triage.issue import MOST_ISSUES, TextBeforeEdit
+from triage.issue import MOST_ISSUES, Kind, TextBeforeEdit
 from triage.options import Event, EventComment
 from triage.patterns import NAME
 from triage.schema import SchemaError, decoded
@@ -21,6 +21,8 @@ from triage.schema import SchemaError, decoded
 MAX_SUMMARY = 1_000_000
 # GitHub sends no event of more than 25 MB.
 MAX_EVENT = 64_000_000
+# What an event is about, by the keys that hold it.
+KEYS: dict[str, Kind] = {"issue": "issue", "pull_request": "pull request", "discussion": "discussion"}
 # Of each issue, in an output that would be too long otherwise.
 SHORTER = (20, 10, 5, 3, 1)
 TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
@@ -72,7 +74,8 @@ def read_event(path: Path) -> Event | None:
     if not isinstance(data, dict):
         what = f"{path}: not a JSON object, so not an event"
         raise DataError(what, likely="the path is wrong", next_step="")
-    thing = data.get("issue") or data.get("pull_request")
+    about = next((key for key in KEYS if data.get(key)), "")
+    thing = data.get(about)
     if not isinstance(thing, dict):
         return None
     number: Any = thing.get("number")
@@ -87,12 +90,13 @@ def read_event(path: Path) -> Event | None:
     # For an edited comment, `changes` describes the comment and not the issue.
     before = TextBeforeEdit() if "comment" in data else _before(data.get("changes"))
     action = str(data.get("action", ""))
-    comment = _comment(data, action) if "issue" in data and "comment" in data else None
-    return Event(repo, number, action, before, comment)
+    is_comment = "comment" in data and about != "pull_request"
+    comment = _comment(data, action if about == "issue" else "") if is_comment else None
+    return Event(repo, number, action, before, comment, KEYS[about])
 
 
 def _comment(data: object, action: str) -> EventComment:
-    """The comment of an `issue_comment` event, with its text if it was just written or edited."""
+    """The comment of an event about one, with its text if it was just written or edited on an issue."""
     parts = (("node_id",), ("user", "login"), ("body",), ("user", "type"))
     values = (_at(data, "comment", *keys) for keys in parts)
     node_id, author, body, account = (value if isinstance(value, str) else "" for value in values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,8 @@ ASSOCIATIONS = (
 )
 
 PATTERNS = "see https://github.com/google/re2/wiki/Syntax for regular expressions, and docs/how-to/rules.md for globs"
+# A login, or the name of an organisation and a team of it.
+OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:/[A-Za-z0-9][A-Za-z0-9_.-]{0,99})?")
 REPOSITORIES = "write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one"
 
 
@@ -233,6 +236,11 @@ class ActConfig:
     """Which issues the bot labels, and how it behaves on GitHub."""
 
     pull_requests: bool = option(False, "Label pull requests too.")
+    discussions: bool = option(
+        False,
+        "Label discussions too: once, when they are opened, and in a backfill those without labels. GitHub keeps no "
+        "history of their labels.",
+    )
     skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
     skip_bots: bool = option(True, "Do not label issues that a bot opened.")
     comment: bool = option(False, "Explain the labels in one comment, which is updated in place.")
@@ -267,7 +275,7 @@ class ActConfig:
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds of items that may be labelled."""
-        return _kinds(self.pull_requests)
+        return _kinds(self.pull_requests) | ({"discussion"} if self.discussions else frozenset())
 
 
 @dataclass(frozen=True)
@@ -351,6 +359,21 @@ class ExtendsConfig:
 
 
 @dataclass(frozen=True)
+class AssignConfig:
+    """How the `owners` of labels are involved, when the bot sets a label on an open issue or has set it before."""
+
+    choose: str = option(
+        "round-robin",
+        "`round-robin`: one person for each label, by the number of the issue; `least-busy`: the one with the fewest "
+        "open issues, which takes a request more; `all`: everybody.",
+        choices=("round-robin", "least-busy", "all"),
+    )
+    max: int = option(
+        1, "The most people on one issue or pull request, those included who are on it.", low=1, high=10
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration; `Config()` is the default."""
 
@@ -361,6 +384,12 @@ class Config:
     learn: LearnConfig = field(default_factory=LearnConfig)
     act: ActConfig = field(default_factory=ActConfig)
     rules: tuple[RuleConfig, ...] = ()
+    owners: dict[str, tuple[str, ...]] = option(
+        {},
+        "Who looks after the issues of a label: logins, who are assigned (or asked to review a pull request), and "
+        "teams (`org/team`), which are mentioned once in the bot's comment (or asked for a review).",
+    )
+    assign: AssignConfig = field(default_factory=AssignConfig)
     extends: ExtendsConfig = field(default_factory=ExtendsConfig)
 
     @property
@@ -406,6 +435,12 @@ def _built(data: object) -> Config:
         )
     if wrong := next(filter(None, map(fault, config.learn.repositories)), None):
         raise _refused("learn.repositories", wrong, REPOSITORIES)
+    for label, listed in config.owners.items():
+        if not listed or not all(map(OWNER.fullmatch, listed)):
+            wrong = next((owner for owner in listed if not OWNER.fullmatch(owner)), "nobody")
+            raise _refused(
+                f"owners.{label:.60}", f"found {wrong!r:.60}", "write logins, or teams as `org/team`"
+            )
     if "{}" not in config.zero_shot.template:
         raise _refused("zero_shot.template", "`{}`, the place of the label, is missing")
     for i, rule in enumerate(config.rules):

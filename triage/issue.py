@@ -15,9 +15,9 @@ from triage.text import digest, render
 
 T = TypeVar("T")
 Key = tuple[str, int]
-Kind = Literal["issue", "pull request"]
+Kind = Literal["issue", "pull request", "discussion"]
 # In the order in which they are read.
-KINDS: tuple[Kind, ...] = ("issue", "pull request")
+KINDS: tuple[Kind, ...] = ("issue", "pull request", "discussion")
 
 # Bundles hold numbers in 64 bits.
 MAX_NUMBER = 2**63 - 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from triage.bundle.store import StoreName
-    from triage.issue import TextBeforeEdit
+    from triage.issue import Kind, TextBeforeEdit
 
 CONFIG_PATH = ".github/triage.yml"
 OTHER_CONFIG_PATH = ".github/triage.yaml"
@@ -38,7 +38,7 @@ class EventComment:
 
 @dataclass(frozen=True)
 class Event:
-    """What started the workflow: an issue or pull request of `repo`, and what was done to it.
+    """What started the workflow: an item of `repo`, and what was done to it.
 
     `comment` is the one that started it, if one did: with text where it is new or edited, else without.
     """
@@ -48,6 +48,7 @@ class Event:
     action: str
     before: TextBeforeEdit
     comment: EventComment | None = None
+    kind: Kind = "issue"
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,17 @@ class CheckOptions:
     config: ConfigSource = ConfigSource()
     repo: str = ""
     store: StoreName | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class OwnersOptions:
+    """`triage owners`: the table of `repo`, or with `suggest` who answered its issues since a moment."""
+
+    config: ConfigSource = ConfigSource()
+    repo: str = ""
+    suggest: bool = False
+    since: When = When("365 days", ago=timedelta(days=365))
     json: bool = False
 
 

@@ -65,7 +65,7 @@ class Call:
     def issue(self, level: Level) -> Issue:
         """The issue in the path: 404 never there, 410 deleted, 301 transferred."""
         issue = self.repository("issues", level, "pull_requests").issues.get(int(self.args["issue_number"]))
-        if issue is None:
+        if issue is None or issue.is_discussion:
             raise Refusal(404, "Not Found")
         if issue.deleted:
             raise Refusal(410, "This issue was deleted")

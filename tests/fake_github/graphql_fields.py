@@ -97,6 +97,7 @@ FIELDS: dict[str, dict[str, Plain]] = {
     "Repository": _REPOSITORY,
     "Issue": _ISSUE,
     "PullRequest": _ISSUE,
+    "Discussion": _ISSUE,
     "Label": _LABEL,
     "User": _ACTOR,
     "Bot": _BOT,
@@ -119,16 +120,19 @@ FIELDS: dict[str, dict[str, Plain]] = {
         "subject": lambda event: event.issue,
     },
     "IssueComment": _COMMENT,
+    "DiscussionComment": _COMMENT,
 }
 
 
 def type_name(value: object) -> str | None:
     """The GraphQL type of an object of the state."""
     if isinstance(value, Issue):
-        return "PullRequest" if value.is_pull else "Issue"
+        return "PullRequest" if value.is_pull else "Discussion" if value.is_discussion else "Issue"
+    if isinstance(value, Comment):
+        return "DiscussionComment" if value.issue.is_discussion else "IssueComment"
     if isinstance(value, Actor):
         return value.kind
     if isinstance(value, Event):
         return EVENT_TYPES[value.kind]
-    plain = {Repository: "Repository", Label: "Label", Comment: "IssueComment", str: "Team"}
+    plain = {Repository: "Repository", Label: "Label", str: "Team"}
     return plain.get(type(value))

@@ -52,10 +52,11 @@ def _issues(repository: Repository, ctx: Context, args: Args, *, pulls: bool) ->
     found = [
         issue
         for issue in repository.issues.values()
-        if issue.is_pull == pulls and not issue.gone
+        if issue.is_pull == pulls and not issue.gone and not issue.is_discussion
         if not states or issue.state.upper() in states
         if not names or names & {name.casefold() for name in issue.label_names}
         if issue.updated_at.replace(microsecond=0) >= since
+        if not wanted.get("assignee") or wanted["assignee"] in issue.people
     ]
     order = args.get("orderBy") or {"field": "CREATED_AT", "direction": "ASC"}
     keys: dict[str, Callable[[Issue], Key]] = {
@@ -70,9 +71,33 @@ def _issues(repository: Repository, ctx: Context, args: Args, *, pulls: bool) ->
 def _numbered(repository: Repository, ctx: Context, args: Args, what: str, pulls: set[bool]) -> Issue:
     ctx.allow(repository, "read", "issues", "pull_requests")
     issue = repository.issues.get(args["number"])
-    if issue is None or issue.gone or issue.is_pull not in pulls:
+    if issue is None or issue.gone or issue.is_discussion or issue.is_pull not in pulls:
         raise Problem("NOT_FOUND", f"Could not resolve to {what} with the number of {args['number']}.")
     return issue
+
+
+def _discussion(repository: Repository, ctx: Context, args: Args) -> Issue:
+    ctx.allow(repository, "read", "discussions")
+    found = repository.issues.get(args["number"])
+    if found is None or found.gone or not found.is_discussion:
+        raise Problem("NOT_FOUND", f"Could not resolve to a Discussion with the number of {args['number']}.")
+    return found
+
+
+def _discussions(repository: Repository, ctx: Context, args: Args) -> object:
+    ctx.allow(repository, "read", "discussions")
+    states, order = args.get("states"), args["orderBy"]
+    found = [
+        each
+        for each in repository.issues.values()
+        if each.is_discussion and not each.gone and (not states or each.state.upper() in states)
+    ]
+    keys: dict[str, Callable[[Issue], Key]] = {
+        "CREATED_AT": lambda each: (moment(each.created_at), each.number),
+        "UPDATED_AT": lambda each: (moment(each.updated_at), each.number),
+    }
+    descending = order["direction"] == "DESC"
+    return connection("discussions", found, args, keys[order["field"]], descending=descending)
 
 
 def _timeline(issue: Issue, _: Context, args: Args) -> object:
@@ -179,6 +204,8 @@ CALLS: dict[str, dict[str, Resolver]] = {
         "url": _page,
         "labels": _labels,
         "label": _label,
+        "discussion": _discussion,
+        "discussions": _discussions,
         "issues": _list(pulls=False),
         "pullRequests": _list(pulls=True),
         "issue": _one("an Issue", False),
@@ -186,8 +213,10 @@ CALLS: dict[str, dict[str, Resolver]] = {
         "issueOrPullRequest": _one("an issue or pull request", False, True),
     },
     "Issue": _ISSUE,
+    "Discussion": {name: call for name, call in _ISSUE.items() if name not in ("timelineItems", "assignees")},
     "PullRequest": _ISSUE | {"reviewRequests": _requests, "files": _files},
     "User": {"url": _page, "repositories": _repositories},
     "Bot": {"url": _page},
     "IssueComment": {"viewerDidAuthor": _wrote, "userContentEdits": _edits},
+    "DiscussionComment": {"viewerDidAuthor": _wrote},
 }

@@ -39,8 +39,13 @@ def _labelable(ctx: Context, node_id: str) -> Issue:
     node = ctx.node(node_id)
     if not isinstance(node, Issue):
         raise Problem("NOT_FOUND", f"Could not resolve to Labelable node with the global id of '{node_id}'.")
-    ctx.allow(node.repository, "write", "issues", "pull_requests")
+    ctx.allow(node.repository, "write", *_scopes(node))
     return node
+
+
+def _scopes(item: Issue) -> tuple[str, ...]:
+    """The permissions of which one allows a change."""
+    return ("discussions",) if item.is_discussion else ("issues", "pull_requests")
 
 
 def _named(ctx: Context, issue: Issue, ids: list[str]) -> list[str]:
@@ -96,6 +101,36 @@ def _delete_comment(_: object, ctx: Context, args: Args) -> object:
     return {"clientMutationId": given.get("clientMutationId")}
 
 
+def _add_discussion_comment(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    discussion = ctx.node(given["discussionId"])
+    if not isinstance(discussion, Issue) or not discussion.is_discussion:
+        raise Problem("NOT_FOUND", f"Could not resolve to Discussion node '{given['discussionId']}'")
+    ctx.allow(discussion.repository, "write", "discussions")
+    comment = discussion.comment(given["body"], ctx.token.actor.login)
+    return {"comment": comment, "clientMutationId": given.get("clientMutationId")}
+
+
+def _edit_discussion_comment(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    comment = ctx.node(given["commentId"])
+    if not isinstance(comment, Comment) or not comment.issue.is_discussion:
+        raise Problem("NOT_FOUND", f"Could not resolve to DiscussionComment node '{given['commentId']}'")
+    ctx.allow(comment.issue.repository, "write", "discussions")
+    comment.body, comment.updated_at = given["body"], ctx.world.clock.tick()
+    return {"comment": comment, "clientMutationId": given.get("clientMutationId")}
+
+
+def _delete_discussion_comment(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    comment = ctx.node(given["id"])
+    if not isinstance(comment, Comment) or not comment.issue.is_discussion:
+        raise Problem("NOT_FOUND", f"Could not resolve to DiscussionComment node '{given['id']}'")
+    ctx.allow(comment.issue.repository, "write", "discussions")
+    comment.delete()
+    return {"comment": comment, "clientMutationId": given.get("clientMutationId")}
+
+
 def _react(_: object, ctx: Context, args: Args) -> object:
     given = args["input"]
     comment = ctx.node(given["subjectId"])
@@ -125,5 +160,8 @@ _MUTATION: dict[str, Resolver] = {
     "updateIssueComment": _edit_comment,
     "deleteIssueComment": _delete_comment,
     "addReaction": _react,
+    "addDiscussionComment": _add_discussion_comment,
+    "updateDiscussionComment": _edit_discussion_comment,
+    "deleteDiscussionComment": _delete_discussion_comment,
 }
 ROOTS = {"Query": _QUERY, "Mutation": _MUTATION}

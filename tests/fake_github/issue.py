@@ -120,6 +120,7 @@ class Issue:
     updated_at: datetime
     id: int
     is_pull: bool = False
+    is_discussion: bool = False
     state: Literal["open", "closed"] = "open"
     locked: bool = False
     deleted: bool = False
@@ -135,7 +136,7 @@ class Issue:
     @property
     def node_id(self) -> str:
         """The id for GraphQL."""
-        return f"{'PR' if self.is_pull else 'I'}_{self.id}"
+        return f"{'PR' if self.is_pull else 'D' if self.is_discussion else 'I'}_{self.id}"
 
     @property
     def label_names(self) -> list[str]:

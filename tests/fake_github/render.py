@@ -89,7 +89,10 @@ class Render:
         url = self.repo_url(repository)
         body: Object = {f"{part}_url": f"{url}/{part}" for part in _REPO_URLS.split()}
         body |= dict.fromkeys(_REPO_COUNTS.split(), 0)
-        body |= {f"has_{part}": True for part in ("issues", "projects", "wiki", "pages", "discussions")}
+        body |= {
+            f"has_{part}": True
+            for part in ("issues", "projects", "wiki", "pages", "discussions", "downloads")
+        }
         body |= dict.fromkeys(("description", "homepage", "language", "mirror_url", "license"))
         body |= dict.fromkeys(("fork", "archived", "disabled"), False)
         body |= {moment: stamp(repository.created_at) for moment in ("created_at", "updated_at", "pushed_at")}
@@ -104,7 +107,7 @@ class Render:
             body["permissions"] = may
         return body
 
-    def label(self, label: Label) -> Json:
+    def label(self, label: Label) -> Object:
         """`label`."""
         return {
             "id": label.id,
@@ -157,11 +160,14 @@ class Render:
         )
         branch: Object = {"label": "main", "ref": "main", "sha": "0" * 40, "user": self.user(pull.author)}
         branch["repo"] = self.repository(home, None)
+        # Here a label without a description has an empty one.
+        labels = [self.label(label) | {"description": label.description or ""} for label in pull.labels]
         teams = [name for name in pull.reviewers if isinstance(name, str)]
         body = issue | {"url": url, "diff_url": url, "patch_url": url, "issue_url": self.issue_url(pull)}
         body |= {f"{name}_url": url for name in ("commits", "review_comment", "review_comments", "statuses")}
         body |= {"_links": dict.fromkeys(rels, link), "head": branch, "base": branch}
         body |= dict.fromkeys(("auto_merge", "merged_at", "merge_commit_sha"))
+        body["labels"] = [*labels]
         body["requested_reviewers"] = [self.user(r) for r in pull.reviewers if isinstance(r, Actor)]
         body["requested_teams"] = [self._team(name) for name in teams]
         return body

@@ -79,14 +79,15 @@ class Repository:
         labels: Iterable[str] = (),
         at: datetime | None = None,
         pull: bool = False,
+        discussion: bool = False,
         number: int | None = None,
     ) -> Issue:
-        """A new issue; `labels` come with its opening: set by the author in the same second."""
+        """A new issue, pull request or discussion; `labels` come with its opening, set by the author."""
         world = self.world
         moment = at or world.clock.tick()
         by = None if author is None else world.actor(author)
         number = number or max(self.issues, default=0) + 1
-        issue = Issue(self, number, title, body, by, moment, moment, world.new_id(), is_pull=pull)
+        issue = Issue(self, number, title, body, by, moment, moment, world.new_id(), pull, discussion)
         self.issues[number] = issue
         world.nodes[issue.node_id] = issue
         issue.add_labels(labels, author or "ghost", at=moment)

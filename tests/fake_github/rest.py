@@ -91,7 +91,8 @@ def list_issues(call: Call) -> Reply:
     found = [
         issue
         for issue in call.repository("issues", "read").issues.values()
-        if not issue.gone and issue.updated_at.replace(microsecond=0) >= since
+        if not issue.gone and not issue.is_discussion
+        if issue.updated_at.replace(microsecond=0) >= since
         if state in ("all", issue.state) and names <= {name.casefold() for name in issue.label_names}
     ]
     orders: dict[str, Callable[[Issue], tuple[datetime | int, int]]] = {
@@ -228,6 +229,15 @@ def edit_comment(call: Call) -> Reply:
         raise Refusal(404, "Not Found")
     comment.edit(call.text("body"), _login(call))
     return Reply(200, call.render.comment(comment))
+
+
+@route("GET", f"{REPO}/assignees/{{assignee}}")
+def check_assignee(call: Call) -> Reply:
+    """204 for those with access, 404 for others."""
+    repository, login = call.repository("metadata", "read"), call.args["assignee"].casefold()
+    if login not in {name.casefold() for name in repository.roles}:
+        raise Refusal(404, "Not Found")
+    return Reply(204)
 
 
 @route("POST", f"{ISSUE}/assignees")

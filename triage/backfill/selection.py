@@ -13,8 +13,8 @@ from typing import Literal
 from triage.console import warning
 from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
-from triage.github.errors import NotFound, no_such_issues
-from triage.github.graphql import IssueFilter, LiveIssue
+from triage.github.errors import NotFound, Rejected, no_such_issues
+from triage.github.graphql import IssueFilter, LiveIssue, Page
 from triage.issue import KINDS, Issue, Kind, fold, folded
 from triage.sources.issue_file import iter_issues
 
@@ -24,7 +24,7 @@ BATCH = 256
 NUMBERS = 50
 
 # The names of kinds in the places of a plan.
-PLACES: dict[Kind, str] = {"issue": "issues", "pull request": "pulls"}
+PLACES: dict[Kind, str] = {"issue": "issues", "pull request": "pulls", "discussion": "discussions"}
 
 MaySet = Callable[[str], str | None]
 
@@ -178,7 +178,7 @@ def of_repository(
             labels=wanted.labels,
             kind=kind,
         )
-        for page in tracker.pages(query, after=cursor if kind == first and cursor else None):
+        for page in _pages(tracker, query, cursor if kind == first and cursor else None):
             room = None if wanted.limit is None else wanted.limit - taken
             chosen = [live for live in page.items if wanted.takes(live.issue, may_set)][:room]
             taken += len(chosen)
@@ -186,6 +186,16 @@ def of_repository(
             yield Batch(_of_shard(chosen, wanted), place, wanted.limit or page.total)
             if wanted.limit is not None and taken >= wanted.limit:
                 return
+
+
+def _pages(tracker: Tracker, query: IssueFilter, after: str | None) -> Iterator[Page]:
+    """The pages of a kind; none of discussions where the server, or the repository, has none."""
+    try:
+        yield from tracker.pages(query, after=after)
+    except Rejected as rejected:
+        if query.kind != "discussion":
+            raise
+        warning(f"discussions are left out: {rejected.what}")
 
 
 def _read(place: str) -> tuple[Kind, int, str]:

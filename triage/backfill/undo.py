@@ -43,6 +43,7 @@ def undo(options: UndoOptions) -> int:
         tracker = open_tracker(options.repo, AN_HOUR)
         before, path = _since(tracker, options)
     repo = before.task.repo
+    tracker.with_discussions = True
     writer, throttle = LabelWriter(tracker, tracker.viewer().login), Throttle(options.per_minute)
 
     undoer = Undoer(writer, before, options.dry_run)
@@ -84,7 +85,8 @@ def _since(tracker: Tracker, options: UndoOptions) -> tuple[Journal, Path]:
     at = options.since.at(tracker.now()) if options.since else tracker.now()
     records = list[JournalRecord]()
     with stage("reading what was labelled"):
-        for kind in KINDS:
+        # Of discussions, GitHub has no such history.
+        for kind in (kind for kind in KINDS if kind != "discussion"):
             for page in tracker.pages(IssueFilter(updated_since=at, kind=kind)):
                 records += [_record(live, me, at) for live in page.items]
     found = sorted((record for record in records if record.labels), key=lambda record: record.number)
@@ -146,6 +148,8 @@ class Undoer:
         """Why a label, so called now, stays; None if it is to be removed, or this undo removed it in an earlier run."""
         if name is None:
             return NOT_SET if label.id else NOT_FOUND
+        if live.issue.kind == "discussion":
+            return self._reason_to_keep_on_discussion(live, name)
         seen = label.seen
         events = [event for event in live.issue.events or () if event.label == name]
         mine = [event for event in events if event.added and fold(event.actor) == fold(self.before.task.me)]
@@ -158,3 +162,14 @@ class Undoer:
         if last not in since or len(since) > 1:
             return "it was set again by somebody else, or by another run"
         return None if name in live.issue.labels else "it is not there any more"
+
+    def _reason_to_keep_on_discussion(self, live: LiveIssue, name: str) -> str | None:
+        """GitHub does not tell who set labels on a discussion: they are the backfill's where there are no others."""
+        if name not in live.issue.labels:
+            return "it is not there any more"
+        others = folded(live.issue.labels) - folded(self._present_names(live).values())
+        return (
+            "the discussion has other labels by now, and GitHub does not tell who set which"
+            if others
+            else None
+        )

@@ -23,6 +23,7 @@ COMMANDS = {
     "backfill": ("backfill", "plan labels for past issues, and apply the plan"),
     "undo": ("undo", "remove the labels that a backfill, or the bot since a moment, set"),
     "evaluate": ("evaluate", "compare methods on your own issues"),
+    "owners": ("owners", "show who owns a label, or suggest it from who answered issues"),
     "action": ("action", "run as a GitHub Action, with the inputs of action.yml"),
     "models": ("models", "list, verify, pull, export and train models"),
     "completion": ("completion", "print a script that completes commands and options in a shell"),

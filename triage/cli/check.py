@@ -17,7 +17,7 @@ from triage.decide.history import Attribution
 from triage.decide.policy import Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
-from triage.issue import KINDS, Names, folded
+from triage.issue import KINDS, Names, fold, folded
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT, adds_by_pattern
 from triage.schema import parse_time
@@ -103,6 +103,7 @@ def _check(report: Report, options: CheckOptions) -> None:
         _attempt(report, lambda: _check_server(report, tracker))
         _attempt(report, lambda: _check_labels(report, tracker, config))
         _attempt(report, lambda: _check_token(report, tracker))
+        _attempt(report, lambda: _check_owners(report, tracker, config))
     if tracker and config.rules:
         _attempt(report, lambda: _check_rules(report, tracker, config))
     name = options.store or (StoreName(repo=tracker.repo) if tracker else None)
@@ -232,6 +233,7 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
     named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
     for rule, given in FixedRules(config.rules).named:
         named |= {name: f"is in the rule {rule!r}" for name in (*given.set, *given.bar, *given.require)}
+    named |= dict.fromkeys(config.owners, "has owners")
     if config.labels.abstain:
         named[config.labels.abstain] = "is the abstain label"
     there = Names(known)
@@ -249,6 +251,21 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
         )
     if not missing:
         yield FINE, f"every label that the configuration names exists; the repository has {len(known)}"
+
+
+def _check_owners(report: Report, tracker: Tracker, config: Config) -> None:
+    """Whether the owners of labels can be assigned; of teams, whether they are of this repository's owner."""
+    from triage.github.involvement import can_be_assigned
+
+    owned = Names({owner: label for label, listed in config.owners.items() for owner in listed})
+    home = tracker.repository.name.partition("/")[0]
+    for owner, label in owned.items():
+        if "/" in owner and fold(owner.partition("/")[0]) != fold(home):
+            report.add(WRONG, f"{owner} owns `{label}`, and is no team of {home}", ConfigError)
+        elif "/" not in owner and not can_be_assigned(tracker, owner):
+            report.add(WRONG, f"{owner} owns `{label}`, and issues cannot be assigned to them", ConfigError)
+    if owned:
+        report.add(FINE, f"{len(owned)} accounts and teams own {len(config.owners)} labels")
 
 
 def _check_rules(report: Report, tracker: Tracker, config: Config) -> None:

@@ -41,7 +41,10 @@ HEADER = f"""\
 """
 WORKFLOWS = ("triage.yml", "triage-retrain.yml", "triage-backfill.yml")
 # Shown for sections whose default, nothing, would not say how they are written.
-EXAMPLES = {"rules": "[{name: sync, when: {form: {Component: Sync}}, set: [area/sync]}]"}
+EXAMPLES = {
+    "rules": "[{name: sync, when: {form: {Component: Sync}}, set: [area/sync]}]",
+    "owners": "{area/sync: [alice, org/sync-team]}",
+}
 # Labels of which an issue has at most one, with or without a common prefix such as `type: `.
 TYPES = {
     "bug",

@@ -104,6 +104,8 @@ def _reason_to_skip(issue: Issue, config: Config) -> str | None:
         return reason
     if issue.kind not in act.kinds:
         return f"it is a {issue.kind} (act.{issue.kind.replace(' ', '_')}s)"
+    if issue.kind == "discussion" and issue.labels:
+        return "it has labels, and GitHub keeps no history of those of a discussion"
     if act.skip_bots and issue.author.endswith(BOT):
         return "a bot opened it (act.skip_bots)"
     if matches(issue.author, act.skip_authors):

@@ -67,6 +67,7 @@ def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) ->
             for rule in config.rules
         ),
         learn=replace(config.learn, ignore=also(config.learn.ignore, renamed)),
+        owners={new.get(name, name): owners for name, owners in config.owners.items()},
         act=replace(config.act, off_label=new.get(config.act.off_label, config.act.off_label)),
     )
 
@@ -80,6 +81,7 @@ def named(config: Config) -> frozenset[str]:
         (
             *labels.descriptions,
             *labels.targets,
+            *config.owners,
             *groups,
             *ruled,
             *([labels.abstain] if labels.abstain else ()),

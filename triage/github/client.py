@@ -162,6 +162,7 @@ class IssueChange:
     """What to change on an issue: labels to add and to remove, by id, and the text of a new comment."""
 
     node_id: str
+    kind: Kind = "issue"
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     comment: str = ""
@@ -181,12 +182,14 @@ class Tracker(Connection):
     """The issues, pull requests and labels of one repository.
 
     `repo` is OWNER/NAME as given; `repository` has its present name. `with_files`: pull requests are read with the
-    paths that they change. Raises UsageError for an invalid name, and what `Connection` raises.
+    paths that they change. `with_discussions`: a number that no issue has may be that of
+    a discussion. Raises UsageError for an invalid name, and what `Connection` raises.
     """
 
     # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
     _opened: dict[object, object]
     with_files = False
+    with_discussions = False
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
@@ -314,8 +317,28 @@ class Tracker(Connection):
         variables = {**self._names, "edits": edits, "files": self.with_files}
         operations = [Operation("Issue", {**variables, "number": number}) for number in there]
         answers = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
+        if self.with_discussions:
+            answers = self._or_discussions(there, answers, edits=edits)
         found = {n: self._live(n, answer) for n, answer in zip(there, answers, strict=True)}
         return [found[number] if number in found else self._beyond(number) for number in numbers]
+
+    def _or_discussions(
+        self, numbers: Sequence[int], answers: Sequence[object], *, edits: bool
+    ) -> list[object]:
+        """The answers, with discussions in place of the issues that are not there; they share their numbers.
+
+        A server without discussions has none.
+        """
+        missing = [n for n, answer in zip(numbers, answers, strict=True) if isinstance(answer, NotFound)]
+        variables = {**self._names, "edits": edits}
+        operations = [Operation("Discussion", {**variables, "number": number}) for number in missing]
+        doing, needs = f"read discussions in {self.repo}", "`discussions: read`"
+        try:
+            asked = self.graphql_together(operations, doing, needs) if operations else []
+        except Rejected:
+            return list(answers)
+        found = {n: a for n, a in zip(missing, asked, strict=True) if not isinstance(a, NotFound | Rejected)}
+        return [found.get(n, answer) for n, answer in zip(numbers, answers, strict=True)]
 
     def _live(self, number: int, answer: object) -> LiveIssue | NotFound:
         """The issue of an answer. Raises any failure but that there is no such issue."""
@@ -323,7 +346,8 @@ class Tracker(Connection):
             return self._reason(number, answer)
         if isinstance(answer, TriageError):
             raise answer
-        return self._with_events(read(graphql.IssueNode, answer, "issueOrPullRequest"))
+        place = "discussion" if part(answer, "discussion") else "issueOrPullRequest"
+        return self._with_events(read(graphql.IssueNode, answer, place))
 
     def _beyond(self, number: int) -> NotFound:
         return NotFound(
@@ -345,6 +369,12 @@ class Tracker(Connection):
             items={"issue": issues, "pull request": pulls},
             changed={"issue": new, "pull request": pulls},
         )
+
+    def answered(self, since: datetime) -> Iterator[graphql.AnsweredNode]:
+        """The issues that changed since a moment, with the first comments on each."""
+        variables = {**self._names, "first": PAGE, "filter": {"since": since.isoformat()}}
+        path, purpose = "data.repository.page", Purpose(f"read who answered issues in {self.repo}", READ)
+        return self._nodes(graphql.AnsweredNode, path, "Answers", variables, purpose)
 
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
@@ -390,8 +420,9 @@ class Tracker(Connection):
         adds = any(change.add for change in changes)
         doing = f"{'add' if adds else 'remove'} labels in {self.repo}"
         repeatable = not any(change.comment for change in changes)
+        needs = "`discussions: write`" if {change.kind for change in changes} == {"discussion"} else WRITE
         try:
-            outcomes = self.graphql_together([step for _, step in steps], doing, WRITE, repeatable)
+            outcomes = self.graphql_together([step for _, step in steps], doing, needs, repeatable)
         except (Rejected, Overloaded):
             # Without words about each, and where it is too much work for GitHub at once, each is sent alone.
             if len(changes) == 1 or not repeatable:
@@ -414,17 +445,19 @@ class Tracker(Connection):
             return existing
         return Label(read(str, created, "node_id"), read(str, created, "name"), description, color)
 
-    def put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
+    def put_comment(
+        self, node_id: str, marker: str, text_of: Callable[[str], str], kind: Kind = "issue"
+    ) -> None:
         """Write the token's one comment with this `marker` on an issue, or update it in place.
 
         `text_of` makes the text from that of the comment as it is ("": there is none); an empty one deletes it. The
         text begins with the marker as an HTML comment, so that `marker` must not contain `--` or `>`.
         """
         try:
-            self._put_comment(node_id, marker, text_of)
+            self._put_comment(node_id, marker, text_of, kind)
         except Overloaded:
             # It may have been written: the second attempt looks for it first.
-            self._put_comment(node_id, marker, text_of)
+            self._put_comment(node_id, marker, text_of, kind)
 
     def comment_versions(self, node_id: str, marker: str) -> list[CommentVersion]:
         """The newest versions of a comment, oldest first; none if it is not the token's own with this marker."""
@@ -481,6 +514,9 @@ class Tracker(Connection):
         if wanted.kind == "pull request":
             merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
             terms: dict[str, object] = {"states": merged, "labels": labels, "files": self.with_files}
+        elif wanted.kind == "discussion":
+            # GitHub cannot list them by label or change.
+            terms = {"states": states}
         else:
             bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
@@ -554,15 +590,16 @@ class Tracker(Connection):
         comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, purpose)
         return next((c for c in comments if c.own and c.body.startswith(f"<!-- {marker} -->")), None)
 
-    def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str]) -> None:
+    def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str], kind: Kind) -> None:
         own = self._own_comment(node_id, marker)
         text = text_of(own.body if own else "")
+        where = "DiscussionComment" if kind == "discussion" else "Comment"
         if own and not text:
-            operation, variables = "DeleteComment", {"comment": own.id}
+            operation, variables = f"Delete{where}", {"comment": own.id}
         elif own is None and text:
-            operation, variables = "AddComment", {"issue": node_id, "body": text}
+            operation, variables = f"Add{where}", {"issue": node_id, "body": text}
         elif own and own.body != text:
-            operation, variables = "EditComment", {"comment": own.id, "body": text}
+            operation, variables = f"Edit{where}", {"comment": own.id, "body": text}
         else:
             return
         self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)

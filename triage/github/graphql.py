@@ -33,11 +33,13 @@ GHOST = "ghost"
 # The end of an App's login in REST, in events and on the website; GraphQL leaves it out.
 BOT = "[bot]"
 # The operations that list the items of a kind, with or without their texts.
-PAGES: Mapping[Kind, str] = {"issue": "Issues", "pull request": "PullRequests"}
+PAGES: Mapping[Kind, str] = {"issue": "Issues", "pull request": "PullRequests", "discussion": "Discussions"}
+# Discussions are not learnt, so that their numbers are not needed.
 NUMBERS: Mapping[Kind, str] = {"issue": "IssueNumbers", "pull request": "PullRequestNumbers"}
 # GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests: labels and label
 # events, and of issues what people did with them.
-PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 2}
+PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 2, "discussion": 1}
+TYPES: Mapping[str, Kind] = {"Issue": "issue", "PullRequest": "pull request", "Discussion": "discussion"}
 
 # The types of the nodes in `acts`.
 ACTS: Mapping[str, ActKind] = {
@@ -89,7 +91,9 @@ class RepositoryInfo:
 
 @dataclass(frozen=True)
 class LiveIssue:
-    """An issue or pull request as it is on GitHub now; `issue.events` is never None, oldest first.
+    """An issue, pull request or discussion as it is on GitHub now; `issue.events` is never None, oldest first.
+
+    Of a discussion GitHub tells no events.
 
     `label_ids` maps the names of its labels, and of those in its events, to ids, by the names of when it was read.
     `commented`: whether the token's owner wrote a comment on it; None where that was not asked for.
@@ -348,6 +352,26 @@ class ActNode:
 
 
 @dataclass(frozen=True)
+class AnswerNode:
+    """A comment, and what its author is to the repository."""
+
+    created_at: datetime
+    association: str
+    author: str = nested("author.login", GHOST)
+    author_type: str = nested("author.type", "User")
+
+
+@dataclass(frozen=True)
+class AnsweredNode:
+    """An issue with its first comments."""
+
+    number: int = field(metadata=NUMBER)
+    labels: tuple[Label, ...] = nested("labels.nodes")
+    answers: tuple[AnswerNode, ...] = nested("comments.nodes")
+    author: str = nested("author.login", GHOST)
+
+
+@dataclass(frozen=True)
 class Timeline:
     info: PageInfo
     nodes: tuple[EventNode, ...]
@@ -383,12 +407,13 @@ class IssueNode:
     locked: bool
     created_at: datetime
     updated_at: datetime
-    timeline: Timeline
     repo: str = nested("repository.name")
     labels: tuple[Label, ...] = nested("labels.nodes")
     author: str = nested("author.login", GHOST)
     author_type: str = nested("author.type", "User")
     association: str = ""
+    # A discussion has none.
+    timeline: Timeline = Timeline(PageInfo(False), ())
     acts: tuple[ActNode, ...] | None = nested("acts.nodes", None)
     edited_at: datetime | None = None
     editor: str = nested("editor.login", GHOST)
@@ -410,7 +435,7 @@ def issue_of(
         title=node.title,
         body=node.body,
         created_at=node.created_at,
-        kind="pull request" if node.type == "PullRequest" else "issue",
+        kind=TYPES[node.type],
         author=author,
         labels=tuple(labels),
         events=_answered(

@@ -76,6 +76,7 @@ def open_repository(
         path, text = config_of(tracker, source.path)
         where = path if elsewhere(path) else f"{path} in {repo}"
         config = Config() if text is None else configuration.from_text(text, where=where, fetch=fetch)
+    tracker.with_discussions = config.act.discussions
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
     tracker.with_files = config.act.pull_requests and reads_files(config.rules)
     return tracker, config

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triage.github.client import Tracker
     from triage.github.graphql import LiveIssue
     from triage.label.labeller import LabelOutcome
+    from triage.label.owners import OwnerDesk
     from triage.label.writer import LabelWriter
     from triage.options import EventComment
 
@@ -83,6 +84,7 @@ class CommandHandler:
     writer: LabelWriter
     config: Config
     explain: Callable[[LabelOutcome], str]
+    owners: OwnerDesk | None = None
     dry_run: bool = False
 
     def obey(self, live: LiveIssue, label: Callable[[bool], LabelOutcome]) -> LabelOutcome:
@@ -121,7 +123,7 @@ class CommandHandler:
         return CommandAnswer("no such command", f"There is no such command. There are:\n\n{known}", NOT_DONE)
 
     def _undo(self, live: LiveIssue) -> CommandAnswer:
-        """Remove the labels that the bot set, but for those that anybody touched or accepted; withdraw suggestions."""
+        """Remove what the bot set, but for labels that anybody touched or accepted; withdraw suggestions."""
         told = self.writer.comment_on(live) if self.config.act.suggest is not None else ""
         accepted = {answer.what for answer in answers_in(told) if answer.accepted}
         policy, who = Policy.of(self.config), self.writer.who
@@ -133,10 +135,11 @@ class CommandHandler:
             and who.was_last_to_set(name, live.issue)
             and code(name) not in accepted
         ]
-        back = [*names, *(["the suggestions"] if boxes(told) else [])]
+        people = self.owners.take_back(live, dry_run=self.dry_run) if self.owners else ()
+        back = [*names, *people, *(["the suggestions"] if boxes(told) else [])]
         if not back:
             return _unable(
-                "There is nothing to take back: no label here was set by triage and left alone since"
+                "There is nothing to take back: nothing here was set by triage and left alone since"
             )
         if not self.dry_run:
             self.writer.remove(live, names)

@@ -30,6 +30,7 @@ from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, Names, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.duplicates import possible_duplicates
+from triage.label.owners import OwnerDesk
 from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape
@@ -55,7 +56,7 @@ class LabelOutcome:
     """The result for one issue: the decision and the labels that were added, in a dry run would be added.
 
     Without a decision the issue was left alone, for the reason in `note`; `missing`: there is no such issue. `answer`
-    says what became of a command that asked for something else than labels.
+    says what became of a command that asked for something else than labels, `owners` whom the labels involved.
     """
 
     repo: str
@@ -65,6 +66,7 @@ class LabelOutcome:
     note: str = ""
     missing: bool = False
     answer: str = ""
+    owners: str = ""
 
 
 # GitHub takes 1 MB of outputs from a job, in UTF-16: the most characters of each, in all less than half of that.
@@ -129,12 +131,14 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     if comment and command is None:
         return _left_alone(runner, options, show, NO_COMMAND)
     numbers, edits = _numbers(options)
-    alone = numbers[0] if len(numbers) == 1 else None
+    alone = numbers[0] if len(numbers) == 1 and not (event and event.kind == "discussion") else None
     tracker, config = open_repository(
         options.repo, options.config, store=options.store, issue=alone, edits=edits
     )
     if comment and (reason := refusal(comment, config, tracker)):
         return _left_alone(runner, options, show, reason)
+    if event and event.kind == "discussion" and not config.act.discussions:
+        return _left_alone(runner, options, show, "it is a discussion (act.discussions)")
     available = tracker.labels()
     described = {name: label.description for name, label in available.items()}
     store = open_store(options.store, config, tracker) if options.store else None
@@ -155,6 +159,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     login = tracker.viewer().login
     who = Attribution.of(config, (login, *(model.bundle.manifest.bots if model.bundle else ())))
     writer = LabelWriter(tracker, login, config.labels, available, who)
+    owners = OwnerDesk(writer, config) if config.owners else None
     labeller = Labeller(
         writer=writer,
         model=model,
@@ -163,7 +168,8 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         event=None if comment else event,
         unasked=not options.issues and not comment,
         comment=partial(_comment_parts, config=config, markdown=markdown, url=url),
-        command=CommandHandler(command, comment, writer, config, explained, options.dry_run)
+        owners=owners,
+        command=CommandHandler(command, comment, writer, config, explained, owners, options.dry_run)
         if comment and command is not None
         else None,
     )
@@ -260,6 +266,7 @@ class Labeller:
     unasked: bool = False
     comment: Callable[[LabelOutcome], Mapping[str, Part]] | None = None
     command: CommandHandler | None = None
+    owners: OwnerDesk | None = None
 
     def run(self, lives: Iterable[LiveIssue | LabelOutcome]) -> Iterator[LabelOutcome]:
         """One outcome for each issue, in order; outcomes are passed on."""
@@ -272,6 +279,8 @@ class Labeller:
                 decided = [(live, next(decisions)) for live in group if not isinstance(live, LabelOutcome)]
                 outcomes = self._acted(decided)
                 yield from (live if isinstance(live, LabelOutcome) else next(outcomes) for live in group)
+                # It raises what failed after the last outcome.
+                yield from outcomes
 
     def _case(self, live: LiveIssue) -> Case:
         case = case_of(
@@ -285,6 +294,11 @@ class Labeller:
         )
         if self.event and self.event.action in LABEL_CHANGES:
             case = replace(case, left_alone=case.left_alone or "only its labels have changed")
+        is_new = self.event is not None and self.event.action == "created"
+        if live.issue.kind == "discussion" and self.unasked and not is_new:
+            case = replace(
+                case, left_alone=case.left_alone or "a discussion is labelled only when it is opened"
+            )
         if self.config.act.suggest is None or live.commented is False or case.left_alone:
             return case
         told = self.writer.comment_on(live)
@@ -306,7 +320,8 @@ class Labeller:
             yield self.command.obey(live, partial(self._label, live, decision))
 
     def _label(self, live: LiveIssue, decision: Decision, dry_run: bool) -> LabelOutcome:
-        return next(self._labelled([(live, decision)], dry_run))
+        (outcome,) = self._labelled([(live, decision)], dry_run)
+        return outcome
 
     def _labelled(
         self, decided: Sequence[tuple[LiveIssue, Decision]], dry_run: bool
@@ -317,7 +332,8 @@ class Labeller:
         """
         outcomes = [_outcome(live, decision) for live, decision in decided]
         if dry_run:
-            yield from outcomes
+            for (live, _), outcome in zip(decided, outcomes, strict=True):
+                yield self._with_owners(live, outcome, dry_run=True)
             return
         edits = [self._edit(live, outcome) for (live, _), outcome in zip(decided, outcomes, strict=True)]
         failure: TriageError | None = None
@@ -327,9 +343,19 @@ class Labeller:
             elif isinstance(added, TriageError):
                 failure = failure or added
             else:
-                yield _changed(outcome, edit.remove, added)
+                changed = _changed(outcome, edit.remove, added)
+                try:
+                    yield self._with_owners(edit.live, changed, dry_run=False)
+                except TriageError as error:
+                    failure = failure or error
+                    yield changed
         if failure:
             raise failure
+
+    def _with_owners(self, live: LiveIssue, outcome: LabelOutcome, *, dry_run: bool) -> LabelOutcome:
+        if self.owners is None or outcome.decision is None:
+            return outcome
+        return replace(outcome, owners=self.owners.involve(live, outcome.added, dry_run=dry_run))
 
     def _edit(self, live: LiveIssue, outcome: LabelOutcome) -> IssueEdit:
         """What the outcome means on GitHub."""
@@ -391,7 +417,8 @@ def _missed(
     tracker: Tracker, since: datetime, config: Config, who: Attribution
 ) -> Iterator[LiveIssue | LabelOutcome]:
     """Open issues whose event may have been missed: not labelled yet, edited since, or marked although labelled."""
-    for kind in (kind for kind in KINDS if kind in config.act.kinds):
+    # Of a discussion nobody can tell whether its labels were removed.
+    for kind in (kind for kind in KINDS if kind in config.act.kinds - {"discussion"}):
         for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind)):
             for issue, live in ((live.issue, live) for live in page.items):
                 mark = config.labels.abstain
@@ -423,7 +450,8 @@ def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
         return {"repo": outcome.repo, "number": outcome.number, "left_alone": outcome.note}
     row = outcome.decision.to_dict() | {"labels": list(outcome.added)}
     named = {WOULD if dry_run and name == "labels" else name: value for name, value in row.items()}
-    return named | ({"note": outcome.note} if outcome.note else {})
+    said = {"note": outcome.note, "owners": outcome.owners}
+    return named | {name: text for name, text in said.items() if text}
 
 
 def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool) -> None:

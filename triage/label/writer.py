@@ -92,7 +92,8 @@ class LabelWriter:
     def to_mark(self, live: LiveIssue) -> tuple[str, ...]:
         """The abstain label for an issue without labels, unless it was ever removed."""
         name, issue = self.config.abstain, live.issue
-        if name is None or issue.labels or name in removed(issue, self.who):
+        # From a discussion it could not be removed again, since GitHub does not tell who set it.
+        if issue.kind == "discussion" or name is None or issue.labels or name in removed(issue, self.who):
             return ()
         return self.addable((name,))
 
@@ -110,7 +111,7 @@ class LabelWriter:
 
     def comment(self, live: LiveIssue, parts: Mapping[str, Part]) -> None:
         """Write parts of the bot's one comment on the issue, by name; the others stay as they are."""
-        self.tracker.put_comment(live.node_id, MARKER, lambda text: merged(text, parts))
+        self.tracker.put_comment(live.node_id, MARKER, lambda text: merged(text, parts), live.issue.kind)
 
     def _written(self, edit: IssueEdit) -> tuple[str, ...]:
         (outcome,) = self.write([edit])
@@ -147,6 +148,7 @@ class LabelWriter:
         parts = edit.comment(names) if edit.comment and live.commented is False else {}
         return IssueChange(
             live.node_id,
+            live.issue.kind,
             add=tuple(self._label(name).id for name in names),
             remove=tuple(live.label_ids[name] for name in edit.remove),
             comment=merged("", parts) if parts else "",

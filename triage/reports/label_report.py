@@ -52,7 +52,8 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
         if outcome.decision:
             reasons = _terminal_reasons(outcome.decision, dry_run=dry_run)
             lines += [*reasons, *_terminal_duplicates(outcome.decision)]
-    lines[0] = f"{outcome.repo}#{outcome.number}: {lines[0]}"
+    first = "; ".join(filter(None, (lines[0], one_line(outcome.owners))))
+    lines[0] = f"{outcome.repo}#{outcome.number}: {first}"
     return "\n".join(f"{DRY_RUN if dry_run else ''}{line}" for line in lines)
 
 
@@ -112,7 +113,7 @@ def _overview(outcomes: Sequence[LabelOutcome], url: Url, dry_run: bool) -> Iter
 def _note(outcome: LabelOutcome) -> str:
     held_back = outcome.decision.held_back if outcome.decision else {}
     unjudged = outcome.decision.unjudged if outcome.decision else ""
-    notes = [note for note in (unjudged, outcome.note) if note]
+    notes = [note for note in (unjudged, outcome.note, outcome.owners) if note]
     return "; ".join([*notes, *(f"{name}: {reason}" for name, reason in held_back.items())])
 
 
@@ -136,7 +137,7 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
         yield from (f"### {link} has {codes(decision.carried)} already", "")
     else:
         yield from (f"### {link} {verb} {codes(outcome.added) or 'no label'}", "")
-    for note in filter(None, (decision.unjudged, outcome.note)):
+    for note in filter(None, (decision.unjudged, outcome.note, outcome.owners)):
         yield from (_sentence(note), "")
     if lead := _lead(decision):
         yield from (lead, "")
