@@ -135,10 +135,8 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     tracker, config = open_repository(
         options.repo, options.config, store=options.store, issue=alone, edits=edits
     )
-    if comment and (reason := refusal(comment, config, tracker)):
+    if event and (reason := _refused(event, config, tracker)):
         return _left_alone(runner, options, show, reason)
-    if event and event.kind == "discussion" and not config.act.discussions:
-        return _left_alone(runner, options, show, "it is a discussion (act.discussions)")
     available = tracker.labels()
     described = {name: label.description for name, label in available.items()}
     store = open_store(options.store, config, tracker) if options.store else None
@@ -234,6 +232,14 @@ def _settle(
     return 0
 
 
+def _refused(event: Event, config: Config, tracker: Tracker) -> str:
+    """Why nothing is done for an event under this configuration, or empty."""
+    if event.comment:
+        return refusal(event.comment, config, tracker)
+    is_off = event.kind == "discussion" and not config.act.discussions
+    return "it is a discussion (act.discussions)" if is_off else ""
+
+
 def _left_alone(runner: Runner, options: LabelOptions, show: Callable[..., str], reason: str) -> int:
     """Report that the event asks for nothing, before a model is opened."""
     number = options.event.number if options.event else 0
@@ -299,7 +305,8 @@ class Labeller:
             case = replace(
                 case, left_alone=case.left_alone or "a discussion is labelled only when it is opened"
             )
-        if self.config.act.suggest is None or live.commented is False or case.left_alone:
+        asked = self.config.act.suggest is not None and live.issue.kind != "discussion"
+        if not asked or live.commented is False or case.left_alone:
             return case
         told = self.writer.comment_on(live)
         return replace(case, barred=Names({**case.barred, **refused(told, self.model.labels)}))
@@ -363,12 +370,15 @@ class Labeller:
         remove = self.writer.to_unmark(live, labelled=bool(self.writer.addable(labels)))
         if outcome.decision and outcome.decision.abstained:
             labels = self.writer.to_mark(live)
-        return IssueEdit(live, labels, remove, partial(self._comment_parts, outcome, remove))
+        return IssueEdit(live, labels, remove, partial(self._comment_parts, live, outcome, remove))
 
     def _comment_parts(
-        self, outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]
+        self, live: LiveIssue, outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]
     ) -> Mapping[str, Part]:
-        return self.comment(_changed(outcome, removed, added)) if self.comment else {}
+        parts = self.comment(_changed(outcome, removed, added)) if self.comment else {}
+        # Ticks are read in comments on issues and pull requests only.
+        unheard = {SUGGESTIONS} if live.issue.kind == "discussion" else set()
+        return {name: part for name, part in parts.items() if name not in unheard}
 
 
 def _outcome(live: LiveIssue, decision: Decision) -> LabelOutcome:
