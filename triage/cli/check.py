@@ -212,9 +212,7 @@ def _check_server(report: Report, tracker: Tracker) -> None:
         report.add(FINE, f"the server is GitHub Enterprise Server {version}")
         if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
             oldest = ".".join(map(str, OLDEST_SERVER))
-            report.add(
-                DOUBTFUL, f"triage is tested with the API of {oldest} and later: update the server"
-            )
+            report.add(DOUBTFUL, f"triage is tested with the API of {oldest} and later: update the server")
         report.add(
             DOUBTFUL,
             "the server does not run version 4 and later of the actions that upload and download artifacts: retrain "
