@@ -348,7 +348,11 @@ WAYS: dict[str, Schema] = {
 }
 NULL: Schema = {"type": "null"}
 TEXT: Schema = {"type": "string", "minLength": 1}
-NAMED: Schema = {"type": "object", "properties": {"name": {"anyOf": [TEXT, NULL]}}, "required": ["name"]}
+
+
+def _with_text(key: str) -> Schema:
+    """An object that stands for the text under a key."""
+    return {"type": "object", "properties": {key: {"anyOf": [TEXT, NULL]}}, "required": [key]}
 
 
 def rows_schema() -> str:
@@ -392,7 +396,7 @@ def _of_type(hint: typing.Any, rules: typing.Mapping[str, typing.Any]) -> Schema
         return _of_type(typing.get_args(hint)[0], rules)
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
-        ways = [TEXT, NAMED] if item is str else [_object(item)]
+        ways = [TEXT, _with_text(rules["inside"])] if item is str else [_object(item)]
         return {"type": "array", "items": {"anyOf": [*ways, NULL]}}
     plain = {str: "string", bool: "boolean", int: "integer"}
     schema: Schema = {"type": "string", "format": "date-time"} if hint is datetime else {"type": plain[hint]}

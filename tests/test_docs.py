@@ -80,7 +80,9 @@ def test_every_page_is_in_the_navigation_of_the_site_once() -> None:
 def test_every_question_is_in_the_list_of_questions() -> None:
     """`how-to/index.md` leads to each page beside it."""
     listed = re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "how-to/index.md").read_text("utf-8"))
-    assert sorted(listed) == sorted(path.name for path in (DOCS / "how-to").glob("*.md") if path.stem != "index")
+    assert sorted(listed) == sorted(
+        path.name for path in (DOCS / "how-to").glob("*.md") if path.stem != "index"
+    )
 
 
 @pytest.mark.parametrize("path", PROSE, ids=named)

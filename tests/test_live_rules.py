@@ -118,6 +118,17 @@ def test_rows_of_a_file_are_ruled_too(ruled: Step) -> None:
     assert re.search(r"^  \+ striped +a fixed rule +the rule 'mine'$", ruled.out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("files", ['["docs/a.md"]', '[{"path": "docs/a.md", "additions": 3}]'])
+def test_rows_of_pull_requests_may_have_their_files(ruled: Step, files: str) -> None:
+    """As `gh pr list --json files` prints them."""
+    config, rows = ruled.folder / "triage.yml", ruled.folder / "rows.jsonl"
+    config.write_text("rules: [{name: pages, when: {files: 'docs/**'}, set: docs}]", "utf-8")
+    row = '{"title": "Say how", "body": "As asked by many", "is_pull_request": true, "files": %s}'
+    rows.write_text(row % files, "utf-8")
+    assert ruled.label(f"--from={rows}", f"--config={config}") == 0
+    assert re.search(r"^  \+ docs +a fixed rule +the rule 'pages'$", ruled.out, re.MULTILINE)
+
+
 def test_a_backfill_plans_applies_and_undoes_what_rules_set(ruled: Step) -> None:
     """The plan names the rule; a person's hand in between is respected."""
     folder = ruled.folder / "plan"

@@ -56,7 +56,7 @@ class IssueRow:
         None, "Number of the issue in its repository. `label` does without.", low=1, high=MAX_NUMBER
     )
     labels: tuple[str, ...] | None = _field(
-        None, "Names of its labels, or objects with the name in `name`. `label` does without."
+        None, "Names of its labels, or objects with the name in `name`. `label` does without.", inside="name"
     )
     repo: str = _field(
         "",
@@ -75,6 +75,11 @@ class IssueRow:
         "pull_request",
     )
     author: str = _field("", "Login of its author, or an object with `login`.", "user")
+    files: tuple[str, ...] | None = _field(
+        None,
+        "Paths that a pull request changes, or objects with the path in `path`: for fixed rules.",
+        inside="path",
+    )
     label_events: tuple[LabelEventRow, ...] | None = _field(
         None, "History of its labels, for learning what people said and not what bots did."
     )
@@ -143,6 +148,7 @@ def _issue(row: IssueRow, repo: str, place: int) -> Issue:
         handled=_handled(row),
         association=row.author_association or "",
         edits=tuple(TextEdit(e.actor, e.actor_type == "Bot", e.created_at) for e in row.text_edits),
+        files=row.files,
     )
 
 
@@ -165,16 +171,23 @@ ALSO: dict[str, tuple[str, ...]] = {
 }
 
 
+# Lists of texts, with the key under which an object has the text.
+INSIDE: dict[str, str] = {
+    field.name: field.metadata["inside"]
+    for field in dataclasses.fields(IssueRow)
+    if "inside" in field.metadata
+}
+
+
 def _with_our_names(data: dict[str, object]) -> dict[str, object]:
     row = data | {name: _spelt(data, name) for name in ALSO}
     row["repo"], is_pull = _home(data)
     row["is_pull_request"] = _is_pull(row["is_pull_request"], is_pull)
     for name in ("created_at", "closed_at"):
         row[name] = None if row[name] == "" else row[name]
-    if isinstance(labels := row.get("labels"), list):
-        row["labels"] = [
-            label["name"] if isinstance(label, dict) and "name" in label else label for label in labels
-        ]
+    for name, key in INSIDE.items():
+        if isinstance(items := row.get(name), list):
+            row[name] = [item[key] if isinstance(item, dict) and key in item else item for item in items]
     comments = row.get("comments")
     row["comments"] = list(map(_comment, comments)) if isinstance(comments, list) else None
     return row
@@ -245,6 +258,8 @@ def to_row(issue: Issue) -> dict[str, object]:
         "is_pull_request": issue.kind == "pull request",
         "author": issue.author,
     }
+    if issue.files is not None:
+        row["files"] = list(issue.files)
     if issue.handled is not None:
         row["handled"] = issue.handled
     if issue.events is not None:
