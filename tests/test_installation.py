@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tests.live import FERRY, STORAGE, Step
 from tests.sample import CONFIG, NEW
 from tests.test_action_files import locked
+from triage.errors import DISTRIBUTION, install
 
 ROOT = Path(__file__).resolve().parents[1]
 # Runs the program where only some packages can be found, and writes down what it loaded.
@@ -107,3 +109,30 @@ def test_learning_without_its_packages_says_what_to_install(tmp_path: Path, barr
     assert done.returncode == 11
     assert "the extra `learn` is not installed" in done.stderr
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("METADATA", 'pip install "issue-triage-action[learn]"'),
+        ("direct_url.json", 'pip install -e ".[learn]" in a checkout of this repository'),
+    ],
+)
+def test_an_extra_is_installed_as_the_package_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, command: str
+) -> None:
+    """From the package index by its name there; otherwise from a checkout."""
+    installed = tmp_path / f"{DISTRIBUTION.replace('-', '_')}-0.1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Name: {DISTRIBUTION}\nVersion: 0.1.0\n", "utf-8")
+    (installed / file).touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert install("learn") == command
+
+
+def test_the_distribution_is_the_one_that_errors_name() -> None:
+    """And it is not the name of the package, which another project has on the index."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["name"] == DISTRIBUTION != "triage"
+    assert {"authors", "classifiers", "keywords", "urls"} <= project.keys()
+    assert (ROOT / "triage" / "py.typed").is_file()

@@ -22,9 +22,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+# On the package index, where `triage` is another project.
+DISTRIBUTION = "issue-triage-action"
+
 
 def install(extra: str) -> str:
-    """How to install an extra: from a checkout, because the package index has another project by this name."""
+    """How to install an extra: from the package index or from a checkout, as this package was installed."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        from_index = distribution(DISTRIBUTION).read_text("direct_url.json") is None
+    except PackageNotFoundError:
+        from_index = False
+    if from_index:
+        return f'pip install "{DISTRIBUTION}[{extra}]"'
     return f'pip install -e ".[{extra}]" in a checkout of this repository'
 
 
