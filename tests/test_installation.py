@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -136,3 +137,21 @@ def test_the_distribution_is_the_one_that_errors_name() -> None:
     assert project["name"] == DISTRIBUTION != "triage"
     assert {"authors", "classifiers", "keywords", "urls"} <= project.keys()
     assert (ROOT / "triage" / "py.typed").is_file()
+
+
+def test_the_page_on_the_package_index_has_no_link_that_leads_nowhere() -> None:
+    """Pictures and pages of the repository get the addresses of the release; a picture may be a link itself."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]
+    text = (ROOT / "README.md").read_text("utf-8")
+    links = set(re.findall(r"\]\(([^)\s]+)\)", text))
+    for each in build["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(each["pattern"], each["replacement"], text)
+    found = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", text)
+    assert all(link.startswith(("https://", "#")) for link in re.findall(r"\]\(([^)\s]+)\)", text))
+    ours = {link.rpartition("/v$HFPR_VERSION/")[2] for _, link in found if "$HFPR_VERSION" in link}
+    assert {link for link in links if not link.startswith(("https://", "#"))} >= ours != set()
+    pictures = [link for mark, link in found if mark and "$HFPR_VERSION" in link]
+    assert (
+        all(link.startswith("https://raw.githubusercontent.com/triage-bot/triage/v") for link in pictures)
+        and pictures
+    )
