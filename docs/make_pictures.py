@@ -1,7 +1,9 @@
-"""Draws docs/assets/summary.png: an issue of the sample, the labels that it got and the summary that says why.
+"""Draws the pictures of docs/assets/, of the sample and by the program itself.
 
-Nothing in it is made up: the program labels the issue on the fake GitHub of the tests, whose state and job summary are
-drawn. pip install markdown-it-py pillow; apt-get install chromium; python -m docs.make_pictures
+`summary.png`: an issue on the fake GitHub of the tests, the labels that it got there, and the job summary that says
+why. `plan.png`: the page of a backfill.
+
+pip install markdown-it-py pillow; apt-get install chromium; python -m docs.make_pictures
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ COLOURS = {
     "area: storage": "5319e7",
 }
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-background-networking --hide-scrollbars
---force-device-scale-factor=1.5 --window-size=860,1400"""
+--force-device-scale-factor=1.5"""
 STYLE = """
 body { font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", Arial, sans-serif;
   color: #1f2328; background: #fff; margin: 0; padding: 16px; }
@@ -64,11 +66,9 @@ class Labelled:
     summary: str
 
 
-def labelled(folder: Path) -> Labelled:
-    """Label one issue of the sample on the fake GitHub, by a bundle learnt from the sample."""
+def labelled(folder: Path, options: list[str]) -> Labelled:
+    """Label one issue of the sample on the fake GitHub."""
     config, page = SAMPLE / "triage.yml", folder / "summary.md"
-    options = [f"--store={folder / 'store'}", f"--config={config}"]
-    main(["retrain", f"--from={SAMPLE / 'issues.jsonl'}", *options])
     with FakeGitHub(OpenApi(ensure(OPENAPI)), GraphQL(ensure(GRAPHQL))) as github:
         github.world.add_token("token", ACTIONS_BOT, issues="write", contents="read")
         repository = github.world.add_repository(REPO)
@@ -103,18 +103,27 @@ def _ink(colour: str) -> str:
     return "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else "#fff"
 
 
-def draw(text: str, page: Path, target: Path) -> None:
-    """A screenshot of the page, without the empty space below it."""
-    page.write_text(text, "utf-8")
-    command = ["chromium", *FLAGS.split(), f"--screenshot={target}", page.as_uri()]
+def draw(page: Path, target: Path, height: int) -> None:
+    """A screenshot of the page, up to this height and without the empty space below it."""
+    size = f"--window-size=860,{height}"
+    command = ["chromium", *FLAGS.split(), size, f"--screenshot={target}", page.as_uri()]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own page
     picture = Image.open(target).convert("RGB")
-    box = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).getbbox()
+    empty = Image.new("RGB", picture.size, picture.getpixel((0, 0)))
+    box = ImageChops.difference(picture, empty).getbbox()
     assert box is not None  # noqa: S101 - there is text on it
     # A page of text needs few colours.
-    picture.crop((0, 0, picture.width, box[3] + 24)).quantize(96).save(target, optimize=True)
+    picture.crop((0, 0, picture.width, min(picture.height, box[3] + 24))).quantize(96).save(
+        target, optimize=True
+    )
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        draw(page_of(labelled(Path(scratch))), Path(scratch) / "page.html", ROOT / "docs/assets/summary.png")
+        folder = Path(scratch)
+        options = [f"--store={folder / 'store'}", f"--config={SAMPLE / 'triage.yml'}"]
+        main(["retrain", f"--from={SAMPLE / 'issues.jsonl'}", *options])
+        (folder / "page.html").write_text(page_of(labelled(folder, options)), "utf-8")
+        draw(folder / "page.html", ROOT / "docs/assets/summary.png", 1400)
+        main(["backfill", f"--from={SAMPLE / 'new.jsonl'}", f"--out={folder}", *options])
+        draw(folder / "plan.html", ROOT / "docs/assets/plan.png", 1000)

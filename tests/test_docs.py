@@ -224,9 +224,10 @@ def test_what_a_page_quotes_is_what_the_program_says(name: str) -> None:
         assert [part for part in parts if part and part not in source] == [], words
 
 
-def test_the_picture_of_the_summary_is_small() -> None:
+@pytest.mark.parametrize("path", sorted((DOCS / "assets").iterdir()), ids=lambda path: path.name)
+def test_a_picture_is_small(path: Path) -> None:
     """A page that loads at once."""
-    data = (DOCS / "assets/summary.png").read_bytes()
+    data = path.read_bytes()
     assert data.startswith(b"\x89PNG")
     assert len(data) < 150_000
 
