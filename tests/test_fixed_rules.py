@@ -13,7 +13,7 @@ from triage.decide import Case, Decision, Policy, Recorded, Rules, case_of, deci
 from triage.decide.fixed_rules import FixedRules, answers
 from triage.decide.rules import Evidence
 from triage.errors import ConfigError
-from triage.issue import Issue
+from triage.issue import Issue, Names
 
 FORM = """### Component
 
@@ -229,6 +229,34 @@ def test_rules_are_pure_and_take_any_text(title: str, body: str, association: st
     )
     thing = issue(title, body, association=association)
     assert given.on(thing) == given.on(thing)
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
+SPELT = st.sampled_from(["a", "A", "b", "B", "c", "d", "e"])
+
+
+@given(
+    ruled=st.lists(SPELT, unique_by=str.casefold),
+    elected=st.dictionaries(NAMES, st.floats(0, 1)),
+    existing=st.lists(SPELT, unique_by=str.casefold),
+    barred=st.lists(SPELT),
+    most=st.integers(1, 3),
+)
+def test_the_laws_hold_for_labels_of_rules(
+    ruled: list[str], elected: dict[str, float], existing: list[str], barred: list[str], most: int
+) -> None:
+    """Whatever rules and votes want: nothing that is barred, denied or there, one of a group, at most so many."""
+    policy = Policy(deny=("d",), exclusive=(("a", "b"),), most=most)
+    reasons = Names(dict.fromkeys(barred, "barred"))
+    labels, held_back = policy.apply(elected, elected, existing, reasons, ruled=ruled)
+    names, there = [name.casefold() for name in labels], {name.casefold() for name in existing}
+    assert len(names) == len(set(names)) <= most
+    assert set(names).isdisjoint({*there, *map(str.casefold, barred), "d"})
+    group = {"a", "b"}
+    assert len(group & {*names, *there}) <= max(1, len(group & there))
+    assert {*names, *map(str.casefold, held_back)} == {name.casefold() for name in (*ruled, *elected)}
+    first = [name for name in ruled if name.casefold() in names]
+    assert list(labels[: len(first)]) == first
 
 
 # In the configuration.
