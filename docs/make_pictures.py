@@ -1,22 +1,25 @@
-"""Draws the pictures of docs/assets/, of the sample and by the program itself.
+"""Draws the pictures in docs/assets, from what the program makes of the sample.
 
-`summary.png`: an issue on the fake GitHub of the tests, the labels that it got there, and the job summary that says
-why. `plan.png`: the page of a backfill.
-
-pip install markdown-it-py pillow; apt-get install chromium; python -m docs.make_pictures
+summary.png is an issue with its labels and the summary that says why, plan.png the page on which a backfill is
+reviewed, report.png the page of `triage evaluate`. Nothing in them is made up: the program runs on the fake GitHub of
+the tests.
+pip install markdown-it-py pillow playwright; apt-get install chromium; python -m docs.make_pictures
 """
 
 from __future__ import annotations
 
 import html
 import os
-import subprocess
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from PIL import Image, ImageChops
+from playwright.sync_api import Page, sync_playwright
 
 from tests.fake_github.graphql import GraphQL
 from tests.fake_github.issue import Issue
@@ -29,7 +32,7 @@ from triage.config import load
 from triage.sources.issue_file import read_issues
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "examples" / "sample"
+SAMPLE, ASSETS = ROOT / "examples" / "sample", ROOT / "docs" / "assets"
 REPO, SHOWN = "lanternfish-io/ferry", 946
 # Labels have colours on GitHub; these are the sample's.
 COLOURS = {
@@ -42,8 +45,8 @@ COLOURS = {
     "area: cli": "bfdadc",
     "area: storage": "5319e7",
 }
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-background-networking --hide-scrollbars
---force-device-scale-factor=1.5"""
+METHODS = "--methods=naive-bayes,tfidf,embedding,neighbours,adapted"
+STUDY = (METHODS, "--slices=8,32", "--seeds=2", "--min-examples=10")
 STYLE = """
 body { font: 16px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", Arial, sans-serif;
   color: #1f2328; background: #fff; margin: 0; padding: 16px; }
@@ -66,20 +69,34 @@ class Labelled:
     summary: str
 
 
-def labelled(folder: Path, options: list[str]) -> Labelled:
-    """Label one issue of the sample on the fake GitHub."""
-    config, page = SAMPLE / "triage.yml", folder / "summary.md"
+@contextmanager
+def ferry(folder: Path) -> Iterator[FakeGitHub]:
+    """The sample's repository with its new issues on the fake GitHub, and a bundle learnt from the sample."""
+    main(["retrain", f"--from={SAMPLE / 'issues.jsonl'}", *_options(folder)])
     with FakeGitHub(OpenApi(ensure(OPENAPI)), GraphQL(ensure(GRAPHQL))) as github:
         github.world.add_token("token", ACTIONS_BOT, issues="write", contents="read")
         repository = github.world.add_repository(REPO)
-        for name in load(config).labels.descriptions:
+        for name in load(SAMPLE / "triage.yml").labels.descriptions:
             repository.add_label(name, color=COLOURS.get(name, "ededed"))
-        row = next(row for row in read_issues(SAMPLE / "new.jsonl") if row.number == SHOWN)
-        issue = repository.add_issue(row.title, row.body, row.author, number=SHOWN)
+        for row in read_issues(SAMPLE / "new.jsonl"):
+            repository.add_issue(row.title, row.body, row.author, number=row.number)
         os.environ |= {"GITHUB_TOKEN": "token", "GITHUB_API_URL": github.url}
-        os.environ["GITHUB_STEP_SUMMARY"] = str(page)
-        main(["label", f"--repo={REPO}", f"--issue={SHOWN}", *options])
-        return Labelled(issue, page.read_text("utf-8"))
+        yield github
+
+
+def _options(folder: Path) -> list[str]:
+    return [f"--store={folder / 'store'}", f"--config={SAMPLE / 'triage.yml'}"]
+
+
+def labelled(github: FakeGitHub, folder: Path) -> Labelled:
+    """Label one issue of the sample."""
+    page = folder / "summary.md"
+    os.environ["GITHUB_STEP_SUMMARY"] = str(page)
+    main(["label", f"--repo={REPO}", f"--issue={SHOWN}", *_options(folder)])
+    del os.environ["GITHUB_STEP_SUMMARY"]
+    repository = github.world.repository(REPO)
+    assert repository is not None  # noqa: S101 - it was made above
+    return Labelled(repository.issues[SHOWN], page.read_text("utf-8"))
 
 
 def page_of(labelled: Labelled) -> str:
@@ -103,27 +120,56 @@ def _ink(colour: str) -> str:
     return "#000" if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else "#fff"
 
 
-def draw(page: Path, target: Path, height: int) -> None:
-    """A screenshot of the page, up to this height and without the empty space below it."""
-    size = f"--window-size=860,{height}"
-    command = ["chromium", *FLAGS.split(), size, f"--screenshot={target}", page.as_uri()]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own page
+@contextmanager
+def browser(width: int, height: int) -> Iterator[Page]:
+    """A page of Chromium, of this size in points."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=1.5, color_scheme="light"
+        )
+        yield context.new_page()
+        chromium.close()
+
+
+def save(page: Page, target: Path) -> None:
+    """A screenshot, without the empty space below what is on it."""
+    page.screenshot(path=target)
     picture = Image.open(target).convert("RGB")
-    empty = Image.new("RGB", picture.size, picture.getpixel((0, 0)))
-    box = ImageChops.difference(picture, empty).getbbox()
+    box = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).getbbox()
     assert box is not None  # noqa: S101 - there is text on it
+    bottom = min(picture.height, box[3] + 24)
     # A page of text needs few colours.
-    picture.crop((0, 0, picture.width, min(picture.height, box[3] + 24))).quantize(96).save(
-        target, optimize=True
-    )
+    picture.crop((0, 0, picture.width, bottom)).quantize(96).save(target, optimize=True)
+
+
+def draw_summary(found: Labelled, target: Path) -> None:
+    """The issue and its summary."""
+    with browser(860, 1400) as page:
+        page.set_content(page_of(found))
+        save(page, target)
+
+
+def draw_plan(folder: Path, target: Path) -> None:
+    """A plan for the issues without a label, with the reasons for the first one."""
+    main(["backfill", f"--from={REPO}", "--unlabelled", f"--out={folder / 'plan'}", *_options(folder)])
+    with browser(1000, 1180) as page:
+        page.goto((folder / "plan" / "plan.html").as_uri())
+        page.get_by_role("button", name="why").first.click()
+        save(page, target)
+
+
+def draw_report(folder: Path, target: Path) -> None:
+    """The report of a study of the sample."""
+    config, issues = f"--config={SAMPLE / 'triage.yml'}", f"--from={SAMPLE / 'issues.jsonl'}"
+    main(["evaluate", issues, config, *STUDY, f"--out={folder / 'study'}"])
+    with browser(1000, 1180) as page:
+        page.goto((folder / "study" / "report.html").as_uri())
+        save(page, target)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        options = [f"--store={folder / 'store'}", f"--config={SAMPLE / 'triage.yml'}"]
-        main(["retrain", f"--from={SAMPLE / 'issues.jsonl'}", *options])
-        (folder / "page.html").write_text(page_of(labelled(folder, options)), "utf-8")
-        draw(folder / "page.html", ROOT / "docs/assets/summary.png", 1400)
-        main(["backfill", f"--from={SAMPLE / 'new.jsonl'}", f"--out={folder}", *options])
-        draw(folder / "plan.html", ROOT / "docs/assets/plan.png", 1000)
+    with tempfile.TemporaryDirectory() as scratch, ferry(Path(scratch)) as github:
+        draw_plan(Path(scratch), ASSETS / "plan.png")
+        draw_summary(labelled(github, Path(scratch)), ASSETS / "summary.png")
+        draw_report(Path(scratch), ASSETS / "report.png")
