@@ -16,11 +16,9 @@ import json
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -34,7 +32,7 @@ DRY_RUN = "dry run: "
 COMMAND_MARK = re.compile(r"^([\s\u200b\ufeff]*):(?=:)")
 
 
-@dataclass
+# No dataclass: what those take to load is a tenth of the program's help.
 class _Door:
     quiet: bool = False
     json: bool = False
@@ -194,6 +192,8 @@ def _escape(control: re.Match[str]) -> str:
 
 
 def _defect(kind: type[BaseException], defect: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
     alert("".join(traceback.format_exception(kind, defect, trace)).removesuffix("\n"))
 
 
