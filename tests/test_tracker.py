@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Request
 from tests.tracking import HOSTILE, tracker_of
 from triage.errors import AccessError
+from triage.github import graphql
 from triage.github.client import PAGE
 from triage.github.errors import IssueGone, NotFound, Overloaded, Rejected
 from triage.github.graphql import Actor, IssueFilter, Label, LiveIssue, Page
@@ -279,3 +282,10 @@ def test_an_issue_number_above_32_bits_is_missing_without_a_request(
     with pytest.raises(NotFound, match="cannot read issue 2147483648 in octo/demo: there is none"):
         tracker.issue(2**31)
     assert len(github.requests) == before
+
+
+def test_an_operation_or_fragment_has_a_name_of_its_own() -> None:
+    """They are found by it, so that a second one would hide the first."""
+    text = (Path(graphql.__file__).with_name("documents.graphql")).read_text("utf-8")
+    names = re.findall(r"(?m)^(?:query|mutation|fragment) (\w+)", text)
+    assert len(names) == len({*names})

@@ -374,7 +374,7 @@ class Tracker(Connection):
         """The issues that changed since a moment, with the first comments on each."""
         variables = {**self._names, "first": PAGE, "filter": {"since": since.isoformat()}}
         path, purpose = "data.repository.page", Purpose(f"read who answered issues in {self.repo}", READ)
-        return self._nodes(graphql.AnsweredNode, path, "Answers", variables, purpose)
+        return self._nodes(graphql.AnsweredNode, path, "AnsweredIssues", variables, purpose)
 
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
