@@ -21,7 +21,7 @@ from triage.backfill.journal import (
 from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
 from triage.github.errors import NotFound
-from triage.github.graphql import IssueFilter, LiveIssue
+from triage.github.graphql import Actor, IssueFilter, LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
 from triage.issue import KINDS, fold, folded, format_time
 from triage.label.writer import IssueEdit, LabelWriter
@@ -39,12 +39,15 @@ def undo(options: UndoOptions) -> int:
         before = _backfilled(options.undone)
         path = options.undone.with_suffix(".undo.jsonl")
         tracker = open_tracker(before.task.repo, AN_HOUR)
+        viewer = tracker.viewer()
     else:
         tracker = open_tracker(options.repo, AN_HOUR)
-        before, path = _since(tracker, options)
+        # GitHub's clock is known from its first answer.
+        viewer = tracker.viewer()
+        before, path = _since(tracker, viewer, options)
     repo = before.task.repo
     tracker.with_discussions = True
-    writer, throttle = LabelWriter(tracker, tracker.viewer().login), Throttle(options.per_minute)
+    writer, throttle = LabelWriter(tracker, viewer.login), Throttle(options.per_minute)
 
     undoer = Undoer(writer, before, options.dry_run)
     numbers = ((number, number) for number in reversed(before.written))
@@ -68,20 +71,17 @@ def _backfilled(path: Path) -> Journal:
     return before
 
 
-def _since(tracker: Tracker, options: UndoOptions) -> tuple[Journal, Path]:
+def _since(tracker: Tracker, viewer: Actor, options: UndoOptions) -> tuple[Journal, Path]:
     """What an account has set since a moment and is still there, as if it were a backfill's, and where to write.
 
     GitHub's history is that journal. Raises UsageError where the account would be a person's by default.
     """
-    me = options.by
-    if not me:
-        viewer = tracker.viewer()
-        if not viewer.is_bot:
-            raise UsageError(
-                f"the token acts as {viewer.login}, a person, whose own labels would be removed",
-                next_step="name the account that labelled: --by github-actions[bot], or --by with an App's name",
-            )
-        me = viewer.login
+    if not options.by and not viewer.is_bot:
+        raise UsageError(
+            f"the token acts as {viewer.login}, a person, whose own labels would be removed",
+            next_step="name the account that labelled: --by github-actions[bot], or --by with an App's name",
+        )
+    me = options.by or viewer.login
     at = options.since.at(tracker.now()) if options.since else tracker.now()
     records = list[JournalRecord]()
     with stage("reading what was labelled"):
