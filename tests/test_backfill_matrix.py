@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_shards_of_a_matrix_make_the_plan_of_one_runner_and_it_is_applied(step: 
     labels = {number: tuple(issue.label_names) for number, issue in step.repository.issues.items()}
     assert labels == {one.number: one.labels for one in expected}
     assert (matrix.artifacts / "triage-journal-1" / "plan.journal.jsonl").is_file()
+
+    # The same labels are removed by the workflow that undoes the run, from its artifact.
+    inputs = {"run": "7", "attempt": "1", "dry-run": "false"}
+    undoing = Workflow(EXAMPLES / "triage-undo.yml", step.github, tmp_path, inputs)
+    shutil.copytree(matrix.artifacts, undoing.artifacts)
+    undoing.run("undo", {})
+    assert [number for number, issue in step.repository.issues.items() if issue.labels] == []
 
 
 def test_both_workflows_apply_a_plan_in_the_same_way() -> None:

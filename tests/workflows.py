@@ -76,6 +76,7 @@ class Workflow:
         context = {**where, "github.run_attempt": "1"}
         context |= {f"inputs.{name}": value for name, value in self.inputs.items()}
         token = f"{self.path.stem}-{job}"
+        context["github.token"] = token
         self.github.world.add_token(token, ACTIONS_BOT, **self.jobs[job]["permissions"])
         for step in self.jobs[job]["steps"]:
             given = {name: evaluated(value, context) for name, value in step.get("with", {}).items()}
