@@ -142,7 +142,14 @@ def test_help_loads_no_command_and_nothing_that_takes_long(given: str) -> None:
     )
     modules = {f"triage.cli.{module}" for module, _ in COMMANDS.values()}
     assert found & modules == set()
-    assert {name.split(".")[0] for name in found} & {"numpy", "yaml", "tqdm", "dataclasses", "inspect", *HOMES} == set()
+    assert {name.split(".")[0] for name in found} & {
+        "numpy",
+        "yaml",
+        "tqdm",
+        "dataclasses",
+        "inspect",
+        *HOMES,
+    } == set()
 
 
 def test_one_command_does_not_load_the_others() -> None:
