@@ -89,6 +89,7 @@ EVERY_KEY = {
         "duplicates": 0.7,
         "comment_duplicates": True,
         "suggest": 0.5,
+        "suggest_in": "github",
         "max_rate_limit_wait": 5,
     },
     "owners": {"area/sync": ["alice", "org/sync-team"]},

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fake_github.faults import forbidden
+from tests.fake_github.faults import Hook, forbidden
 from tests.fake_github.issue import Comment
 from tests.fake_github.state import ACTIONS_BOT
+from tests.fake_github.wire import Request
 from tests.live import FERRY, QUESTION, STORAGE, Step
 from tests.test_commands import say
 from triage.comment import merged, parts_of
@@ -287,6 +288,59 @@ def test_what_somebody_else_writes_into_the_bots_comment_is_nobodys_word(
     [collected] = read_repositories([FERRY], tmp_path, Config(act=ActConfig(suggest=0.5))).collected
     found = next(i for i in collected.issues if i.number == STORAGE)
     assert [(e.label, e.actor) for e in found.events or ()] == [("bug", ACTIONS_BOT)]
+
+
+NATIVE = ON.replace("act: {", "act: {suggest_in: github, ")
+
+
+def test_github_can_keep_the_suggestions_itself(step: Step) -> None:
+    """Each with its confidence and a reason, as GitHub describes it; no label is set or lost, no comment written."""
+    step.configure(NATIVE)
+    issue = step.repository.issues[STORAGE]
+    issue.add_labels(["question"], ACTIONS_BOT)
+    step.happen(issue)
+    assert step.label("--dry-run") == 0
+    assert (issue.suggestions, step.writes) == ([], [])
+    assert step.label() == 0
+    assert [(name, how) for name, how, _ in issue.suggestions] == [("bug", "high"), ("area: storage", "high")]
+    assert all("probability of" in why for _, _, why in issue.suggestions)
+    assert (issue.label_names, issue.comments) == (["question"], [])
+    before = list(issue.suggestions)
+    assert step.label() == 0
+    step.happen(issue, "reopened")
+    assert step.label() == 0
+    assert issue.suggestions == before
+
+
+def test_an_enterprise_server_without_suggestions_is_told_once_and_the_rest_works(step: Step) -> None:
+    """It would set the labels instead."""
+    step.github.world.enterprise_version = "3.17.0"
+    step.configure("act: {suggest: 0.01, suggest_in: github}")
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    assert step.label() == 0
+    assert (
+        step.said.count("GitHub Enterprise Server has no label suggestions; set act.suggest_in to comment")
+        == 1
+    )
+    assert "bug" in issue.label_names
+    assert issue.suggestions == []
+    assert [w for w in step.writes if w.startswith("POST")] == []
+
+
+def test_a_label_that_a_server_sets_instead_is_taken_off(step: Step) -> None:
+    """A server that does not tell its version and ignores `suggest` must not get a label set below its target."""
+    step.configure(NATIVE)
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+
+    def ignore(_: Request) -> None:
+        step.github.world.enterprise_version = "unknown"
+
+    step.github.faults.add(Hook(ignore), path=r".*/issues/\d+/labels", method="POST")
+    assert step.label() == 0
+    assert issue.label_names == []
+    assert "it set bug, area: storage instead, which was taken off again" in step.said
 
 
 def test_the_event_changes_nothing_while_suggestions_are_off(step: Step, offered: Comment) -> None:

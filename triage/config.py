@@ -267,6 +267,12 @@ class ActConfig:
         low=0.0,
         high=1.0,
     )
+    suggest_in: str = option(
+        "comment",
+        "Where labels are suggested. `comment`: in the one comment; `github`: as GitHub's own label suggestions, on "
+        "issues that were just opened, which GitHub Enterprise Server does not have.",
+        choices=("comment", "github"),
+    )
     comment_duplicates: bool = option(False, "Name possible duplicates in the one comment, too.")
     max_rate_limit_wait: int = option(
         600, "The maximum number of seconds that a request waits for GitHub's rate limits.", low=0

@@ -132,6 +132,8 @@ class Issue:
     files: list[str] = field(default_factory=list)
     assignees: list[Actor] = field(default_factory=list)
     reviewers: list[Actor | str] = field(default_factory=list)
+    # Label suggestions that wait for a person: name, confidence and rationale.
+    suggestions: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
     def node_id(self) -> str:

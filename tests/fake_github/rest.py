@@ -118,9 +118,14 @@ def list_issue_labels(call: Call) -> Reply:
 
 @route("POST", f"{ISSUE}/labels")
 def add_issue_labels(call: Call) -> Reply:
-    """Adds, creates what does not exist, and on an empty list removes them all."""
-    issue = call.issue("write")
-    return _set_labels(call, issue, keep=issue.labels if _names(call) else [])
+    """Adds, creates what does not exist, and on an empty list removes them all; what is to be suggested is kept apart.
+
+    GitHub Enterprise Server does not know `suggest`, and sets the label.
+    """
+    issue, suggested = call.issue("write"), _suggested(call)
+    keep = issue.labels if _names(call) or suggested else []
+    issue.suggestions += [each for each in suggested if each not in issue.suggestions]
+    return _set_labels(call, issue, keep=list(keep))
 
 
 @route("PUT", f"{ISSUE}/labels")
@@ -166,8 +171,21 @@ def _names(call: Call) -> list[str]:
     listed = [listed] if isinstance(listed, str) else listed
     if not isinstance(listed, list):
         raise Refusal(422, "Validation Failed")
+    apart = {name for name, _, _ in _suggested(call)}
     names = [item.get("name") if isinstance(item, dict) else item for item in listed]
-    return [name for name in names if isinstance(name, str)]
+    return [name for name in names if isinstance(name, str) and name not in apart]
+
+
+def _suggested(call: Call) -> list[tuple[str, str, str]]:
+    body = call.request.body
+    listed = body.get("labels") if isinstance(body, dict) else body
+    if call.world.enterprise_version or not isinstance(listed, list):
+        return []
+    return [
+        (str(item["name"]), str(item.get("confidence", "")), str(item.get("rationale", "")))
+        for item in listed
+        if isinstance(item, dict) and item.get("suggest") is True
+    ]
 
 
 def _login(call: Call) -> str:

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -75,6 +75,15 @@ class Permissions:
     write_labels: bool | None
     read_contents: bool
     write_contents: bool | None
+
+
+@dataclass(frozen=True)
+class LabelSuggestion:
+    """A label for a person to accept; `confidence` is "low", "medium" or "high", `rationale` a sentence."""
+
+    name: str
+    confidence: str
+    rationale: str
 
 
 class Connection(Http):
@@ -458,6 +467,17 @@ class Tracker(Connection):
         except Overloaded:
             # It may have been written: the second attempt looks for it first.
             self._put_comment(node_id, marker, text_of, kind)
+
+    def suggest_labels(self, number: int, suggestions: Sequence[LabelSuggestion]) -> tuple[str, ...]:
+        """Suggest labels that the repository has; returns the names of those that the issue has now.
+
+        The request adds to the issue's labels and replaces none, so that none is passed along. A server that does not
+        know suggestions would set the labels: ask for `enterprise_version` before, and look at the names after.
+        """
+        listed = [dict(asdict(suggestion), suggest=True) for suggestion in suggestions]
+        path, doing = f"/issues/{number}/labels", "suggest labels"
+        answer = self.rest("POST", path, doing, WRITE, body={"labels": listed})
+        return read_list(str, answer, "*.name")
 
     def comment_versions(self, node_id: str, marker: str) -> list[CommentVersion]:
         """The newest versions of a comment, oldest first; none if it is not the token's own with this marker."""

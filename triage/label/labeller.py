@@ -31,7 +31,7 @@ from triage.issue import KINDS, Names, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.duplicates import possible_duplicates
 from triage.label.owners import OwnerDesk
-from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused
+from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused, suggest_on_github
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape
 from triage.options import Event, EventComment, LabelOptions
@@ -201,7 +201,8 @@ def _comment_parts(
         parts["reasons"] = markdown([reasons])
     if config.act.comment_duplicates and decision and decision.duplicates:
         parts["duplicates"] = possible_duplicates(decision, url)
-    if config.act.suggest is not None and decision and (decision.suggested or parts):
+    in_comment = config.act.suggest is not None and config.act.suggest_in == "comment"
+    if in_comment and decision and (decision.suggested or parts):
         parts[SUGGESTIONS] = offering(decision)
     return parts
 
@@ -352,10 +353,11 @@ class Labeller:
             else:
                 changed = _changed(outcome, edit.remove, added)
                 try:
-                    yield self._with_owners(edit.live, changed, dry_run=False)
+                    changed = self._with_owners(edit.live, changed, dry_run=False)
+                    self._suggest(edit.live, outcome.decision)
                 except TriageError as error:
                     failure = failure or error
-                    yield changed
+                yield changed
         if failure:
             raise failure
 
@@ -363,6 +365,14 @@ class Labeller:
         if self.owners is None or outcome.decision is None:
             return outcome
         return replace(outcome, owners=self.owners.involve(live, outcome.added, dry_run=dry_run))
+
+    def _suggest(self, live: LiveIssue, decision: Decision | None) -> None:
+        """Offer labels as GitHub's own suggestions, once for each issue: which were refused cannot be read."""
+        opened = self.event is not None and self.event.action == "opened" and live.issue.kind != "discussion"
+        if self.config.act.suggest_in != "github" or not opened or not decision or not decision.suggested:
+            return
+        if reason := suggest_on_github(self.writer, live, decision):
+            notice(f"no label was suggested: {reason}")
 
     def _edit(self, live: LiveIssue, outcome: LabelOutcome) -> IssueEdit:
         """What the outcome means on GitHub."""

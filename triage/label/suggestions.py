@@ -20,10 +20,13 @@ from triage.suggestion import BOX, NONE, PART, SuggestionAnswer, answers_in, box
 if TYPE_CHECKING:
     from triage.config import Config
     from triage.decide import Decision
-    from triage.github.graphql import CommentVersion
+    from triage.github.graphql import CommentVersion, LiveIssue
     from triage.label.writer import LabelWriter
 
 SWITCHED_OFF = "suggestions are switched off (act.suggest)"
+NOT_THERE = "GitHub Enterprise Server has no label suggestions; set act.suggest_in to comment"
+# The least probabilities of GitHub's words for confidence.
+MEDIUM, HIGH = 0.5, 0.8
 NO_TICK = "no suggestion in the comment was ticked"
 
 
@@ -95,6 +98,41 @@ def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Call
 def withdrawn(text: str) -> str:
     """The part of the comment with this text without what is on offer."""
     return part_of([], answers_in(text))
+
+
+def suggest_on_github(writer: LabelWriter, live: LiveIssue, decision: Decision) -> str:
+    """Offer the labels as GitHub's own label suggestions; why that did not work, or empty.
+
+    A label that the server set instead is removed again: it misses its precision target.
+    """
+    from triage.github.client import IssueChange, LabelSuggestion
+
+    tracker = writer.tracker
+    if tracker.enterprise_version():
+        return NOT_THERE
+    names = [name for name in decision.suggested if name in writer.available]
+    before = folded((*live.issue.labels, *decision.labels))
+    after = tracker.suggest_labels(
+        live.issue.number,
+        [
+            LabelSuggestion(name, confidence(decision.scores[name]), rationale(decision.scores[name]))
+            for name in names
+        ],
+    )
+    wrong = tuple(name for name in names if fold(name) in folded(after) - before)
+    if wrong:
+        tracker.change([IssueChange(live.node_id, remove=tuple(writer.available[name].id for name in wrong))])
+    return f"it set {', '.join(wrong)} instead, which was taken off again" if wrong else ""
+
+
+def confidence(probability: float) -> str:
+    """The probability in GitHub's three steps."""
+    return "high" if probability >= HIGH else "medium" if probability >= MEDIUM else "low"
+
+
+def rationale(probability: float) -> str:
+    """Why a label is suggested, without any text of an issue."""
+    return f"Similar issues of this repository give it a probability of {probability:.2f}, which is below its target."
 
 
 @dataclass(frozen=True)
