@@ -1,6 +1,7 @@
 """How many requests each command sends to GitHub, and how long it takes where each request takes 150 ms.
 
     python -m benchmarks.event [--run NAME]... [--latency SECONDS] [--json FILE]
+    python -m benchmarks.event --phases N [--latency SECONDS]
 
 The commands are run as processes against the fake GitHub of the tests, on the sample, with the bundle in git refs:
 
@@ -13,6 +14,10 @@ The commands are run as processes against the fake GitHub of the tests, on the s
     plan               plan a backfill of five issues
     apply, undo        a backfill of 100 issues, without its pace
 
+With `--phases`, one event is labelled N times, and the parts of its time are printed as medians and 95th percentiles:
+from the start of the process to the first request, reading (the issue, the configuration, the bundle), deciding, and
+writing.
+
 Latency is what the server waits before it answers, so that requests which are sent side by side wait together. It is
 not a runner on GitHub: what is measured is the program.
 """
@@ -24,6 +29,9 @@ import contextlib
 import io
 import json
 import os
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -49,6 +57,7 @@ from triage.cli import main as program
 from triage.issue import format_time
 
 LATENCY = 0.15
+PHASES = ("start", "read", "decide", "write", "in all")
 MANY = 100
 STORE = f"--store=github:{REPOSITORY}"
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,6 +127,33 @@ class Bench:
             "GITHUB_SERVER_URL": self.github.server_url,
             "GITHUB_TOKEN": TOKEN,
         }
+        with self._delayed(latency) as spans:
+            started = time.monotonic()
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                code, said = pool.submit(child, argv, environment, self.folder).result()
+            seconds = time.monotonic() - started
+        if code or not done():
+            raise RuntimeError(f"{name}: exit code {code}\n{said}")
+        return Measured(name, Counter(map(str, self.github.requests)), seconds, _union(spans))
+
+    def phases(self, latency: float = LATENCY) -> tuple[float, ...]:
+        """The seconds of each of PHASES when `triage label` labels a new issue. Raises RuntimeError if it fails."""
+        argv, done = self.label()
+        with self._delayed(latency) as spans, reached(self.github):
+            started = time.monotonic()
+            finished = subprocess.run(
+                [sys.executable, "-m", "triage", *argv], cwd=self.folder, capture_output=True, check=False
+            )
+            ended = time.monotonic()
+        if finished.returncode or not done():
+            raise RuntimeError(f"exit code {finished.returncode}\n{finished.stderr.decode()}")
+        *reads, (written, _) = sorted(spans)
+        first, read = reads[0][0], max(end for _, end in reads)
+        return first - started, read - first, written - read, ended - written, ended - started
+
+    @contextlib.contextmanager
+    def _delayed(self, latency: float) -> Iterator[list[tuple[float, float]]]:
+        """When each request arrived and was answered, while every one takes `latency` seconds."""
         spans: list[tuple[float, float]] = []
 
         def delay(_: object) -> None:
@@ -127,14 +163,8 @@ class Bench:
 
         self.github.faults.add(Hook(delay), times=None)
         self.github.requests.clear()
-        started = time.monotonic()
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            code, said = pool.submit(child, argv, environment, self.folder).result()
-        seconds = time.monotonic() - started
+        yield spans
         self.github.faults.clear()
-        if code or not done():
-            raise RuntimeError(f"{name}: exit code {code}\n{said}")
-        return Measured(name, Counter(map(str, self.github.requests)), seconds, _union(spans))
 
     def label(self) -> tuple[list[str], Callable[[], bool]]:
         issue = self._issue()
@@ -280,13 +310,29 @@ def opened() -> Iterator[Bench]:
         yield Bench(github, Path(folder), learnt)
 
 
+def phases(bench: Bench, times: int, latency: float) -> str:
+    """A table of the parts of an event's time; what is read from the disk for the first time is not counted."""
+    bench.phases(latency)
+    runs = zip(*(bench.phases(latency) for _ in range(times)), strict=True)
+    lines = ["| part | median, s | 95th percentile, s |", "|---|--:|--:|"]
+    for name, seconds in zip(PHASES, runs, strict=True):
+        middle, *_, high = statistics.quantiles(seconds, n=20, method="inclusive")[9:]
+        lines.append(f"| {name} | {middle:.2f} | {high:.2f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="event.py", description="Requests and wall time of each command.")
     parser.add_argument("--run", action="append", choices=RUNS, help="only this one; may be repeated")
     parser.add_argument("--latency", type=float, default=LATENCY, help="seconds that a request takes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    parser.add_argument("--phases", type=int, metavar="N", help="label one event N times, and time its parts")
     given = parser.parse_args()
+    if given.phases:
+        with opened() as bench:
+            print(phases(bench, given.phases, given.latency))
+        return
     found: list[Measured] = []
     print("| run | requests | waiting for GitHub, s | in all, s |\n|---|--:|--:|--:|")
     with opened() as bench:

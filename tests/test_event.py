@@ -46,3 +46,11 @@ def test_a_request_takes_its_time_and_those_side_by_side_take_it_together() -> N
     """What the benchmark tells of waiting."""
     assert event._union([(0.0, 1.0), (0.5, 1.5), (3.0, 4.0), (3.2, 3.4)]) == pytest.approx(2.5)
     assert set(RUNS) > set(REQUESTS)
+
+
+def test_the_parts_of_an_event_are_its_whole_time(bench: Bench) -> None:
+    """Nothing between the start of the process and its end is left out or counted twice."""
+    *parts, total = bench.phases(latency=0.01)
+    assert len(parts) + 1 == len(event.PHASES)
+    assert sum(parts) == pytest.approx(total)
+    assert min(parts) > 0
