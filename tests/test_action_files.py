@@ -45,7 +45,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "label": (),
     "learn": ("learn",),
     "train": ("learn", "train"),
-    "dev": ("docs", "learn", "train", "ray", "dev"),
+    "dev": ("demo", "docs", "learn", "train", "ray", "dev"),
 }
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
