@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import DocumentNode, FragmentDefinitionNode, OperationDefinitionNode
 from graphql.language import FieldNode, FragmentSpreadNode, IntValueNode, SelectionSetNode, VariableNode
-from graphql.language.ast import InlineFragmentNode
+from graphql.language.ast import InlineFragmentNode, SelectionNode
 
 from tests.fake_github.state import Clock
 
@@ -53,6 +53,8 @@ def points(document: DocumentNode, variables: Mapping[str, Any]) -> int:
 
     def requests(selections: SelectionSetNode | None, times: int) -> Iterator[int]:
         for node in selections.selections if selections else ():
+            if _left_out(node):
+                continue
             if isinstance(node, FragmentSpreadNode):
                 yield from requests(fragments[node.name.value].selection_set, times)
             elif isinstance(node, InlineFragmentNode):
@@ -63,6 +65,15 @@ def points(document: DocumentNode, variables: Mapping[str, Any]) -> int:
                 )
                 yield times if size is not None else 0
                 yield from requests(node.selection_set, times * (size or 1))
+
+    def _left_out(node: SelectionNode) -> bool:
+        """Whether `@include(if: $variable)` leaves it out."""
+        conditions = (
+            directive.arguments[0].value
+            for directive in node.directives
+            if directive.name.value == "include" and directive.arguments
+        )
+        return any(isinstance(c, VariableNode) and variables.get(c.name.value) is False for c in conditions)
 
     def _size(value: object) -> int:
         if isinstance(value, VariableNode):
