@@ -1,4 +1,5 @@
-"""What the zero-shot models are worth on repositories that none was trained on: similarity beside the cross-encoder.
+"""What the zero-shot models are worth on repositories that none was trained on: similarity, the cross-encoder,
+and as served.
 
     python benchmarks/judge.py MANY [FILE...] [--three FILE] [--judge FOLDER] [--fp32 [WEIGHTS]]
 
@@ -29,6 +30,7 @@ from triage.config import ZeroShotConfig
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN, shipped
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
+from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue
 from triage.metrics import macro_f1, micro_f1, precision_recall
@@ -147,14 +149,15 @@ def main() -> None:
     given = parser.parse_args()
     encoder = Encoder.load()
     similar = SimilarityZeroShot.load(encoder)
+    folder = shipped(BUILTIN_ZERO_SHOT) if given.judge == BUILTIN else Path(given.judge)
     models: dict[str, ZeroShotModel] = {
         "similarity": similar,
-        "cross-encoder": open_zero_shot(ZeroShotConfig(model=given.judge), encoder),
+        "cross-encoder": CrossEncoder(folder, similar),
+        "as served": open_zero_shot(ZeroShotConfig(model=given.judge), encoder),
     }
     if given.fp32 is not None:
         from judge_fp32 import Unquantized
 
-        folder = shipped(BUILTIN_ZERO_SHOT) if given.judge == BUILTIN else Path(given.judge)
         models["cross-encoder, fp32"] = Unquantized(folder, similar, given.fp32 or None)
     aside = many(given.many)
     print(f"seed {SEED}\n\n{HEAD}")

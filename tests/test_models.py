@@ -146,7 +146,7 @@ def test_list_and_verify_tell_what_is_there(capsys: pytest.CaptureFixture[str]) 
     assert run("list") == 0
     assert run("verify", "issue-encoder") == 0
     line, folder = capsys.readouterr().out.splitlines()[0], models.shipped("issue-encoder")
-    assert line.startswith("issue-encoder  encoder  384 out  256 tokens  23.8 MB  Apache-2.0  ")
+    assert line.startswith("issue-encoder  encoder  384 out  256 tokens  23.9 MB  Apache-2.0  ")
     assert line.endswith(str(folder))
     with pytest.raises(UsageError) as caught:
         run("verify", "nothing")

@@ -208,7 +208,7 @@ def test_the_digest_tells_encoders_and_backgrounds_apart(encoder: Encoder, tmp_p
 
 
 def test_the_default_configuration_opens_the_shipped_judge(encoder: Encoder) -> None:
-    """With nothing configured, the shipped cross-encoder scores labels; similarity alone where it is named."""
+    """With nothing configured, the shipped cross-encoder scores all labels but kinds; similarity where it is named."""
     assert open_zero_shot(Settings(), encoder).name == BUILTIN_ZERO_SHOT
     method = open_zero_shot(Settings(model="embedding"), encoder)
     assert (method.name, method.digest) == ("embedding", SimilarityZeroShot.load(encoder).digest)
@@ -216,8 +216,7 @@ def test_the_default_configuration_opens_the_shipped_judge(encoder: Encoder) -> 
 
 def test_labels_without_hope_are_not_read(encoder: Encoder) -> None:
     """What similarity rules out costs no run of the cross-encoder; every other label scores as if all were asked."""
-    judge = open_zero_shot(Settings(), encoder)
-    assert isinstance(judge, CrossEncoder)
+    judge = CrossEncoder(models.shipped(BUILTIN_ZERO_SHOT), SimilarityZeroShot.load(encoder))
     areas = ("networking", "translation", "billing", "macOS", "payments", "fonts", "audio", "printing")
     labels = [BUG, DOCS, SPEED, *map(LabelText, areas)]
     assert len(labels) > FEW

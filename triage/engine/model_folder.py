@@ -27,6 +27,8 @@ KINDS = ("encoder", "zero-shot")
 # A zero-shot model reads an issue with one label ("pair") or with all of them at once (`cross_encoder.py`).
 LAYOUTS = ("pair", "joint")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
+# The concept head of an encoder (`triage.engine.concepts`): its vectors do not depend on it.
+CONCEPTS_FILE = "concepts.npy"
 # Of one file of a model.
 MAX_BYTES = 2 * 2**30
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -39,7 +41,8 @@ class ModelManifest:
     """The manifest of a model folder, read by `from_dict`.
 
     `dimension` is the length of a vector (encoder) or the number of logits of a pair (zero-shot); `files` maps names
-    to sha256; `opset` is None for ONNX files of a hub. The rest is of zero-shot models: `entailment` is an index into
+    to sha256; `opset` is None for ONNX files of a hub; `concepts` are the rows of an encoder's concept head.
+    The rest is of zero-shot models: `entailment` is an index into
     `labels`; `similarity` times the similarity of the encoder's vectors is added to a logit; then
     sigmoid(slope * logit + intercept) is a probability, which sets a label from `threshold` on if nothing is tuned.
     """
@@ -55,6 +58,7 @@ class ModelManifest:
     quantisation: str
     files: dict[str, str]
     versions: dict[str, str]
+    concepts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     entailment: int | None = field(default=None, metadata={"low": 0})
     layout: str = field(default="pair", metadata={"choices": LAYOUTS})
@@ -87,16 +91,19 @@ class ModelManifest:
             raise SchemaError("in 'manifest.entailment': expected an index into 'manifest.labels'")
 
     def to_dict(self) -> dict[str, object]:
-        """The fields as values for JSON, without the fields of zero-shot models for an encoder."""
+        """The fields as values for JSON, without those that a model of this kind does not have."""
         values = dataclasses.asdict(self)
+        if not self.concepts:
+            del values["concepts"]
         if self.kind != "zero-shot":
             for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold", "similarity"):
                 del values[name]
         return values
 
     def digest(self) -> str:
-        """sha256 (hex) of the file hashes: equal digests, equal models."""
-        lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(self.files.items()))
+        """sha256 (hex) of the file hashes, without that of a concept head: equal digests, equal models."""
+        files = sorted((name, sha) for name, sha in self.files.items() if name != CONCEPTS_FILE)
+        lines = "".join(f"{sha}  {name}\n" for name, sha in files)
         return hashlib.sha256(lines.encode()).hexdigest()
 
 

@@ -1,21 +1,25 @@
-"""`triage models train`: train the two models that all repositories share, on public issues of many."""
+"""`triage models train`: train the models that all repositories share, on public issues of many."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triage.bundle.open import need
 from triage.console import log, status
 from triage.errors import MissingExtra, UsageError
 from triage.options import TrainOptions
+from triage.progress import bar
 
 if TYPE_CHECKING:
     from triage.finetune.training_loop import TrainingStep
 
 STEPS_BETWEEN_LINES = 25
-KINDS = ("encoder", "zero-shot")
+VECTORS_FILE = "concept-vectors.npz"
+KINDS = ("encoder", "zero-shot", "concepts")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     # As it was written before.
     parser.add_argument("more", nargs="*", type=Path, default=[], metavar="FILE", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to make")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="model folder to make; for concepts the folder of an encoder, which gets a concept head",
+    )
     parser.add_argument(
         "--work",
         type=Path,
@@ -70,6 +80,8 @@ def parse(args: argparse.Namespace) -> TrainOptions:
 
 def run(options: TrainOptions) -> int:
     """Train, export, calibrate; raises DataError, ModelError and MissingExtra."""
+    if options.kind == "concepts":
+        return _train_concepts(options)
     try:
         from triage.finetune.weights import named_weights
         from triage.training import train
@@ -92,6 +104,18 @@ def run(options: TrainOptions) -> int:
         manifest, calibration = train.train_zero_shot(issues, training, options.out)
         log(calibration.summary)
     log(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
+    return 0
+
+
+def _train_concepts(options: TrainOptions) -> int:
+    need("learn", "sklearn", "scipy", to="`triage models train concepts`")
+    from triage.sources.issue_file import iter_issues
+    from triage.training import concepts
+
+    options.work.mkdir(parents=True, exist_ok=True)
+    issues = (issue for path in options.files for issue in iter_issues(path))
+    head = concepts.train(issues, options.out, options.work / VECTORS_FILE, partial(bar, "encoding"))
+    log(f"{options.out}: a head of {len(head.names)} concepts: {', '.join(head.names)}")
     return 0
 
 

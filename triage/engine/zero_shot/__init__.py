@@ -9,8 +9,10 @@ import numpy as np
 
 from triage.arrays import Floats
 from triage.config import ZeroShotConfig as Settings
+from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import Pins, read_manifest, resolve
+from triage.engine.model_folder import BUILTIN, Pins, read_manifest, resolve
+from triage.engine.zero_shot.concepts import ConceptZeroShot
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.entailment import EntailmentZeroShot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
@@ -62,6 +64,8 @@ def calibrated(raw: Floats, slope: float, intercept: float) -> Floats:
 def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:
     """The model that the configuration names; similarity is by the vectors of `encoder`.
 
+    With the shipped one, labels for the kind of an issue are scored by the encoder's concept head, if it has one.
+
     Raises ModelError, and UnavailableError where a pinned hub model cannot be downloaded.
     """
     if settings.model == EMBEDDING:
@@ -69,5 +73,6 @@ def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:
     pins = Pins(settings.revision, settings.sha256)
     folder = resolve(settings.model, pins, BUILTIN_ZERO_SHOT)
     if read_manifest(folder).layout == "joint":
-        return CrossEncoder(folder, SimilarityZeroShot.load(encoder))
+        model, head = CrossEncoder(folder, SimilarityZeroShot.load(encoder)), ConceptHead.load(encoder)
+        return ConceptZeroShot(head, model) if head and settings.model == BUILTIN else model
     return EntailmentZeroShot(folder, settings.template)
