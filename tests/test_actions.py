@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from triage.actions import MAX_SUMMARY, Runner, bounded_json, read_event
 from triage.errors import DataError
-from triage.issue import TextBeforeEdit
-from triage.options import Event
+from triage.issue import Kind, TextBeforeEdit
+from triage.options import Event, EventComment
 
 REPO = {"repository": {"full_name": "octo/demo"}}
 
@@ -39,11 +39,14 @@ def outputs(path: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["issue", "pull_request"])
-def test_an_event_names_its_issue_and_what_an_edit_changed(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "kind"), [("issue", "issue"), ("pull_request", "pull request"), ("discussion", "discussion")]
+)
+def test_an_event_names_its_issue_and_what_an_edit_changed(tmp_path: Path, key: str, kind: Kind) -> None:
     """Only the parts that changed are told."""
-    payload = {"action": "edited", kind: {"number": 7}, "changes": {"title": {"from": "Old"}}, **REPO}
-    assert event(tmp_path, payload) == Event("octo/demo", 7, "edited", TextBeforeEdit(title="Old"))
+    payload = {"action": "edited", key: {"number": 7}, "changes": {"title": {"from": "Old"}}, **REPO}
+    expected = Event("octo/demo", 7, "edited", TextBeforeEdit(title="Old"), kind=kind)
+    assert event(tmp_path, payload) == expected
 
 
 def test_an_edited_comment_changes_nothing_of_its_issue(tmp_path: Path) -> None:
@@ -55,7 +58,10 @@ def test_an_edited_comment_changes_nothing_of_its_issue(tmp_path: Path) -> None:
         "changes": {"body": {"from": "x"}},
         **REPO,
     }
-    assert event(tmp_path, payload) == Event("octo/demo", 7, "edited", TextBeforeEdit())
+    found = event(tmp_path, payload)
+    assert found is not None
+    assert found.before == TextBeforeEdit()
+    assert found.comment == EventComment("", "", "", is_bot=True, edited=True)
 
 
 @pytest.mark.parametrize("payload", [{"schedule": "23 4 * * *"}, {"inputs": {"issues": "7"}, **REPO}, {}])

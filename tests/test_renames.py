@@ -185,8 +185,8 @@ def test_the_repositorys_id_comes_with_its_labels(step: Step) -> None:
     """Where configuration and bundle are at hand, nothing else asks for it."""
     assert step.label(f"--config={CONFIG}", f"--repo={FERRY}", f"--issue={STORAGE}", "--dry-run") == 0
     queries = [body["query"] for r in step.github.requests if isinstance(body := r.body, dict)]
-    assert any("query Labels(" in str(query) for query in queries)
-    assert not any("query Repository(" in str(query) for query in queries)
+    assert any("query Opening(" in str(query) for query in queries)
+    assert not any(name in str(query) for query in queries for name in ("query Repository(", "query Labels("))
     assert str(STORAGE) in step.outputs["scores"]
 
 

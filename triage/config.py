@@ -270,7 +270,7 @@ class ActConfig:
     suggest_in: str = option(
         "comment",
         "Where labels are suggested. `comment`: in the one comment; `github`: as GitHub's own label suggestions, on "
-        "issues that were just opened, which GitHub Enterprise Server does not have.",
+        "newly opened issues, which GitHub Enterprise Server does not have.",
         choices=("comment", "github"),
     )
     comment_duplicates: bool = option(False, "Name possible duplicates in the one comment, too.")

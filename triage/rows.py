@@ -6,11 +6,24 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from triage.errors import DataError
-from triage.issue import MAX_NUMBER, Act, Issue, LabelEvent, TextEdit, distinct, format_time, is_handled
+from triage.issue import (
+    KINDS,
+    MAX_NUMBER,
+    Act,
+    Issue,
+    LabelEvent,
+    TextEdit,
+    distinct,
+    format_time,
+    is_handled,
+)
 from triage.schema import SchemaError, build, is_utf8
+
+if TYPE_CHECKING:
+    from triage.issue import Kind
 
 GH = "gh issue list --json number,title,body,labels,createdAt,author,state"
 ADDRESS = re.compile(r"\w+://[^/\s]+(?:/api/v3)?(?:/repos)?/([^/\s]+/[^/\s]+)/(issues|pull|pulls)/\d+")
@@ -73,6 +86,9 @@ class IssueRow:
         "Whether it is a pull request; an object in `pull_request` and the page's address tell it too.",
         "isPullRequest",
         "pull_request",
+    )
+    kind: str | None = _field(
+        None, "What it is, instead of `is_pull_request`: only this can say `discussion`.", choices=KINDS
     )
     author: str = _field("", "Login of its author, or an object with `login`.", "user")
     files: tuple[str, ...] | None = _field(
@@ -141,7 +157,7 @@ def _issue(row: IssueRow, repo: str, place: int) -> Issue:
         title=row.title,
         body=row.body or "",
         created_at=row.created_at,
-        kind="pull request" if row.is_pull_request else "issue",
+        kind=cast("Kind", row.kind) if row.kind else "pull request" if row.is_pull_request else "issue",
         author=row.author,
         labels=distinct(row.labels or ()),
         events=None if row.label_events is None else tuple(map(_event, row.label_events)),
@@ -258,6 +274,8 @@ def to_row(issue: Issue) -> dict[str, object]:
         "is_pull_request": issue.kind == "pull request",
         "author": issue.author,
     }
+    if issue.kind == "discussion":
+        row["kind"] = issue.kind
     if issue.files is not None:
         row["files"] = list(issue.files)
     if issue.handled is not None:
