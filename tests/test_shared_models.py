@@ -238,7 +238,7 @@ def test_what_int8_costs_the_shipped_judge_can_be_measured(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| 2 repositories")]
     precise = {row[1]: float(row[2]) for row in rows}
-    assert list(precise) == ["similarity", "cross-encoder", "cross-encoder, fp32"]
+    assert list(precise) == ["similarity", "cross-encoder", "as served", "cross-encoder, fp32"]
     assert abs(precise["cross-encoder"] - precise["cross-encoder, fp32"]) < 0.03
     assert precise["cross-encoder"] != precise["similarity"]
 
