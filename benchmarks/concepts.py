@@ -1,4 +1,4 @@
-"""What the concept head is worth where nothing was learnt: beside similarity and the cross-encoder, by names alone.
+"""Zero-shot quality of the concept head by label names alone, compared with similarity and the cross-encoder.
 
     python benchmarks/concepts.py MANY... [--three FILE] [--cache DIR]
 
@@ -265,7 +265,7 @@ def served_raw(part: Part, judge: CrossEncoder) -> Array:
 
 
 def first_day(name: str, parts: Sequence[Part], raw: Sequence[Array], model: ZeroShotModel) -> None:
-    """What is set before anything is learnt: a line with the 90 % interval over resamples of the repositories."""
+    """Labels set before anything is learnt: a line with the 90 % interval over resamples of the repositories."""
     rules = Rules(zero_shot=untaught_rule(ZeroShotConfig(), model))
     hits, told, issues, labelled = [], [], 0, 0
     for part, scores in zip(parts, raw, strict=True):
@@ -339,7 +339,7 @@ def main() -> None:
     first_day("cross-encoder", parts, [part.read.astype(np.float64) for part in parts], judge.model)
     first_day("as served", parts, [served_raw(part, judge.model) for part in parts], judge.model)
     if given.three:
-        models = {"similarity": similar_alone, "as served": model}
+        models: dict[str, ZeroShotModel] = {"similarity": similar_alone, "as served": model}
         three(given.three, models, encoder, given.cache)
 
 

@@ -18,8 +18,8 @@ With `--phases`, one event is labelled N times, and the parts of its time are pr
 from the start of the process to the first request, reading (the issue, the configuration, the bundle), deciding, and
 writing.
 
-Latency is what the server waits before it answers, so that requests which are sent side by side wait together. It is
-not a runner on GitHub: what is measured is the program.
+Latency is what the server waits before it answers, so that requests which are sent side by side wait together. This
+measures the program, not a runner on GitHub.
 """
 
 from __future__ import annotations
