@@ -77,22 +77,29 @@ class Weights:
         files = sorted(self.folder.glob("*.safetensors"))
         return hashlib.sha256(" ".join(map(sha256_of, files)).encode()).hexdigest()
 
-    def open(self, family: Any = AutoModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    def open(
+        self, family: Any = AutoModel, attention: str | None = None
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         """The model in fp32, as one of this family of transformers' auto classes, and its tokenizer.
 
-        Raises ModelError, and so for a tokenizer that is not a fast one.
+        `attention` names transformers' implementation of it. Raises ModelError, and so for a tokenizer that is not a
+        fast one.
         """
-        model, tokenizer = self.open_any(family)
+        model, tokenizer = self.open_any(family, attention)
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise ModelError(f"{self.folder} has no fast tokenizer", next_step="choose another model")
         return model, tokenizer
 
-    def open_any(self, family: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    def open_any(
+        self, family: Any, attention: str | None = None
+    ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """As `open`, with any kind of tokenizer."""
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         try:
-            model = family.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
+            model = family.from_pretrained(
+                self.folder, use_safetensors=True, dtype=torch.float32, attn_implementation=attention
+            )
             tokenizer = AutoTokenizer.from_pretrained(self.folder)
         except (OSError, ValueError, ImportError) as error:
             raise ModelError(

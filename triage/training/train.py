@@ -22,7 +22,7 @@ from triage.training.corpus import Group, corpus
 from triage.training.cross_encoder import CrossEncoderNetwork, CrossEncoderObjective
 from triage.training.cross_encoder_export import JudgeCalibration, Making, calibrate, export_joint
 from triage.training.held_out import ONE_IN, kept_aside
-from triage.training.multitask import EncoderObjective, MultitaskSchedule, MultitaskTraining, fingerprint
+from triage.training.multitask import ATTENTION, EncoderObjective, MultitaskSchedule, MultitaskTraining, fingerprint
 
 # The share of the trained weights in the shipped encoder's; the rest is that of the starting weights.
 TRAINED_SHARE = 0.5
@@ -33,7 +33,7 @@ BLENDED = (
     "still at telling kinds of issues, and worse than its start at telling areas."
 )
 # The schedules of the shipped models; a batch of 32 issues takes a core of 2025 about a second and a half.
-PLANS = {"encoder": MultitaskSchedule(), "zero-shot": MultitaskSchedule(steps=1500, max_tokens=96)}
+PLANS = {"encoder": MultitaskSchedule(max_tokens=96), "zero-shot": MultitaskSchedule(steps=1500, max_tokens=96)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def train_encoder(issues: Iterable[Issue], run: TrainingRun, out: Path) -> Model
     Raises DataError where too few issues are left, ModelError where the export is not true to the weights.
     """
     groups = checked(corpus(issues), run.plan)
-    model, tokenizer = run.weights.open()
+    model, tokenizer = run.weights.open(attention=ATTENTION)
     run = run.within(model)
     start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     run.train(groups, EncoderObjective(model, tokenizer, groups, run.plan))
@@ -114,7 +114,7 @@ def train_zero_shot(
     """
     everything = list(issues)
     groups = checked(corpus(everything), run.plan)
-    encoder, tokenizer = run.weights.open()
+    encoder, tokenizer = run.weights.open(attention=ATTENTION)
     run = run.within(encoder)
     torch.manual_seed(run.plan.seed)
     model = CrossEncoderNetwork(encoder)
