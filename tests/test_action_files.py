@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from packaging.version import Version
 
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
+from tests.test_docs import blocks
 from tests.workflows import action_file, declared
 from triage import __version__
 from triage.cli.action import ACTIONS
@@ -52,11 +54,16 @@ each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path
 each_example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 
 
+def tool(name: str) -> str:
+    """The path of a program of this environment."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or name
+
+
 def run(*command: str) -> str:
     """What a tool of this environment says; fails the test where it is not content."""
-    beside = Path(sys.executable).parent
-    tool = shutil.which(command[0], path=str(beside)) or command[0]
-    done = subprocess.run([tool, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tool(command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -115,7 +122,7 @@ def test_this_repository_is_labelled_by_its_own_action() -> None:
         for step in steps(ROOT / f".github/workflows/{name}.yml")
     ]
     ours = {
-        str(step["uses"]).removeprefix("$/") or "label": step
+        str(step["uses"]).lstrip("$/.") or "label": step
         for step in used
         if str(step["uses"]).startswith("$/")
     }
@@ -124,24 +131,62 @@ def test_this_repository_is_labelled_by_its_own_action() -> None:
         assert {*step.get("with", {})} <= {*declared(name)["inputs"]}  # type: ignore[call-overload]
 
 
+def copied(folder: Path, renamed: Callable[[str], str]) -> list[Path]:
+    """The files of the actions and workflows in another folder, where our own action has another address."""
+    copies = [folder / path.relative_to(ROOT) for path in [*FILES, *WORKFLOWS]]
+    for copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(renamed((ROOT / copy.relative_to(folder)).read_text("utf-8")), "utf-8")
+    return copies
+
+
 def test_a_static_audit_finds_nothing_in_the_actions_and_the_workflows(tmp_path: Path) -> None:
-    """zizmor has no finding, needs no exception, and looked at every file.
+    """zizmor has no finding and looked at every file; its one exception is the event of the files that obey comments.
 
     It sees the actions as they are released, with the digests of the images, and our own action pinned by a commit, as
     people pin those of others.
     """
-    copies = [tmp_path / path.relative_to(ROOT) for path in [*FILES, *WORKFLOWS]]
-    for copy in copies:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        text = (ROOT / copy.relative_to(tmp_path)).read_text("utf-8")
-        copy.write_text(
-            OURS.sub(lambda found: found[0].replace("@v0", f"@{'0' * 40} # v0.0.0"), text), "utf-8"
-        )
+    copies = copied(
+        tmp_path, lambda text: OURS.sub(lambda found: found[0].replace("@v0", f"@{'0' * 40} # v0.0.0"), text)
+    )
     pin(tmp_path)
     said = run("zizmor", "--offline", "--no-progress", "--color", "never", *map(str, copies))
     assert "No findings to report" in said
     looked_at = {line.split("completed ")[1] for line in said.splitlines() if "completed " in line}
     assert looked_at == {str(copy) for copy in copies}
+    excepted = [line for copy in copies for line in copy.read_text("utf-8").splitlines() if "zizmor" in line]
+    assert excepted == ["  issue_comment: # zizmor: ignore[dangerous-triggers]"] * 2
+
+
+def test_a_linter_finds_nothing_in_the_actions_and_the_workflows(tmp_path: Path) -> None:
+    """Nor does ShellCheck in their scripts, and in those of the repository.
+
+    actionlint reads the file of an action where a workflow uses it as one of its own repository. So each is used, also
+    by the workflows on pages.
+    """
+
+    def local(text: str) -> str:
+        return re.sub(r"triage-bot/triage(/\S+)?@v0", lambda found: f".{found[1] or '/'}", text)
+
+    workflows = [path for path in copied(tmp_path, local) if path.name != "action.yml"]
+    pages = (page.read_text("utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))))
+    offered = [
+        text
+        for page in pages
+        for text in blocks(page, "yaml")
+        if re.search(r"^on:.*^jobs:.* uses:", text, re.M | re.S)
+    ]
+    every = "".join(f"      - uses: ./{'' if name == 'label' else name}\n" for name in ACTIONS)
+    offered.append(f"on: push\njobs:\n  each:\n    runs-on: ubuntu-latest\n    steps:\n{every}")
+    for number, text in enumerate(offered):
+        workflows.append(tmp_path / ".github" / "workflows" / f"offered-{number}.yml")
+        workflows[-1].write_text(local(text), "utf-8")
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    said = run("actionlint", "-verbose", "-no-color", "-shellcheck", tool("shellcheck"), *map(str, workflows))
+    assert len(offered) == 5
+    assert '"shellcheck" was disabled' not in said
+    run("shellcheck", ".ci/run", ".github/try-images", "requirements/compile", "requirements/trim")
 
 
 @each_workflow
