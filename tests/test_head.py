@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from triage.engine.head import FORMAT, STARTS, VIEW_SHARES, Head, KeptFeatures, count
 from triage.errors import BundleError
@@ -209,6 +210,26 @@ def test_buckets_are_the_same_on_every_machine() -> None:
     assert counts.buckets[:4].tolist() == [30516, 48197, 49840, 59204]
     assert int(counts.buckets.sum()) == 14107351
     assert counts.values.max() == pytest.approx(1 + np.log(3))
+
+
+def test_curves_fit_scores_far_from_all_others() -> None:
+    """A rare label scores a few issues far above the rest: full steps of Newton's method would end anywhere."""
+    scores = np.zeros(2000)
+    scores[:9], scores[9:12] = 9.5, 12.0
+    labels = (np.arange(2000) < 9).astype(np.float64)
+    slope, offset = learning._curves(scores[:, None], labels[:, None])
+    z = (scores - scores.mean()) / (scores.std() + 1e-9)
+    frequency = 9.5 / 2001
+    start = np.array([1.0, np.log(frequency / (1 - frequency))])
+
+    def loss(w: npt.NDArray[np.float64]) -> float:
+        logits = z * w[0] + w[1]
+        pull = np.array([learning.PRIOR_WEIGHT, 1e-3]) * (w - start) ** 2 / 2
+        return float((np.logaddexp(0, logits) - labels * logits).sum() + pull.sum())
+
+    best = minimize(loss, start).x
+    found = np.array([slope[0] * scores.std(), offset[0] + slope[0] * scores.mean()])
+    assert found == pytest.approx(best, rel=1e-3)
 
 
 def test_each_view_of_a_text_weighs_its_share(learnt: Head) -> None:
