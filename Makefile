@@ -1,11 +1,16 @@
 # `make help` lists what there is. Everything is installed into .venv, and only again when pyproject.toml changes.
 PYTHON ?= python3
 BIN := .venv/bin
+# Bytecode is written when a module is first loaded: of what is installed, most never is.
+INSTALL := $(BIN)/pip install --quiet --no-compile
 DEMO := --store out/demo --config examples/sample/triage.yml
 STUDY := --methods naive-bayes,tfidf,embedding,neighbours,adapted --slices 8,32 --seeds 2 --min-examples 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-github docs test lock image
+.PHONY: help demo demo-github docs test types tests lock image
+
+# Whatever the machine is set to: the tests start hundreds of processes, and each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' Makefile
@@ -31,8 +36,14 @@ FLAGS := $(if $(OFFLINE),--offline) $(if $(NO_BROWSER),--no-browser) $(if $(NO_S
 test: .venv/test.stamp ## lint, types and every test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(if $(OFFLINE),,$(BIN)/python tests/fetch_specs.py)
+	@$(MAKE) --no-print-directory --jobs=2 types tests
+
+# At the same time, since neither keeps every core busy to its end. The tests end last.
+types:
+	$(BIN)/mypy
+
+tests:
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(FLAGS)
 
 lock: .cache/uv/bin/uv ## resolve requirements/*.lock again, with hashes
@@ -46,18 +57,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/demo.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable ".[demo]"
+	$(INSTALL) --editable ".[demo]"
 	touch $@
 
 .venv/docs.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable ".[docs]"
+	$(INSTALL) --editable ".[docs]"
 	touch $@
 
 # LOCKED=1 takes the very versions that are released (Linux x86-64, Python 3.11). Without it pip chooses, and
 # takes PyTorch with CUDA; PIP_FIND_LINKS=https://download.pytorch.org/whl/cpu/torch/ offers the small build.
 .venv/test.stamp: pyproject.toml requirements/dev.lock | $(BIN)/python
-	$(if $(LOCKED),$(BIN)/pip install --quiet --require-hashes -r requirements/dev.lock -r requirements/build.lock)
-	$(BIN)/pip install --quiet --editable $(if $(LOCKED),. --no-deps --no-build-isolation,".[dev]")
+	$(if $(LOCKED),$(INSTALL) --require-hashes -r requirements/dev.lock -r requirements/build.lock)
+	$(INSTALL) --editable $(if $(LOCKED),. --no-deps --no-build-isolation,".[dev]")
 	touch $@
 
 .cache/uv/bin/uv:

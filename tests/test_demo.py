@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
+import runpy
 import sys
-from pathlib import Path
+from unittest import mock
 
-from tests.fake_github.graphql import GraphQL
-from tests.fake_github.validate import OpenApi
-
-ROOT = Path(__file__).parents[1]
+import pytest
 
 
-def test_one_issue_is_followed_through_a_repository(published: tuple[OpenApi, GraphQL]) -> None:
+@pytest.mark.usefixtures("published", "trained")  # the specifications, and what the models answered
+def test_one_issue_is_followed_through_a_repository(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The label arrives, a person removes it, it stays away; retraining, a backfill, and undo."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fake_github.demo", "--fast"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    parts = dict(re.findall(r"(?s)^── (.*?)\n(.*?)(?=^── |\Z)", done.stdout, re.MULTILINE))
+    monkeypatch.setattr(sys, "argv", ["demo", "--fast"])
+    with mock.patch.dict(os.environ), pytest.raises(SystemExit) as end:
+        runpy.run_module("tests.fake_github.demo", run_name="__main__")
+    out, err = capsys.readouterr()
+    assert end.value.code == 0, err
+    parts = dict(re.findall(r"(?s)^── (.*?)\n(.*?)(?=^── |\Z)", out, re.MULTILINE))
     assert list(parts) == [
         "A repository",
         "Somebody opens an issue",
