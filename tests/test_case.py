@@ -16,6 +16,7 @@ from triage.decide.policy import Policy
 from triage.issue import Issue, LabelEvent, TextBeforeEdit, fold, folded
 
 ME = "github-actions[bot]"
+WHO = Attribution(frozenset({ME}))
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -49,7 +50,7 @@ def test_the_configuration_leaves_issues_alone(found: Issue, act: ActConfig, rea
 
 def edited(found: Issue, before: TextBeforeEdit) -> str:
     """Why an edited issue is left alone, if it is."""
-    return case_of(found, Config(), me=[ME], before=before).left_alone
+    return case_of(found, Config(), who=WHO, before=before).left_alone
 
 
 @pytest.mark.parametrize("added", [True, False])
@@ -95,7 +96,7 @@ def test_a_label_that_was_removed_is_barred_for_good() -> None:
         event(ME, "sync"),
     ]
     people, others = "a person removed it from this issue", "it was removed from this issue"
-    barred = case_of(issue(*events), Config(), me=[ME]).barred
+    barred = case_of(issue(*events), Config(), who=WHO).barred
     assert dict(barred) == {"bug": people, "docs": others, "question": others, "security": people}
 
 
@@ -157,7 +158,7 @@ def test_nothing_removed_is_set_and_the_bot_sets_no_more_than_the_most(
     last = {fold(e.label): e.added for e in events}
     labels = tuple(carried[name] for name, added in last.items() if added)
     config = Config(labels=LabelsConfig(max=most))
-    case = case_of(replace(issue(*events), labels=labels), config, me=[ME])
+    case = case_of(replace(issue(*events), labels=labels), config, who=WHO)
     scores = {"BUG": 0.9, "docs": 0.8, "web": 0.7, "sync": 0.6}
     chosen, _ = Policy.of(config).apply(scores, scores, case.existing, case.barred, case.own)
     taken = folded(e.label for e in events if not e.added)

@@ -36,8 +36,8 @@ RULES = st.builds(
 )
 POLICIES = st.builds(
     Policy,
-    allow=st.lists(st.sampled_from((*NAMES, "*", "b?g"))),
-    deny=st.lists(st.sampled_from((*NAMES, "w*"))),
+    allow=st.lists(st.sampled_from((*NAMES, "*", "b?g"))).map(tuple),
+    deny=st.lists(st.sampled_from((*NAMES, "w*"))).map(tuple),
     exclusive=st.lists(st.lists(st.sampled_from(NAMES))),
     most=st.integers(1, 4),
 )
@@ -131,7 +131,7 @@ def test_a_decision_does_not_depend_on_the_letter_case_of_labels(
         near: tuple[Neighbour, ...], policy: Policy, carried: Sequence[str], barred: Sequence[str]
     ) -> Decision:
         evidence = replace(gather(rules, ("o/r", 99), near), zero_shot=zero_shot)
-        case = Case(Issue("o/r", 99, "x"), tuple(carried), dict.fromkeys(barred, "barred"))
+        case = Case(Issue("o/r", 99, "x"), tuple(carried), Names(dict.fromkeys(barred, "barred")))
         return next(decide([case], Recorded(rules, {("o/r", 99): evidence}), policy))
 
     one = decided(near, policy, carried, barred)

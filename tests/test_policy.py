@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from triage.config import Config, LabelsConfig, LearnConfig, from_dict
 from triage.decide import Policy
-from triage.issue import matches
+from triage.issue import Names, matches
 
 SCORES = {"bug": 0.9, "enhancement": 0.8, "question": 0.7, "area: web": 0.6, "area: cli": 0.5, "docs": 0.5}
 NAMES = st.sampled_from(sorted(SCORES))
@@ -90,7 +90,7 @@ def test_a_label_there_already_keeps_its_rivals_out() -> None:
 
 def test_a_barred_label_says_why() -> None:
     """A label that this issue must not get is held back with the reason given."""
-    labels, held = Policy().apply(["bug", "docs"], SCORES, barred={"bug": "a person removed it"})
+    labels, held = Policy().apply(["bug", "docs"], SCORES, barred=Names({"bug": "a person removed it"}))
     assert (labels, held) == (("docs",), {"bug": "a person removed it"})
 
 
@@ -109,9 +109,9 @@ def test_the_best_labels_are_kept_up_to_the_maximum() -> None:
     st.lists(NAMES, unique=True),
     st.builds(
         Policy,
-        allow=st.lists(NAMES | st.just("*")),
-        deny=st.lists(NAMES),
-        ignore=st.lists(NAMES),
+        allow=st.lists(NAMES | st.just("*")).map(tuple),
+        deny=st.lists(NAMES).map(tuple),
+        ignore=st.lists(NAMES).map(tuple),
         exclusive=st.lists(st.lists(NAMES)),
         most=st.integers(1, 6),
         abstain=st.none() | NAMES,

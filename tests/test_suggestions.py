@@ -22,6 +22,7 @@ from triage.decide.history import Attribution
 from triage.decide.policy import MOST_SUGGESTIONS, Policy
 from triage.github.graphql import CommentVersion
 from triage.issue import Issue as NewIssue
+from triage.issue import Names
 from triage.label.suggestions import new_answers
 from triage.learn.provenance import LiveAccuracy, live_accuracy, live_accuracy_since, provenance_of
 from triage.markdown import code
@@ -410,9 +411,9 @@ def test_a_tick_that_was_taken_back_is_none() -> None:
 def test_suggestions_are_likely_and_allowed_and_few(scores: dict[str, float], least: float) -> None:
     """None that is set, carried or barred, or that the configuration keeps from the bot."""
     policy = Policy(deny=("ui",), exclusive=(("docs", "y"),), suggest=least)
-    found = policy.suggestions(scores, ["bug"], ["docs"], {"area: x": "a person removed it"})
+    found = policy.suggestions(scores, ["bug"], ["docs"], Names({"area: x": "a person removed it"}))
     assert {*found}.isdisjoint({"bug", "docs", "y", "area: x", "ui"})
-    free = policy.suggestions(scores, [], [], {})
+    free = policy.suggestions(scores, [])
     assert all(scores[name] >= least and name != "ui" for name in free)
     assert len(free) <= MOST_SUGGESTIONS
     assert list(free) == sorted(free, key=lambda name: (-scores[name], name))

@@ -29,9 +29,8 @@ TEAM = ("OWNER", "MEMBER", "COLLABORATOR")
 MOST_ISSUES = 2**31 - 1
 
 
-def fold(name: str) -> str:
-    """The name of a label, a repository or an account as GitHub compares it: without case."""
-    return name.casefold()
+# The name of a label, a repository or an account as GitHub compares it: without case.
+fold = str.casefold
 
 
 def folded(names: Iterable[str]) -> frozenset[str]:
@@ -73,11 +72,12 @@ class Names(Mapping[str, T]):
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a name matches any of the patterns, in which `*` and `?` are wildcards; ignores case."""
-    return _compiled(tuple(patterns)).match(fold(name)) is not None
+    return matching(tuple(patterns)).match(fold(name)) is not None
 
 
 @lru_cache(maxsize=256)
-def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+def matching(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """The patterns as one, which matches folded names; see `matches`."""
     # Brackets are common in label names, so they are not character classes.
     regexes = [fnmatch.translate(fold(pattern).replace("[", "[[]")) for pattern in patterns]
     return re.compile("|".join(regexes) or r"(?!)")

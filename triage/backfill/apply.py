@@ -47,8 +47,8 @@ def applicable_labels(
     done = tuple(name for name in set_again if fold(name) in carried)
     rest = [name for name in entry.labels if name not in set_again]
     left_out = {name: "it was removed again" for name in set_again if name not in done}
-    case = case_of(live.issue, config, proposed=rest, available=available, me=[me])
     who = Attribution.of(config, [me])
+    case = case_of(live.issue, config, proposed=rest, available=available, who=who)
     if rest and (reason := case.left_alone or _changed(entry, live, since, who, planned_at)):
         return ApplicableLabels((), done, left_out | dict.fromkeys(rest, reason))
     elected = [name for name in rest if name not in entry.rules]

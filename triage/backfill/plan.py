@@ -191,7 +191,7 @@ def fingerprint(config: Config) -> str:
 def settable(rules: Rules, described: Collection[str], policy: Policy) -> frozenset[str]:
     """The labels that can be elected and that the policy allows."""
     names = [rule.name for rule in rules.labels if rule.votes is not None or rule.name in rules.rare]
-    return frozenset(name for name in distinct((*names, *described)) if policy.may_set(name) is None)
+    return frozenset(policy.settable(distinct((*names, *described))))
 
 
 def promises(rules: Rules, names: Collection[str]) -> dict[str, Promise]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from triage.concurrency import prefetch
 from triage.config import Config
 from triage.console import warning
 from triage.decide import Evidence, Policy, Rules, case_of, decide
+from triage.decide.history import Attribution
 from triage.decide.policy import followed
 from triage.github.open import AN_HOUR, open_repository, open_store
 from triage.issue import Issue, RepositoryIds, format_time
@@ -60,27 +62,30 @@ class Planner:
     remote: RemoteModel | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy.of(self.config)
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """The labels that can be set."""
-        return settable(self.model.rules, self.model.descriptions, Policy.of(self.config))
+        return settable(self.model.rules, self.model.descriptions, self.policy)
 
     @property
     def proposed(self) -> frozenset[str]:
         """The labels that can be set, and those of fixed rules."""
-        may_set = Policy.of(self.config).may_set
         ruled = (name for rule in self.config.rules for name in rule.set)
-        return self.names | {name for name in ruled if may_set(name, ruled=True) is None}
+        return self.names.union(self.policy.settable(ruled, ruled=True))
 
     def entries(self, items: Sequence[PastIssue]) -> list[Entry]:
         """The entries of these issues, in order."""
         names = self.names
-        me = self.model.bundle.manifest.bots if self.model.bundle else ()
+        who = Attribution.of(self.config, self.model.bundle.manifest.bots if self.model.bundle else ())
         cases = [
-            case_of(past.issue, self.config, proposed=names, available=self.available, me=me)
+            case_of(past.issue, self.config, proposed=names, available=self.available, who=who)
             for past in items
         ]
-        decisions = decide(cases, self.remote or self.model, Policy.of(self.config), batch=len(cases))
+        decisions = decide(cases, self.remote or self.model, self.policy, batch=len(cases))
         return [
             entry_of(past.issue, decision, names, past.locked)
             for past, decision in zip(items, decisions, strict=True)
@@ -140,11 +145,11 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     described = {name: label.description for name, label in labels.items()}
     store = open_store(options.store, config, tracker) if options.store else None
     planner = _planner(config, store, cluster, described, tracker.ids(labels))
-    selection, may_set = _selection(options, now), Policy.of(planner.config).may_set
+    selection = _selection(options, now)
     selection = replace(selection, labels=tuple(map(labels.spelt, selection.labels)))
 
     def batches(place: str) -> Iterator[Batch]:
-        return prefetch(of_repository(tracker, selection, may_set, place, config.act.kinds))
+        return prefetch(of_repository(tracker, selection, planner.policy.may_set, place, config.act.kinds))
 
     ids = tracker.ids({name: labels[name] for name in planner.proposed if name in labels})
     header = _header(options, planner, config, tracker.repository.name, now)

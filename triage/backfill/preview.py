@@ -48,8 +48,8 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
     """
     here = tracker.labels()
     names = {name: label.description for name, label in here.items()}
-    may_set = Policy.of(config).may_set
-    described = {name: text for name, text in names.items() if text and may_set(name) is None}
+    able = Policy.of(config).settable(names)
+    described = {name: names[name] for name in able if names[name]}
     described = dict(Names(described | config.labels.descriptions))
     labels = replace(config.labels, descriptions=described)
     config = replace(config, labels=labels)

@@ -14,7 +14,7 @@ from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
-from triage.issue import Names, RepositoryIds, fold, format_time
+from triage.issue import Names, RepositoryIds, folded, format_time
 from triage.progress import stage
 from triage.schema import parse_time
 
@@ -145,7 +145,7 @@ def open_serving(
     policy = Policy.of(config)
     known = {name: text for name, text in (described or {}).items() if text} | config.labels.descriptions
     # A label that is never set must not rival one that may be.
-    descriptions = Names({name: text for name, text in known.items() if policy.may_set(name) is None})
+    descriptions = Names({name: known[name] for name in policy.settable(known)})
     if usable is None:
         if not descriptions and not config.rules:
             if store and store.name.is_missing:
@@ -162,10 +162,8 @@ def open_serving(
         warning(
             f"bundle {name}: {silence}. Likely cause: the repository was renamed or is new. Next step: `triage retrain`"
         )
-    # The names that have a description have been asked about already.
-    others = (name for name in model.rules.by_name if name not in descriptions)
-    never = frozenset(fold(name) for name in others if policy.may_set(name) is not None)
-    return replace(model, renamed=renamed, never=never)
+    learnt = [rule.name for rule in model.rules.labels]
+    return replace(model, renamed=renamed, never=folded(learnt) - folded(policy.settable(learnt)))
 
 
 @dataclass(frozen=True)

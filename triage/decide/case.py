@@ -31,7 +31,7 @@ class Case:
 
     issue: Issue
     existing: tuple[str, ...] = ()
-    barred: Mapping[str, str] = field(default_factory=dict)
+    barred: Names[str] = field(default_factory=lambda: Names({}))
     left_alone: str = ""
     own: tuple[str, ...] = ()
     ruled: Mapping[str, str] = field(default_factory=dict)
@@ -50,19 +50,20 @@ def case_of(
     *,
     proposed: Iterable[str] = (),
     available: Collection[str] | None = None,
-    me: Iterable[str] = (),
+    who: Attribution | None = None,
     before: TextBeforeEdit | None = None,
     unasked: bool = False,
 ) -> Case:
     """The case of an issue under a configuration; without one, of its text alone.
 
     `proposed` are the labels that deciding can come up with, `available` those of the repository (None: unknown).
-    `me` are the logins under which this bot labels, `before` is the text before the edit that is acted on, if it is
-    one. `unasked`: no person chose the issue, so that one in people's hands is left alone, as an edited one is.
+    `who` knows the logins under which this bot labels (None: only those of `learn.bots`). `before` is the text before
+    the edit that is acted on, if it is one. `unasked`: no person chose the issue, so that one in people's hands is left
+    alone, as an edited one is.
     """
     if config is None:
         return Case(issue)
-    who = Attribution.of(config, me)
+    who = who or Attribution.of(config)
     ruling = FixedRules(config.rules).on(issue) if config.rules else NO_RULING
     reason = _reason_to_skip(issue, config)
     if reason is None and (unasked or before is not None):

@@ -26,7 +26,7 @@ class Ruling:
     """
 
     set: Mapping[str, str] = field(default_factory=lambda: Names({}))
-    barred: Mapping[str, str] = field(default_factory=lambda: Names({}))
+    barred: Names[str] = field(default_factory=lambda: Names({}))
 
 
 NO_RULING = Ruling()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from triage.config import Config
-from triage.issue import Issue, Names, fold, folded, matches
+from triage.issue import Issue, Names, fold, folded, matches, matching
 
 if TYPE_CHECKING:
     from triage.decide.rules import Evidence, Neighbour
@@ -20,6 +21,7 @@ DUPLICATE = 0.9
 MOST_DUPLICATES = 3
 # More would be a list to work through.
 MOST_SUGGESTIONS = 3
+NONE_BARRED = Names[str]({})
 
 
 def switched_off(issue: Issue, config: Config) -> str | None:
@@ -97,9 +99,9 @@ class Policy:
     probability from which labels that are not set are suggested (None: never).
     """
 
-    allow: Sequence[str] = ("*",)
-    deny: Sequence[str] = ()
-    ignore: Sequence[str] = ()
+    allow: tuple[str, ...] = ("*",)
+    deny: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     exclusive: Sequence[Sequence[str]] = ()
     most: int = 5
     abstain: str | None = None
@@ -130,33 +132,34 @@ class Policy:
 
     def duplicates(self, evidence: Evidence) -> tuple[Neighbour, ...]:
         """The issues of the same repository that the issue likely repeats, nearest first."""
-        repo, _ = evidence.key
-        near = [
-            neighbour
-            for neighbour in evidence.neighbours
-            if self.duplicate is not None
-            and fold(neighbour.repo) == fold(repo)
-            and (neighbour.encoder_similarity or 0.0) >= self.duplicate
-        ]
-        near.sort(key=lambda neighbour: (-(neighbour.encoder_similarity or 0.0), neighbour.number))
-        return tuple(near[:MOST_DUPLICATES])
+        repo, least = fold(evidence.key[0]), self.duplicate
+        if least is None:
+            return ()
+        similarities = ((n.encoder_similarity or 0.0, n) for n in evidence.neighbours)
+        near = [(-s, n.number, n) for s, n in similarities if s >= least and fold(n.repo) == repo]
+        return tuple(n for *_, n in sorted(near, key=itemgetter(0, 1))[:MOST_DUPLICATES])
 
     def may_set(self, name: str, *, ruled: bool = False) -> str | None:
         """Why the label may not be set, or None if it may.
 
         `ruled`: a fixed rule sets it, so that it may belong to a process, which no vote can tell.
         """
-        if self.abstain is not None and fold(name) == fold(self.abstain):
+        here = fold(name)
+        if self.abstain is not None and here == fold(self.abstain):
             return "it marks issues on which the bot abstained"
-        if self.off is not None and fold(name) == fold(self.off):
+        if self.off is not None and here == fold(self.off):
             return "it keeps the bot away (act.off_label)"
-        if matches(name, self.deny):
+        if matching(self.deny).match(here):
             return "only people set it (labels.deny)"
-        if not matches(name, self.allow):
+        if not matching(self.allow).match(here):
             return "it is not allowed (labels.allow)"
-        if not ruled and matches(name, self.ignore):
+        if not ruled and matching(self.ignore).match(here):
             return "it belongs to a process (learn.ignore)"
         return None
+
+    def settable(self, names: Iterable[str], *, ruled: bool = False) -> tuple[str, ...]:
+        """Those of the labels that may be set; see `may_set`."""
+        return tuple(name for name in names if self.may_set(name, ruled=ruled) is None)
 
     def target_of(self, name: str) -> float | None:
         """The label's precision target: its own, else that of the first pattern that matches, else the common one."""
@@ -169,7 +172,7 @@ class Policy:
         elected: Collection[str],
         scores: Mapping[str, float],
         existing: Collection[str] = (),
-        barred: Mapping[str, str] = MappingProxyType({}),
+        barred: Names[str] = NONE_BARRED,
         own: Collection[str] = (),
         needed: Mapping[str, float] = MappingProxyType({}),
         ruled: Collection[str] = (),
@@ -184,18 +187,18 @@ class Policy:
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []
-        carried, barred = folded(existing), Names(barred)
+        carried = {fold(name): name for name in sorted(existing, key=fold)}
         # Elected labels that are there count, or deciding twice would set the next best ones too.
         by_rule = folded(ruled)
-        there = folded(name for name in own if self.may_set(name, ruled=True) is None)
-        room = self.most - len(there | (carried & (folded(elected) | by_rule)))
+        there = folded(self.settable(own, ruled=True))
+        room = self.most - len(there | (carried.keys() & (folded(elected) | by_rule)))
         rest = sorted(
             (name for name in elected if fold(name) not in by_rule),
             key=lambda name: (-scores[name], fold(name)),
         )
         for name in (*ruled, *rest):
             is_ruled = fold(name) in by_rule
-            reason = self._objection(name, accepted, existing, room, ruled=is_ruled) or barred.get(name)
+            reason = self._objection(name, accepted, carried, room, ruled=is_ruled) or barred.get(name)
             if reason is None and not is_ruled:
                 reason = _shortfall(scores[name], needed.get(name, 0.0))
             if reason is None:
@@ -209,7 +212,7 @@ class Policy:
         scores: Mapping[str, float],
         labels: Sequence[str],
         existing: Collection[str] = (),
-        barred: Mapping[str, str] = MappingProxyType({}),
+        barred: Names[str] = NONE_BARRED,
     ) -> tuple[str, ...]:
         """The labels to suggest, best first, where `labels` are set; see `apply` for the others.
 
@@ -217,29 +220,29 @@ class Policy:
         """
         if self.suggest is None:
             return ()
-        barred, room = Names(barred), len(labels) + 1
+        carried, there = {fold(name): name for name in sorted(existing, key=fold)}, folded(labels)
         near = [
             name
             for name in sorted(scores, key=lambda name: (-scores[name], fold(name)))
             if scores[name] >= self.suggest
-            and fold(name) not in folded(labels)
+            and fold(name) not in there
             and name not in barred
-            and self._objection(name, labels, existing, room, ruled=False) is None
+            and self._objection(name, labels, carried, len(labels) + 1, ruled=False) is None
         ]
         return tuple(near[:MOST_SUGGESTIONS])
 
     def _objection(
-        self, name: str, accepted: Sequence[str], existing: Collection[str], room: int, *, ruled: bool
+        self, name: str, accepted: Sequence[str], carried: Mapping[str, str], room: int, *, ruled: bool
     ) -> str | None:
-        if fold(name) in folded(existing):
+        """Why an elected label is not set; `carried` are those of the issue by their folded names, in this order."""
+        if fold(name) in carried:
             return CARRIED
         if reason := self.may_set(name, ruled=ruled):
             return reason
         for group in self.exclusive:
             members = folded(group)
             if fold(name) in members:
-                there = (*sorted(existing, key=fold), *accepted)
-                rivals = [other for other in there if fold(other) in members]
+                rivals = [other for other in (*carried.values(), *accepted) if fold(other) in members]
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
         if len(accepted) >= room:

@@ -285,10 +285,10 @@ def _count(rules: Rules, voters: Sequence[Neighbour]) -> tuple[dict[str, float],
     """The votes that elect, and those weighted by similarity, of each label with enough examples."""
     names = [rule.name for rule in rules.voted]
     similarities = np.array([voter.similarity for voter in voters])
-    columns = [*map(fold, names)]
-    carried = [folded(voter.labels) for voter in voters]
-    carries = np.array([[name in labels for name in columns] for labels in carried], dtype=bool)
-    carries = carries.reshape(len(voters), len(names))
+    columns = {fold(name): j for j, name in enumerate(names)}
+    carries = np.zeros((len(voters), len(names)), dtype=bool)
+    for row, voter in zip(carries, voters, strict=True):
+        row[[columns[label] for label in map(fold, voter.labels) if label in columns]] = True
 
     def counted(weighting: str) -> dict[str, float]:
         votes = tally(kernel(similarities, weighting), carries, rules.k)
@@ -304,11 +304,11 @@ def vote_scores(rules: Rules, evidence: Evidence) -> dict[str, float]:
     The votes are weighted by similarity, whatever elects, and the prior counts as one more neighbour: labels with
     equally many neighbours, or with none, get different scores, and ties are rare.
     """
-    of = [rules.by_name[name] for name in evidence.similarity_votes]
+    of = [rule for rule in rules.voted if rule.name in evidence.similarity_votes]
     if not of:
         return {}
     known = features(
-        votes=np.array(list(evidence.similarity_votes.values())),
+        votes=np.array([evidence.similarity_votes[rule.name] for rule in of]),
         k=rules.k,
         priors=np.array([rule.prior for rule in of]),
         recent=np.array([rule.recent for rule in of]),
@@ -460,10 +460,8 @@ def asks_zero_shot(rules: Rules, described: Sequence[str], elected: Collection[s
     """The labels to classify zero-shot: those without enough examples, and all where the vote `elected` none and
     there is a fallback.
     """
-    by_name = rules.by_name
-    wanted = [
-        name for name in described if name not in by_name or by_name[name].examples < rules.min_examples
-    ]
+    voted = folded(rules.needed)
+    wanted = [name for name in described if fold(name) not in voted]
     asked = folded(wanted)
     wanted += [name for name in rules.rare if fold(name) not in asked]
     if rules.zero_shot.fallback is not None and not elected:

@@ -295,7 +295,7 @@ class Labeller:
             self.config,
             proposed=self.model.labels,
             available=self.writer.available,
-            me=self.writer.who.me,
+            who=self.writer.who,
             before=self._before(live),
             unasked=self.unasked,
         )

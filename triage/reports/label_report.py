@@ -9,7 +9,7 @@ from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
 from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
-from triage.issue import fold, folded
+from triage.issue import fold
 from triage.label.duplicates import possible_duplicates
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
 
@@ -180,7 +180,8 @@ def _likeliest(decision: Decision) -> str:
 
 def _carriers(decision: Decision, name: str) -> int:
     """How many of the issues that voted carry the label."""
-    return sum(fold(name) in folded(neighbour.labels) for neighbour in decision.voters)
+    label = fold(name)
+    return sum(label in map(fold, neighbour.labels) for neighbour in decision.voters)
 
 
 def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
