@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,15 @@ def _at(data: object, *keys: str) -> object:
     return data
 
 
+@dataclass(frozen=True)
+class Collection:
+    """An output that holds many things, of at most `most` characters in UTF-16; see `bounded_json`."""
+
+    value: Any
+    most: int
+    ranked: bool = False
+
+
 def bounded_json(value: Any, most: int, *, ranked: bool = False) -> tuple[str, int]:
     """(a collection as JSON of at most `most` characters in UTF-16, how many of its first items that holds).
 
@@ -151,6 +161,12 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+def _output(name: str, value: str) -> str:
+    # A random delimiter, so that a value cannot end itself and begin another output.
+    fence = f"triage-{secrets.token_hex(16)}"
+    return f"{name}<<{fence}\n{value}\n{fence}\n"
+
+
 class Runner:
     """Writes a step's results to the files that the environment names; without them, nothing."""
 
@@ -161,9 +177,15 @@ class Runner:
     def output(self, name: str, value: str) -> None:
         """Set an output of the step; `value` may hold anything."""
         if self._output:
-            # A random delimiter, so that a value cannot end itself and begin another output.
-            fence = f"triage-{secrets.token_hex(16)}"
-            self._append(self._output, f"the output `{name}`", f"{name}<<{fence}\n{value}\n{fence}\n")
+            self._append(self._output, f"the output `{name}`", _output(name, value))
+
+    def outputs(self, collections: Mapping[str, Collection]) -> dict[str, int]:
+        """Set these outputs, as JSON; how many of the last items of each were left out."""
+        bounded = {name: bounded_json(c.value, c.most, ranked=c.ranked) for name, c in collections.items()}
+        if self._output:
+            text = "".join(_output(name, value) for name, (value, _) in bounded.items())
+            self._append(self._output, "the outputs", text)
+        return {name: len(collections[name].value) - held for name, (_, held) in bounded.items()}
 
     def summary(self, markdown: str) -> None:
         """Append to the job summary, cut at a line end where it is longer than GitHub accepts."""

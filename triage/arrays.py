@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -72,6 +73,11 @@ def view(data: Data, where: str) -> AnyArray:
         )
     array: AnyArray = np.frombuffer(data, dtype=head.kind, offset=head.start)
     return array.reshape(head.shape)
+
+
+def views(files: Mapping[str, Data], names: Iterable[str], where: str) -> dict[str, AnyArray]:
+    """The arrays among these files, by name; see `view`."""
+    return {name: view(files[name], f"{where}: {name}") for name in names if name.endswith(".npy")}
 
 
 def npy(array: AnyArray) -> bytes:

@@ -158,6 +158,12 @@ def within(data: object, path: str) -> object:
     return data
 
 
+def part(data: object, path: str) -> object:
+    """What decoded data has at a dotted path, or None; see `within`."""
+    value = within(data, path)
+    return None if value is MISSING else value
+
+
 @functools.cache
 def _fields(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any, bool]]:
     """By name: the field, its type, and whether it has a default."""
@@ -227,6 +233,11 @@ def convert(hint: Any, data: object, path: str = "", *, strict: bool = True) -> 
             for k, v in data.items()
         }
     return build(typing.cast(type, hint), data, path, strict=strict)
+
+
+def convert_part(hint: Any, data: object, path: str, *, strict: bool = True) -> object:
+    """What decoded data has at a dotted path, as a value of the type `hint`; nothing there counts as null."""
+    return convert(hint, part(data, path), path, strict=strict)
 
 
 def _moment(data: object, path: str) -> datetime:

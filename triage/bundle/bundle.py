@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import AnyArray, Data, Floats, npy, view
+from triage.arrays import AnyArray, Data, Floats, npy, views
 from triage.bundle.ivf_files import (
     MAPPED,
     LazyKeys,
@@ -297,7 +297,7 @@ def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
         if actual != expected:
             raise BundleError(f"{where}: {name} was changed: expected sha256 {expected}, found {actual}")
     names = manifest.files
-    arrays = {name: view(files[name], f"{where}: {name}") for name in names if name.endswith(".npy")}
+    arrays = views(files, names, where)
     encoder = {name.removeprefix(ENCODER): bytes(files[name]) for name in names if name.startswith(ENCODER)}
     try:
         stated = _stated(bytes(files[RULES]) if RULES in names else b"")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Protocol
 
@@ -64,7 +65,7 @@ class Decision:
     ruled: Mapping[str, str] = field(default_factory=dict)
     suggested: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def carried(self) -> tuple[str, ...]:
         """The elected labels that the issue has already."""
         return tuple(name for name, reason in self.held_back.items() if reason == CARRIED)
@@ -78,7 +79,7 @@ class Decision:
     def votes(self) -> Mapping[str, float]:
         return self.evidence.votes
 
-    @property
+    @cached_property
     def voters(self) -> tuple[Neighbour, ...]:
         return self.evidence.neighbours[: self.k]
 

@@ -17,11 +17,10 @@ from functools import cached_property
 
 import numpy as np
 
-from triage.arrays import Floats, view
+from triage.arrays import Floats
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import CONCEPTS_FILE, MAX_BYTES, read_manifest
-from triage.errors import BundleError, ModelError
-from triage.files import read
+from triage.engine.model_folder import CONCEPTS_FILE
+from triage.errors import ModelError
 from triage.text import LabelText, readable
 
 TABLE = """
@@ -153,23 +152,17 @@ class ConceptHead:
 
         Raises ModelError where the file does not fit the manifest.
         """
-        manifest, path = read_manifest(encoder.folder), encoder.folder / CONCEPTS_FILE
-        if CONCEPTS_FILE not in manifest.files:
+        rows, names = encoder.array(CONCEPTS_FILE), encoder.manifest.concepts
+        if rows is None:
             return None
-        try:
-            rows = view(read(path, MAX_BYTES), str(path))
-        except OSError as error:
-            raise ModelError(f"cannot read {path}: {error}") from error
-        except BundleError as error:
-            raise ModelError(error.what) from error
-        expected = len(manifest.concepts), encoder.dimension + 1
+        expected = len(names), encoder.dimension + 1
         if rows.shape != expected or rows.dtype != np.float32 or not np.isfinite(rows).all():
             raise ModelError(
-                f"{path} holds {rows.dtype} {rows.shape}, not {expected} finite numbers of float32: weights and "
-                "intercept of each concept in the manifest"
+                f"{encoder.folder / CONCEPTS_FILE} holds {rows.dtype} {rows.shape}, not {expected} finite "
+                "numbers of float32: weights and intercept of each concept in the manifest"
             )
         numbers = rows.astype(np.float32)
-        return cls(manifest.concepts, numbers[:, :-1], numbers[:, -1])
+        return cls(names, numbers[:, :-1], numbers[:, -1])
 
     @cached_property
     def digest(self) -> str:

@@ -17,15 +17,17 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triage.arrays import Floats, Ints
+from triage.arrays import AnyArray, Floats, Ints, view
 from triage.engine.model_folder import (
     BUILTIN,
     BUILTIN_ENCODER,
+    MAX_BYTES,
     MODEL_FILE,
     TOKENIZER_FILE,
     ModelManifest,
@@ -34,7 +36,8 @@ from triage.engine.model_folder import (
     unpacked,
     verify,
 )
-from triage.errors import ModelError
+from triage.errors import BundleError, ModelError
+from triage.files import read
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -159,7 +162,7 @@ class Encoder:
         manifest = model.manifest
         if manifest.kind != "encoder":
             raise ModelError(f"{model.folder} holds a {manifest.kind} model where an encoder is needed")
-        self._model = model
+        self._model, self.manifest, self.folder = model, manifest, model.folder
         self.name = manifest.name
         self.dimension = manifest.dimension
         self.max_tokens = max_tokens
@@ -174,14 +177,25 @@ class Encoder:
         limit = model.manifest.max_tokens
         return cls(model, limit if budget is None else min(limit, budget))
 
-    @property
-    def folder(self) -> Path:
-        return self._model.folder
+    def array(self, name: str) -> AnyArray | None:
+        """The array in a file of the model's folder, which was checked when it was opened; None where it has none.
 
-    @property
+        Raises ModelError.
+        """
+        path = self.folder / name
+        if name not in self.manifest.files:
+            return None
+        try:
+            return view(read(path, MAX_BYTES), str(path))
+        except OSError as error:
+            raise ModelError(f"cannot read {path}: {error}") from error
+        except BundleError as error:
+            raise ModelError(error.what) from error
+
+    @cached_property
     def digest(self) -> str:
         """sha256 (hex) of the model's file hashes and the token limit: equal digests, equal vectors."""
-        return hashlib.sha256(f"{self._model.manifest.digest()} {self.max_tokens}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.manifest.digest()} {self.max_tokens}".encode()).hexdigest()
 
     def encode(
         self,

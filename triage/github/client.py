@@ -49,13 +49,13 @@ from triage.github.http import (
     Http,
     Purpose,
     Query,
-    part,
     read,
     read_content,
     read_list,
 )
 from triage.issue import MOST_ISSUES, Kind, Names, RepositoryIds, fold
 from triage.patterns import NAME
+from triage.schema import part
 
 T = TypeVar("T")
 PAGE = 100
@@ -640,20 +640,18 @@ def _parts(answer: object, opening: Opening) -> Iterator[tuple[object, object]]:
     """(what it is, the answer or the part of it) for everything in the answer to an opening that can be relied on."""
     yield "viewer", answer
     yield "labels", answer
-    repository = part(answer, "data.repository")
-    if part(repository, "issue"):
-        yield (opening.issue, opening.edits), part(repository, "issue")
+    opened = read(graphql.OpeningNode, answer, "data.repository")
+    if opened.issue:
+        yield (opening.issue, opening.edits), opened.issue
     # Without the permission, or before the first commit, nothing follows from what is not there.
-    if part(repository, "head") is None:
+    if opened.head is None:
         return
-    for alias, path in zip(("config", "other"), opening.files, strict=True):
-        node = part(repository, alias)
-        text = part(node, "text")
+    for path, file in zip(opening.files, (opened.config, opened.other), strict=True):
         # REST knows more: it follows a link, whose text is a path, and gives the reasons for which a file has no text.
-        if node is None or (isinstance(text, str) and ":" in text and part(node, "truncated") is False):
-            yield (path, "text"), text
-    if part(repository, "active.tree"):
-        yield opening.ref, part(repository, "active")
+        if file is None or (file.text is not None and ":" in file.text and file.truncated is False):
+            yield (path, "text"), file and file.text
+    if opened.tree:
+        yield opening.ref, opened.active
 
 
 def _next(info: graphql.PageInfo, after: str | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from triage.comment import MARKER
 from triage.issue import (
@@ -394,6 +394,26 @@ class FileNode:
 class ChangedFiles:
     info: PageInfo
     nodes: tuple[FileNode, ...]
+
+
+@dataclass(frozen=True)
+class TextNode:
+    """The text of a file; None where it is binary."""
+
+    text: str | None = None
+    truncated: bool | None = None
+
+
+@dataclass(frozen=True)
+class OpeningNode:
+    """What `Opening` reads of a repository; parts that others read later are left as they are."""
+
+    issue: Any = None
+    head: Any = None
+    config: TextNode | None = None
+    other: TextNode | None = None
+    active: Any = None
+    tree: Any = nested("active.tree", None)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from triage.github.errors import TRANSIENT, Unreachable, UnusableAnswer, failure
 from triage.github.graphql import Operation, aliases, document, document_of, root_of
 from triage.github.rate_limit import WIDTH, RateLimiter
 from triage.github.transport import Broken, Transport, checked_url, origin
-from triage.schema import MISSING, SchemaError, convert, within
+from triage.schema import SchemaError, convert_part, part
 
 T = TypeVar("T")
 Query = Mapping[str, str] | None
@@ -486,7 +486,7 @@ def read(shape: type[T], body: object, path: str = "") -> T:
     not fit `shape`.
     """
     try:
-        return cast(T, convert(shape, part(body, path), path, strict=False))
+        return cast(T, convert_part(shape, body, path, strict=False))
     except SchemaError as error:
         raise UnusableAnswer(f"GitHub's answer is not as expected: {error}") from None
 
@@ -494,12 +494,6 @@ def read(shape: type[T], body: object, path: str = "") -> T:
 def read_list(shape: type[T], body: object, path: str = "") -> tuple[T, ...]:
     """Like `read` for each item of the list at `path`, without nulls."""
     return read(cast(type[tuple[T, ...]], GenericAlias(tuple, (shape, ...))), body, path)
-
-
-def part(body: object, path: str) -> object:
-    """What a decoded body has at a dotted `path`, or None."""
-    value = within(body, path)
-    return None if value is MISSING else value
 
 
 def read_content(body: object) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triage import config as configuration
-from triage.actions import Runner, bounded_json
+from triage.actions import Collection, Runner
 from triage.bundle.open import open_serving
 from triage.comment import MARKER, Part
 from triage.config import Config
@@ -29,11 +29,10 @@ from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
 from triage.issue import KINDS, Names, TextBeforeEdit
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
-from triage.label.duplicates import possible_duplicates
 from triage.label.owners import OwnerDesk
 from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused, suggest_on_github
 from triage.label.writer import IssueEdit, LabelWriter
-from triage.markdown import escape
+from triage.markdown import escape, issue_link
 from triage.options import Event, EventComment, LabelOptions
 from triage.progress import bar, stage
 from triage.suggestion import PART as SUGGESTIONS
@@ -67,17 +66,6 @@ class LabelOutcome:
     missing: bool = False
     answer: str = ""
     owners: str = ""
-
-
-# GitHub takes 1 MB of outputs from a job, in UTF-16: the most characters of each, in all less than half of that.
-OUTPUTS = {
-    "labels": 150_000,
-    "scores": 200_000,
-    "neighbours": 80_000,
-    "duplicates": 20_000,
-    "abstained": 40_000,
-}
-RANKED = {"scores", "neighbours"}
 
 
 class Summary(Protocol):
@@ -205,6 +193,15 @@ def _comment_parts(
     if in_comment and decision and (decision.suggested or parts):
         parts[SUGGESTIONS] = offering(decision)
     return parts
+
+
+def possible_duplicates(decision: Decision, url: Callable[[str, int], str]) -> str:
+    """The issues that an issue may repeat, in Markdown, or empty; `url` gives the page of an issue."""
+    links = [
+        f"{issue_link(n.number, url(n.repo, n.number))} (similarity {n.encoder_similarity:.2f})"
+        for n in decision.duplicates
+    ]
+    return f"**Possible duplicate of** {', '.join(links)}" if links else ""
 
 
 def _settle(
@@ -477,20 +474,22 @@ def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
 def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool) -> None:
     """Set the step's outputs, by issue number; of the neighbours, those of the same repository."""
     decided = [(str(o.number), o, o.decision) for o in outcomes if o.decision]
-    outputs: dict[str, Sized] = {
-        "labels": {str(o.number): list(o.added) for o in outcomes if o.decision or o.added},
-        "scores": {number: d.to_dict()["scores"] for number, _, d in decided},
-        "neighbours": {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided},
-        "duplicates": {number: _linked(d) for number, _, d in decided if d.duplicates},
-        "abstained": [o.number for _, o, d in decided if d.abstained],
+    added = {str(o.number): list(o.added) for o in outcomes if o.decision or o.added}
+    near = {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided}
+    # GitHub takes 1 MB of outputs from a job, in UTF-16: all together are less than half of that.
+    outputs = {
+        WOULD if dry_run else "labels": Collection(added, 150_000),
+        "scores": Collection(
+            {number: d.to_dict()["scores"] for number, _, d in decided}, 200_000, ranked=True
+        ),
+        "neighbours": Collection(near, 80_000, ranked=True),
+        "duplicates": Collection({number: _linked(d) for number, _, d in decided if d.duplicates}, 20_000),
+        "abstained": Collection([o.number for _, o, d in decided if d.abstained], 40_000),
     }
-    for name, value in outputs.items():
-        title = WOULD if dry_run and name == "labels" else name
-        text, held = bounded_json(value, OUTPUTS[name], ranked=name in RANKED)
-        runner.output(title, text)
-        if (left_out := len(value) - held) > 0:
+    for name, left_out in runner.outputs(outputs).items():
+        if left_out:
             warning(
-                f"the output `{title}` leaves out the last {left_out} issues: GitHub takes 1 MB of outputs"
+                f"the output `{name}` leaves out the last {left_out} issues: GitHub takes 1 MB of outputs"
             )
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
 from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold
-from triage.label.duplicates import possible_duplicates
+from triage.label.labeller import LabelOutcome, possible_duplicates
 from triage.markdown import code, codes, details, escape, issue_link, one_line, table
-
-if TYPE_CHECKING:
-    from triage.label.labeller import LabelOutcome
 
 NEIGHBOURS_SHOWN = 10
 RUNNERS_UP = 5

@@ -22,7 +22,13 @@ from triage.training.corpus import Group, corpus
 from triage.training.cross_encoder import CrossEncoderNetwork, CrossEncoderObjective
 from triage.training.cross_encoder_export import JudgeCalibration, Making, calibrate, export_joint
 from triage.training.held_out import ONE_IN, kept_aside
-from triage.training.multitask import ATTENTION, EncoderObjective, MultitaskSchedule, MultitaskTraining, fingerprint
+from triage.training.multitask import (
+    ATTENTION,
+    EncoderObjective,
+    MultitaskSchedule,
+    MultitaskTraining,
+    fingerprint,
+)
 
 # The share of the trained weights in the shipped encoder's; the rest is that of the starting weights.
 TRAINED_SHARE = 0.5
@@ -33,7 +39,10 @@ BLENDED = (
     "still at telling kinds of issues, and worse than its start at telling areas."
 )
 # The schedules of the shipped models; a batch of 32 issues takes a core of 2025 about a second and a half.
-PLANS = {"encoder": MultitaskSchedule(max_tokens=96), "zero-shot": MultitaskSchedule(steps=1500, max_tokens=96)}
+PLANS = {
+    "encoder": MultitaskSchedule(max_tokens=96),
+    "zero-shot": MultitaskSchedule(steps=1500, max_tokens=96),
+}
 
 
 @dataclass(frozen=True)

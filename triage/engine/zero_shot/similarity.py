@@ -17,11 +17,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from triage.arrays import Floats, view
+from triage.arrays import Floats
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import MAX_BYTES, read_manifest
-from triage.errors import BundleError, ModelError
-from triage.files import read
+from triage.errors import ModelError
 from triage.text import LabelText
 
 BACKGROUND_FILE = "background.npy"
@@ -84,17 +82,12 @@ class SimilarityZeroShot:
 
 
 def _background(encoder: Encoder) -> Floats | None:
-    """The mean of the background vectors in the encoder's folder, which was checked when it was opened."""
-    path = encoder.folder / BACKGROUND_FILE
-    if BACKGROUND_FILE not in read_manifest(encoder.folder).files:
+    """The mean of the background vectors in the encoder's folder; None where it has none."""
+    vectors = encoder.array(BACKGROUND_FILE)
+    if vectors is None:
         return None
-    try:
-        vectors = view(read(path, MAX_BYTES), str(path))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    except BundleError as error:
-        raise ModelError(error.what) from error
     if vectors.shape[1:] != (encoder.dimension,) or not len(vectors) or not np.isfinite(vectors).all():
+        path = encoder.folder / BACKGROUND_FILE
         raise ModelError(f"{path} holds {vectors.shape}, not finite rows of {encoder.dimension} numbers")
     mean: Floats = vectors.mean(axis=0, dtype=np.float32)
     return mean
