@@ -11,10 +11,9 @@ import pytest
 from tests.fake_github.fixtures import BOT_TOKEN
 from tests.live import CONFIG_PATH, FERRY, STORAGE, Step
 from tests.workflows import declared, environment_of
-from triage.actions import Inputs
 from triage.backfill.plan import open_plan
 from triage.cli import parser
-from triage.cli.action import ACTIONS, command_of
+from triage.cli.action import ACTIONS, Inputs, command_of
 from triage.errors import UsageError
 
 STORAGE_LABELS = ["bug", "area: storage"]

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.actions import Inputs
 from triage.cli import arguments, main, parser
-from triage.cli.action import command_of
+from triage.cli.action import Inputs, command_of
 from triage.errors import UsageError
 from triage.options import (
     ApplyOptions,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from triage.console import reporting
-from triage.errors import DataError, UsageError
+from triage.errors import DataError
 from triage.files import read
 from triage.issue import MOST_ISSUES, Kind, TextBeforeEdit
 from triage.options import Event, EventComment
@@ -26,31 +26,6 @@ MAX_EVENT = 64_000_000
 KEYS: dict[str, Kind] = {"issue": "issue", "pull_request": "pull request", "discussion": "discussion"}
 # Of each issue, in an output that would be too long otherwise.
 SHORTER = (20, 10, 5, 3, 1)
-TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
-
-
-class Inputs:
-    """The inputs of the action for `command`; the runner passes them to it as INPUT_NAME, upper case, dashes kept."""
-
-    def __init__(self, environment: Mapping[str, str], command: str = "label") -> None:
-        self.environment = environment
-        self.command = command
-
-    @property
-    def names(self) -> list[str]:
-        """The inputs that are set to anything."""
-        given = (name for name, value in self.environment.items() if value.strip())
-        return sorted(name[6:].lower() for name in given if name.startswith("INPUT_"))
-
-    def text(self, name: str, default: str = "") -> str:
-        return self.environment.get(f"INPUT_{name.upper()}", "").strip() or default
-
-    def flag(self, name: str) -> bool:
-        """Raises UsageError where the input is neither true nor false."""
-        value = self.text(name).lower()
-        if value not in (*TRUE, *FALSE):
-            raise UsageError(f"the input `{name}` is {value!r:.40}", next_step="write true or false")
-        return value in TRUE
 
 
 def event_of(environment: Mapping[str, str]) -> Event | None:

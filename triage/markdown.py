@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from urllib.parse import quote
 
 PLAIN = frozenset(string.ascii_letters + string.digits + " ")
@@ -48,13 +49,28 @@ def issue_link(number: int, url: str) -> str:
     return f'<a href="{escape_url(url)}">#{number}</a>'
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> list[str]:
-    """The lines of a table and an empty one; cells are escaped already.
+def page_link(issue: tuple[int, str]) -> str:
+    """`issue_link` of a pair, for the cells of a table."""
+    return issue_link(*issue)
 
-    `align` has a character for each column, `<`, `^` or `>`; by default all are aligned to the left.
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    align: str = "",
+    *,
+    forms: Sequence[Callable[[Any], str]] = (),
+    more: int = 0,
+) -> list[str]:
+    """The lines of a table and an empty one; without `forms`, which make cells of values, cells are escaped already.
+
+    `align` has a character for each column, `<`, `^` or `>`; by default all are aligned to the left. A last row says
+    how many `more` there are.
     """
     rule = f"|{'|'.join(RULES[side] for side in align or '<' * len(heads))}|"
-    return [_row(heads), rule, *map(_row, rows), ""]
+    cells = ([form(cell) for form, cell in zip(forms, row, strict=True)] if forms else row for row in rows)
+    rest = ["…", f"{more} more", *[""] * (len(heads) - 2)]
+    return [_row(heads), rule, *map(_row, cells), *([_row(rest)] if more > 0 else []), ""]
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:

@@ -282,12 +282,13 @@ def name_of(manifest: bytes, created_at: str) -> str:
     return f"{stamp}-{hashlib.sha256(manifest).hexdigest()[:10]}"
 
 
-def from_files(files: Mapping[str, Data], *, where: str) -> Bundle:
+def from_files(files: Mapping[str, Data], *, where: str, manifest: BundleManifest | None = None) -> Bundle:
     """The bundle in `files`, after a check of every hash, shape and number. Raises BundleError that names the file.
 
+    `manifest` is that of the files where it has been read already.
     The mapped files of a compressed index are not read here: each part is checked when it is read.
     """
-    manifest = read_manifest(bytes(files.get(MANIFEST, b"")), where=where)
+    manifest = manifest or read_manifest(bytes(files.get(MANIFEST, b"")), where=where)
     for name, expected in manifest.files.items():
         if name not in files:
             raise BundleError(f"{where}: {name} is missing")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triage import console
-from triage.actions import FALSE, Inputs, event_of
+from triage.actions import event_of
 from triage.bundle.store import StoreName
 from triage.cli import arguments
 from triage.console import warning
@@ -35,6 +35,31 @@ JOURNAL = "plan.journal.jsonl"
 OF_A_PLAN = ("issues", "since", "shard", "merge")
 # Where the action is, for its own messages, if the runner does not say so.
 REPOSITORY, REF = "triage-bot/triage", "v0"
+TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
+
+
+class Inputs:
+    """The inputs of the action for `command`; the runner passes them to it as INPUT_NAME, upper case, dashes kept."""
+
+    def __init__(self, environment: Mapping[str, str], command: str = "label") -> None:
+        self.environment = environment
+        self.command = command
+
+    @property
+    def names(self) -> list[str]:
+        """The inputs that are set to anything."""
+        given = (name for name, value in self.environment.items() if value.strip())
+        return sorted(name[6:].lower() for name in given if name.startswith("INPUT_"))
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.environment.get(f"INPUT_{name.upper()}", "").strip() or default
+
+    def flag(self, name: str) -> bool:
+        """Raises UsageError where the input is neither true nor false."""
+        value = self.text(name).lower()
+        if value not in (*TRUE, *FALSE):
+            raise UsageError(f"the input `{name}` is {value!r:.40}", next_step="write true or false")
+        return value in TRUE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -75,7 +75,7 @@ class Decision:
         """Whether there is no label for the issue: none to set, and none of the right ones there."""
         return not self.labels and not self.carried
 
-    @property
+    @cached_property
     def votes(self) -> Mapping[str, float]:
         return self.evidence.votes
 

@@ -25,7 +25,7 @@ class Ruling:
     not get to the reason.
     """
 
-    set: Mapping[str, str] = field(default_factory=lambda: Names({}))
+    set: Mapping[str, str] = field(default_factory=dict)
     barred: Names[str] = field(default_factory=lambda: Names({}))
 
 
@@ -62,7 +62,7 @@ class FixedRules:
         for label, names in required.items():
             if label not in met:
                 barred[label] = f"it needs the rule {names[0]!r}, which does not apply"
-        return Ruling(Names(set_by), Names(barred))
+        return Ruling(set_by, Names(barred))
 
 
 def reads_files(rules: Sequence[RuleConfig]) -> bool:

@@ -79,12 +79,13 @@ class GitStore:
     def _loaded(self, name: str, repo: RepositoryIds | None, tip: Commit | Tip, where: str) -> Bundle:
         stored = StoredFiles(self._git, self._listed(tip), _stated(tip) - set(MAPPED))
         files: dict[str, Data] = {**stored.read(stored.names & {MANIFEST})}
-        named = stored.names & read_manifest(bytes(files.get(MANIFEST, b"")), where=where).files.keys()
+        manifest = read_manifest(bytes(files.get(MANIFEST, b"")), where=where)
+        named = stored.names & manifest.files.keys()
         files |= stored.read(named - set(MAPPED))
         is_large = OWNERS in files and any(map(stored.is_in_parts, MAPPED))
         span = RepositorySlice.of(repo, files, where) if repo and is_large else None
         files |= stored.within(span, files, where) if span else stored.read(named & set(MAPPED))
-        bundle = from_files(files, where=where)
+        bundle = from_files(files, where=where, manifest=manifest)
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{where}: its manifest is that of another bundle")
         if span:

@@ -162,8 +162,9 @@ class LabelWriter:
         return tuple(name for name in names if name in self.available)
 
     def _label(self, name: str) -> Label:
-        if name not in self.available:
+        label = self.available.get(name)
+        if label is None:
             description = Names(self.config.descriptions).get(name, "")[:MAX_DESCRIPTION]
-            created = self.tracker.create_label(name, NEW_COLOUR, description)
-            self.available = Names({**self.available, created.name: created})
-        return self.available[name]
+            label = self.tracker.create_label(name, NEW_COLOUR, description)
+            self.available = Names({**self.available, label.name: label})
+        return label

@@ -10,7 +10,7 @@ from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold
 from triage.label.labeller import LabelOutcome, possible_duplicates
-from triage.markdown import code, codes, details, escape, issue_link, one_line, table
+from triage.markdown import code, codes, details, escape, issue_link, one_line, page_link, table
 
 NEIGHBOURS_SHOWN = 10
 RUNNERS_UP = 5
@@ -100,10 +100,8 @@ def _overview(outcomes: Sequence[LabelOutcome], url: Url, dry_run: bool) -> Iter
         (_link(outcome, url), codes(outcome.added) or "none", escape(_note(outcome)))
         for outcome in outcomes[:ISSUES_SHOWN]
     ]
-    if len(outcomes) > ISSUES_SHOWN:
-        rows.append(("…", f"{len(outcomes) - ISSUES_SHOWN} more", ""))
     if rows:
-        yield from table(("issue", "labels", "note"), rows)
+        yield from table(("issue", "labels", "note"), rows, more=len(outcomes) - len(rows))
 
 
 def _note(outcome: LabelOutcome) -> str:
@@ -191,11 +189,9 @@ def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
     if not rows:
         yield from ("No labels are known yet.", "")
         return
-    cells = [
-        (mark, code(name), f"<code>{_chance(decision, name)}</code>", escape(reason))
-        for mark, name, reason in rows
-    ]
-    yield from table(("", "label", "probability", "reason"), cells, "^<<<")
+    cells = [(mark, name, f"<code>{_chance(decision, name)}</code>", reason) for mark, name, reason in rows]
+    heads = ("", "label", "probability", "reason")
+    yield from table(heads, cells, "^<<<", forms=(str, code, str, escape))
 
 
 def _held_back(decision: Decision) -> list[tuple[str, str]]:
@@ -224,13 +220,10 @@ def _shortfall(decision: Decision, name: str) -> str:
 def _neighbours(voters: Sequence[Neighbour], url: Url) -> Iterator[str]:
     if not voters:
         return
-    rows = [
-        (issue_link(n.number, url(n.repo, n.number)), f"{n.similarity:.2f}", codes(n.labels))
-        for n in voters[:NEIGHBOURS_SHOWN]
-    ]
-    if len(voters) > len(rows):
-        rows.append(("…", "", f"{len(voters) - len(rows)} more"))
-    lines = table(("issue", "similarity", "labels"), rows)
+    shown = voters[:NEIGHBOURS_SHOWN]
+    rows = [((n.number, url(n.repo, n.number)), f"{n.similarity:.2f}", n.labels) for n in shown]
+    heads, forms = ("issue", "similarity", "labels"), (page_link, str, codes)
+    lines = table(heads, rows, forms=forms, more=len(voters) - len(shown))
     yield from details(f"The {len(voters)} most similar issues voted", lines)
 
 
