@@ -97,7 +97,7 @@ def _at(data: object, *keys: str) -> object:
 
 
 @dataclass(frozen=True)
-class Collection:
+class BoundedOutput:
     """An output that holds many things, of at most `most` characters in UTF-16; see `bounded_json`."""
 
     value: Any
@@ -154,7 +154,7 @@ class Runner:
         if self._output:
             self._append(self._output, f"the output `{name}`", _output(name, value))
 
-    def outputs(self, collections: Mapping[str, Collection]) -> dict[str, int]:
+    def outputs(self, collections: Mapping[str, BoundedOutput]) -> dict[str, int]:
         """Set these outputs, as JSON; how many of the last items of each were left out."""
         bounded = {name: bounded_json(c.value, c.most, ranked=c.ranked) for name, c in collections.items()}
         if self._output:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from triage import config as configuration
-from triage.actions import Collection, Runner
+from triage.actions import BoundedOutput, Runner
 from triage.bundle.open import open_serving
 from triage.comment import MARKER, Part
 from triage.config import Config
@@ -478,13 +478,13 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
     near = {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided}
     # GitHub takes 1 MB of outputs from a job, in UTF-16: all together are less than half of that.
     outputs = {
-        WOULD if dry_run else "labels": Collection(added, 150_000),
-        "scores": Collection(
+        WOULD if dry_run else "labels": BoundedOutput(added, 150_000),
+        "scores": BoundedOutput(
             {number: d.to_dict()["scores"] for number, _, d in decided}, 200_000, ranked=True
         ),
-        "neighbours": Collection(near, 80_000, ranked=True),
-        "duplicates": Collection({number: _linked(d) for number, _, d in decided if d.duplicates}, 20_000),
-        "abstained": Collection([o.number for _, o, d in decided if d.abstained], 40_000),
+        "neighbours": BoundedOutput(near, 80_000, ranked=True),
+        "duplicates": BoundedOutput({number: _linked(d) for number, _, d in decided if d.duplicates}, 20_000),
+        "abstained": BoundedOutput([o.number for _, o, d in decided if d.abstained], 40_000),
     }
     for name, left_out in runner.outputs(outputs).items():
         if left_out:
