@@ -198,6 +198,15 @@ def test_a_maintainer_deals_with_an_own_issue_by_closing_it(
     assert [issue.handled for issue in run(github, work).issues] == [True, True]
 
 
+def test_who_dealt_with_an_issue_is_collected(github: FakeGitHub, demo: Repository, work: Path) -> None:
+    """Which of them are bots, the configuration says later."""
+    issue = demo.add_issue("Crash")
+    issue.close("acme-sweeper")
+    issue.assign("maintainer")
+    for _ in range(2):
+        assert run(github, work).issues[0].handled_by == ("acme-sweeper", "maintainer")
+
+
 def test_progress_is_told_page_by_page(github: FakeGitHub, demo: Repository, work: Path) -> None:
     """Of how many issues, and how many are there."""
     fill(demo, 120)
@@ -530,15 +539,15 @@ def test_a_folder_that_cannot_be_used_is_told_so(github: FakeGitHub, demo: Repos
     )
 
 
-STATE = '{"format": 2, "repository": "R", %s}'
+STATE = '{"format": 3, "repository": "R", %s}'
 ROW = '{"number": 1, "title": "", "body": "", "labels": [], "node_id": "I", %s}'
 
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("state.json", '{"format": 2, "repo', "state.json: damaged ("),
-        ("state.json", '{"format": 2}', "damaged (in 'repository': missing)"),
+        ("state.json", '{"format": 3, "repo', "state.json: damaged ("),
+        ("state.json", '{"format": 3}', "damaged (in 'repository': missing)"),
         ("state.json", STATE % '"counted_at": "yesterday"', "in 'counted_at': expected a date in ISO 8601"),
         ("state.json", STATE % '"counted_at": 7', "in 'counted_at': expected a string"),
         ("state.json", STATE % '"issues": {"watermark": "x"}', "in 'issues.watermark': expected a date"),

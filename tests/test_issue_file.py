@@ -36,7 +36,7 @@ ISSUE = st.builds(
     labels=st.lists(NAME, unique=True, max_size=4).map(tuple),
     events=st.none() | st.lists(EVENT, max_size=3).map(tuple),
     handled=st.none() | st.booleans(),
-)
+) | st.builds(Issue, NAME, st.integers(1, 99), st.text(), handled=st.just(True), handled_by=st.tuples(NAME))
 
 
 def written(path: Path, *rows: object) -> Path:
@@ -342,6 +342,7 @@ BY_TEAM = {"author": {"login": "ann"}, "authorAssociation": "MEMBER", "body": "S
         ({"state": "MERGED"}, True),
         ({**CLOSED, "handled": False}, False),
         ({"handled": True, "state": "open"}, True),
+        ({"handled_by": ["ann"], "state": "open"}, True),
         ({"assignees": [{"login": "ann"}]}, True),
         ({"assignees": [], "milestone": None}, None),
         ({"milestone": {"title": "2.0"}}, True),
@@ -365,7 +366,7 @@ BY_TEAM = {"author": {"login": "ann"}, "authorAssociation": "MEMBER", "body": "S
 def test_a_row_tells_whether_a_maintainer_dealt_with_the_issue(
     fields: dict[str, object], handled: bool | None
 ) -> None:
-    """`handled` where it is given; else closed, answered, assigned or on a milestone. Its text has no part in it."""
+    """`handled` or `handled_by` where given; else closed, answered, assigned or on a milestone, whatever its text."""
     issue = from_row({**ROW, **fields}, where="here")
     assert issue.handled is handled
     assert issue.digest == from_row(ROW, where="here").digest

@@ -79,6 +79,24 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
     assert store.role("staged") is not None
 
 
+def test_under_an_own_encoder_duplicates_are_looked_for_only_if_asked(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The similarity that was measured is one of the shipped encoder, which the configuration names all the same."""
+    assert main([*argv, "--budget=30m"]) == 0
+    old = json.loads((tmp_path / "issues.jsonl").read_text("utf-8").splitlines()[0])
+    new, config = tmp_path / "new.jsonl", tmp_path / "triage.yml"
+    new.write_text(json.dumps(old | {"number": 999, "labels": []}), "utf-8")
+    label = ["label", f"--file={new}", f"--store={tmp_path / 'store'}", "--json"]
+    capsys.readouterr()
+    assert main(label) == 0
+    assert json.loads(capsys.readouterr().out)["duplicates"] == []
+    config.write_text("act: {duplicates: 0.999}", "utf-8")
+    assert main([*label, f"--config={config}"]) == 0
+    nearest, *_ = json.loads(capsys.readouterr().out)["duplicates"]
+    assert nearest == {"number": old["number"], "similarity": 1.0}
+
+
 @pytest.mark.parametrize(
     ("budget", "lacking", "code", "words"),
     [

@@ -60,6 +60,7 @@ VALUES: dict[str, list[object]] = {
     "closedBy": ACCOUNT,
     "authorAssociation": [None, "OWNER", 3],
     "handled": [None, True, "yes", 0],
+    "handled_by": [None, [], ["ann"], [{"login": "ann"}], [3], "ann"],
     "state": [None, "OPEN", "closed", 3],
     "assignees": [None, [], [{"login": "ann"}], 3],
     "milestone": [None, {}, {"title": "2.0"}, 3],

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from triage.arrays import Mask
 from triage.config import Config, from_dict
+from triage.decide.history import Attribution
 from triage.errors import DataError
 from triage.issue import Issue, LabelEvent
 from triage.learn.dataset import FOLDS, Dataset, Split, _thinned, prepare, split, stratify
@@ -179,6 +180,25 @@ def test_issues_without_a_label_to_learn_stay_known() -> None:
         (4, (), True),
     ]
     assert [i.number for i in data.issues] == [10]
+
+
+@pytest.mark.parametrize(
+    ("handlers", "handled"),
+    [
+        ((), True),
+        (("acme-sweeper",), False),
+        (("Acme-Sweeper", "me"), False),
+        (("acme-sweeper", "ann"), True),
+        (("acme-sweeper", "ghost"), True),
+        (("acme-relay",), True),
+    ],
+)
+def test_what_bots_alone_dealt_with_nobody_did(handlers: tuple[str, ...], handled: bool) -> None:
+    """Accounts named in `learn.bots`, and this bot's; an account that is not known is a person's."""
+    quiet = replace(issue(1, day=1), labels=(), handled=True, handled_by=handlers)
+    config = from_dict({"learn": {"bots": ["acme-*"], "trusted_bots": ["acme-relay"]}})
+    data = prepare([issue(10, "bug", day=3), quiet], config, Attribution.of(config, ["me"]))
+    assert [i.handled for i in data.unlabelled] == [handled]
 
 
 def test_many_unlabelled_issues_are_thinned_evenly() -> None:

@@ -21,7 +21,7 @@ from triage import config as configuration
 from triage.bundle.open import open_serving
 from triage.bundle.store import StoreName
 from triage.config import Config
-from triage.decide import Decision, Evidence, Neighbour, Policy, case_of, decide
+from triage.decide import Decision, Evidence, Neighbour, case_of, decide
 from triage.decide.case import with_rules
 from triage.errors import TriageError, UsageError
 from triage.github.open import open_store
@@ -69,7 +69,7 @@ class LoadedModel:
         Labels that an issue carries are not considered: it is decided by its text, and by the fixed rules.
         """
         cases = (with_rules(case_of(issue), self.config.rules) for issue in issues)
-        return decide(cases, self.serving, Policy.of(self.config))
+        return decide(cases, self.serving, self.serving.policy(self.config))
 
 
 def open_model(

@@ -201,7 +201,8 @@ class LearnConfig:
     bots: tuple[str, ...] = option(
         (),
         "Accounts under which this bot labels, such as its App's if retraining uses another token, and user accounts "
-        "that are bots; patterns of logins. Their labels are not learnt.",
+        "that are bots; patterns of logins. Neither their labels are learnt nor does what they close count as dealt "
+        "with.",
     )
     min_new: int = option(
         10, "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this.", low=0

@@ -146,23 +146,23 @@ class Act:
     association: str = ""
 
 
-def is_handled(acts: Iterable[Act], author: str, association: str) -> bool:
-    """Whether a maintainer dealt with the issue: closed, answered or renamed it, assigned it, put it on a milestone.
+def handlers(acts: Iterable[Act], author: str, association: str) -> tuple[str, ...]:
+    """Who of the maintainers dealt with the issue: closed, answered or renamed it, assigned it, put it on a milestone.
 
     Only maintainers can assign, and set milestones. Authors can close and rename their own issues, which says nothing
     unless they are maintainers themselves; and anybody can comment. What bots do does not count; bots with an ordinary
-    account are known by a login that ends in `bot`.
+    account are known by a login that ends in `bot`. An unknown account is GitHub's `ghost`.
     """
-    people = [act for act in acts if not act.actor.casefold().rstrip("]").endswith("bot")]
-    for act in people:
+
+    def tells(act: Act) -> bool:
         by_other = not act.actor or act.actor != author
+        if act.actor.casefold().rstrip("]").endswith("bot"):
+            return False
         if act.kind == "commented":
-            told = by_other and act.association in TEAM
-        else:
-            told = act.kind in ("assigned", "milestoned") or by_other or association in TEAM
-        if told:
-            return True
-    return False
+            return by_other and act.association in TEAM
+        return act.kind in ("assigned", "milestoned") or by_other or association in TEAM
+
+    return tuple(dict.fromkeys(act.actor or "ghost" for act in acts if tells(act)))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,8 @@ class Issue:
     """An issue as it is to be labelled; identified by (repository, number) everywhere.
 
     `handled`: whether a maintainer dealt with it, apart from labels; None where that is not known. It tells an issue
-    that people left without a label from one that nobody has read.
+    that people left without a label from one that nobody has read. `handled_by` are the logins of those who did, if
+    known: some may be bots (`triage.decide.history.Attribution.handled`).
     `association` is the author's to the repository, as GitHub names it ("": unknown). Of the `edits`, all of the title
     are known, and of the body at least the last. `files` are the paths that a pull request changes; None: not read.
     """
@@ -204,6 +205,7 @@ class Issue:
     labels: tuple[str, ...] = ()
     events: tuple[LabelEvent, ...] | None = field(default=None, repr=False)
     handled: bool | None = None
+    handled_by: tuple[str, ...] = ()
     association: str = field(default="", compare=False)
     edits: tuple[TextEdit, ...] = field(default=(), compare=False, repr=False)
     files: tuple[str, ...] | None = field(default=None, compare=False, repr=False)

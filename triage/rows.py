@@ -18,7 +18,7 @@ from triage.issue import (
     TextEdit,
     distinct,
     format_time,
-    is_handled,
+    handlers,
 )
 from triage.schema import SchemaError, build, is_utf8
 
@@ -107,6 +107,11 @@ class IssueRow:
         "Whether a maintainer dealt with it. Issues without labels that were dealt with needed none; the others say "
         "nothing. Where this is missing, the fields below tell.",
     )
+    handled_by: tuple[str, ...] = _field(
+        (),
+        "Who dealt with it: logins, or objects with `login`; where all of them are bots (`learn.bots`), nobody did.",
+        inside="login",
+    )
     state: str | None = _field(
         None,
         "`closed` or `merged` (in any case) counts as dealt with; `open` as not, unless fields below tell.",
@@ -150,6 +155,7 @@ def _issue(row: IssueRow, repo: str, place: int) -> Issue:
     for i, name in enumerate(row.labels or ()):
         if not name or not is_utf8(name):
             raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
+    handled, handled_by = _handled(row)
     return Issue(
         repo=repo,
         # Below zero, where no issue of a bundle can have the same number.
@@ -161,7 +167,8 @@ def _issue(row: IssueRow, repo: str, place: int) -> Issue:
         author=row.author,
         labels=distinct(row.labels or ()),
         events=None if row.label_events is None else tuple(map(_event, row.label_events)),
-        handled=_handled(row),
+        handled=handled,
+        handled_by=handled_by,
         association=row.author_association or "",
         edits=tuple(TextEdit(e.actor, e.actor_type == "Bot", e.created_at) for e in row.text_edits),
         files=row.files,
@@ -238,17 +245,20 @@ def _home(data: dict[str, object]) -> tuple[object, bool]:
     return home, address is not None and address[2] != "issues"
 
 
-def _handled(row: IssueRow) -> bool | None:
-    """What `handled` says, else whether the row tells of a maintainer's act; None where it tells nothing."""
-    if row.handled is not None:
-        return row.handled
+def _handled(row: IssueRow) -> tuple[bool | None, tuple[str, ...]]:
+    """What `handled` and `handled_by` say, else whether the row tells of a maintainer's act, and of whose.
+
+    None where it tells nothing.
+    """
+    if row.handled is not None or row.handled_by:
+        return row.handled is not False, row.handled_by
     acts = [Act("commented", one.author, one.author_association) for one in row.comments or ()]
     acts += [Act("assigned")] * bool(row.assignees) + [Act("milestoned")] * bool(row.milestone)
     if row.closed_at or (row.state or "").casefold() in ("closed", "merged"):
         acts.append(Act("closed", row.closed_by or ""))
-    if is_handled(acts, row.author, row.author_association or ""):
-        return True
-    return None if row.state is None and row.closed_at is None else False
+    if handled_by := handlers(acts, row.author, row.author_association or ""):
+        return True, handled_by
+    return None if row.state is None and row.closed_at is None else False, ()
 
 
 def _event(row: LabelEventRow) -> LabelEvent:
@@ -280,6 +290,8 @@ def to_row(issue: Issue) -> dict[str, object]:
         row["files"] = list(issue.files)
     if issue.handled is not None:
         row["handled"] = issue.handled
+    if issue.handled_by:
+        row["handled_by"] = list(issue.handled_by)
     if issue.events is not None:
         row["label_events"] = [
             {

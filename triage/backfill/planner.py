@@ -64,7 +64,7 @@ class Planner:
 
     @cached_property
     def policy(self) -> Policy:
-        return Policy.of(self.config)
+        return self.model.policy(self.config)
 
     @cached_property
     def names(self) -> frozenset[str]:

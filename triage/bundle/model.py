@@ -12,8 +12,9 @@ import numpy as np
 from triage.arrays import AnyFloats, Array, Floats, Ints, Mask
 from triage.bundle.bundle import Bundle
 from triage.bundle.ivf_files import LazyKeys
+from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
-from triage.decide import Evidence, Neighbour, Recorded
+from triage.decide import Evidence, Neighbour, Policy, Recorded
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head
@@ -170,6 +171,16 @@ class ServingModel:
         if self.neighbourhood is None or self.rules.shared != () or repo in self.neighbourhood.repositories:
             return ""
         return f"no neighbour votes: it has no issues of {repo}, and no label is shared (learn.shared)"
+
+    def policy(self, config: Config) -> Policy:
+        """The policy of the configuration for what this model decides.
+
+        Under a bundle's own encoder a cosine means something else than under the shipped one: duplicates are looked
+        for only from the similarity that the configuration names.
+        """
+        own = self.bundle is not None and bool(self.bundle.encoder)
+        policy = Policy.of(config)
+        return replace(policy, duplicate=config.act.duplicates) if own else policy
 
     @cached_property
     def labels(self) -> frozenset[str]:

@@ -47,8 +47,21 @@ class Attribution:
             return "opening"
         if matches(event.actor, self.trusted):
             return "person"
-        is_bot = event.actor_is_bot or event.actor.endswith(BOT) or matches(event.actor, self.bots)
-        return "bot" if is_bot else "person"
+        return "bot" if event.actor_is_bot or self._is_bot(event.actor) else "person"
+
+    def handled(self, issue: Issue) -> bool | None:
+        """Whether a person dealt with the issue, apart from labels; None where that is not known.
+
+        Where it is not known who did, it was a person.
+        """
+        by_people = [login for login in issue.handled_by if not self._is_me_or_bot(login)]
+        return issue.handled and (bool(by_people) or not issue.handled_by)
+
+    def _is_me_or_bot(self, login: str) -> bool:
+        return fold(login) in self.me or (not matches(login, self.trusted) and self._is_bot(login))
+
+    def _is_bot(self, login: str) -> bool:
+        return login.endswith(BOT) or matches(login, self.bots)
 
     def is_own(self, login: str) -> bool:
         """Whether this bot labels, or has labelled, under the login: it is recorded, or named in `learn.bots`."""

@@ -22,7 +22,7 @@ from triage.issue import (
     TextBeforeEdit,
     TextEdit,
     fold,
-    is_handled,
+    handlers,
 )
 from triage.schema import nested
 from triage.suggestion import answers_in
@@ -449,6 +449,7 @@ def issue_of(
     """An issue with all of its events, and the files that it changes where they were read."""
     labels = {label.name: label.id for label in node.labels}
     author = _login(node.author, node.author_type)
+    handled_by = handlers(map(_act, node.acts or ()), author, node.association)
     issue = Issue(
         repo=node.repo,
         number=node.number,
@@ -461,7 +462,8 @@ def issue_of(
         events=_answered(
             tuple([_event(event, event.label) for event in events if event.label]), node.acts or ()
         ),
-        handled=None if node.acts is None else is_handled(map(_act, node.acts), author, node.association),
+        handled=None if node.acts is None else bool(handled_by),
+        handled_by=handled_by,
         association=node.association,
         edits=(*_renames(events), *_body_edits(node)),
         files=None if files is None else tuple(file.path for file in files),

@@ -17,7 +17,7 @@ from triage.bundle.open import open_serving
 from triage.comment import MARKER, Part
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
-from triage.decide import Case, Decision, Policy, case_of, decide
+from triage.decide import Case, Decision, case_of, decide
 from triage.decide.case import reason_of_people, with_rules
 from triage.decide.history import Attribution, is_judged
 from triage.decide.policy import followed
@@ -95,7 +95,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     for silence in filter(None, map(model.silence, dict.fromkeys(issue.repo for issue in issues))):
         warning(f"bundle {model.name}: {silence}")
     cases = (with_rules(case_of(issue), config.rules) for issue in issues)
-    decisions = decide(cases, model, Policy.of(config))
+    decisions = decide(cases, model, model.policy(config))
     with at_once(), stage("labelling"):
         for count, (issue, decision) in enumerate(zip(issues, decisions, strict=True), start=1):
             done(count)
@@ -274,7 +274,7 @@ class Labeller:
 
     def run(self, lives: Iterable[LiveIssue | LabelOutcome]) -> Iterator[LabelOutcome]:
         """One outcome for each issue, in order; outcomes are passed on."""
-        rest, policy = iter(lives), Policy.of(self.config)
+        rest, policy = iter(lives), self.model.policy(self.config)
         while batch := list(islice(rest, BATCH)):
             cases = [self._case(live) for live in batch if not isinstance(live, LabelOutcome)]
             decisions = decide(cases, self.model, policy)

@@ -121,7 +121,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         if not _learnable((*said.positive, *said.negative, *said.unjudged), config, process):
             # A person who labels an issue with something else has dealt with it.
             told = any(attribution.of_event(event, issue) == "person" for event in issue.events or ())
-            without[issue.digest] = replace(issue, labels=(), handled=told or issue.handled)
+            without[issue.digest] = replace(issue, labels=(), handled=told or attribution.handled(issue))
         unjudged = {said.unjudged[name] for name in _learnable(said.unjudged, config, process)}
         if unjudged & {"bot", "me"}:
             dropped["with a bot's label that no person confirmed"] += 1
@@ -152,7 +152,7 @@ def _reviewed(issue: Issue, said: Provenance, attribution: Attribution) -> list[
     events = issue.events or ()
     mine = folded(e.label for e in events if e.added and attribution.of_event(e, issue) == "me")
     removed = tuple(name for name in said.negative if fold(name) in mine)
-    handled = issue.handled or bool(said.positive) or bool(removed)
+    handled = attribution.handled(issue) or bool(said.positive) or bool(removed)
     kept = tuple(name for name in issue.labels if fold(name) in mine and handled)
     return [Reviewed(issue, kept, removed)] if kept or removed else []
 

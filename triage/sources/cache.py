@@ -25,7 +25,7 @@ from triage.issue import Issue, Kind
 from triage.rows import from_row, to_row
 from triage.schema import SchemaError, build, convert, decoded, option
 
-FORMAT = 2
+FORMAT = 3
 STATE = "state.json"
 PART = re.compile(r"issues-[0-9]{6}\.jsonl")
 # A part has rows of issues with the history of their labels; the state names some thousands of parts.
