@@ -83,7 +83,7 @@ def test_a_failure_is_an_annotation_of_the_run(action: Step) -> None:
     assert action.run("action") == 8
     [annotation] = [line for line in action.out.splitlines() if line.startswith("::error::")]
     assert "GitHub does not accept the token" in annotation
-    assert "next step: check the `token` input" in annotation
+    assert "next step: check GITHUB_TOKEN (in a workflow, the `token` input)" in annotation
     assert "revoked" not in action.said.replace("was revoked or", "")
 
 

@@ -376,6 +376,17 @@ def test_a_report_that_cannot_be_written_leaves_a_whole_plan(
     assert len(plan.entries) == 12
 
 
+def test_a_plan_from_descriptions_alone_says_so(desk: Desk, tmp_path: Path) -> None:
+    """The store holds no bundle yet, so few labels are planned or none."""
+    desk.issues(1)
+    options = [f"--store=github:{DEMO}", f"--out={tmp_path}"]
+    assert desk.run("backfill", f"--from={DEMO}", *options) == 0
+    assert (
+        f"warning: github:{DEMO} holds no active bundle: labels are judged by their descriptions alone. "
+        "Next step: `triage retrain`\n" in desk.err
+    )
+
+
 def test_a_plan_for_issues_that_do_not_exist_is_refused(desk: Desk, trained: Trained) -> None:
     """It would be empty; where some exist, it is for these."""
     desk.issues(2)
@@ -383,7 +394,7 @@ def test_a_plan_for_issues_that_do_not_exist_is_refused(desk: Desk, trained: Tra
     assert desk.run("backfill", f"--from={DEMO}", "--issue=98,99", *options) == 8
     assert desk.err.startswith(
         f"error: none of the issues 98-99 of {DEMO} was found\n"
-        "  likely cause: they do not exist, were deleted or were moved to another repository\n"
+        "  likely cause: there is no such number, or it was deleted or moved to another repository\n"
     )
     assert desk.run("backfill", f"--from={DEMO}", "--issue=1,99", *options) == 0
     assert "of 1 issues would get a label" in desk.out

@@ -58,6 +58,7 @@ def test_exactly_the_plan_is_set(desk: Desk) -> None:
         [],
         set_once("question"),
     ]
+    assert desk.err.endswith(f"to take it back: triage undo {desk.journal}\n")
     assert desk.out == "2 of 2 issues labelled, 0 left alone\n"
     assert steps(desk.journal) == [
         (1, "intent", ["bug", "docs"], ""),

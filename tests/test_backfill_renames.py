@@ -87,7 +87,7 @@ def test_undo_takes_a_renamed_label_off(desk: Desk, old: str, new: str) -> None:
     desk.demo.rename_label(old, new)
     assert desk.undo() == 0
     assert one.label_names == other.label_names == []
-    assert desk.out.endswith("2 of 2 issues set back, 0 left alone\n")
+    assert desk.out.endswith("2 of 2 issues undone, 0 left alone\n")
 
 
 def test_undo_leaves_a_label_that_took_the_name(desk: Desk) -> None:
@@ -109,7 +109,7 @@ def test_what_is_not_found_is_not_reported_as_set_back(desk: Desk) -> None:
     desk.demo.rename_label("bug", "defect")
     assert desk.undo() == 0
     assert one.label_names == other.label_names == ["defect"]
-    assert desk.out.endswith("0 of 2 issues set back, 2 in part, 0 left alone\n")
+    assert desk.out.endswith("0 of 2 issues undone, 2 in part, 0 left alone\n")
     assert "or it was renamed since: this journal, of an earlier version, has no ids of labels" in desk.out
 
 
@@ -123,7 +123,7 @@ def test_a_journal_of_an_earlier_version_is_undone(desk: Desk, change: str) -> N
         desk.demo.rename_label("bug", "Bug")
     assert desk.undo() == 0
     assert one.label_names == other.label_names == []
-    assert desk.out.endswith("2 of 2 issues set back, 0 left alone\n")
+    assert desk.out.endswith("2 of 2 issues undone, 0 left alone\n")
 
 
 def test_a_journal_of_an_earlier_version_is_continued(desk: Desk) -> None:

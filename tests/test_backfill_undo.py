@@ -32,7 +32,7 @@ def test_what_was_set_is_taken_back_and_nothing_else(desk: Desk) -> None:
     assert desk.undo() == 0
     assert (one.label_names, other.label_names) == (["question"], ["docs"])
     assert one.label_events[1:] == back_and_forth("bug", "docs")
-    assert desk.out == "1 of 1 issues set back, 0 left alone\n"
+    assert desk.out == "1 of 1 issues undone, 0 left alone\n"
 
 
 def test_undoing_twice_changes_nothing(desk: Desk) -> None:
@@ -40,13 +40,13 @@ def test_undoing_twice_changes_nothing(desk: Desk) -> None:
     [one] = desk.issues(1)
     desk.plan(entry(1, "bug"))
     desk.apply()
-    again = "0 of 1 issues set back and 1 by an earlier run, 0 left alone\n"
+    again = "0 of 1 issues undone and 1 by an earlier run, 0 left alone\n"
     for lost, said in ((False, ""), (False, again), (True, "")):
         if lost:
             desk.journal.with_suffix(".undo.jsonl").unlink()
         assert desk.undo() == 0
         assert one.label_events == back_and_forth("bug")
-        assert desk.out == (said or "1 of 1 issues set back, 0 left alone\n")
+        assert desk.out == (said or "1 of 1 issues undone, 0 left alone\n")
 
 
 def test_a_dry_run_tells_and_changes_nothing(desk: Desk) -> None:
@@ -59,7 +59,7 @@ def test_a_dry_run_tells_and_changes_nothing(desk: Desk) -> None:
     assert not desk.journal.with_suffix(".undo.jsonl").exists()
     assert desk.out.splitlines() == [
         f"dry run: {DEMO}#1: bug",
-        "dry run: 1 of 1 issues would be set back, 0 left alone",
+        "dry run: 1 of 1 issues would be undone, 0 left alone",
     ]
 
 
@@ -91,7 +91,7 @@ def _set_by_another_run(issue: Issue) -> None:
 def test_what_people_touched_since_stays_as_they_left_it(
     desk: Desk, change: Callable[[Issue], None], why: str
 ) -> None:
-    """The other issue is set back all the same."""
+    """The other issue is undone all the same."""
     one, other = desk.issues(2)
     desk.plan(entry(1, "bug"), entry(2, "docs"))
     desk.apply()
@@ -100,7 +100,7 @@ def test_what_people_touched_since_stays_as_they_left_it(
     assert desk.undo() == 0
     assert (one.label_names, one.label_events) == before
     assert other.label_events == back_and_forth("docs")
-    assert desk.out == f"{DEMO}#1: {why}\n1 of 2 issues set back, 1 left alone\n"
+    assert desk.out == f"{DEMO}#1: {why}\n1 of 2 issues undone, 1 left alone\n"
 
 
 def test_a_label_that_was_there_before_the_backfill_stays(desk: Desk) -> None:
@@ -189,14 +189,14 @@ def test_what_the_bot_set_since_a_moment_is_taken_back(desk: Desk) -> None:
     pull.add_labels(["docs"], by=ACTIONS_BOT)
     words = ("undo", f"--since={since}", f"--repo={DEMO}", FAST, f"--journal={desk.folder / 'undone.jsonl'}")
     assert desk.run(*words, "--dry-run") == 0
-    assert desk.out.splitlines()[-1] == "dry run: 2 of 3 issues would be set back, 1 left alone"
+    assert desk.out.splitlines()[-1] == "dry run: 2 of 3 issues would be undone, 1 left alone"
     assert new.label_names == ["bug", "docs", "question"]
     assert desk.run(*words) == 0
     assert (old.label_names, new.label_names) == (["bug"], ["question"])
     assert (touched.label_names, pull.label_names) == (["bug"], [])
     (desk.folder / "undone.jsonl").unlink()
     assert desk.run(*words) == 0
-    assert desk.out.splitlines()[-1] == "0 of 1 issues set back, 1 left alone"
+    assert desk.out.splitlines()[-1] == "0 of 1 issues undone, 1 left alone"
 
 
 def test_a_persons_token_must_say_whose_labels_are_meant(desk: Desk) -> None:

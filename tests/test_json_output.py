@@ -94,7 +94,7 @@ def test_an_applied_plan_is_reported_issue_by_issue_and_so_is_a_dry_run_of_it(de
         assert found["dry_run"] == bool(options)
         assert [(one["number"], one[named]) for one in found["issues"]] == [(1, ["bug"])]
     assert desk.undo("--json") == 0
-    assert json.loads(desk.out)["set back"] == 1
+    assert json.loads(desk.out)["undone"] == 1
 
 
 def test_an_error_leaves_standard_output_empty(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_range_labels_what_there_is_and_tells_what_there_is_not(step: Step) ->
 def test_issues_that_are_all_missing_end_in_failure(step: Step) -> None:
     """Whoever names one issue wants to know that it is not there."""
     assert step.label("--issue=5") == 8
-    assert step.err.startswith(f"error: none of the issues 5 of {FERRY} was found\n")
+    assert step.err.startswith(f"error: issue 5 of {FERRY} was not found\n")
 
 
 @pytest.mark.parametrize("fate", ["deleted", "transferred"])

@@ -80,7 +80,7 @@ def test_a_run_that_fails_and_cannot_report_gives_the_failure(
     step.configure("")
     assert step.label("--issue=99999") == 8
     assert (
-        f"warning: the job summary ({step.folder}) cannot be written (Is a directory)\nerror: none of"
+        f"warning: the job summary ({step.folder}) cannot be written (Is a directory)\nerror: issue 99999 of"
         in step.err
     )
 
@@ -160,7 +160,7 @@ def test_a_closed_output_is_a_failure(trained: Trained) -> None:
 
 
 def test_an_undo_that_is_run_again_says_that_nothing_was_left(desk: Desk) -> None:
-    """What an earlier run set back is told apart; so it is with a plan."""
+    """What an earlier run undid is told apart; so it is with a plan."""
     issues = desk.issues(3)
     desk.plan(*(entry(issue.number, "bug") for issue in issues))
     assert desk.apply() == 0
@@ -168,9 +168,9 @@ def test_an_undo_that_is_run_again_says_that_nothing_was_left(desk: Desk) -> Non
     assert desk.apply() == 0
     assert "0 of 3 issues labelled and 3 by an earlier run, 0 left alone" in desk.out
     assert desk.undo() == 0
-    assert "3 of 3 issues set back, 0 left alone" in desk.out
+    assert "3 of 3 issues undone, 0 left alone" in desk.out
     assert desk.undo() == 0
-    assert "0 of 3 issues set back and 3 by an earlier run, 0 left alone" in desk.out
+    assert "0 of 3 issues undone and 3 by an earlier run, 0 left alone" in desk.out
 
 
 def test_a_file_that_is_no_journal_stays_as_it_is(desk: Desk, tmp_path: Path) -> None:

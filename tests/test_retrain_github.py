@@ -14,6 +14,7 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.state import ACTIONS_BOT
 from tests.learning import AFTERWARDS, HOME, RETRAIN, active
 from tests.live import FERRY, STORAGE, Step
+from tests.sample import CONFIG
 from tests.storing import ACTIVE
 from tests.tracking import tracker_of
 from triage.bundle.bundle import Bundle
@@ -120,6 +121,16 @@ def test_too_few_new_labels_end_green_at_once(past: Step) -> None:
     assert past.run(*RETRAIN) == 0
     assert " is active\n" in past.out
     assert "  embedded       0 texts, " in past.out
+
+
+def test_few_new_labels_are_enough_where_the_bundle_cannot_label(past: Step) -> None:
+    """Whoever changes the encoder, or upgrades to one, is told to retrain, and can."""
+    past.run(*RETRAIN)
+    past.configure(CONFIG.read_text("utf-8") + "encoder: {max_tokens: 64}\n")
+    assert past.run("label", "--issue=938", "--dry-run", f"--store={HOME}") == 7
+    assert "next step: run `triage retrain`" in past.err
+    assert past.run(*RETRAIN) == 0
+    assert " is active\n" in past.out
 
 
 def test_what_changed_between_two_runs_is_followed(past: Step, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from triage.github.http import graphql_url_of
             bad_token(),
             "cannot add labels in octo/demo: GitHub does not accept the token (Bad credentials)\n"
             "  likely cause: the token has expired, was revoked or belongs to another host\n"
-            "  next step: check the `token` input, and that GITHUB_API_URL is the address of the token's host",
+            "  next step: check GITHUB_TOKEN (in a workflow, the `token` input), and GITHUB_API_URL",
         ),
         (
             forbidden(),

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
 from triage.actions import Runner
-from triage.console import DRY_RUN, log, log_json
+from triage.console import DRY_RUN, log, log_json, status
 from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock, read
 from triage.github.client import TOGETHER
@@ -246,6 +246,8 @@ def _taken(
         log(f"{DRY_RUN if job.dry_run else ''}{counted}")
         if job.json:
             log_json(_result(job, records), indent=2)
+        elif job.done == "labelled" and not job.dry_run:
+            status(f"what was done is in {job.path}; to take it back: triage undo {job.path}")
         Runner(os.environ).summary(_report(job, counted, records))
     return records
 
@@ -380,7 +382,11 @@ def read_journal(path: Path) -> Journal:
     try:
         data = read(path, MAX_JOURNAL)
     except OSError as error:
-        raise _unusable(path, error) from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror})",
+            likely="the path is wrong",
+            next_step="give the journal that `triage backfill --apply` wrote next to the plan",
+        ) from None
     task, records = _parsed(_whole(data), path)
     return Journal(task, records)
 

@@ -333,7 +333,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, text.rstrip("\r\n") + "\n"
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step=REMAKE
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
+            likely="the path is wrong",
+            next_step=REMAKE,
         ) from None
 
 

@@ -24,7 +24,7 @@ from triage.backfill.plan import (
     settable,
 )
 from triage.backfill.selection import Batch, FileRows, PastIssue, Selection, grouped, of_file, of_repository
-from triage.bundle.open import open_serving
+from triage.bundle.open import open_serving, warn_if_untaught
 from triage.bundle.workers import check_engine, deciding, workers
 from triage.concurrency import prefetch
 from triage.config import Config
@@ -167,6 +167,7 @@ def _planner(
     repo: RepositoryIds | None = None,
 ) -> Planner:
     model = open_serving(config, store, described=described, repo=repo)
+    warn_if_untaught(model, store)
     figures = model.bundle.manifest.figures if model.bundle else {}
     job = deciding(cluster, model)
     return Planner(

@@ -98,7 +98,7 @@ def preview(
         )
     if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
         voted = len(model.rules.voted)
-        yield f"{len(short)} of {voted} labels do not reach the target yet: they are suggested, not set."
+        yield f"{len(short)} of {voted} labels were set on none of these issues; more labelled issues change that."
 
 
 def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:

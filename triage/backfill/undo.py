@@ -53,7 +53,7 @@ def undo(options: UndoOptions) -> int:
     numbers = ((number, number) for number in reversed(before.written))
     path = options.journal or path
     job = Job(
-        "removing", "set back", repo, len(before.written), path, options.dry_run, options.json, whole=True
+        "removing", "undone", repo, len(before.written), path, options.dry_run, options.json, whole=True
     )
     task = JournalTask("undo", repo, before.task.of, writer.me)
     return run_job(job, task, numbers, undoer, throttle)

@@ -48,6 +48,11 @@ def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder,
     return encoder, open_zero_shot(config.zero_shot, encoder)
 
 
+def fits(bundle: Bundle, config: Config) -> bool:
+    """Whether labelling with this configuration can use the bundle: it was learnt with the same encoder."""
+    return open_engines(config, bundle)[0].digest == bundle.manifest.encoder_digest
+
+
 def own_encoder(bundle: Bundle, budget: int | None = None) -> Encoder | None:
     """The encoder in the bundle, tried on a word; None where it has none. Raises BundleError if it cannot be used."""
     if not bundle.encoder:
@@ -164,6 +169,15 @@ def open_serving(
         )
     learnt = [rule.name for rule in model.rules.labels]
     return replace(model, renamed=renamed, never=folded(learnt) - folded(policy.settable(learnt)))
+
+
+def warn_if_untaught(model: ServingModel, store: Store | None) -> None:
+    """Warn where a store was named and has nothing to vote with."""
+    if store and model.neighbourhood is None:
+        what = "is no store" if store.name.is_missing else "holds no active bundle"
+        warning(
+            f"{store.name} {what}: labels are judged by their descriptions alone. Next step: `triage retrain`"
+        )
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,10 @@ def _verify(store: Store, _options: BundleOptions) -> None:
             failures.append(error)
             log(f"✗ {name}: {error.what}")
     if failures:
-        raise BundleError(f"{len(failures)} of {len(store.names())} bundles are damaged")
+        raise BundleError(
+            f"{len(failures)} of {len(store.names())} bundles are damaged",
+            next_step="run `triage retrain`; until then the newest whole bundle before the active one labels",
+        )
 
 
 def _promote(store: Store, options: BundleOptions) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import PreviousBundle, need, open_engines, previous_bundle
+from triage.bundle.open import PreviousBundle, fits, need, open_engines, previous_bundle
 from triage.bundle.workers import check_engine, encoding, workers
 from triage.cli import arguments
 from triage.console import log, log_json, notice, reporting
@@ -114,7 +114,7 @@ def run(options: RetrainOptions) -> int:
         data = prepare(loaded.issues, loaded.config, Attribution.of(loaded.config, loaded.bots))
     if previous.bundle and previous.whole and not options.always:
         new, least = data.count_new(previous.bundle), loaded.config.learn.min_new
-        if new < least:
+        if new < least and fits(previous.bundle, loaded.config):
             log(
                 f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
             )

@@ -76,7 +76,9 @@ def _read(path: Path) -> object:
             text = file.read(MAX_CHARACTERS + 1)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step="check --import"
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
+            likely="the path is wrong",
+            next_step="check --import",
         ) from None
     return decode(text, str(path)).data
 

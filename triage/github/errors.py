@@ -63,9 +63,11 @@ class Unreachable(AccessError):
 def no_such_issues(repo: str, numbers: Sequence[int]) -> NotFound:
     """The failure where none of the issues that were asked for is there."""
     return NotFound(
-        f"none of the issues {ranges(numbers):.60} of {repo} was found",
-        likely="they do not exist, were deleted or were moved to another repository",
-        next_step="check the numbers, and the repository",
+        f"none of the issues {ranges(numbers):.60} of {repo} was found"
+        if len(numbers) > 1
+        else f"issue {numbers[0]} of {repo} was not found",
+        likely="there is no such number, or it was deleted or moved to another repository",
+        next_step="check the number, and the repository",
     )
 
 
@@ -141,7 +143,7 @@ def failure(response: Response, purpose: Purpose) -> TriageError:
             return AccessError(
                 f"cannot {purpose.doing}: GitHub does not accept the token ({message})",
                 likely="the token has expired, was revoked or belongs to another host",
-                next_step="check the `token` input, and that GITHUB_API_URL is the address of the token's host",
+                next_step="check GITHUB_TOKEN (in a workflow, the `token` input), and GITHUB_API_URL",
             )
         case HTTPStatus.FORBIDDEN:
             accepted = response.headers.get("x-accepted-github-permissions", "")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from triage import config as configuration
 from triage.actions import BoundedOutput, Runner
-from triage.bundle.open import open_serving
+from triage.bundle.open import open_serving, warn_if_untaught
 from triage.comment import MARKER, Part
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
@@ -89,9 +89,7 @@ def label_file(options: LabelOptions, file: Path, show: Callable[[str, Decision]
     issues = read_issues(file, repo=options.repo, skip_bad=options.skip_bad, warn=warning, partial_rows=True)
     store = open_store(options.store, config) if options.store else None
     model, done = open_serving(config, store), bar("labelling", len(issues))
-    if store and model.neighbourhood is None:
-        what = "is no store" if store.name.is_missing else "holds no active bundle"
-        warning(f"{options.store} {what}: labels are judged by their descriptions alone")
+    warn_if_untaught(model, store)
     for silence in filter(None, map(model.silence, dict.fromkeys(issue.repo for issue in issues))):
         warning(f"bundle {model.name}: {silence}")
     cases = (with_rules(case_of(issue), config.rules) for issue in issues)

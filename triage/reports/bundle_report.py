@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from triage.bundle.bundle import Bundle, BundleManifest
@@ -12,7 +12,7 @@ from triage.reports.label_report import meter
 
 HEADS = ("bundle", "made", "issues", "labels", "micro-F1", "target", "state")
 UNKNOWN = "?"
-OBSTACLE = "its probability never reached the precision target"
+UNREACHED = "which no newer issue reached"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ def shown(name: str, role: str, bundle: Bundle) -> list[str]:
     """A bundle in full: its origin, its rules, what was measured, and its labels."""
     manifest, rules = bundle.manifest, bundle.rules
     sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
-    split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
     facts = {
         "made": f"{manifest.created_at} by triage {manifest.triage_version}",
         "learnt from": f"{manifest.issues} issues of {sources}",
@@ -80,7 +79,7 @@ def shown(name: str, role: str, bundle: Bundle) -> list[str]:
         "vote": f"{rules.k} neighbours, {rules.weighting} weights; labels with at least {rules.min_examples} examples",
         "shared": ", ".join(rules.shared) or "no label between repositories",
         "target": f"{_target(manifest)}, when it was learnt",
-        "split": split or UNKNOWN,
+        "split": divided(manifest.split),
         "held-out": ", ".join(f"{key} {value:g}" for key, value in manifest.figures.items())
         or "not measured",
     }
@@ -90,6 +89,18 @@ def shown(name: str, role: str, bundle: Bundle) -> list[str]:
         *(f"  {title:<{width}}  {text}" for title, text in facts.items()),
         *label_table(rules, lambda rule: how_set(rules, rule, manifest.target)),
     ]
+
+
+def divided(split: Mapping[str, str]) -> str:
+    """How many issues a bundle was learnt, tuned and measured on, and from which day on."""
+    if not split:
+        return UNKNOWN
+    days = {
+        part: f" (from {split[f'{part}_from']:.10})" for part in ("tune", "test") if f"{part}_from" in split
+    }
+    purposes = {"train": "to learn from", "tune": "to tune on", "test": "to measure on"}
+    parts = (f"{split.get(part, 0)} {what}{days.get(part, '')}" for part, what in purposes.items())
+    return f"{'by ' if split.get('kind') == 'time' else ''}{split.get('kind', '')}: {', '.join(parts)}"
 
 
 def label_table(rules: Rules, how: Callable[[LabelRule], str]) -> list[str]:
@@ -119,11 +130,12 @@ def is_settable(rules: Rules, rule: LabelRule) -> bool:
     return not is_never_set(rules, rule)
 
 
-def how_set(rules: Rules, rule: LabelRule, target: float | None, obstacle: str = OBSTACLE) -> str:
-    """How a label gets set under its precision target, or what keeps it from that."""
+def how_set(rules: Rules, rule: LabelRule, target: float | None, barred: str | None = None) -> str:
+    """How a label gets set under its precision target, or what keeps it from that, such as why it is `barred`."""
+    if barred:
+        return f"never: {barred}"
     if rule.examples < rules.min_examples:
         by_description = rules.zero_shot.rare is not None
-        return "by its description alone" if by_description else "a suggestion: too few examples"
-    if is_never_set(rules, rule):
-        return f"a suggestion: {obstacle}"
-    return f"from {rule.votes or 0:.1f} votes and a probability of {rules.threshold(target):.2f}"
+        return "by its description alone" if by_description else "not yet: too few examples"
+    needed = f"from {rule.votes or 0:.1f} votes and a probability of {rules.threshold(target):.2f}"
+    return f"{needed}, {UNREACHED}" if is_never_set(rules, rule) else needed

@@ -16,7 +16,7 @@ from triage.learn.provenance import LiveAccuracy
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
-from triage.reports.bundle_report import OBSTACLE, how_set, is_never_set, is_settable, label_table
+from triage.reports.bundle_report import divided, how_set, is_settable, label_table
 from triage.reports.label_report import Url, meter
 
 
@@ -28,7 +28,6 @@ def terminal(
     left = len(data.unlabelled)
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
     tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in trained.tried.items())
-    split = ", ".join(f"{key} {value}" for key, value in manifest.split.items())
     sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
     return [
         f"bundle {name} is {'active' if gate.passed else 'staged: it did not pass the gate'}",
@@ -40,9 +39,11 @@ def terminal(
         f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
         *(f"  target         {line}" for line in _target_lines(trained)),
-        *(f"  never set      {rule.name}: {_obstacle(trained, rule)}" for rule in _never_set(trained)),
-        f"  split          {split}",
-        *(f"  held-out       {line}" for line in _held_out(manifest.figures)),
+        f"  split          {divided(manifest.split)}",
+        *(
+            f"  held-out       the newest issues, learnt without them: {line}"
+            for line in _held_out(manifest.figures)
+        ),
         *(f"  gate           {line}" for line in _gate(gate)),
         *(f"  not learnt     {label}: {reason}" for label, reason in data.process.items()),
         *_terminal_advice(advice),
@@ -142,16 +143,6 @@ def _in_ten(point: OperatingPoint) -> str:
     return f"{tenths} in 10" if tenths < 10 else "all" if point.right == point.labels else "more than 9 in 10"
 
 
-def _never_set(trained: TrainedBundle) -> list[LabelRule]:
-    """The labels with enough examples that were set on no issue when the rules were measured."""
-    rules = trained.bundle.rules
-    return [rule for rule in rules.voted if is_never_set(rules, rule)]
-
-
-def _obstacle(trained: TrainedBundle, rule: LabelRule) -> str:
-    return trained.recipe.policy.may_set(rule.name) or OBSTACLE
-
-
 def _aim(trained: TrainedBundle) -> tuple[float, str]:
     """(the target in force, where it comes from)."""
     given, rules = trained.recipe.policy.target, trained.bundle.rules
@@ -211,7 +202,8 @@ def _held_out(figures: dict[str, float]) -> Iterator[str]:
     if figures:
         yield (
             f"micro-F1 {figures['micro_f1']:.3f}, macro-F1 {figures['macro_f1']:.3f}, precision "
-            f"{figures['precision']:.3f} at {figures['coverage']:.0%} coverage, {figures['issues']:.0f} issues"
+            f"{figures['precision']:.3f} on the {figures['coverage']:.0%} of {figures['issues']:.0f} issues that got a "
+            "label"
         )
 
 
@@ -270,7 +262,7 @@ def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
 
 def _how_set(trained: TrainedBundle, rule: LabelRule) -> str:
     rules, policy = trained.bundle.rules, trained.recipe.policy
-    return how_set(rules, rule, policy.target_of(rule.name), policy.may_set(rule.name) or OBSTACLE)
+    return how_set(rules, rule, policy.target_of(rule.name), policy.may_set(rule.name))
 
 
 def _live(advice: RetrainAdvice) -> Iterator[str]:
