@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import runpy
@@ -52,6 +53,7 @@ def bench_apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str
     [
         "duplicates.py",
         "encoding.py",
+        "files.py",
         "quality.py",
         "scale.py",
         "serve.py",
@@ -83,6 +85,31 @@ def test_duplicates_are_counted_and_judged_by_similarity(tmp_path: Path) -> None
     assert counted.splitlines()[2].startswith("| lanternfish-io/ferry, 2024-02 to 2026-02 | 0.7 |")
     assert all(line.endswith("| 1.00 |") for line in judged.splitlines()[2:])
     assert named.startswith("| threshold | originals named in the text |")
+
+
+def test_files_are_measured_on_histories_of_both_kinds(tmp_path: Path) -> None:
+    """A GNU change log and one of `git log --stat`, newest first, whose titles do not tell the area."""
+    areas = [("doc", "doc/manual.texi"), ("cp", "src/copy.c")]
+    subjects = [(*areas[i % 2], f"say more of what was asked for in number {i // 2}") for i in range(90)]
+    logs = {
+        "gnu": "2020-01-01  A Writer  <a@example.org>\n\n"
+        + "\n".join(f"\t{area}: {title}\n\n\t* {file} (main): Likewise.\n" for area, file, title in subjects),
+        "git": "\n".join(
+            f"commit {i:040x}\nAuthor: A Writer <a@example.org>\nDate: today\n\n    [{area}] {title}\n\n"
+            f" {file} | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
+            for i, (area, file, title) in enumerate(subjects)
+        ),
+    }
+    files = [tmp_path / name / "changelog.gz" for name in logs]
+    for file in files:
+        file.parent.mkdir()
+        file.write_bytes(gzip.compress(logs[file.parent.name].encode()))
+    done = bench("files.py", *map(str, files), "--cache", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
+    assert [row[:4] for row in rows] == [["gnu", "90", "2", "18"], ["git", "90", "2", "18"]]
+    text, both = ([float(row[at].split(" / ")[0]) for row in rows] for at in (4, 5))
+    assert all(after > before + 0.2 for before, after in zip(text, both, strict=True))
 
 
 def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> None:

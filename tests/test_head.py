@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 
 from triage.engine.head import FORMAT, STARTS, VIEW_SHARES, Head, KeptFeatures, count
 from triage.errors import BundleError
+from triage.issue import FILES_LEARNT
 from triage.learn import head as learning
 from triage.learn.head import fit
 
@@ -212,6 +213,49 @@ def test_buckets_are_the_same_on_every_machine() -> None:
     assert counts.values.max() == pytest.approx(1 + np.log(3))
 
 
+def paths_of(files: list[str]) -> set[int]:
+    """The buckets of changed files."""
+    buckets = count(["Same title"], [files]).buckets
+    return {int(bucket) for bucket in buckets if bucket >= STARTS[-2]}
+
+
+def test_files_are_known_by_folders_name_and_ending() -> None:
+    """Two files share what their paths share, in any case of letters; without files there is no such feature."""
+    here, moved = paths_of(["src/cli/Main.go"]), paths_of(["lib/cli/main.go"])
+    assert len(here) == len({"src/", "src/cli/", "/src/", "/cli/", "/main.go", ".go", "main", "go"})
+    assert len(here & moved) == len({"/cli/", "/main.go", ".go", "main", "go"})
+    assert len(here & paths_of(["src/web/page.html"])) == len({"src/", "/src/"})
+    assert len(paths_of(["Makefile"])) == len({"/makefile", "makefile"})
+    assert paths_of([]) == set()
+
+
+def test_files_do_not_change_what_is_read_of_a_text() -> None:
+    """The features of an issue are those of heads that knew no files."""
+    alone, both = count(["Crash?\nIt crashed"]), count(["Crash?\nIt crashed"], [["src/a.py"]])
+    assert both.buckets[both.buckets < STARTS[-2]].tolist() == alone.buckets.tolist()
+
+
+def test_no_path_takes_long(learnt: Head) -> None:
+    """Of a path without end, and of files without end, only the first are read."""
+    deep, vectors = "a/" * 100_000 + "b", unit(np.random.default_rng(0), 1)
+    assert len(count(["x"], [[deep] * 10]).buckets) < 100
+    assert len(paths_of([f"{i}" for i in range(500)])) <= FILES_LEARNT
+    assert np.isfinite(learnt.project(["x"], vectors, [["\udc80/\0", "", "/"]])).all()
+
+
+def test_a_label_that_files_tell_is_learnt_without_a_word() -> None:
+    """Texts and vectors tell nothing; labels that are certain give certain, finite probabilities."""
+    texts, vectors, targets = issues(200, telling=False)
+    folders = ("docs", "src/cli", "tests")
+    files = [[f"{folders[int(row.argmax())]}/{i}.md"] for i, row in enumerate(targets)]
+    head, points = fit(texts[:150], vectors[:150], targets[:150], files[:150])
+    found = nearest(points, head.project(texts[150:], vectors[150:], files[150:]))
+    assert (targets[found] & targets[150:]).any(axis=1).mean() == 1.0
+    assert head.probabilities(texts[150:], vectors[150:], files[150:])[targets[150:]].min() > 0.9
+    without = head.probabilities(texts[150:], vectors[150:])
+    assert without[targets[150:]].mean() < 0.6
+
+
 def test_curves_fit_scores_far_from_all_others() -> None:
     """A rare label scores a few issues far above the rest: full steps of Newton's method would end anywhere."""
     scores = np.zeros(2000)
@@ -232,11 +276,12 @@ def test_curves_fit_scores_far_from_all_others() -> None:
     assert found == pytest.approx(best, rel=1e-3)
 
 
-def test_each_view_of_a_text_weighs_its_share(learnt: Head) -> None:
-    """Long and short texts have the same weight in each view that has a known feature."""
+def test_each_view_of_a_text_weighs_its_share() -> None:
+    """Long and short texts, with few and many changed files, weigh the same in each view that has a known feature."""
     texts, _, _ = issues(8, seed=9)
-    kept = KeptFeatures(learnt.buckets, learnt.idf)
-    found = count(texts).weighted(kept, VIEW_SHARES)
+    counts = count(texts, [["src/a.py"] * (i + 1) for i in range(8)])
+    kept = KeptFeatures.of(counts, least=1, most=1 << 16)
+    found = counts.weighted(kept, VIEW_SHARES)
     view = np.searchsorted(STARTS[1:], kept.buckets[found.buckets], side="right")
     for row in range(8):
         for j, share in enumerate(VIEW_SHARES):

@@ -182,7 +182,7 @@ class LearnConfig:
     ignore: tuple[str, ...] = option(
         PROCESS, "Labels that are neither learnt nor set, such as those of a process; patterns."
     )
-    pull_requests: bool = option(False, "Learn from pull requests too.")
+    pull_requests: bool = option(False, "Learn from pull requests too, and from the files that they change.")
     repositories: tuple[str, ...] = option(
         (),
         "Other repositories to learn from: OWNER/NAME, or a pattern such as `org/*`; `!org/archive-*` excludes. "

@@ -29,6 +29,9 @@ TEAM = ("OWNER", "MEMBER", "COLLABORATOR")
 MOST_ISSUES = 2**31 - 1
 
 
+# Labels are learnt from the first changed files of a pull request: as many as GitHub lists at once.
+FILES_LEARNT = 100
+
 # The name of a label, a repository or an account as GitHub compares it: without case.
 fold = str.casefold
 

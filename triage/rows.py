@@ -93,7 +93,8 @@ class IssueRow:
     author: str = _field("", "Login of its author, or an object with `login`.", "user")
     files: tuple[str, ...] | None = _field(
         None,
-        "Paths that a pull request changes, or objects with the path in `path`: for fixed rules.",
+        "Paths that a pull request changes, or objects with the path in `path`: labels are learnt from the first "
+        "hundred, and fixed rules look at all.",
         inside="path",
     )
     label_events: tuple[LabelEventRow, ...] | None = _field(

@@ -145,6 +145,7 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     described = {name: label.description for name, label in labels.items()}
     store = open_store(options.store, config, tracker) if options.store else None
     planner = _planner(config, store, cluster, described, tracker.ids(labels))
+    tracker.most_files = max(tracker.most_files, planner.model.rules.files)
     selection = _selection(options, now)
     selection = replace(selection, labels=tuple(map(labels.spelt, selection.labels)))
 

@@ -204,7 +204,8 @@ class ServingModel:
         if self.neighbourhood is not None:
             points = vectors
             if self.head:
-                probabilities = self.head.probabilities([issue.text for issue in issues], vectors)
+                texts, files = [issue.text for issue in issues], [issue.files or () for issue in issues]
+                probabilities = self.head.probabilities(texts, vectors, files)
                 points = self.head.join(probabilities, vectors)
             nearest = self.neighbourhood.near_and_closest([issue.key for issue in issues], points, vectors)
         described, rules = distinct(self.descriptions), self.rules

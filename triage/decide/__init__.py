@@ -190,7 +190,7 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
 def _without_evidence(case: Case, model: Model, policy: Policy) -> Decision | None:
     """The decision on a case that no evidence is needed for, or None."""
     rules, key = model.rules, case.issue.key
-    unjudged = "" if case.left_alone else case.unjudgeable(rules.languages)
+    unjudged = "" if case.left_alone else case.unjudgeable(rules.languages, by_files=rules.files > 0)
     if not case.left_alone and not unjudged:
         return None
     ruled = {} if case.left_alone else case.ruled

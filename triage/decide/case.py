@@ -36,9 +36,12 @@ class Case:
     own: tuple[str, ...] = ()
     ruled: Mapping[str, str] = field(default_factory=dict)
 
-    def unjudgeable(self, languages: Collection[str]) -> str:
-        """Why no label can be judged by the text, or empty; `languages` are known besides English ("*": all)."""
-        if says_nothing(self.issue.title, self.issue.body):
+    def unjudgeable(self, languages: Collection[str], *, by_files: bool = False) -> str:
+        """Why no label can be judged by the text, or empty; `languages` are known besides English ("*": all).
+
+        `by_files`: labels can be judged by the changed files too.
+        """
+        if not (by_files and self.issue.files) and says_nothing(self.issue.title, self.issue.body):
             return NOTHING
         written_in = "" if "*" in languages else language(self.issue.text)
         return f"it is in {written_in}, {UNKNOWN}" if written_in and written_in not in languages else ""

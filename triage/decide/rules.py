@@ -162,7 +162,8 @@ class Rules:
     `votes` is the m of labels without one of their own. The vote elects nothing if the nearest neighbour is less
     similar than `floor`, or all are further than `closest` (see `Evidence`). Labels that match none of the patterns
     `shared` count only for issues of their own repository. `languages` are those besides English in which issues are
-    judged (see `triage.content.language`; "*": all). `scored` are the labels of the head, in its order. `points` say
+    judged (see `triage.content.language`; "*": all). `scored` are the labels of the head, in its order, which reads
+    so many of the changed `files` of a pull request. `points` say
     what each precision target would give; `recommended` is one of these targets (None: too few issues to tell).
     """
 
@@ -178,6 +179,7 @@ class Rules:
     languages: tuple[str, ...] = ("*",)
     closest: float = -1.0
     scored: tuple[str, ...] = ()
+    files: int = option(0, "", low=0)
     points: tuple[OperatingPoint, ...] = ()
     recommended: float | None = None
 

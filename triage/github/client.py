@@ -62,6 +62,8 @@ PAGE = 100
 # Issues that are read, or changed, in one request.
 TOGETHER = 20
 SMALLEST_PAGE = 10
+# GitHub lists no more of a pull request.
+ALL_FILES = 3_000
 VERSION = re.compile(r"\d{1,4}(\.\d{1,6}){1,3}")
 log = logging.getLogger(__name__)
 METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
@@ -190,14 +192,14 @@ class IssueChange:
 class Tracker(Connection):
     """The issues, pull requests and labels of one repository.
 
-    `repo` is OWNER/NAME as given; `repository` has its present name. `with_files`: pull requests are read with the
-    paths that they change. `with_discussions`: a number that no issue has may be that of
-    a discussion. Raises UsageError for an invalid name, and what `Connection` raises.
+    `repo` is OWNER/NAME as given; `repository` has its present name. Pull requests are read with `most_files` of the
+    paths that they change, or some more. `with_discussions`: a number that no issue has may be that of a discussion.
+    Raises UsageError for an invalid name, and what `Connection` raises.
     """
 
     # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
     _opened: dict[object, object]
-    with_files = False
+    most_files = 0
     with_discussions = False
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
@@ -323,7 +325,7 @@ class Tracker(Connection):
             return [self._with_events(read(graphql.IssueNode, opened))]
         there = [number for number in numbers if number <= MOST_ISSUES]
         doing = f"read issue {there[0]}" if len(there) == 1 else "read issues"
-        variables = {**self._names, "edits": edits, "files": self.with_files}
+        variables = {**self._names, "edits": edits, "files": self.most_files > 0}
         operations = [Operation("Issue", {**variables, "number": number}) for number in there]
         answers = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
         if self.with_discussions:
@@ -533,7 +535,7 @@ class Tracker(Connection):
         labels, since = list(wanted.labels) or None, wanted.updated_since
         if wanted.kind == "pull request":
             merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
-            terms: dict[str, object] = {"states": merged, "labels": labels, "files": self.with_files}
+            terms: dict[str, object] = {"states": merged, "labels": labels, "files": self.most_files > 0}
         elif wanted.kind == "discussion":
             # GitHub cannot list them by label or change.
             terms = {"states": states}
@@ -556,12 +558,12 @@ class Tracker(Connection):
         return graphql.issue_of(node, events, self._files(node))
 
     def _files(self, node: graphql.IssueNode) -> list[graphql.FileNode] | None:
-        """All files that a pull request changes, where these are wanted; `open` reads the first in any case."""
-        if node.files is None or not self.with_files:
+        """The wanted files of those that a pull request changes; `open` reads the first in any case."""
+        if node.files is None or not self.most_files:
             return None
         files, info = list(node.files.nodes), node.files.info
         after: str | None = None
-        while info.more:
+        while info.more and len(files) < self.most_files:
             after = _next(info, after)
             doing = f"read the files of pull request {node.number} in {self.repo}"
             answer = self.graphql("MoreFiles", {"id": node.id, "after": after}, doing, READ)

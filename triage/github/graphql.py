@@ -38,7 +38,7 @@ PAGES: Mapping[Kind, str] = {"issue": "Issues", "pull request": "PullRequests", 
 NUMBERS: Mapping[Kind, str] = {"issue": "IssueNumbers", "pull request": "PullRequestNumbers"}
 # GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests: labels and label
 # events, and of issues what people did with them.
-PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 2, "discussion": 1}
+PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 3, "discussion": 1}
 TYPES: Mapping[str, Kind] = {"Issue": "issue", "PullRequest": "pull request", "Discussion": "discussion"}
 
 # The types of the nodes in `acts`.

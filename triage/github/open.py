@@ -9,7 +9,7 @@ from triage import config as configuration
 from triage.config import ActConfig, Config, elsewhere
 from triage.decide.fixed_rules import reads_files
 from triage.errors import AccessError, ConfigError
-from triage.github.client import Connection, Opening, Tracker
+from triage.github.client import ALL_FILES, Connection, Opening, Tracker
 from triage.github.errors import NotFound
 from triage.github.http import API_URL, ConnectionSettings
 from triage.issue import fold
@@ -78,7 +78,7 @@ def open_repository(
         config = Config() if text is None else configuration.from_text(text, where=where, fetch=fetch)
     tracker.with_discussions = config.act.discussions
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
-    tracker.with_files = config.act.pull_requests and reads_files(config.rules)
+    tracker.most_files = ALL_FILES if config.act.pull_requests and reads_files(config.rules) else 0
     return tracker, config
 
 

@@ -131,6 +131,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
     config = followed(config, model.renamed, available)
+    tracker.most_files = max(tracker.most_files, model.rules.files)
     described_model = f"{_name(model, tracker.repository.name)}, {_aim(model.rules, config)}"
     url = f"{server_url()}/{{}}/issues/{{}}".format
 

@@ -41,6 +41,7 @@ ALIKE = 0.2
 WORD = re.compile(r"[^\W\d_]+")
 # An issue is compared with so many of its author's later ones.
 COMPARED = 200
+Content = tuple[str, frozenset[str]]
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,6 +87,14 @@ class Dataset:
         """(repository, number) of each of these rows."""
         return [self.issues[i].key for i in rows]
 
+    def texts(self, rows: Iterable[int]) -> list[str]:
+        """The rendered text of each of these rows."""
+        return [self.issues[i].text for i in rows]
+
+    def files(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
+        """The files that each of these rows changes; none where they were not read."""
+        return [self.issues[i].files or () for i in rows]
+
     def labels(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
         """The label names of each of these rows."""
         return [self.issues[i].labels for i in rows]
@@ -104,15 +113,16 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     `attribution` separates people from bots where the issues have a history. An issue from which people only removed
     labels stays, without labels: it is a neighbour that votes against them. One with labels to learn that bots set and
     no person confirmed is dropped, since its missing labels are unknown, and so is one whose author changed the text
-    after people had labelled it. Of issues with the same rendered text, and of much the same by one author, the newest
-    stays, since its labels are the current practice. Raises DataError where no labelled issue is left.
+    after people had labelled it. Of issues with the same rendered text and changed files, and of much the same by one
+    author, the newest stays, since its labels are the current practice. Raises DataError where no labelled issue is
+    left.
     """
     attribution, given = attribution or Attribution.of(config), with_one_spelling(list(issues))
     eligible = with_present_names([i for i in given if i.kind in config.learn.kinds])
     process = process_by_evidence(eligible, attribution)
     dropped = Counter({"pull requests": len(given) - len(eligible)})
-    by_text: dict[str, Issue] = {}
-    without: dict[str, Issue] = {}
+    by_text: dict[Content, Issue] = {}
+    without: dict[Content, Issue] = {}
     reviewed: list[Reviewed] = []
     for issue in sorted(eligible, key=_age):
         said = provenance_of(issue, attribution)
@@ -121,7 +131,8 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         if not _learnable((*said.positive, *said.negative, *said.unjudged), config, process):
             # A person who labels an issue with something else has dealt with it.
             told = any(attribution.of_event(event, issue) == "person" for event in issue.events or ())
-            without[issue.digest] = replace(issue, labels=(), handled=told or attribution.handled(issue))
+            handled = told or attribution.handled(issue)
+            without[_content(issue)] = replace(issue, labels=(), handled=handled)
         unjudged = {said.unjudged[name] for name in _learnable(said.unjudged, config, process)}
         if unjudged & {"bot", "me"}:
             dropped["with a bot's label that no person confirmed"] += 1
@@ -130,8 +141,8 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         elif edited_since_labelled(issue, attribution):
             dropped["changed by their authors after people had labelled them"] += 1
         else:
-            dropped["repeated texts"] += by_text.pop(issue.digest, None) is not None
-            by_text[issue.digest] = replace(issue, labels=labels)
+            dropped["repeated texts"] += by_text.pop(_content(issue), None) is not None
+            by_text[_content(issue)] = replace(issue, labels=labels)
     kept = _once_by_author(list(by_text.values()))
     dropped["near copies by one author"] = len(by_text) - len(kept)
     names = sorted({name for issue in kept for name in issue.labels}, key=fold)
@@ -188,8 +199,14 @@ def _once_by_author(issues: Sequence[Issue], among: Sequence[Issue] = ()) -> lis
     return kept[::-1]
 
 
+def _content(issue: Issue) -> Content:
+    """What an issue repeats another one by."""
+    return issue.digest, frozenset(issue.files or ())
+
+
 def _words(issue: Issue) -> frozenset[str]:
-    return frozenset(WORD.findall(issue.text.casefold()))
+    """The words of an issue, and the files that it changes."""
+    return frozenset(WORD.findall(issue.text.casefold())).union(issue.files or ())
 
 
 def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:

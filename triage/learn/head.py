@@ -19,7 +19,7 @@ from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_matrix
 
 from triage.arrays import Array, Floats, Indices, Mask
-from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, count
+from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, Paths, count
 from triage.metrics import sigmoid
 
 # With fewer examples a direction would be noise.
@@ -45,6 +45,7 @@ def fit(
     texts: Sequence[str],
     vectors: Floats,
     targets: Mask,
+    files: Sequence[Paths] = (),
     *,
     seed: int = 0,
     time_ordered: bool = True,
@@ -52,12 +53,14 @@ def fit(
     """The head for new issues, and the points [n, d + l] of the n issues themselves, to be indexed.
 
     `vectors` [n, d] are unit vectors of the encoder, `targets` [n, labels]; labels with fewer than MIN_EXAMPLES get no
-    direction. No point has seen the labels of its own issue. Of more than MAX_ROWS issues the newest are learnt from
-    where they are `time_ordered`, oldest first, else a sample drawn by `seed`; the others are projected like new ones.
+    direction. `files` are those that each pull request changes (empty: none of any). No point has seen the labels of
+    its own issue. Of more than MAX_ROWS issues the newest are learnt from where they are `time_ordered`, oldest first,
+    else a sample drawn by `seed`; the others are projected like new ones.
     """
     used = _used(len(texts), seed, time_ordered)
     labels = targets[used].astype(np.float64)[:, columns(targets, seed=seed, time_ordered=time_ordered)]
-    space = _Space.of([texts[i] for i in used], vectors[used])
+    given = files or [()] * len(texts)
+    space = _Space.of([texts[i] for i in used], vectors[used], [given[i] for i in used])
     alpha, scores = _ridge(space.kernel(), labels)
     slope, offset = _curves(scores, labels)
     probabilities = sigmoid(scores * slope + offset)
@@ -66,7 +69,7 @@ def fit(
     rest = np.setdiff1d(np.arange(len(texts)), used)
     points = np.empty((len(texts), vectors.shape[1] + labels.shape[1]), dtype=np.float32)
     points[used] = head.join(probabilities, vectors[used])
-    points[rest] = head.project([texts[i] for i in rest], vectors[rest])
+    points[rest] = head.project([texts[i] for i in rest], vectors[rest], [given[i] for i in rest])
     return head, points
 
 
@@ -93,8 +96,8 @@ class _Space:
     dense: Array
 
     @classmethod
-    def of(cls, texts: Sequence[str], vectors: Floats) -> _Space:
-        counts = count(texts)
+    def of(cls, texts: Sequence[str], vectors: Floats, files: Sequence[Paths] = ()) -> _Space:
+        counts = count(texts, files)
         kept = KeptFeatures.of(counts, least=MIN_TEXTS, most=MAX_FEATURES)
         features = counts.weighted(kept, VIEW_SHARES)
         shape = (len(texts), len(kept.buckets))
@@ -173,19 +176,23 @@ def _balance(probabilities: Array) -> float:
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
 
 
-Adapt = Callable[[Sequence[str], Floats, Mask], tuple[Head | None, Floats]]
+Adapt = Callable[[Sequence[str], Floats, Mask, Sequence[Paths]], tuple[Head | None, Floats]]
 
 CHOICES = ("none", "head", "auto")
 
 
-def none(_texts: Sequence[str], vectors: Floats, _targets: Mask) -> tuple[None, Floats]:
+def none(
+    _texts: Sequence[str], vectors: Floats, _targets: Mask, _files: Sequence[Paths] = ()
+) -> tuple[None, Floats]:
     """No projection; the vectors are indexed as they are."""
     return None, vectors
 
 
-def head(texts: Sequence[str], vectors: Floats, targets: Mask) -> tuple[Head, Floats]:
+def head(
+    texts: Sequence[str], vectors: Floats, targets: Mask, files: Sequence[Paths] = ()
+) -> tuple[Head, Floats]:
     """The head, and the points [n, p] of the issues themselves, scored without their own labels."""
-    return fit(texts, vectors, targets)
+    return fit(texts, vectors, targets, files)
 
 
 ADAPTATIONS: Mapping[str, Adapt] = {"none": none, "head": head}

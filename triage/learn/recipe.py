@@ -19,10 +19,10 @@ from triage.engine.encoder import Encoder
 from triage.engine.head import Head
 from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
-from triage.issue import Issue, Names, fold, matches
+from triage.issue import FILES_LEARNT, Issue, Names, fold, matches
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
-from triage.learn.head import ADAPTATIONS, columns
+from triage.learn.head import ADAPTATIONS, MIN_EXAMPLES, columns
 from triage.learn.tune import (
     MIN_QUERIES,
     Trial,
@@ -110,8 +110,8 @@ class Recipe:
         return self._adapt(self.split.test.known)
 
     def _adapt(self, rows: Ints) -> tuple[Head | None, Floats]:
-        texts = [self.data.issues[i].text for i in rows]
-        return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows])
+        texts, files = self.data.texts(rows), self.data.files(rows)
+        return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows], files)
 
     @cached_property
     def window(self) -> Window:
@@ -167,19 +167,21 @@ class Recipe:
     def _known_of(self, rules: Rules, rows: Ints) -> Rules:
         """The rules with what else serving knows of these rows.
 
-        Each label's share of the newest, the labels of the head, and the languages.
+        Each label's share of the newest, the labels of the head, whether it knows changed files, and the languages.
         """
         if not len(rows):
             return rules
         targets = self.data.targets[rows]
         recent = dict(zip(self.data.names, recent_shares(targets).tolist(), strict=True))
         scored = columns(targets).tolist() if self.adaptation != "none" else []
+        with_files = sum(map(bool, self.data.files(rows)))
         spoken = Counter(language(self.data.issues[i].text) for i in rows)
         learnt = sorted(name for name, count in spoken.items() if name and count >= SPOKEN)
         return replace(
             rules,
             labels=tuple(replace(rule, recent=recent[rule.name]) for rule in rules.labels),
             scored=tuple(self.data.names[j] for j in scored),
+            files=FILES_LEARNT if scored and with_files >= MIN_EXAMPLES else 0,
             languages=self.config.languages or tuple(learnt),
         )
 
@@ -296,7 +298,8 @@ class Recipe:
         queries = self.vectors[fold.query]
         probabilities = np.full((len(fold.query), len(self.data.names)), np.nan)
         if projection:
-            scored = projection.probabilities([self.data.issues[i].text for i in fold.query], queries)
+            texts, files = self.data.texts(fold.query), self.data.files(fold.query)
+            scored = projection.probabilities(texts, queries, files)
             probabilities[:, columns(known)] = scored
             queries = projection.join(scored, queries)
         neighbourhood = self._neighbourhood(points, fold.known)

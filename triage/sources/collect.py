@@ -19,7 +19,7 @@ from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
 from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
 from triage.github.rate_limit import Quota
-from triage.issue import KINDS, Issue, Kind, Names, RepositoryIds, format_time
+from triage.issue import FILES_LEARNT, KINDS, Issue, Kind, Names, RepositoryIds, format_time
 from triage.progress import duration
 from triage.schema import parse_time
 from triage.sources.cache import Cache, Reading, Row, opened, peek
@@ -67,7 +67,7 @@ def collect(
     answers: bool = False,
     progress: Progress | None = None,
 ) -> Collected:
-    """Bring the folder `work`/OWNER__NAME up to date and return its issues.
+    """Bring the folder `work`/OWNER__NAME up to date and return its issues; pull requests with FILES_LEARNT files.
 
     An interrupted run resumes; later runs read only changes. If issue numbers were last compared 27 days or more before
     `now`, deleted and transferred issues are found as well. `answers` as in `IssueFilter`. `progress` is called with a
@@ -75,6 +75,7 @@ def collect(
     where another run uses the folder, and DataError where it is damaged or cannot be written; the folder stays usable.
     """
     repository = tracker.repository
+    tracker.most_files = FILES_LEARNT
     with opened(folder_of(work, tracker), repository.node_id) as cache:
         for kind in (kind for kind in KINDS if kind in kinds):
             _catch_up(tracker, cache, IssueFilter(kind=kind, answers=answers), progress)
