@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from triage.arrays import Floats
-from triage.bundle.workers import check_engine, encoding
+from triage.bundle.open import check_engine, encoding
 from triage.cli import arguments
 from triage.engine.encoder import Encoder, usable_cores
 from triage.engine.ray_backend import Cluster, RemoteJob, connected

@@ -6,7 +6,7 @@ MANY hold issues of many repositories, of which those kept aside (`triage/traini
 otherwise are used; at most 75 issues of each (seed 20), labels with at least 10 uses. Each way of scoring is a logistic
 regression of what it knows, fitted on three quarters of the repositories together with its threshold (best micro-F1)
 and measured on the others, four times. Intervals are of the difference to the cross-encoder, over 1000 resamples of the
-repositories (seed 0). Below the table: the constants of `triage/engine/zero_shot/concepts.py`, fitted on those of
+repositories (seed 0). Below the table: the constants of `triage/engine/concepts.py`, fitted on those of
 the first file, and the labels set on a first day, at the product's probability of 0.8. --three: issues with exactly one
 of the labels bug, feature and question, the best one by name and description. --cache keeps vectors and the
 cross-encoder's scores between runs.
@@ -31,11 +31,10 @@ from triage.arrays import Array, Floats, Mask
 from triage.bundle.model import untaught_rule
 from triage.config import ZeroShotConfig
 from triage.decide.rules import UNMEASURED, Rules, elect_by_description, zero_shot_scores
-from triage.engine.concepts import KIND_CONCEPTS, ConceptHead, concept_of
+from triage.engine.concepts import INTERCEPT, KIND_CONCEPTS, LOGIT, ConceptHead, ConceptZeroShot, concept_of
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import shipped
 from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel
-from triage.engine.zero_shot.concepts import INTERCEPT, LOGIT, ConceptZeroShot
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue

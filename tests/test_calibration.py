@@ -10,7 +10,7 @@ import pytest
 from tests.test_tune import window as tuning_window
 from triage.decide import Evidence, Policy
 from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
-from triage.engine.propensity import Propensity
+from triage.engine.head import Propensity
 from triage.errors import BundleError
 from triage.issue import Issue
 from triage.learn.calibration import (

@@ -13,10 +13,17 @@ import pytest
 from triage.arrays import Floats
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
-from triage.engine.concepts import CONCEPTS, KIND_CONCEPTS, ConceptHead, concept_of
+from triage.engine.concepts import (
+    CONCEPTS,
+    INTERCEPT,
+    KIND_CONCEPTS,
+    LOGIT,
+    ConceptHead,
+    ConceptZeroShot,
+    concept_of,
+)
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
-from triage.engine.zero_shot.concepts import INTERCEPT, LOGIT, ConceptZeroShot
 from triage.errors import DataError, ModelError
 from triage.issue import Issue
 from triage.text import LabelText

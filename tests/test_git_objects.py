@@ -71,7 +71,8 @@ def test_what_is_written_is_read_back(github: FakeGitHub, demo: Repository) -> N
     assert tracker.read_ref(ACTIVE) is None
     tracker.create_ref(ACTIVE, second)
     assert tracker.read_ref(ACTIVE) == second
-    assert {path: tracker.get_blob(sha) for path, sha in tracker.get_tree(tree)} == blobs
+    paths, shas = zip(*tracker.get_tree(tree), strict=True)
+    assert dict(zip(paths, tracker.get_blobs(shas), strict=True)) == blobs
     history = tracker.history(second, 10)
     assert [found.sha for found in history] == [second, first]
     assert history[0] == tracker.get_commit(second)
@@ -226,4 +227,4 @@ def test_a_blob_that_is_not_base64_is_an_error(github: FakeGitHub) -> None:
     """Damage on the way is not taken for data."""
     github.faults.add(Answer(Reply(200, {"content": "a", "encoding": "base64"})), path="blobs")
     with pytest.raises(DataError, match="answer contains invalid base64"):
-        git_of(github).get_blob("0" * 40)
+        git_of(github).get_blobs(["0" * 40])

@@ -41,7 +41,7 @@ HOMES = {
     "tokenizers": ("engine/encoder.py",),
     "faiss": ("engine/index.py", "engine/ivf_build.py"),
     "github": ("github/http.py",),
-    "re2": ("matching.py",),
+    "re2": ("patterns.py",),
     "requests": ("github/transport.py",),
     "torch": ("finetune/", "training/", "study/"),
     "transformers": ("finetune/", "training/", "study/"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.matching import PatternError, glob, globs, regex
+from triage.patterns import PatternError, glob, globs, regex
 
 
 @pytest.mark.parametrize(

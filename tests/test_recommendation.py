@@ -7,7 +7,7 @@ import pytest
 
 from triage.arrays import Mask
 from triage.study.analysis import Curve, PairedDifference, Point, Recommendation, Rival, advise
-from triage.study.recommendation import certainty, difference
+from triage.study.report import certainty, difference
 from triage.study.run import StudyRun
 
 TITLES = {"a": "method A", "b": "method B", "z": "zero-shot"}

@@ -16,7 +16,16 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Request
 from tests.live import FERRY, QUESTION, STORAGE, Step
 from tests.test_commands import say
-from triage.comment import merged, parts_of
+from triage.comment import (
+    NONE,
+    SUGGESTIONS,
+    SuggestionAnswer,
+    answers_in,
+    boxes,
+    merged,
+    parts_of,
+    suggestions_part,
+)
 from triage.config import ActConfig, Config
 from triage.decide.history import Attribution
 from triage.decide.policy import MOST_SUGGESTIONS, Policy
@@ -28,7 +37,6 @@ from triage.learn.provenance import LiveAccuracy, live_accuracy, live_accuracy_s
 from triage.markdown import code
 from triage.rows import from_row, to_row
 from triage.sources.load import read_repositories
-from triage.suggestion import NONE, PART, SuggestionAnswer, answers_in, boxes, part_of
 
 # Nothing reaches such a target, so that everything is at most suggested.
 ON = "act: {suggest: 0.2}\nvote: {precision_target: 1.0}"
@@ -360,7 +368,7 @@ def test_the_reasons_and_the_suggestions_stand_in_one_comment(step: Step) -> Non
     step.happen(issue)
     assert step.label() == 0
     [comment] = issue.comments
-    assert set(parts_of(comment.body)) == {"reasons", PART}
+    assert set(parts_of(comment.body)) == {"reasons", SUGGESTIONS}
     assert {*map(code, issue.label_names)}.isdisjoint(boxes(comment.body))
 
 
@@ -377,7 +385,7 @@ def versions(*texts: tuple[str, str]) -> list[CommentVersion]:
 @given(LINES, st.text())
 def test_only_what_was_offered_can_be_answered(offers: list[str], hostile: str) -> None:
     """Whatever text an edit leaves."""
-    text = merged("", {PART: part_of(offers, [])})
+    text = merged("", {SUGGESTIONS: suggestions_part(offers, [])})
     found = new_answers(versions((ACTIONS_BOT, text), (MAINTAINER, text + hostile)), {ACTIONS_BOT})
     assert {answer.what for answer in found} <= {*offers}
     assert new_answers(versions((MAINTAINER, text.replace("[ ]", "[x]"))), {ACTIONS_BOT}) == []
@@ -390,14 +398,14 @@ def test_every_offer_reads_back(offers: list[str]) -> None:
         SuggestionAnswer(code("x"), accepted=False, login="a[bot]"),
         SuggestionAnswer(code("y"), accepted=True, login="b-c"),
     ]
-    text = merged("", {PART: part_of(offers, answers)})
+    text = merged("", {SUGGESTIONS: suggestions_part(offers, answers)})
     assert boxes(text) == dict.fromkeys([*offers, NONE], False)
     assert answers_in(text) == answers
 
 
 def test_a_tick_that_was_taken_back_is_none() -> None:
     """And one that was set again is that of who set it last."""
-    text = merged("", {PART: part_of([BUG], [])})
+    text = merged("", {SUGGESTIONS: suggestions_part([BUG], [])})
     ticked = text.replace("[ ] <code>", "[x] <code>")
     taken_back = versions((ACTIONS_BOT, text), ("a", ticked), ("b", text))
     assert new_answers(taken_back, {ACTIONS_BOT}) == []

@@ -111,12 +111,10 @@ def test_permissions_are_found_out_without_writing(github: FakeGitHub, demo: Rep
         for token in ("label", "read", "blind", BOT_TOKEN)
     }
     assert answers == {
-        "label": Permissions(read_issues=True, write_labels=True, read_contents=True, write_contents=False),
-        "read": Permissions(read_issues=True, write_labels=False, read_contents=True, write_contents=False),
-        "blind": Permissions(
-            read_issues=False, write_labels=False, read_contents=False, write_contents=False
-        ),
-        BOT_TOKEN: Permissions(read_issues=True, write_labels=True, read_contents=True, write_contents=True),
+        "label": Permissions(read_issues=True, write_labels=True, read_contents=True),
+        "read": Permissions(read_issues=True, write_labels=False, read_contents=True),
+        "blind": Permissions(read_issues=False, write_labels=False, read_contents=False),
+        BOT_TOKEN: Permissions(read_issues=True, write_labels=True, read_contents=True),
     }
     assert not [str(request) for request in github.requests if request.writes]
 

@@ -1,9 +1,15 @@
-"""The text of the bot's one comment on an issue. Its parts stand under hidden marks, so that each is updated alone."""
+"""The text of the bot's one comment on an issue. Its parts stand under hidden marks, so that each is updated alone.
+
+One of them offers labels, and tells what people said of those that were offered.
+"""
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 # The first line of the comment, by which it is found again.
 MARKER = "triage: reasons"
@@ -13,6 +19,18 @@ PARTS = ("reasons", "suggestions", "duplicates", "owners", "answer")
 MARK = re.compile(r"^<!-- triage: part (\w+) -->$\n?", re.MULTILINE)
 # The text of a part, or what makes it from the text of the comment before.
 Part = str | Callable[[str], str]
+# The part of the suggested labels: its name and its lines.
+SUGGESTIONS = "suggestions"
+INTRODUCTION = "**These labels may fit too.** A maintainer who ticks one sets it."
+NONE = "none of these"
+# The code of a label's name has no `<` of its own: see `triage.markdown.code`.
+BOX = re.compile(
+    rf"^- \[(?P<tick>[ xX])\] (?P<what><code>[^<\n]*</code>|{NONE})(?P<rest>[^<\n]*)$", re.MULTILINE
+)
+ANSWERED = re.compile(
+    r"^- [✓✗] (?P<what><code>[^<\n]*</code>), (?P<word>accepted|refused) by (?P<login>[\w.\[\]-]+)$",
+    re.MULTILINE,
+)
 
 
 def parts_of(text: str) -> dict[str, str]:
@@ -37,3 +55,42 @@ def merged(text: str, new: Mapping[str, Part]) -> str:
         raise KeyError(*unknown)
     shown = [f"<!-- triage: part {name} -->\n{parts[name].strip()}\n" for name in PARTS if parts.get(name)]
     return "\n".join([f"<!-- {MARKER} -->", *shown]) if shown else ""
+
+
+@dataclass(frozen=True)
+class SuggestionAnswer:
+    """A person's word on a suggested label, whose name `what` is as code; `at`: when it was given, if that is known."""
+
+    what: str
+    accepted: bool
+    login: str
+    at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the label."""
+        return html.unescape(self.what.removeprefix("<code>").removesuffix("</code>"))
+
+    def line(self) -> str:
+        """The answer as the comment tells it."""
+        mark, word = ("✓", "accepted") if self.accepted else ("✗", "refused")
+        return f"- {mark} {self.what}, {word} by {self.login}"
+
+
+def answers_in(text: str) -> list[SuggestionAnswer]:
+    """The answers that a comment tells."""
+    found = ANSWERED.finditer(parts_of(text).get(SUGGESTIONS, ""))
+    return [SuggestionAnswer(match["what"], match["word"] == "accepted", match["login"]) for match in found]
+
+
+def boxes(text: str) -> dict[str, bool]:
+    """What the comment offers, the last box included, and whether it is ticked."""
+    found = BOX.finditer(parts_of(text).get(SUGGESTIONS, ""))
+    return {match["what"]: match["tick"] != " " for match in found}
+
+
+def suggestions_part(offers: Sequence[str], answers: Iterable[SuggestionAnswer]) -> str:
+    """The part of the comment: a line for each label on offer, and what was answered; empty without either."""
+    told = [answer.line() for answer in answers]
+    listed = [INTRODUCTION, "", *(f"- [ ] {offer}" for offer in offers), f"- [ ] {NONE}"] if offers else []
+    return "\n".join([*listed, *([""] if listed and told else []), *told])

@@ -469,7 +469,7 @@ def _check_appended(config: Config) -> None:
 
 def _check_rule(rule: RuleConfig, path: str) -> None:
     """Raise SchemaError for a rule that says nothing, or whose patterns cannot be read."""
-    from triage.matching import NOT, PatternError, glob, regex
+    from triage.patterns import NOT, PatternError, glob, regex
 
     when = rule.when
     if not any(vars(when).values()):

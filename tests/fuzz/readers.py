@@ -53,10 +53,9 @@ from triage.config import Config
 from triage.decide import Policy, case_of, decide
 from triage.decide.rules import Calibration, LabelRule, OperatingPoint, Rules
 from triage.engine import model_folder
-from triage.engine.head import FORMAT, Head
+from triage.engine.head import FORMAT, Head, Propensity
 from triage.engine.index import hash_of
 from triage.engine.ivf_build import compress
-from triage.engine.propensity import Propensity
 from triage.errors import BundleError, DataError
 from triage.github import git_files
 from triage.github.git_files import StoredFiles, packed

@@ -24,8 +24,7 @@ from triage.backfill.plan import (
     settable,
 )
 from triage.backfill.selection import Batch, FileRows, PastIssue, Selection, grouped, of_file, of_repository
-from triage.bundle.open import open_serving, warn_if_untaught
-from triage.bundle.workers import check_engine, deciding, workers
+from triage.bundle.open import check_engine, deciding, open_serving, warn_if_untaught, workers
 from triage.concurrency import prefetch
 from triage.config import Config
 from triage.console import warning

@@ -48,10 +48,9 @@ from triage.bundle.ivf_files import (
     index_from,
 )
 from triage.decide.rules import LabelRule, Rules
-from triage.engine.head import Head
+from triage.engine.head import Head, Propensity
 from triage.engine.index import IvfCodes
 from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
-from triage.engine.propensity import Propensity
 from triage.errors import BundleError, ModelError
 from triage.issue import MAX_NUMBER, Key, RepositoryIds, fold, present_names
 from triage.schema import SchemaError, build, decoded, parse_time

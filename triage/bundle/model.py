@@ -17,9 +17,8 @@ from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Policy, Recorded
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
-from triage.engine.head import Head
+from triage.engine.head import Head, Propensity
 from triage.engine.index import Index, IvfCodes, IvfIndex
-from triage.engine.propensity import Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key, Names, distinct, fold, matches

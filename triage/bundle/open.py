@@ -1,11 +1,12 @@
-"""Opening a configuration's engines and a store's bundle."""
+"""Opening a configuration's engines, here or on the workers of a Ray cluster, and a store's bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,21 @@ from triage.bundle.store import Store, role_name
 from triage.config import Config
 from triage.console import warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
-from triage.issue import Names, RepositoryIds, folded, format_time
+from triage.issue import Issue, Names, RepositoryIds, folded, format_time
 from triage.progress import stage
 from triage.schema import parse_time
 
 if TYPE_CHECKING:
+    from triage.arrays import Floats
     from triage.bundle.bundle import Bundle
     from triage.bundle.model import ServingModel
+    from triage.decide import Evidence
     from triage.engine.encoder import Encoder
+    from triage.engine.ray_backend import Cluster, RemoteJob
     from triage.engine.zero_shot import ZeroShotModel
+
+# The `--engine` that is this process.
+LOCAL = "local"
 
 
 def need(extra: str, *packages: str, to: str) -> None:
@@ -208,3 +215,41 @@ def previous_bundle(against: Store) -> PreviousBundle:
         warning(f"{error.what}; there is nothing to compare with, so the new bundle takes its place")
         return PreviousBundle(name, whole=False)
     return PreviousBundle(name, usable[1], usable[0] == name) if usable else PreviousBundle(name)
+
+
+def check_engine(engine: str) -> None:
+    """Raise MissingExtra where the packages for `engine` are not installed: before work begins."""
+    if engine != LOCAL:
+        need("ray", "ray", "pyarrow", "pandas", to="--engine ray")
+
+
+@contextmanager
+def workers(engine: str) -> Iterator[Cluster | None]:
+    """The cluster that `--engine` names; None for this process. Raises ClusterError."""
+    if engine == LOCAL:
+        yield None
+        return
+    from triage.engine.ray_backend import connected
+
+    with connected(engine.removeprefix("ray").removeprefix("://")) as cluster:
+        yield cluster
+
+
+def encoding(cluster: Cluster | None, encoder: Encoder) -> RemoteJob[str, Floats] | None:
+    """The encoder on the workers of the cluster, if there is one. Raises ModelError."""
+    return cluster.hire(partial(_encode, encoder)) if cluster else None
+
+
+def deciding(cluster: Cluster | None, model: ServingModel) -> RemoteJob[Issue, Evidence] | None:
+    """The model on the workers of the cluster, if there is one. Raises ModelError."""
+    # A bundle holds the files of a fine-tuned encoder, which is sent as the encoder.
+    return cluster.hire(partial(_gather, replace(model, bundle=None))) if cluster else None
+
+
+# There is a worker for each core, so each works in one thread.
+def _encode(encoder: Encoder, texts: Sequence[str]) -> list[Floats]:
+    return list(encoder.encode(texts, threads=1))
+
+
+def _gather(model: ServingModel, issues: Sequence[Issue]) -> list[Evidence]:
+    return list(model.evidence(issues, threads=1))

@@ -8,8 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from triage.bundle.open import PreviousBundle, fits, need, open_engines, previous_bundle
-from triage.bundle.workers import check_engine, encoding, workers
+from triage.bundle.open import (
+    PreviousBundle,
+    check_engine,
+    encoding,
+    fits,
+    need,
+    open_engines,
+    previous_bundle,
+    workers,
+)
 from triage.cli import arguments
 from triage.console import log, log_json, notice, reporting
 from triage.decide.history import Attribution

@@ -16,7 +16,7 @@ from typing import Any
 
 from triage.config import ConditionConfig, RuleConfig
 from triage.errors import DataError, TriageError
-from triage.matching import NOT, PatternError, glob, regex
+from triage.patterns import NOT, PatternError, glob, regex
 from triage.yaml_text import MAX_CHARACTERS, decode
 
 GLOBS, REGEXES, FORMS = "actions/labeler", "github/issue-labeler", "advanced-issue-labeler"

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from triage.config import ConditionConfig, RuleConfig
 from triage.issue import Issue, Names, fold, folded
-from triage.matching import globs, regex
+from triage.patterns import globs, regex
 
 # GitHub writes an answer of an issue form below a heading of the third level.
 _HEADING = "### "

@@ -4,16 +4,18 @@
 belongs to a concept by its name, or by one of GitHub's descriptions of its default labels.
 
 The concept head says how well an issue fits each concept. It is linear in the encoder's vector, learnt once over many
-repositories (`triage.training.concepts`), and lies in the encoder's folder.
+repositories (`triage.training.concepts`), and lies in the encoder's folder. Labels for the kind of an issue are scored
+by it without a run of any model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from triage.engine.encoder import Encoder
 from triage.engine.model_folder import CONCEPTS_FILE
 from triage.errors import ModelError
 from triage.text import LabelText, readable
+
+if TYPE_CHECKING:
+    from triage.engine.zero_shot import ZeroShotModel
 
 TABLE = """
 bug: bug, bugs, bug report, defect, fault, error, malfunction, beetle, lady beetle, broken, fix, incorrect
@@ -123,6 +128,9 @@ _QUALIFIER = re.compile(
     r"^(?:confirmed|critical|minor|major|blocker|possible|potential|likely|small|big|new|general|known|other|severe"
     r"|non critical|serious) (?=\w)"
 )
+# Log-odds of a label: LOGIT times the logit of its concept, plus INTERCEPT. Fitted by `benchmarks/concepts.py` on the
+# 16 repositories that the cross-encoder was calibrated on; neither was trained on them.
+LOGIT, INTERCEPT = 1.37, -1.25
 _BY_NAME: Mapping[str, str] = {name: concept for concept, names in CONCEPTS.items() for name in names}
 
 
@@ -180,3 +188,44 @@ class ConceptHead:
         # Row by row, since a product of matrices rounds differently with another number of rows.
         rows = [(self.weights * vector).sum(axis=1) + self.intercepts for vector in vectors]
         return np.array(rows, dtype=np.float32).reshape(len(vectors), len(self.names))
+
+
+class ConceptZeroShot:
+    """A concept head in front of another zero-shot model, `rest`, which scores labels that name no kind of issue.
+
+    A label such as `bug` or `kind/feature` is scored by the logit of its concept. Scores of both are log-odds, on the
+    scale of that model.
+    """
+
+    def __init__(self, head: ConceptHead, rest: ZeroShotModel) -> None:
+        """`head` is of the encoder whose vectors are scored."""
+        self._head, self._rest = head, rest
+        self._at = {name: c for c, name in enumerate(head.names) if name in KIND_CONCEPTS}
+        self.name, self.costly, self.threshold = rest.name, rest.costly, rest.threshold
+        self.slope, self.intercept = rest.slope, rest.intercept
+        parts = f"{rest.digest} {head.digest} {LOGIT} {INTERCEPT}"
+        self.digest = hashlib.sha256(parts.encode()).hexdigest()
+
+    def raw(
+        self,
+        texts: Sequence[str],
+        vectors: Floats,
+        labels: Sequence[LabelText],
+        prior: Floats | None = None,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> Floats:
+        """Scores, float32 [texts, labels]; see the model for other labels."""
+        concepts = [self._at.get(concept_of(label) or "") for label in labels]
+        kinds = [j for j, concept in enumerate(concepts) if concept is not None]
+        others = [j for j, concept in enumerate(concepts) if concept is None]
+        scores = np.empty((len(texts), len(labels)), dtype=np.float32)
+        if kinds:
+            logits = self._head.logits(vectors)[:, [concept for concept in concepts if concept is not None]]
+            scores[:, kinds] = (LOGIT * logits + INTERCEPT - self.intercept) / self.slope
+        if others:
+            rest = [labels[j] for j in others]
+            scores[:, others] = self._rest.raw(texts, vectors, rest, prior, progress=progress)
+        elif progress:
+            progress(len(texts))
+        return scores

@@ -7,6 +7,12 @@ are likely for both. Needs numpy only.
 The linear model's features are hashed words, pieces of words, title, opening and short lines, and of a pull request the
 folders and names of its changed files: each is a bucket, the CRC-32 of the token, so no text can be read back from a
 bundle. Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning (2009).
+
+Besides, how likely people are to label an issue at all, judged by its vector. Issues without a label are of two kinds:
+nobody labelled them yet, or no label fits. Those that resemble labelled issues are more likely of the first kind.
+Source: Elkan and Noto, Learning Classifiers from Only Positive and Unlabeled Data (2008): a classifier of labelled
+against unlabelled issues, divided by what it gives labelled issues on average, is the probability that a label fits, if
+people choose those that they label without regard to the text.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from zlib import crc32
 
 import numpy as np
 
-from triage.arrays import AnyArray, AnyFloats, Floats, Halves, Ints, Ints32
+from triage.arrays import AnyArray, AnyFloats, Array, Floats, Halves, Ints, Ints32
 from triage.errors import BundleError
 from triage.issue import FILES_LEARNT
 from triage.metrics import sigmoid
@@ -261,3 +267,24 @@ def _pieces(token: str) -> tuple[int, ...]:
     """The hashes of the runs of 3 to 5 characters of a token with a space at each end."""
     padded = f" {token} "
     return tuple(_hashes(padded[i : i + n] for n in PIECES for i in range(max(1, len(padded) - n + 1))))
+
+
+@dataclass(frozen=True)
+class Propensity:
+    """A logistic on vectors [n, d]: `parameters` [d + 2] are its weights, its intercept, and its mean where labelled.
+
+    Raises BundleError for a mean that is no probability.
+    """
+
+    parameters: Floats
+
+    def __post_init__(self) -> None:
+        if len(self.parameters) < 2 or not 0 < self.parameters[-1] <= 1:
+            raise BundleError("the propensity to label is not a logistic with its mean")
+
+    def of(self, vectors: Floats) -> Array:
+        """[n]: the probability that some label fits, 1 for issues like those that people label."""
+        weights, intercept, mean = self.parameters[:-2], self.parameters[-2], self.parameters[-1]
+        # Row by row, since a product of matrices rounds differently with another number of rows.
+        odds = np.array([float(vector @ weights) for vector in vectors]) + float(intercept)
+        return np.asarray(np.minimum(1.0, sigmoid(odds) / float(mean)))

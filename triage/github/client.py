@@ -76,7 +76,6 @@ class Permissions:
     read_issues: bool
     write_labels: bool | None
     read_contents: bool
-    write_contents: bool | None
 
 
 @dataclass(frozen=True)
@@ -512,14 +511,8 @@ class Tracker(Connection):
 
     def permissions(self) -> Permissions:
         """The token's permissions, tested without writing."""
-        granted = self.rest("GET", "", "read the repository", METADATA)
         read_issues, write_labels = self._issue_permissions()
-        return Permissions(
-            read_issues=read_issues,
-            write_labels=write_labels,
-            read_contents=self._may_read_contents(),
-            write_contents=read(bool, granted, "permissions.push") if part(granted, "permissions") else None,
-        )
+        return Permissions(read_issues, write_labels, self._may_read_contents())
 
     @property
     def _names(self) -> dict[str, str]:

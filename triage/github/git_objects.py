@@ -122,12 +122,8 @@ class GitObjects:
         """Store bytes; returns their hash."""
         return self._create("blobs", {"content": base64.b64encode(data).decode(), "encoding": "base64"})
 
-    def get_blob(self, sha: str) -> bytes:
-        """Raises NotFound, DataError for other content than that of this hash."""
-        return _blob(sha, self._tracker)
-
     def get_blobs(self, shas: Sequence[str]) -> list[bytes]:
-        """Several blobs at once, as `get_blob`."""
+        """The contents of blobs. Raises NotFound, DataError for other content than that of a hash."""
         return self._tracker.side_by_side([partial(_blob, sha) for sha in shas])
 
     def create_tree(self, files: Iterable[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from triage.comment import MARKER
+from triage.comment import MARKER, answers_in
 from triage.issue import (
     MOST_ISSUES,
     Act,
@@ -25,7 +25,6 @@ from triage.issue import (
     handlers,
 )
 from triage.schema import nested
-from triage.suggestion import answers_in
 
 State = Literal["open", "closed"]
 # The login of deleted accounts.

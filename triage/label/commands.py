@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from triage.comment import SUGGESTIONS, answers_in, boxes
 from triage.config import Config
 from triage.decide.policy import Policy, switched_off
 from triage.issue import fold
 from triage.label.suggestions import withdrawn
 from triage.markdown import code, escape
-from triage.suggestion import PART as SUGGESTIONS
-from triage.suggestion import answers_in, boxes
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from triage import config as configuration
 from triage.actions import BoundedOutput, Runner
 from triage.bundle.open import open_serving, warn_if_untaught
-from triage.comment import MARKER, Part
+from triage.comment import MARKER, SUGGESTIONS, Part
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, case_of, decide
@@ -35,7 +35,6 @@ from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, issue_link
 from triage.options import Event, EventComment, LabelOptions
 from triage.progress import bar, stage
-from triage.suggestion import PART as SUGGESTIONS
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel

@@ -1,23 +1,31 @@
-"""Owners by label: who is assigned to an issue, or asked to review a pull request, and which teams are mentioned."""
+"""Owners by label: who is assigned to an issue, or asked to review a pull request, and which teams are mentioned.
+
+Who answers the issues of each label is what a table of owners can be filled from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from triage.config import AssignConfig, Config
 from triage.decide.history import Attribution
 from triage.github.errors import Rejected
+from triage.github.graphql import AnsweredNode, LiveIssue
 from triage.github.involvement import Involved, assign, read_involved, request_reviews
-from triage.issue import Issue, Names, distinct, fold, folded
+from triage.issue import TEAM, Issue, Names, distinct, fold, folded
 
 if TYPE_CHECKING:
-    from triage.github.graphql import LiveIssue
     from triage.label.writer import LabelWriter
 
 # GitHub assigns no more accounts to an issue.
 MOST = 10
+# Fewer answers than this, or a smaller share of a label's answered issues, make nobody its owner.
+LEAST, SHARE = 3, 0.1
+MOST_OWNERS = 3
 
 
 @dataclass(frozen=True)
@@ -141,3 +149,50 @@ class OwnerDesk:
             else:
                 done.append(f"{names} {'would be' if dry_run else 'was'} asked for a review")
         return done
+
+
+@dataclass(frozen=True)
+class Answerers:
+    """Of the issues of a label, `answered` got an answer: from these people, each with their number of issues."""
+
+    label: str
+    answered: int
+    people: tuple[tuple[str, int], ...]
+
+    @property
+    def suggested(self) -> tuple[str, ...]:
+        """Those who answer enough of them to own the label, the busiest first."""
+        needed = max(LEAST, SHARE * self.answered)
+        return tuple(login for login, count in self.people if count >= needed)[:MOST_OWNERS]
+
+
+def answerers(
+    issues: Iterable[AnsweredNode], since: datetime, is_owned: Callable[[str], bool]
+) -> list[Answerers]:
+    """For each label for which `is_owned`, who answered its issues since a moment; the most answered label first.
+
+    An issue counts once for whoever commented on it. Only members of the project count, since nobody else can be
+    assigned; what authors say on their own issues, and what bots say, is no answer.
+    """
+    counts: dict[str, Counter[str]] = {}
+    answered: Counter[str] = Counter()
+    for issue in issues:
+        people = distinct(
+            answer.author
+            for answer in issue.answers
+            if answer.author_type == "User"
+            and answer.association in TEAM
+            and answer.created_at >= since
+            and fold(answer.author) != fold(issue.author)
+        )
+        for label in (
+            Names({label.name: None for label in issue.labels if is_owned(label.name)}) if people else ()
+        ):
+            answered[label] += 1
+            counts.setdefault(label, Counter()).update(people)
+    order = sorted(counts, key=lambda label: (-answered[label], fold(label)))
+    return [Answerers(label, answered[label], _ranked(counts[label])) for label in order]
+
+
+def _ranked(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], fold(pair[0]))))

@@ -11,11 +11,20 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triage.comment import MARKER, parts_of
+from triage.comment import (
+    BOX,
+    MARKER,
+    NONE,
+    SUGGESTIONS,
+    SuggestionAnswer,
+    answers_in,
+    boxes,
+    parts_of,
+    suggestions_part,
+)
 from triage.decide.policy import Policy, switched_off
 from triage.issue import Issue, fold, folded
 from triage.markdown import code
-from triage.suggestion import BOX, NONE, PART, SuggestionAnswer, answers_in, boxes, part_of
 
 if TYPE_CHECKING:
     from triage.config import Config
@@ -42,11 +51,13 @@ def offering(decision: Decision) -> Callable[[str], str]:
     def offer(text: str) -> str:
         if any(boxes(text).values()):
             # The run that the tick started has the last word.
-            return parts_of(text)[PART]
+            return parts_of(text)[SUGGESTIONS]
         answers = answers_in(text)
         told = {answer.what for answer in answers}
         names = [name for name in decision.suggested if code(name) not in told]
-        return part_of([f"{code(name)}, probability {decision.scores[name]:.2f}" for name in names], answers)
+        return suggestions_part(
+            [f"{code(name)}, probability {decision.scores[name]:.2f}" for name in names], answers
+        )
 
     return offer
 
@@ -84,20 +95,20 @@ def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Call
     """
 
     def settle(text: str) -> str:
-        part = parts_of(text).get(PART, "")
+        part = parts_of(text).get(SUGGESTIONS, "")
         if any(ticked and what not in seen for what, ticked in boxes(text).items()):
             return part
         every = [*answers_in(text), *answers]
         told = {NONE, *(answer.what for answer in every)}
         offers = [f"{m['what']}{m['rest']}" for m in BOX.finditer(part) if m["what"] not in told]
-        return part_of(offers, every)
+        return suggestions_part(offers, every)
 
     return settle
 
 
 def withdrawn(text: str) -> str:
     """The part of the comment with this text without what is on offer."""
-    return part_of([], answers_in(text))
+    return suggestions_part([], answers_in(text))
 
 
 def suggest_on_github(writer: LabelWriter, live: LiveIssue, decision: Decision) -> str:
@@ -159,7 +170,7 @@ class SuggestionHandler:
         added = names if self.dry_run else self.writer.add(live, names)
         if not self.dry_run:
             told = settling(answers, {NONE, *(answer.what for answer in ticked)})
-            self.writer.comment(live, {PART: told})
+            self.writer.comment(live, {SUGGESTIONS: told})
         would = "would be " if self.dry_run else ""
         words = [
             f"{', '.join(added)} {would or 'was '}set" if added else "",

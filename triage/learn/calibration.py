@@ -30,7 +30,7 @@ from triage.decide.rules import (
     tally,
     vote_scores,
 )
-from triage.engine.propensity import Propensity
+from triage.engine.head import Propensity
 from triage.issue import Names, fold, folded
 from triage.learn.dataset import Reviewed
 from triage.learn.tune import Window, last

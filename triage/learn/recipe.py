@@ -16,8 +16,7 @@ from triage.content import language
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.encoder import Encoder
-from triage.engine.head import Head
-from triage.engine.propensity import Propensity
+from triage.engine.head import Head, Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
 from triage.issue import FILES_LEARNT, Issue, Names, fold, matches
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares

@@ -9,10 +9,9 @@ import numpy as np
 
 from triage.arrays import Floats
 from triage.config import ZeroShotConfig as Settings
-from triage.engine.concepts import ConceptHead
+from triage.engine.concepts import ConceptHead, ConceptZeroShot
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN, Pins, read_manifest, resolve
-from triage.engine.zero_shot.concepts import ConceptZeroShot
 from triage.engine.zero_shot.cross_encoder import CrossEncoder
 from triage.engine.zero_shot.entailment import EntailmentZeroShot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
