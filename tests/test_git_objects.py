@@ -183,7 +183,7 @@ def test_what_is_not_there_is_not_found(github: FakeGitHub) -> None:
     """Blobs, trees and commits alike."""
     tracker, sha = git_of(github), "0" * 40
     commit(tracker, "first")
-    for read in (tracker.get_blob, tracker.get_tree, tracker.get_commit):
+    for read in (tracker.get_tree, tracker.get_commit, lambda sha: tracker.get_blobs([sha])):
         with pytest.raises(NotFound):
             read(sha)
 

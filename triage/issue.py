@@ -68,6 +68,10 @@ class Names(Mapping[str, T]):
     def __repr__(self) -> str:
         return f"Names({dict(self.items())!r})"
 
+    def among(self, names: Iterable[str]) -> dict[str, T]:
+        """The values of those of the names that are here, each as it is given."""
+        return {name: self._values[fold(name)] for name in names if fold(name) in self._values}
+
     def spelt(self, name: str) -> str:
         """The name as it is spelt here, or as given if it is not here."""
         return self._spelt.get(fold(name), name)

@@ -128,8 +128,7 @@ class Applier:
         return JournalRecord(entry.number, step, labels, seen, reasons, self._ids(labels))
 
     def _ids(self, names: Iterable[str]) -> dict[str, str]:
-        available = self.writer.available
-        return {name: available[name].id for name in names if name in available}
+        return {name: label.id for name, label in self.writer.available.among(names).items()}
 
 
 def apply_plan(options: ApplyOptions) -> int:

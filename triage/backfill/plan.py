@@ -196,7 +196,7 @@ def settable(rules: Rules, described: Collection[str], policy: Policy) -> frozen
 
 def promises(rules: Rules, names: Collection[str]) -> dict[str, Promise]:
     """The precision of each of these labels, measured in tuning on issues that were not in the index."""
-    learnt = rules.by_name
+    learnt = rules.by_name.among(names)
     return {
         name: Promise(learnt[name].precision, learnt[name].predicted) if name in learnt else Promise()
         for name in sorted(names)

@@ -151,7 +151,7 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     def batches(place: str) -> Iterator[Batch]:
         return prefetch(of_repository(tracker, selection, planner.policy.may_set, place, config.act.kinds))
 
-    ids = tracker.ids({name: labels[name] for name in planner.proposed if name in labels})
+    ids = tracker.ids(labels.among(planner.proposed))
     header = _header(options, planner, config, tracker.repository.name, now)
     colors = {name: label.color for name, label in labels.items() if COLOR.fullmatch(label.color)}
     renamed = dict(planner.model.renamed)

@@ -184,7 +184,7 @@ class Rules:
     recommended: float | None = None
 
     @cached_property
-    def by_name(self) -> Mapping[str, LabelRule]:
+    def by_name(self) -> Names[LabelRule]:
         return Names({rule.name: rule for rule in self.labels})
 
     @cached_property

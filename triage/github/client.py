@@ -413,8 +413,7 @@ class Tracker(Connection):
             total = _count(answer, "data.repository.page.total")
             more = info.more and not any(map(wanted.is_past, lives))
             after = _next(info, after) if more else info.cursor or after
-            items = tuple(live for live in lives if wanted.within_dates(live))
-            yield Page(items, cursor=after or "", more=more, total=total)
+            yield Page(wanted.within_dates(lives), cursor=after or "", more=more, total=total)
             if not more:
                 return
 

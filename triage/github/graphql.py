@@ -143,13 +143,16 @@ class IssueFilter:
     kind: Kind = "issue"
     answers: bool = False
 
-    def within_dates(self, live: LiveIssue) -> bool:
-        """Whether the issue is within the bounds in time."""
-        opened = live.issue.created_at
-        return not (
-            (self.until and opened and opened >= self.until)
-            or self.is_past(live)
-            or (self.updated_since and live.updated_at < self.updated_since)
+    def within_dates(self, lives: Iterable[LiveIssue]) -> tuple[LiveIssue, ...]:
+        """The issues within the bounds in time."""
+        return tuple(
+            live
+            for live in lives
+            if not (
+                (self.until and live.issue.created_at and live.issue.created_at >= self.until)
+                or self.is_past(live)
+                or (self.updated_since and live.updated_at < self.updated_since)
+            )
         )
 
     def is_past(self, live: LiveIssue) -> bool:

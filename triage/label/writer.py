@@ -49,7 +49,7 @@ class LabelWriter:
     tracker: Tracker
     me: str
     config: LabelsConfig = field(default_factory=LabelsConfig)
-    available: Mapping[str, Label] = field(default_factory=lambda: Names({}))
+    available: Names[Label] = field(default_factory=lambda: Names({}))
     who: Attribution = field(default_factory=Attribution)
 
     def write(self, edits: Sequence[IssueEdit]) -> list[tuple[str, ...] | TriageError]:
@@ -159,7 +159,7 @@ class LabelWriter:
         return names if self.config.create else self._available(names)
 
     def _available(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in self.available)
+        return tuple(self.available.among(names))
 
     def _label(self, name: str) -> Label:
         label = self.available.get(name)
