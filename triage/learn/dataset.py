@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.decide.history import NO_ACTOR, Attribution
 from triage.errors import DataError
-from triage.issue import Issue, Key, fold, folded, matches, with_one_spelling
+from triage.issue import Issue, Key, fold, folded, matching, with_one_spelling
 from triage.learn.provenance import (
     Provenance,
     edited_since_labelled,
@@ -118,8 +118,15 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     left.
     """
     attribution, given = attribution or Attribution.of(config), with_one_spelling(list(issues))
-    eligible = with_present_names([i for i in given if i.kind in config.learn.kinds])
+    kinds = config.learn.kinds
+    eligible = with_present_names([issue for issue in given if issue.kind in kinds])
     process = process_by_evidence(eligible, attribution)
+    ignored = matching((*config.learn.ignore, *filter(None, [config.labels.abstain, config.act.off_label])))
+
+    def learnable(names: Iterable[str]) -> tuple[str, ...]:
+        kept = (name for name in names if name not in process and not ignored.match(fold(name)))
+        return tuple(sorted(kept, key=fold))
+
     dropped = Counter({"pull requests": len(given) - len(eligible)})
     by_text: dict[Content, Issue] = {}
     without: dict[Content, Issue] = {}
@@ -127,16 +134,16 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     for issue in sorted(eligible, key=_age):
         said = provenance_of(issue, attribution)
         reviewed += _reviewed(issue, said, attribution)
-        labels = _learnable(said.positive, config, process)
-        if not _learnable((*said.positive, *said.negative, *said.unjudged), config, process):
+        labels = learnable(said.positive)
+        if not learnable((*said.positive, *said.negative, *said.unjudged)):
             # A person who labels an issue with something else has dealt with it.
             told = any(attribution.of_event(event, issue) == "person" for event in issue.events or ())
             handled = told or attribution.handled(issue)
             without[_content(issue)] = replace(issue, labels=(), handled=handled)
-        unjudged = {said.unjudged[name] for name in _learnable(said.unjudged, config, process)}
+        unjudged = {said.unjudged[name] for name in learnable(said.unjudged)}
         if unjudged & {"bot", "me"}:
             dropped["with a bot's label that no person confirmed"] += 1
-        elif not labels and not _learnable(said.negative, config, process):
+        elif not labels and not learnable(said.negative):
             dropped["with labels of an issue form alone" if unjudged else "without a label to learn"] += 1
         elif edited_since_labelled(issue, attribution):
             dropped["changed by their authors after people had labelled them"] += 1
@@ -212,12 +219,6 @@ def _words(issue: Issue) -> frozenset[str]:
 def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:
     """At most so many of the issues, evenly over all of them, so that every time keeps its share."""
     return issues if len(issues) <= most else [issues[i * len(issues) // most] for i in range(most)]
-
-
-def _learnable(names: Iterable[str], config: Config, process: Collection[str]) -> tuple[str, ...]:
-    ignored = (*config.learn.ignore, *filter(None, [config.labels.abstain, config.act.off_label]))
-    learnable = (n for n in names if n not in process and not matches(n, ignored))
-    return tuple(sorted(learnable, key=fold))
 
 
 def _age(issue: Issue) -> tuple[datetime, str, int]:

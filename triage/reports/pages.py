@@ -15,6 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
+# Pieces of a page that are written together.
+PIECES = 100
 
 
 def render(name: str, **values: object) -> Iterator[str]:
@@ -33,7 +35,9 @@ def render(name: str, **values: object) -> Iterator[str]:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.filters["digest"] = _digest
     style, script = (Markup(_read(f"base.{kind}", f"{name}.{kind}")) for kind in ("css", "js"))  # noqa: S704
-    yield from environment.get_template(f"{name}.html").generate(style=style, script=script, **values)
+    stream = environment.get_template(f"{name}.html").stream(style=style, script=script, **values)
+    stream.enable_buffering(PIECES)
+    yield from stream
 
 
 def _read(*names: str) -> str:
