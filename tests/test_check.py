@@ -76,6 +76,20 @@ def test_a_configuration_that_cannot_be_meant_is_wrong(
             "learn: {repositories: ['!org/old-*', 'org/*']}",
             "! !org/old-* comes first in learn.repositories, where it excludes nothing",
         ),
+        (
+            "act: {suggest_in: github}",
+            "! no label is suggested on GitHub (act.suggest_in): act.suggest is not set",
+        ),
+        (
+            "act: {comment_duplicates: true}\nencoder: {model: elsewhere}",
+            "! no comment names possible duplicates (act.comment_duplicates): under another encoder than the shipped "
+            "one, they are looked for only from the similarity in act.duplicates, which is not set",
+        ),
+        (
+            "act: {duplicates: 0.8}",
+            "! possible duplicates are shown from a similarity of 0.8 (act.duplicates): below 0.9, most issues that "
+            "the shipped encoder finds are none",
+        ),
     ],
 )
 def test_what_does_no_harm_is_doubtful(
@@ -124,6 +138,10 @@ def test_suggestions_are_told_with_what_they_need(step: Step) -> None:
     assert (
         "✓ labels are suggested from a probability of 0.5 (act.suggest); a tick sets them where" in step.out
     )
+    step.configure("act: {suggest: 0.5, suggest_in: github, duplicates: 0.9}")
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
+    assert "(act.suggest); as GitHub's own suggestions, on newly opened issues\n" in step.out
+    assert "duplicates" not in step.out
     step.configure("act: {suggest: 0.8}\nvote: {precision_target: 0.8}")
     assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
     assert "! little is suggested from a probability of 0.8 (act.suggest): labels are set at the" in step.out
@@ -135,6 +153,9 @@ def test_a_permission_that_is_missing_is_named(step: Step) -> None:
     step.environment.setenv("GITHUB_TOKEN", "reading")
     assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 8
     assert "✗ the token may not set labels (`issues: write`)" in step.out
+    step.configure("act: {suggest: 0.5}")
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 8
+    assert "✗ the token may not set labels and comment (`issues: write`)" in step.out
 
 
 def test_a_token_that_may_read_nothing_is_told_all_that_it_lacks(step: Step) -> None:

@@ -77,6 +77,16 @@ def test_a_version_is_compared_by_its_numbers(step: Step, version: str, words: l
     assert ("is tested with" in step.out) == (len(words) == 2)
 
 
+def test_labels_are_not_suggested_where_the_server_has_no_suggestions(step: Step) -> None:
+    """The configuration asks for what cannot be."""
+    step.configure("act: {suggest: 0.5, suggest_in: github}")
+    assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 4
+    assert (
+        "✗ no label is suggested: GitHub Enterprise Server has no label suggestions; set act.suggest_in to comment"
+        in step.out
+    )
+
+
 def test_a_server_that_hides_its_version_does_not_end_the_check(step: Step) -> None:
     """Some answer only to administrators; the rest is checked."""
     step.github.faults.add(error(404, "Not Found"), times=None, path="/meta$")

@@ -95,6 +95,12 @@ def test_under_an_own_encoder_duplicates_are_looked_for_only_if_asked(
     assert main([*label, f"--config={config}"]) == 0
     nearest, *_ = json.loads(capsys.readouterr().out)["duplicates"]
     assert nearest == {"number": old["number"], "similarity": 1.0}
+    for act, missed in (("", True), (", duplicates: 0.9", False)):
+        config.write_text(f"act: {{comment_duplicates: true{act}}}", "utf-8")
+        assert main(["check", f"--config={config}", f"--store={tmp_path / 'store'}"]) == 0
+        assert (
+            "under the bundle's own encoder, they are looked for only" in capsys.readouterr().out
+        ) == missed
 
 
 @pytest.mark.parametrize(

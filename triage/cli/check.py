@@ -14,7 +14,7 @@ from triage.config import Config, elsewhere
 from triage.console import log, log_json
 from triage.decide.fixed_rules import FixedRules, reads_files
 from triage.decide.history import Attribution
-from triage.decide.policy import Policy
+from triage.decide.policy import DUPLICATE, Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
 from triage.issue import KINDS, Names, fold, folded
@@ -33,6 +33,10 @@ MARKS = {FINE: "fine", WRONG: "wrong", DOUBTFUL: "doubtful"}
 OLD_DAYS = 45
 # Of those whose API GitHub publishes today.
 OLDEST_SERVER = (3, 17)
+NO_DUPLICATES = (
+    "no comment names possible duplicates (act.comment_duplicates): under {}, they are looked for only from the "
+    "similarity in act.duplicates, which is not set"
+)
 
 
 @dataclass
@@ -100,9 +104,9 @@ def _check(report: Report, options: CheckOptions) -> None:
     for mark, sentence in (*contradictions(config), *teaching(config)):
         report.add(mark, sentence, ConfigError)
     if tracker:
-        _attempt(report, lambda: _check_server(report, tracker))
+        _attempt(report, lambda: _check_server(report, tracker, config))
         _attempt(report, lambda: _check_labels(report, tracker, config))
-        _attempt(report, lambda: _check_token(report, tracker))
+        _attempt(report, lambda: _check_token(report, tracker, config))
         _attempt(report, lambda: _check_owners(report, tracker, config))
     if tracker and config.rules:
         _attempt(report, lambda: _check_rules(report, tracker, config))
@@ -137,19 +141,8 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if reason := policy.may_set(name):
             yield DOUBTFUL, f"`{name}` is described, but never set: {reason}"
     yield from _rules_without_effect(config, policy)
-    suggest, target = config.act.suggest, config.vote.precision_target
-    if suggest is not None and target is not None and suggest >= target:
-        yield (
-            DOUBTFUL,
-            f"little is suggested from a probability of {suggest:g} (act.suggest): labels are set at the precision "
-            f"target {target:g} (vote.precision_target)",
-        )
-    elif suggest is not None:
-        yield (
-            FINE,
-            f"labels are suggested from a probability of {suggest:g} (act.suggest); a tick sets them where a workflow "
-            "listens to `issue_comment: edited`",
-        )
+    yield from _suggesting(config)
+    yield from _naming_duplicates(config, policy)
     for group in labels.exclusive:
         if len(folded(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
@@ -160,6 +153,36 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         )
     if folded(labels.allow) <= folded(labels.deny):
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
+
+
+def _suggesting(config: Config) -> Iterator[tuple[str, str]]:
+    suggest, target = config.act.suggest, config.vote.precision_target
+    if suggest is not None and target is not None and suggest >= target:
+        yield (
+            DOUBTFUL,
+            f"little is suggested from a probability of {suggest:g} (act.suggest): labels are set at the precision "
+            f"target {target:g} (vote.precision_target)",
+        )
+    elif suggest is not None:
+        where = (
+            "as GitHub's own suggestions, on newly opened issues"
+            if config.act.suggest_in == "github"
+            else "a tick sets them where a workflow listens to `issue_comment: edited`"
+        )
+        yield FINE, f"labels are suggested from a probability of {suggest:g} (act.suggest); {where}"
+    elif config.act.suggest_in == "github":
+        yield DOUBTFUL, "no label is suggested on GitHub (act.suggest_in): act.suggest is not set"
+
+
+def _naming_duplicates(config: Config, policy: Policy) -> Iterator[tuple[str, str]]:
+    if policy.duplicate is None and config.act.comment_duplicates:
+        yield DOUBTFUL, NO_DUPLICATES.format("another encoder than the shipped one")
+    elif policy.duplicate is not None and policy.duplicate < DUPLICATE and config.has_shipped_encoder:
+        yield (
+            DOUBTFUL,
+            f"possible duplicates are shown from a similarity of {policy.duplicate:g} (act.duplicates): below "
+            f"{DUPLICATE:g}, most issues that the shipped encoder finds are none",
+        )
 
 
 def _rules_without_effect(config: Config, policy: Policy) -> Iterator[tuple[str, str]]:
@@ -206,8 +229,10 @@ def _attempt(report: Report, check: Callable[[], None]) -> None:
         report.fail(error)
 
 
-def _check_server(report: Report, tracker: Tracker) -> None:
+def _check_server(report: Report, tracker: Tracker, config: Config) -> None:
     """What GitHub Enterprise Server lacks; nothing is said of github.com."""
+    from triage.label.suggestions import NOT_THERE
+
     if version := tracker.enterprise_version():
         report.add(FINE, f"the server is GitHub Enterprise Server {version}")
         if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
@@ -218,6 +243,8 @@ def _check_server(report: Report, tracker: Tracker) -> None:
             "the server does not run version 4 and later of the actions that upload and download artifacts: retrain "
             "with `triage-retrain-one-job.yml`, and write `@v3` in `triage-backfill.yml`",
         )
+        if config.act.suggest is not None and config.act.suggest_in == "github":
+            report.add(WRONG, f"no label is suggested: {NOT_THERE}", ConfigError)
 
 
 def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
@@ -279,12 +306,14 @@ def _check_rules(report: Report, tracker: Tracker, config: Config) -> None:
         report.add(DOUBTFUL if trial.is_doubtful else FINE, trial.describe())
 
 
-def _check_token(report: Report, tracker: Tracker) -> None:
-    may = tracker.permissions()
+def _check_token(report: Report, tracker: Tracker, config: Config) -> None:
+    may, act = tracker.permissions(), config.act
+    suggests = act.suggest is not None and act.suggest_in == "comment"
+    comments = act.comment or act.comment_duplicates or act.commands or suggests
     for allowed, permission in (
         (may.read_issues, "read issues (`issues: read`)"),
         (may.read_contents, "read the configuration and the bundle (`contents: read`)"),
-        (may.write_labels, "set labels (`issues: write`)"),
+        (may.write_labels, f"set labels {'and comment ' * comments}(`issues: write`)"),
     ):
         if allowed is None:
             report.add(DOUBTFUL, f"whether the token may {permission} is known only once there is an issue")
@@ -344,13 +373,15 @@ def _check_store(report: Report, name: StoreName, config: Config, tracker: Track
         report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
         return
     bundle = store.load(active)
-    open_model(bundle, active, *open_engines(config, bundle), {})
+    model = open_model(bundle, active, *open_engines(config, bundle), {})
     days = max(0, (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days)
     state = (
         f"bundle {active} is whole and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
     )
     report.add(FINE, f"{state} {days} days ago" if days else f"{state} today")
     _check_login(report, bundle.manifest.bots, config, tracker)
+    if config.act.comment_duplicates and model.policy(config).duplicate != Policy.of(config).duplicate:
+        report.add(DOUBTFUL, NO_DUPLICATES.format("the bundle's own encoder"))
     if days > OLD_DAYS:
         report.add(
             DOUBTFUL,
