@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.learning import Material
 from tests.test_tune import window as tuning_window
+from triage.config import Config
 from triage.decide import Evidence, Policy
 from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
 from triage.engine.head import Propensity
@@ -28,7 +30,7 @@ from triage.learn.calibration import (
     surely,
     walk,
 )
-from triage.learn.dataset import Reviewed
+from triage.learn.dataset import Reviewed, split
 from triage.metrics import sigmoid
 
 
@@ -160,6 +162,13 @@ def test_a_label_that_began_lately_counts_by_its_newest_share() -> None:
     targets[-100:, 0] = True
     assert recent_shares(targets) == pytest.approx([(100 + 20 * 0.1) / 220, 0.0])
     assert recent_shares(targets[-10:]) == pytest.approx([1.0, 0.0])
+
+
+@pytest.mark.parametrize(("kind", "ordered"), [("time", True), ("stratified", False)])
+def test_without_an_order_in_time_no_issue_is_newer(material: Material, kind: str, ordered: bool) -> None:
+    """Rows of a file without dates are often sorted by label: the last of them say nothing about the next issue."""
+    window = material.study(Config(), split=split(material.data, kind)).window
+    assert np.array_equal(window.recent, window.priors) != ordered
 
 
 def test_the_rules_say_what_each_label_reached() -> None:

@@ -171,7 +171,7 @@ class Recipe:
         if not len(rows):
             return rules
         targets = self.data.targets[rows]
-        recent = dict(zip(self.data.names, recent_shares(targets).tolist(), strict=True))
+        recent = dict(zip(self.data.names, self._recent(targets).tolist(), strict=True))
         scored = columns(targets).tolist() if self.adaptation != "none" else []
         with_files = sum(map(bool, self.data.files(rows)))
         spoken = Counter(language(self.data.issues[i].text) for i in rows)
@@ -183,6 +183,10 @@ class Recipe:
             files=FILES_LEARNT if scored and with_files >= MIN_EXAMPLES else 0,
             languages=self.config.languages or tuple(learnt),
         )
+
+    def _recent(self, targets: Mask) -> Array:
+        """[L]: each label's share of the newest of these rows; of all where the rows have no order in time."""
+        return recent_shares(targets) if self.split.kind == "time" else np.asarray(targets.mean(axis=0))
 
     def _least_close(self, window: Window) -> float:
         """How close its closest neighbour is to almost every issue of the tuning window, see `Evidence`."""
@@ -315,7 +319,7 @@ class Recipe:
             head=probabilities[:, voted],
             mass=np.nansum(probabilities, axis=1),
             priors=np.tile(known[:, voted].mean(axis=0), (len(fold.query), 1)),
-            recent=np.tile(recent_shares(known)[voted], (len(fold.query), 1)),
+            recent=np.tile(self._recent(known)[voted], (len(fold.query), 1)),
             propensity=self._propensity_of(fold.query),
             speaks=self._speaks(fold.query, rows, names),
         )
