@@ -162,6 +162,7 @@ def test_names_are_found_under_any_spelling(values: dict[str, int]) -> None:
         same = [other for other in values if fold(other) == fold(name)]
         assert names.spelt(name.swapcase()) == same[0]
         assert names[name.upper()] == values[same[-1]]
+        assert names.among(["other", name.upper()]) == {name.upper(): values[same[-1]]}
 
 
 class Silent:

@@ -128,6 +128,7 @@ def test_every_elected_label_is_set_or_explained(
     assert list(labels) == sorted(labels, key=lambda name: (-SCORES[name], name))
     assert len(labels) <= policy.most
     assert all(policy.may_set(name) is None for name in labels)
+    assert policy.settable(elected) == tuple(name for name in elected if policy.may_set(name) is None)
     for group in policy.exclusive:
         assert len({*group} & {*labels}) <= (0 if {*group} & existing else 1)
     assert policy.apply(list(reversed(elected)), SCORES, existing) == (labels, held)

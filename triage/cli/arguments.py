@@ -257,6 +257,36 @@ def add_repo_of_rows(parser: Parser, *, renamed: bool = True, more: str = "") ->
         parser.add_argument("--repo-of-rows", default=argparse.SUPPRESS, **settings)
 
 
+def add_repository(parser: Parser, meaning: str, *, default: str = "", required: bool = False) -> None:
+    """`--repo`, a repository on GitHub."""
+    parser.add_argument(
+        "--repo", type=repository, default=default, required=required, metavar="OWNER/NAME", help=meaning
+    )
+
+
+def add_issues(parser: Parser) -> None:
+    """`--issue`."""
+    parser.add_argument(
+        "--issue",
+        dest="issues",
+        type=issue_numbers,
+        default=(),
+        metavar="NUMBERS",
+        help=f"these issues: {ISSUES}",
+    )
+
+
+def add_out(parser: Parser, what: str, default: str) -> None:
+    """`--out`, a folder."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(default),
+        metavar="DIR",
+        help=f"folder for {what} (default: {default})",
+    )
+
+
 def add_json(parser: Parser, what: str) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and nothing else")

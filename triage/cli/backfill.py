@@ -44,13 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_writing(parser.add_argument_group("applying"), "set")
     arguments.add_config(parser)
     arguments.add_json(parser, "the result")
-    parser.add_argument(
-        "--repo",
-        type=arguments.repository,
-        default="",
-        metavar="OWNER/NAME",
-        help="with --apply: the repository that the plan must be for",
-    )
+    arguments.add_repository(parser, "with --apply: the repository that the plan must be for")
     arguments.add_repo_of_rows(parser, renamed=False, more=", and the only one planned for")
     arguments.add_skip_bad(parser)
 
@@ -79,14 +73,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         help="with this label; if repeated, with any of them",
     )
     which.add_argument("--unlabelled", action="store_true", help="without any label that the bot may set")
-    which.add_argument(
-        "--issue",
-        dest="issues",
-        type=arguments.issue_numbers,
-        default=(),
-        metavar="NUMBERS",
-        help=f"these issues: {arguments.ISSUES}",
-    )
+    arguments.add_issues(which)
     which.add_argument("--limit", type=arguments.count, metavar="N", help="the newest N of them")
     which.add_argument(
         "--shard",
@@ -97,13 +84,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     plan = parser.add_argument_group("planning")
     arguments.add_store(plan)
     arguments.add_engine(plan)
-    plan.add_argument(
-        "--out",
-        type=Path,
-        default=Path(OUT),
-        metavar="DIR",
-        help=f"folder for plan and report (default: {OUT})",
-    )
+    arguments.add_out(plan, "plan and report", OUT)
 
 
 def parse(args: argparse.Namespace) -> BackfillOptions:

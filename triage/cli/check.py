@@ -58,13 +58,7 @@ class Report:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--repo",
-        type=arguments.repository,
-        default="",
-        metavar="OWNER/NAME",
-        help="check the configuration and labels of this repository, and the token",
-    )
+    arguments.add_repository(parser, "check the configuration and labels of this repository, and the token")
     arguments.add_store(parser)
     arguments.add_config(parser)
     arguments.add_json(parser, "the findings")

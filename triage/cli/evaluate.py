@@ -38,13 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     arguments.add_sources(parser)
     arguments.add_config(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(OUT),
-        metavar="DIR",
-        help=f"folder for report and results (default: {OUT})",
-    )
+    arguments.add_out(parser, "report and results", OUT)
     what = parser.add_argument_group("what is measured")
     what.add_argument(
         "--methods",

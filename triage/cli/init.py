@@ -68,12 +68,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the repository (default: the current one)",
     )
-    parser.add_argument(
-        "--repo",
-        type=arguments.repository,
+    arguments.add_repository(
+        parser,
+        f"read labels and their descriptions from this repository; needs {TOKEN}",
         default=os.environ.get("GITHUB_REPOSITORY", ""),
-        metavar="OWNER/NAME",
-        help=f"read labels and their descriptions from this repository; needs {TOKEN}",
     )
     parser.add_argument(
         "--import",

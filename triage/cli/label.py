@@ -29,22 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--event", type=Path, metavar="FILE", help="webhook event that started the workflow, as JSON"
     )
-    which.add_argument(
-        "--repo",
-        type=arguments.repository,
-        default="",
-        metavar="OWNER/NAME",
-        help="repository of the issues on GitHub",
-    )
+    arguments.add_repository(which, "repository of the issues on GitHub")
     arguments.add_repo_of_rows(which, renamed=False)
-    which.add_argument(
-        "--issue",
-        dest="issues",
-        type=arguments.issue_numbers,
-        default=(),
-        metavar="NUMBERS",
-        help=f"these issues: {arguments.ISSUES}",
-    )
+    arguments.add_issues(which)
     which.add_argument(
         "--since",
         type=arguments.when,

@@ -21,13 +21,7 @@ PEOPLE_SHOWN = 5
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--repo",
-        type=arguments.repository,
-        required=True,
-        metavar="OWNER/NAME",
-        help="repository on GitHub",
-    )
+    arguments.add_repository(parser, "repository on GitHub", required=True)
     parser.add_argument(
         "--suggest",
         action="store_true",

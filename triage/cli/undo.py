@@ -21,13 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="in place of a journal: what was set since a date or within a time such as `7 days`; needs --repo",
     )
-    parser.add_argument(
-        "--repo",
-        type=arguments.repository,
-        default="",
-        metavar="OWNER/NAME",
-        help="with --since: the repository",
-    )
+    arguments.add_repository(parser, "with --since: the repository")
     parser.add_argument(
         "--by",
         default="",
