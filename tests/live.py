@@ -67,6 +67,8 @@ class Step:
         changes: dict[str, Json] = {name: {"from": text} for name, text in before.items()}
         repository: dict[str, Json] = {"full_name": issue.repository.full_name}
         thing: dict[str, Json] = {"number": issue.number, "title": issue.title, "body": issue.body}
+        if issue.repository.types:
+            thing["type"] = {"name": issue.type.name} if issue.type else None
         self.event({"action": action, kind: thing, "changes": changes, "repository": repository})
 
     def event(self, payload: Json) -> None:

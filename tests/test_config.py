@@ -81,6 +81,7 @@ EVERY_KEY = {
     "act": {
         "pull_requests": True,
         "discussions": True,
+        "types": True,
         "skip_authors": ["a*"],
         "skip_bots": False,
         "comment": True,

@@ -68,7 +68,9 @@ def read_event(path: Path) -> Event | None:
     action = str(data.get("action", ""))
     is_comment = "comment" in data and about != "pull_request"
     comment = _comment(data, action if about == "issue" else "") if is_comment else None
-    return Event(repo, number, action, before, comment, KEYS[about])
+    name = _at(thing, "type", "name")
+    told = name if isinstance(name, str) else "" if "type" in thing else None
+    return Event(repo, number, action, before, comment, KEYS[about], told)
 
 
 def _comment(data: object, action: str) -> EventComment:

@@ -242,6 +242,11 @@ class ActConfig:
         "Label discussions too: once, when they are opened, and in a backfill those without labels. GitHub keeps no "
         "history of their labels.",
     )
+    types: bool = option(
+        False,
+        "Set the types of issues too, which an organisation defines. They are learnt and set like an exclusive group "
+        "of labels called `issue type: Bug` and so on; a type is never replaced.",
+    )
     skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
     skip_bots: bool = option(True, "Do not label issues that a bot opened.")
     comment: bool = option(False, "Explain the labels in one comment, which is updated in place.")

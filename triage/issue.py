@@ -34,6 +34,9 @@ FILES_LEARNT = 100
 
 # The name of a label, a repository or an account as GitHub compares it: without case.
 fold = str.casefold
+# An issue type is a label whose name begins so; only `github/` tells the two apart.
+TYPE = "issue type: "
+is_type = re.compile(TYPE, re.ASCII | re.IGNORECASE).match
 
 
 def folded(names: Iterable[str]) -> frozenset[str]:

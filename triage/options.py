@@ -40,7 +40,8 @@ class EventComment:
 class Event:
     """What started the workflow: an item of `repo`, and what was done to it.
 
-    `comment` is the one that started it, if one did: with text where it is new or edited, else without.
+    `comment` is the one that started it, if one did: with text where it is new or edited, else without. `type` is the
+    name of the issue's type, empty without one; None: not told.
     """
 
     repo: str
@@ -49,6 +50,7 @@ class Event:
     before: TextBeforeEdit
     comment: EventComment | None = None
     kind: Kind = "issue"
+    type: str | None = None
 
 
 @dataclass(frozen=True)

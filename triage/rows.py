@@ -12,6 +12,7 @@ from triage.errors import DataError
 from triage.issue import (
     KINDS,
     MAX_NUMBER,
+    TYPE,
     Act,
     Issue,
     LabelEvent,
@@ -71,6 +72,7 @@ class IssueRow:
     labels: tuple[str, ...] | None = _field(
         None, "Names of its labels, or objects with the name in `name`. `label` does without.", inside="name"
     )
+    type: str | None = _field(None, "Name of its issue type, or an object with the name in `name`.")
     repo: str = _field(
         "",
         "Its repository, OWNER/NAME; else that of `repository`, of the page's address, or of `--repo-of-rows`.",
@@ -156,6 +158,8 @@ def _issue(row: IssueRow, repo: str, place: int) -> Issue:
     for i, name in enumerate(row.labels or ()):
         if not name or not is_utf8(name):
             raise SchemaError(f"in 'labels[{i}]': expected the name of a label, found {name!r:.60}")
+    if row.type and not is_utf8(row.type):
+        raise SchemaError(f"in 'type': expected the name of an issue type, found {row.type!r:.60}")
     handled, handled_by = _handled(row)
     return Issue(
         repo=repo,
@@ -166,7 +170,7 @@ def _issue(row: IssueRow, repo: str, place: int) -> Issue:
         created_at=row.created_at,
         kind=cast("Kind", row.kind) if row.kind else "pull request" if row.is_pull_request else "issue",
         author=row.author,
-        labels=distinct(row.labels or ()),
+        labels=distinct((*(row.labels or ()), *([f"{TYPE}{row.type}"] if row.type else ()))),
         events=None if row.label_events is None else tuple(map(_event, row.label_events)),
         handled=handled,
         handled_by=handled_by,
@@ -212,6 +216,8 @@ def _with_our_names(data: dict[str, object]) -> dict[str, object]:
     for name, key in INSIDE.items():
         if isinstance(items := row.get(name), list):
             row[name] = [item[key] if isinstance(item, dict) and key in item else item for item in items]
+    kind = row.get("type")
+    row["type"] = kind.get("name") if isinstance(kind, dict) else kind
     comments = row.get("comments")
     row["comments"] = list(map(_comment, comments)) if isinstance(comments, list) else None
     return row

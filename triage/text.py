@@ -61,7 +61,7 @@ _SHORTCODE = re.compile(r"(?<!\w):([a-z0-9_+-]{1,40}):(?!\w)")
 # `C-bug`, `a:sdk` and `m: Provider` sort labels by a letter without a meaning.
 _LETTER = re.compile(r"\b(?:[A-Z]-(?=[a-z])|[^\W\d_]:)")
 # `kind/bug` and `type: bug` are bugs.
-_SORT = re.compile(r"^(?:kind|type|category|issue|t|c) (?=\S)")
+_SORT = re.compile(r"^(?:kind|type|issue type|category|issue|t|c) (?=\S)")
 KINDS = frozenset(
     (
         *("bug", "defect", "crash", "regression", "feature", "new feature", "feature request", "enhancement"),

@@ -112,8 +112,9 @@ ROUTES: list[tuple[str, re.Pattern[str], Handler]] = []
 
 
 def route(method: str, template: str) -> Callable[[Handler], Handler]:
-    """Register a handler; `{name}` takes one segment, `{name+}` the rest of the path."""
+    """Register a handler; `{name}` takes one segment, `{name+}` the rest of the path, `{some_number}` digits."""
     pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", template)
+    pattern = re.sub(r"\{(\w+_number)\}", r"(?P<\1>\\d+)", pattern)
     pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
 
     def register(handler: Handler) -> Handler:

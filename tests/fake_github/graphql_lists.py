@@ -103,7 +103,7 @@ def _discussions(repository: Repository, ctx: Context, args: Args) -> object:
 def _timeline(issue: Issue, _: Context, args: Args) -> object:
     wanted, since = args.get("itemTypes"), args.get("since")
     items: list[Event | Comment] = [*issue.events, *issue.comments]
-    kinds = [item for item in items if wanted is None or ITEM_TYPES[item.kind] in wanted]
+    kinds = [item for item in items if wanted is None or ITEM_TYPES.get(item.kind) in wanted]
     if since:
         kinds = [event for event in kinds if event.at >= datetime.fromisoformat(since)]
     found = connection("timelineItems", kinds, args, lambda event: (moment(event.at), event.id))

@@ -29,6 +29,16 @@ class Label:
         return f"LA_{self.id}"
 
 
+@dataclass(eq=False)
+class IssueType:
+    """A type of the organisation; events keep the object, so that a rename shows in them."""
+
+    name: str
+    id: int
+    description: str | None = None
+    enabled: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Event:
     """What happened to an issue, by the names that REST has for it, such as `labeled` or `closed`."""
@@ -42,6 +52,8 @@ class Event:
     titles: tuple[str, str] | None = None
     app: str | None = None
     whom: Actor | str | None = None
+    # Of the issue: before and after.
+    types: tuple[IssueType | None, IssueType | None] | None = None
 
     @property
     def node_id(self) -> str:
@@ -132,6 +144,7 @@ class Issue:
     files: list[str] = field(default_factory=list)
     assignees: list[Actor] = field(default_factory=list)
     reviewers: list[Actor | str] = field(default_factory=list)
+    type: IssueType | None = None
     # Label suggestions that wait for a person: name, confidence and rationale.
     suggestions: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -177,6 +190,21 @@ class Issue:
             if label in self.labels:
                 self.labels.remove(label)
                 self._happened("unlabeled", by, at, label=label, app=app)
+
+    def set_type(
+        self, name: str | None, by: str, *, at: datetime | None = None, app: str | None = None
+    ) -> None:
+        """Give it a type, another one, or none; the type it already has leaves no event, an unknown one KeyError."""
+        before, after = self.type, self.repository.types[name.casefold()] if name else None
+        if before is not after:
+            kind = "changed" if before and after else "added" if after else "removed"
+            self.type = after
+            self._happened(f"issue_type_{kind}", by, at, app=app, types=(before, after))
+
+    @property
+    def type_name(self) -> str | None:
+        """The name of its type."""
+        return self.type and self.type.name
 
     def rename(self, title: str, by: str, *, at: datetime | None = None) -> None:
         """Change the title."""
@@ -265,10 +293,11 @@ class Issue:
         titles: tuple[str, str] | None = None,
         app: str | None = None,
         whom: Actor | str | None = None,
+        types: tuple[IssueType | None, IssueType | None] | None = None,
     ) -> None:
         world = self.repository.world
         moment = at or world.clock.tick()
-        event = Event(self, kind, world.actor(by), moment, world.new_id(), label, titles, app, whom)
+        event = Event(self, kind, world.actor(by), moment, world.new_id(), label, titles, app, whom, types)
         self.events.append(event)
         world.nodes[event.node_id] = event
         self.updated_at = max(self.updated_at, moment)

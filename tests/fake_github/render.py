@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from tests.fake_github.issue import Comment, Event, Issue, Label
+from tests.fake_github.issue import Comment, Event, Issue, IssueType, Label
 from tests.fake_github.repository import Repository
 from tests.fake_github.state import ROLES, Actor, Token
 from tests.fake_github.wire import Json
@@ -119,6 +119,16 @@ class Render:
             "default": False,
         }
 
+    def type(self, kind: IssueType) -> Object:
+        """`issue-type`."""
+        return {
+            "id": kind.id,
+            "node_id": f"IT_{kind.id}",
+            "name": kind.name,
+            "description": kind.description,
+            "is_enabled": kind.enabled,
+        }
+
     def issue_url(self, issue: Issue) -> str:
         """The address of an issue."""
         return f"{self.repo_url(issue.repository)}/issues/{issue.number}"
@@ -136,6 +146,8 @@ class Render:
         body |= {"user": self.user(issue.author), "author_association": "NONE"}
         body |= {"labels": [self.label(label) for label in issue.labels], "comments": len(issue.comments)}
         body |= {"created_at": stamp(issue.created_at), "updated_at": stamp(issue.updated_at)}
+        if issue.repository.types:
+            body["type"] = self.type(issue.type) if issue.type else None
         if issue.is_pull:
             pull = f"{self.repo_url(issue.repository)}/pulls/{issue.number}"
             body["pull_request"] = dict.fromkeys(("url", "html_url", "diff_url", "patch_url"), pull)
@@ -219,6 +231,9 @@ class Render:
             body["label"] = {"name": event.label.name, "color": event.label.color}
         if event.kind in ("assigned", "unassigned") and isinstance(event.whom, Actor):
             body["assignee"], body["assigner"] = self.user(event.whom), self.user(event.actor)
+        for key, kind in zip(("prev_issue_type", "issue_type"), event.types or (), strict=False):
+            if kind:
+                body[key] = {"id": kind.id, "name": kind.name, "color": None}
         if event.titles:
             body["rename"] = {"from": event.titles[0], "to": event.titles[1]}
         return body

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tests.fake_github.git_store import GitStore
-from tests.fake_github.issue import Comment, Event, Issue, Label
+from tests.fake_github.issue import Comment, Event, Issue, IssueType, Label
 from tests.fake_github.state import Actor, Role, World
 
 DEFAULT_COLOUR = "ededed"
@@ -28,6 +28,8 @@ class Repository:
         self.id = world.new_id()
         self.created_at = world.clock.now
         self.labels: dict[str, Label] = {}
+        # Those of its organisation.
+        self.types: dict[str, IssueType] = {}
         self.issues: dict[int, Issue] = {}
         self.git = GitStore()
         self.default_branch = "main"
@@ -55,6 +57,11 @@ class Repository:
         self.labels[name.casefold()] = label
         self.world.nodes[label.node_id] = label
         return label
+
+    def add_type(self, name: str, description: str | None = None) -> IssueType:
+        """A new issue type of its organisation."""
+        self.types[name.casefold()] = IssueType(name, self.world.new_id(), description)
+        return self.types[name.casefold()]
 
     def rename_label(self, old: str, new: str) -> None:
         """Rename a label; its id stays and no issue's `updated_at` changes."""

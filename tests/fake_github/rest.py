@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from tests.fake_github.call import Call, route
 from tests.fake_github.issue import Comment, Event, Issue, Label
+from tests.fake_github.state import ROLES
 from tests.fake_github.wire import Json, Refusal, Reply
 
 REPO = "/repos/{owner}/{repo}"
@@ -108,6 +109,27 @@ def list_issues(call: Call) -> Reply:
 def get_issue(call: Call) -> Reply:
     """One issue."""
     return Reply(200, call.render.issue(call.issue("read")))
+
+
+@route("PATCH", ISSUE)
+def edit_issue(call: Call) -> Reply:
+    """Only its type: 422 for an unknown one, and passed over in silence without write access."""
+    issue, name = call.issue("write"), call.body.get("type")
+    if name is not None and (not isinstance(name, str) or name.casefold() not in issue.repository.types):
+        raise Refusal(422, "Validation Failed")
+    token = call.token
+    if token and (token.actor.kind == "Bot" or issue.repository.role(token.actor) in ROLES[-3:]):
+        issue.set_type(name, token.actor.login, app=_app(call))
+    return Reply(200, call.render.issue(issue))
+
+
+@route("GET", f"{REPO}/issue-types")
+def list_issue_types(call: Call) -> Reply:
+    """Those of the organisation; GitHub Enterprise Server does not list them."""
+    repository = call.repository("metadata", "read")
+    if call.world.enterprise_version:
+        raise Refusal(404, "Not Found")
+    return Reply(200, [call.render.type(kind) for kind in repository.types.values()])
 
 
 @route("GET", f"{ISSUE}/labels")

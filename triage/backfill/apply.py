@@ -17,7 +17,7 @@ from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_repository
-from triage.issue import LabelEvent, fold, folded, format_time, present_names
+from triage.issue import LabelEvent, fold, folded, format_time, is_type, present_names
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import ApplyOptions
 from triage.schema import parse_time
@@ -84,7 +84,8 @@ class Applier:
 
     def look(self, items: Sequence[Entry]) -> list[JournalRecord | PendingChange]:
         """What to change on the issues of these entries, which are read now."""
-        lives = self.writer.tracker.issues([entry.number for entry in items], edits=True)
+        typed = {entry.number for entry in items if any(map(is_type, entry.labels))}
+        lives = self.writer.tracker.issues([entry.number for entry in items], edits=True, typed=typed)
         return [self._look(entry, live) for entry, live in zip(items, lives, strict=True)]
 
     def _look(self, planned: Entry, live: LiveIssue | NotFound) -> JournalRecord | PendingChange:

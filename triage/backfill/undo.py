@@ -23,7 +23,7 @@ from triage.github.client import Tracker
 from triage.github.errors import NotFound
 from triage.github.graphql import Actor, IssueFilter, LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
-from triage.issue import KINDS, fold, folded, format_time
+from triage.issue import KINDS, fold, folded, format_time, is_type
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import UndoOptions
 from triage.progress import stage
@@ -42,11 +42,12 @@ def undo(options: UndoOptions) -> int:
         viewer = tracker.viewer()
     else:
         tracker = open_tracker(options.repo, AN_HOUR)
+        tracker.with_types = True
         # GitHub's clock is known from its first answer.
         viewer = tracker.viewer()
         before, path = _since(tracker, viewer, options)
     repo = before.task.repo
-    tracker.with_discussions = True
+    tracker.with_discussions = tracker.with_types = True
     writer, throttle = LabelWriter(tracker, viewer.login), Throttle(options.per_minute)
 
     undoer = Undoer(writer, before, options.dry_run)
@@ -114,7 +115,8 @@ class Undoer:
 
     def look(self, items: Sequence[int]) -> list[JournalRecord | PendingChange]:
         """What to remove from the issues with these numbers, which are read now."""
-        lives = self.writer.tracker.issues(items)
+        typed = {number for number in items if any(map(is_type, self.before.written[number]))}
+        lives = self.writer.tracker.issues(items, typed=typed)
         return [self._look(number, live) for number, live in zip(items, lives, strict=True)]
 
     def _look(self, number: int, live: LiveIssue | NotFound) -> JournalRecord | PendingChange:

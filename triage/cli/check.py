@@ -17,7 +17,7 @@ from triage.decide.history import Attribution
 from triage.decide.policy import DUPLICATE, Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
-from triage.issue import KINDS, Names, fold, folded
+from triage.issue import KINDS, Names, fold, folded, is_type
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT, adds_by_pattern
 from triage.schema import parse_time
@@ -242,8 +242,19 @@ def _check_server(report: Report, tracker: Tracker, config: Config) -> None:
 
 
 def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
-    for mark, sentence in strangers(config, tracker.labels()):
+    known = tracker.labels()
+    for mark, sentence in strangers(config, known):
         report.add(mark, sentence, ConfigError)
+    if not config.act.types:
+        return
+    policy, types = Policy.of(config), [name for name in known if is_type(name)]
+    settable = ", ".join(f"`{name}`" for name in types if policy.may_set(name) is None)
+    if settable:
+        report.add(FINE, f"of issue types, these may be set: {settable} (act.types)")
+    elif types:
+        report.add(DOUBTFUL, "no issue type may be set: labels.deny matches each (act.types)")
+    else:
+        report.add(DOUBTFUL, "the repository has no issue types to set (act.types)")
 
 
 def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
@@ -258,10 +269,11 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
     there = Names(known)
     missing = {name: role for name, role in Names(named).items() if name not in there}
     for name, role in missing.items():
-        if config.labels.create:
+        if config.labels.create and not is_type(name):
             yield DOUBTFUL, f"`{name}` {role}; it does not exist yet and will be created (labels.create)"
         else:
-            yield WRONG, f"`{name}` {role}, but the repository has no such label"
+            what = "issue type" if is_type(name) else "label"
+            yield WRONG, f"`{name}` {role}, but the repository has no such {what}"
     if config.act.commands and config.act.off_label not in there and not config.labels.create:
         yield (
             DOUBTFUL,

@@ -10,13 +10,15 @@ from triage.content import NOTHING, language, says_nothing
 from triage.decide.fixed_rules import NO_RULING, FixedRules
 from triage.decide.history import BOT, Attribution, removed, text_judged
 from triage.decide.policy import switched_off
-from triage.issue import Issue, Names, TextBeforeEdit, fold, folded, matches
+from triage.issue import TYPE, Issue, Names, TextBeforeEdit, fold, folded, is_type, matches
 from triage.text import render
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.
 MATERIAL = 0.1
 UNKNOWN = "which the encoder does not know, and too few issues in that language were learnt"
 NO_LABEL = "the repository has no such label"
+NO_TYPE = "the repository has no such issue type"
+UNTYPED = "only issues have a type"
 TOUCHED = "a person has set or removed labels on it"
 
 
@@ -74,13 +76,15 @@ def case_of(
     if reason is None and before is not None:
         reason = _reason_to_leave_edited(issue, before, who)
     missing: dict[str, str] = {}
-    if available is not None and not config.labels.create:
+    if available is not None:
         there = folded(available)
         missing = {
-            name: f"{NO_LABEL} (labels.create)"
+            name: NO_TYPE if is_type(name) else f"{NO_LABEL} (labels.create)"
             for name in (*proposed, *ruling.set)
-            if fold(name) not in there
+            if fold(name) not in there and (is_type(name) or not config.labels.create)
         }
+    if issue.kind != "issue":
+        missing |= {name: UNTYPED for name in (*proposed, *ruling.set) if is_type(name)}
     set_by_rule = ruling.set
     if set_by_rule and available is not None:
         spelling = Names(dict.fromkeys(available))
@@ -125,11 +129,13 @@ def reason_of_people(issue: Issue, config: Config, who: Attribution) -> str | No
     if reason := switched_off(issue, config):
         return reason
     mark, off = fold(config.labels.abstain or ""), fold(config.act.off_label)
-    touched = (event for event in who.by_people(issue) if fold(event.label) != off)
+    # A type may come from the form of the issue, and it is left alone by itself.
+    touched = (e for e in who.by_people(issue) if fold(e.label) != off and not is_type(e.label))
     if any(fold(event.label) != mark or not event.added for event in touched):
         return TOUCHED
     told = {mark, *(fold(event.label) for event in issue.events or ())}
-    came = [n for n in issue.labels if fold(n) not in told and not matches(n, config.learn.ignore)]
+    ignored = (*config.learn.ignore, f"{TYPE}*")
+    came = [n for n in issue.labels if fold(n) not in told and not matches(n, ignored)]
     return "it came with labels from elsewhere" if came and issue.events is not None else None
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from triage.config import Config
-from triage.issue import Issue, Names, fold, folded, matches, matching
+from triage.issue import Issue, Names, fold, folded, is_type, matches, matching
 
 if TYPE_CHECKING:
     from triage.decide.rules import Evidence, Neighbour
@@ -96,7 +96,8 @@ class Policy:
     """The maintainers' rules about labels; see `triage.config.LabelsConfig` for each field.
 
     `duplicate` is the similarity of likely duplicates under the encoder alone (None: not looked for). `suggest` is the
-    probability from which labels that are not set are suggested (None: never).
+    probability from which labels that are not set are suggested (None: never). Issue types are an exclusive group by
+    themselves, which `most` does not count.
     """
 
     allow: tuple[str, ...] = ("*",)
@@ -110,6 +111,7 @@ class Policy:
     off: str | None = None
     duplicate: float | None = None
     suggest: float | None = None
+    types: bool = False
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -128,6 +130,7 @@ class Policy:
             config.act.off_label,
             duplicate,
             config.act.suggest,
+            config.act.types,
         )
 
     def duplicates(self, evidence: Evidence) -> tuple[Neighbour, ...]:
@@ -149,8 +152,12 @@ class Policy:
             return "it marks issues on which the bot abstained"
         if self.off is not None and here == fold(self.off):
             return "it keeps the bot away (act.off_label)"
+        if is_type(name) and not self.types:
+            return "issue types are not set (act.types)"
         if matching(self.deny).match(here):
             return "only people set it (labels.deny)"
+        if is_type(name):
+            return None
         if not matching(self.allow).match(here):
             return "it is not allowed (labels.allow)"
         if not ruled and matching(self.ignore).match(here):
@@ -191,7 +198,8 @@ class Policy:
         # Elected labels that are there count, or deciding twice would set the next best ones too.
         by_rule = folded(ruled)
         there = folded(self.settable(own, ruled=True))
-        room = self.most - len(there | (carried.keys() & (folded(elected) | by_rule)))
+        counted = there | (carried.keys() & (folded(elected) | by_rule))
+        room = self.most - len([name for name in counted if not is_type(name)])
         rest = sorted(
             (name for name in elected if fold(name) not in by_rule),
             key=lambda name: (-scores[name], fold(name)),
@@ -225,6 +233,7 @@ class Policy:
             name
             for name in sorted(scores, key=lambda name: (-scores[name], fold(name)))
             if scores[name] >= self.suggest
+            and not is_type(name)
             and fold(name) not in there
             and name not in barred
             and self._objection(name, labels, carried, len(labels) + 1, ruled=False) is None
@@ -239,13 +248,17 @@ class Policy:
             return CARRIED
         if reason := self.may_set(name, ruled=ruled):
             return reason
+        there = (*carried.values(), *accepted)
+        if is_type(name):
+            rivals = [other for other in there if is_type(other)]
+            return f"an issue has one type, and {rivals[0]} stays" if rivals else None
         for group in self.exclusive:
             members = folded(group)
             if fold(name) in members:
-                rivals = [other for other in (*carried.values(), *accepted) if fold(other) in members]
+                rivals = [other for other in there if fold(other) in members]
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
-        if len(accepted) >= room:
+        if len([other for other in accepted if not is_type(other)]) >= room:
             return f"at most {self.most} label{'s' * (self.most != 1)} on one issue (labels.max)"
         return None
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from triage.arrays import AnyFloats, Array, Mask
-from triage.issue import Key, Names, fold, folded
+from triage.issue import Key, Names, fold, folded, is_type
 from triage.schema import option
 from triage.text import names_kind
 
@@ -409,13 +409,16 @@ def contrast(rule: ZeroShotRule, raw: AnyFloats, against: Mask) -> Array:
     return odds
 
 
-def zero_shot_odds(rule: ZeroShotRule, raw: AnyFloats, rarities: Array, rare: Mask) -> Array:
+def zero_shot_odds(rule: ZeroShotRule, raw: AnyFloats, rarities: Array, rare: Mask, types: Mask) -> Array:
     """The log-odds of labels [..., L]; see `ZeroShotRule`. The `rare` [L] are compared with each other alone.
 
-    For they are always asked for together, the others only where the vote elects nothing.
+    For they are always asked for together, the others only where the vote elects nothing. Issue `types` [L] are no
+    rivals of labels: an issue may have the label `bug` and the type of that name.
     """
-    everything = np.ones_like(rare)
-    contrasts = np.where(rare, contrast(rule, raw, rare), contrast(rule, raw, everything))
+    contrasts = np.zeros_like(raw, dtype=np.float64)
+    for group in (types, ~types):
+        among = np.where(rare, contrast(rule, raw, rare & group), contrast(rule, raw, group))
+        contrasts = np.where(group, among, contrasts)
     odds: Array = rule.slope * contrasts + rule.intercept + rule.shift * rarities
     return odds
 
@@ -424,7 +427,8 @@ def zero_shot_scores(rules: Rules, raw: Mapping[str, float]) -> dict[str, float]
     """Calibrated zero-shot scores; see `ZeroShotRule`."""
     rarities = np.array([rarity(rules, name) for name in raw])
     rare = np.array([name not in rules.needed for name in raw], dtype=bool)
-    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), rarities, rare)
+    types = np.array([is_type(name) for name in raw], dtype=bool)
+    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), rarities, rare, types)
     return dict(zip(raw, map(sigmoid, odds.tolist()), strict=True))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -16,8 +16,9 @@ from itertools import islice
 from typing import TypeVar, Unpack, cast
 from urllib.parse import quote
 
+from triage.console import warning
 from triage.errors import AccessError, DataError, TriageError, UsageError
-from triage.github import graphql
+from triage.github import graphql, issue_types
 from triage.github.errors import (
     IssueGone,
     LabelGone,
@@ -169,13 +170,18 @@ class Opening:
 
 @dataclass(frozen=True)
 class IssueChange:
-    """What to change on an issue: labels to add and to remove, by id, and the text of a new comment."""
+    """What to change on an issue: labels to add and to remove, by id, and the text of a new comment.
+
+    `type` is the label of its new type, or empty to remove it; None: it stays. Only this needs the issue's `number`.
+    """
 
     node_id: str
     kind: Kind = "issue"
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     comment: str = ""
+    number: int = 0
+    type: str | None = None
 
     def operations(self) -> list[Operation]:
         """The mutations; one that adds or removes no labels is none."""
@@ -193,19 +199,23 @@ class Tracker(Connection):
 
     `repo` is OWNER/NAME as given; `repository` has its present name. Pull requests are read with `most_files` of the
     paths that they change, or some more. `with_discussions`: a number that no issue has may be that of a discussion.
-    Raises UsageError for an invalid name, and what `Connection` raises.
+    `with_types`: the types of issues are read, as labels; `types_told` are those that an event told, by the numbers of
+    issues. Raises UsageError for an invalid name, and what `Connection` raises.
     """
 
     # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
     _opened: dict[object, object]
     most_files = 0
     with_discussions = False
+    with_types = False
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
             raise UsageError(f"{repo!r} is not of the form OWNER/NAME")
         super().__init__(token, **settings)
         self.repo, self._opened = repo, {}
+        self.types_told: dict[int, str] = {}
+        self._type_names: dict[str, str] = {}
 
     def open(self, opening: Opening) -> None:
         """Read what a run begins with in one request: each part is then taken from it once.
@@ -278,11 +288,23 @@ class Tracker(Connection):
             raise DataError(f"{where} is not UTF-8 text") from None
 
     def labels(self) -> Names[Label]:
-        """Every label of the repository by its name."""
+        """Every label of the repository by its name, and with types every type; said where there are none."""
         path, purpose = "data.repository.labels", Purpose(f"list the labels in {self.repo}", READ)
         names, first = self._names, self._opened.pop("labels", None)
         nodes = self._nodes(Label, path, "Labels", names, purpose, answered=self._answered, first=first)
-        return Names({label.name: label for label in nodes})
+        labels = {label.name: label for label in nodes}
+        return Names({**labels, **self._types()} if self.with_types else labels)
+
+    def _types(self) -> dict[str, Label]:
+        types = issue_types.types_of(self)
+        self._type_names = {label.id: name for name, label in types.items()}
+        if not types:
+            self.with_types = False
+            warning(
+                f"no issue types are set: {self.repo} has none (act.types). An organisation defines them, and older "
+                "versions of GitHub Enterprise Server do not list them"
+            )
+        return types
 
     def _answered(self, answer: object) -> None:
         """Keep what another answer says of the repository, which then is not requested."""
@@ -304,20 +326,35 @@ class Tracker(Connection):
             raise live
         return live
 
-    def issues(self, numbers: Iterable[int], *, edits: bool = False) -> Iterator[LiveIssue | NotFound]:
+    def issues(
+        self, numbers: Iterable[int], *, edits: bool = False, typed: Collection[int] | None = None
+    ) -> Iterator[LiveIssue | NotFound]:
         """Issues in the given order, as `issue`, TOGETHER in a request; the failure in place of one that is not there.
 
-        Too many for GitHub at once are requested one by one.
+        Too many for GitHub at once are requested one by one. Of those in `typed` (None: all) types are read, which
+        takes one or two requests for each.
         """
         rest = iter(numbers)
         while batch := list(islice(rest, TOGETHER)):
             try:
-                yield from self._issues(batch, edits=edits)
+                found = self._issues(batch, edits=edits)
             except Overloaded:
                 if len(batch) == 1:
                     raise
-                for number in batch:
-                    yield from self._issues([number], edits=edits)
+                found = [live for number in batch for live in self._issues([number], edits=edits)]
+            for number, live in zip(batch, found, strict=True):
+                is_wanted = self.with_types and (typed is None or number in typed)
+                yield self._typed(live) if is_wanted and isinstance(live, LiveIssue) else live
+
+    def _typed(self, live: LiveIssue) -> LiveIssue:
+        """The issue with its type, by its events; one without any may have come with it."""
+        number, told = live.issue.number, self.types_told.pop(live.issue.number, None)
+        if live.issue.kind != "issue":
+            return live
+        nodes = issue_types.events_of(self, number)
+        if told is None and not nodes:
+            told = issue_types.type_of(self, number)
+        return issue_types.live_typed(live, nodes, self._type_names, told or "")
 
     def _issues(self, numbers: Sequence[int], *, edits: bool) -> list[LiveIssue | NotFound]:
         if len(numbers) == 1 and (opened := self._opened.pop((numbers[0], edits), None)) is not None:
@@ -396,9 +433,10 @@ class Tracker(Connection):
         """The wanted items, `size` a page, from the cursor `after` on.
 
         The newest come first, by when they were opened: this order never changes, so that no item is skipped or
-        repeated between pages. A page that is too much work for GitHub is requested again in smaller ones. Raises
-        Rejected for a cursor that GitHub does not know.
+        repeated between pages. A page that is too much work for GitHub is requested again in smaller ones. Types are
+        known only where an event tells of them. Raises Rejected for a cursor that GitHub does not know.
         """
+        history = issue_types.TypeHistory(self) if self.with_types and wanted.kind == "issue" else None
         while True:
             try:
                 answer = self._page(wanted, after, size)
@@ -413,7 +451,14 @@ class Tracker(Connection):
             total = _count(answer, "data.repository.page.total")
             more = info.more and not any(map(wanted.is_past, lives))
             after = _next(info, after) if more else info.cursor or after
-            yield Page(wanted.within_dates(lives), cursor=after or "", more=more, total=total)
+            items = wanted.within_dates(lives)
+            if history:
+                history.read([live.issue for live in items], wanted.updated_since)
+                items = tuple(
+                    issue_types.live_typed(live, history.of(live.issue.number), self._type_names)
+                    for live in items
+                )
+            yield Page(items, cursor=after or "", more=more, total=total)
             if not more:
                 return
 
@@ -422,7 +467,15 @@ class Tracker(Connection):
 
         A failure is IssueGone, LabelGone for a label to add, or what else GitHub refuses. A label that was deleted is
         removed already. Raises what fails for all of them; then the same changes but for comments may be sent again.
+        A type takes a request of its own, after the others.
         """
+        failures = self._change_labels(changes)
+        for i, change in enumerate(changes):
+            if change.type is not None and failures[i] is None:
+                failures[i] = issue_types.set_type(self, change.number, change.type)
+        return failures
+
+    def _change_labels(self, changes: Sequence[IssueChange]) -> list[TriageError | None]:
         steps = [(i, operation) for i, change in enumerate(changes) for operation in change.operations()]
         if not steps:
             return [None] * len(changes)
@@ -436,7 +489,7 @@ class Tracker(Connection):
             # Without words about each, and where it is too much work for GitHub at once, each is sent alone.
             if len(changes) == 1 or not repeatable:
                 raise
-            return [failure for change in changes for failure in self.change([change])]
+            return [failure for change in changes for failure in self._change_labels([change])]
         failures: list[TriageError | None] = [None] * len(changes)
         for (i, operation), outcome in zip(steps, outcomes, strict=True):
             if isinstance(outcome, TriageError):

@@ -408,6 +408,8 @@ def _changed(outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, 
 def _selected(
     options: LabelOptions, tracker: Tracker, config: Config, who: Attribution
 ) -> Iterator[LiveIssue | LabelOutcome]:
+    if options.event and options.event.type is not None:
+        tracker.types_told[options.event.number] = options.event.type
     if options.since and not options.issues:
         return _missed(tracker, options.since.at(datetime.now(UTC)), config, who)
     return _numbered(tracker, *_numbers(options))

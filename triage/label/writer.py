@@ -12,7 +12,7 @@ from triage.decide.history import Attribution, removed
 from triage.errors import TriageError
 from triage.github.client import IssueChange
 from triage.github.errors import LabelGone, Overloaded
-from triage.issue import Names, fold, folded
+from triage.issue import Names, fold, folded, is_type
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
@@ -146,17 +146,23 @@ class LabelWriter:
         live = edit.live
         # Where there may be one, it is looked for.
         parts = edit.comment(names) if edit.comment and live.commented is False else {}
+        new_type = next(filter(is_type, names), None)
+        if new_type is None and any(map(is_type, edit.remove)):
+            new_type = ""
         return IssueChange(
             live.node_id,
             live.issue.kind,
-            add=tuple(self._label(name).id for name in names),
-            remove=tuple(live.label_ids[name] for name in edit.remove),
+            add=tuple(self._label(name).id for name in names if not is_type(name)),
+            remove=tuple(live.label_ids[name] for name in edit.remove if not is_type(name)),
             comment=merged("", parts) if parts else "",
+            number=live.issue.number,
+            type=new_type,
         )
 
     def addable(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the labels that the repository has, or may be given."""
-        return names if self.config.create else self._available(names)
+        """Those of the labels that the repository has, or may be given; an issue type is never created."""
+        create = self.config.create
+        return tuple(name for name in names if name in self.available or (create and not is_type(name)))
 
     def _available(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(self.available.among(names))

@@ -20,7 +20,7 @@ from triage.arrays import Ints, Mask
 from triage.config import Config
 from triage.decide.history import NO_ACTOR, Attribution
 from triage.errors import DataError
-from triage.issue import Issue, Key, fold, folded, matching, with_one_spelling
+from triage.issue import TYPE, Issue, Key, fold, folded, matching, with_one_spelling
 from triage.learn.provenance import (
     Provenance,
     edited_since_labelled,
@@ -121,7 +121,8 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
     kinds = config.learn.kinds
     eligible = with_present_names([issue for issue in given if issue.kind in kinds])
     process = process_by_evidence(eligible, attribution)
-    ignored = matching((*config.learn.ignore, *filter(None, [config.labels.abstain, config.act.off_label])))
+    never = (config.labels.abstain, config.act.off_label, "" if config.act.types else f"{TYPE}*")
+    ignored = matching((*config.learn.ignore, *filter(None, never)))
 
     def learnable(names: Iterable[str]) -> tuple[str, ...]:
         kept = (name for name in names if name not in process and not ignored.match(fold(name)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -234,7 +234,7 @@ class Trial:
     """Raw zero-shot scores in the tuning window: `raw` and `truth` [q, L], `elected` [q, V] by the vote.
 
     `rare` [L] are the labels with too few examples to vote on, `rarity` [L] are log-odds; `voted_truth` [q, V] goes
-    with `elected`. All columns are labels that may be set.
+    with `elected`. All columns are labels that may be set; `types` [L] or [1] are issue types.
     """
 
     raw: Floats
@@ -243,6 +243,7 @@ class Trial:
     rarity: Array
     elected: Mask
     voted_truth: Mask
+    types: Mask = field(default_factory=lambda: np.zeros(1, dtype=bool))
 
 
 def affordable(queries: int, labels: int, *, costly: bool) -> int:
@@ -281,7 +282,7 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
 
 
 def _log_odds(rule: ZeroShotRule, trial: Trial) -> Array:
-    return zero_shot_odds(rule, trial.raw, trial.rarity, trial.rare)
+    return zero_shot_odds(rule, trial.raw, trial.rarity, trial.rare, trial.types)
 
 
 def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:

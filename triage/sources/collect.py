@@ -18,6 +18,7 @@ from pathlib import Path
 from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
 from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
+from triage.github.issue_types import with_types
 from triage.github.rate_limit import Quota
 from triage.issue import FILES_LEARNT, KINDS, Issue, Kind, Names, RepositoryIds, format_time
 from triage.progress import duration
@@ -65,14 +66,16 @@ def collect(
     now: datetime,
     kinds: Collection[Kind] = frozenset({"issue"}),
     answers: bool = False,
+    types: bool = False,
     progress: Progress | None = None,
 ) -> Collected:
     """Bring the folder `work`/OWNER__NAME up to date and return its issues; pull requests with FILES_LEARNT files.
 
     An interrupted run resumes; later runs read only changes. If issue numbers were last compared 27 days or more before
-    `now`, deleted and transferred issues are found as well. `answers` as in `IssueFilter`. `progress` is called with a
-    number of issues and returns a function to call with the number done. Raises what the tracker raises, UsageError
-    where another run uses the folder, and DataError where it is damaged or cannot be written; the folder stays usable.
+    `now`, deleted and transferred issues are found as well. `answers` as in `IssueFilter`. With `types`, the
+    types of issues are read too, all of them each time. `progress` is called with a number of issues and returns a
+    function to call with the number done. Raises what the tracker raises, UsageError where another run uses the folder,
+    and DataError where it is damaged or cannot be written; the folder stays usable.
     """
     repository = tracker.repository
     tracker.most_files = FILES_LEARNT
@@ -80,10 +83,14 @@ def collect(
         for kind in (kind for kind in KINDS if kind in kinds):
             _catch_up(tracker, cache, IssueFilter(kind=kind, answers=answers), progress)
         rows = _settle(tracker, cache, now, kinds)
+    # Only from here on, since a row that was read without its type is not read again.
+    tracker.with_types = types
     labels = tracker.labels()
     names = {label.id: label.name for label in labels.values()}
     present = sorted(rows.values(), key=lambda row: row.issue.number, reverse=True)
     issues = [_renamed(row, repository.name, names) for row in present if row.issue.kind in kinds]
+    if tracker.with_types and issues:
+        issues = with_types(tracker, issues, names)
     return Collected(issues, labels, tracker.ids(labels))
 
 

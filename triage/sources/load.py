@@ -134,6 +134,7 @@ def read_repositories(
     if bot.warning:
         warning(bot.warning)
     at, kinds, answers = trackers[0].now(), config.learn.kinds, config.act.suggest is not None
+    types = config.act.types
 
     def estimate(tracker: Tracker) -> ReadEstimate:
         with tracker:
@@ -148,7 +149,9 @@ def read_repositories(
         if isinstance(cost, TriageError):
             raise cost
         with tracker:
-            return collect(tracker, work, now=at, kinds=kinds, answers=answers, progress=bar.part)
+            return collect(
+                tracker, work, now=at, kinds=kinds, answers=answers, types=types, progress=bar.part
+            )
 
     outcomes = map_concurrently(pairs, read, limiter.width, limiter.close)
     collected = all_or_raise([tracker.repo for tracker, _ in pairs], outcomes)
