@@ -23,3 +23,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: ob
         return link[0] if inside else f"{config.extra['repository']}/blob/main/{path}"
 
     return LINK.sub(address, markdown)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """The page, where what the theme leaves without a name has one for screen readers."""
+    return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"')

@@ -133,11 +133,11 @@ def action_page() -> str:
         action = yaml.safe_load(path.read_text("utf-8"))
         name = OURS if path.parent == ROOT else f"{OURS}/{path.parent.name}"
         lines += [f"## `{name}`", "", action["description"].strip(), ""]
-        lines += ["| input | default | |", "|---|---|---|"]
+        lines += ["| input | default | meaning |", "|---|---|---|"]
         for key, entry in action.get("inputs", {}).items():
             lines.append(f"| `{key}` | {_default(entry)} | {_cell(entry['description'])} |")
         if outputs := action.get("outputs", {}):
-            lines += ["", "| output | |", "|---|---|"]
+            lines += ["", "| output | meaning |", "|---|---|"]
         lines += [f"| `{key}` | {_cell(entry['description'])} |" for key, entry in outputs.items()]
         lines.append("")
     return "\n".join([*lines, ACTION_TAIL])
@@ -157,7 +157,7 @@ def config_page() -> str:
     lines = [CONFIG_HEAD.replace("{SCHEMA_URL}", SCHEMA_URL)]
     for name, doc, keys in sections():
         lines += [f"## `{name}`", "", doc, ""]
-        lines += ["| key | default | |", "|---|---|---|"] if keys else []
+        lines += ["| key | default | meaning |", "|---|---|---|"] if keys else []
         for key in keys:
             bounds = f" Allowed: {key.bounds}." if key.bounds else ""
             lines.append(
@@ -178,7 +178,7 @@ def cli_page() -> str:
         lines += _options(command)
         for action, inner in _children(command).items():
             lines += [f"### `triage {name} {action}`", "", *_about(command, action), *_options(inner)]
-    lines += ["## Exit codes", "", "| code | |", "|---|---|"]
+    lines += ["## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {code} | {words} |" for code, words in sorted(exit_codes().items())]
     return "\n".join([*lines, "", CLI_TAIL])
 
@@ -212,7 +212,7 @@ def _options(command: argparse.ArgumentParser) -> Iterator[str]:
     hidden = argparse._SubParsersAction
     shown = [a for a in shown if a.help != argparse.SUPPRESS and not isinstance(a, hidden)]
     if shown:
-        yield from ("| | |", "|---|---|")
+        yield from ("| option | meaning |", "|---|---|")
     for action in shown:
         spelt = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest.upper()}`"
         choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
@@ -313,7 +313,7 @@ def rows_page() -> str:
 
 def _fields(cls: type) -> Iterator[str]:
     """A table with the fields of a row."""
-    yield from ("| field | also | type | |", "|---|---|---|---|")
+    yield from ("| field | also | type | meaning |", "|---|---|---|---|")
     for field in dataclasses.fields(cls):
         also = ", ".join(f"`{name}`" for name in field.metadata["also"])
         choices = f" One of {', '.join(f'`{one}`' for one in field.metadata.get('choices', ()))}."

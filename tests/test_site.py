@@ -7,21 +7,35 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
+from tests.browsing import findings, overflow
 from tests.sharing import made_once
 from triage import __version__
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a browser fetches by itself, and the attribute that says from where.
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
 # Links of `link` that are only named.
 NAMED = {"canonical", "next", "prev"}
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a log."""
+
+    def log_message(self, *_: object) -> None: ...
 
 
 class Page(HTMLParser):
@@ -130,3 +144,22 @@ def test_a_version_of_the_site_is_published_beside_those_before(tmp_path: Path) 
     new = __version__.rpartition(".")[0]
     assert [(one["version"], one["aliases"]) for one in versions] == [(new, ["latest"]), ("0.0", [])]
     assert {new, "0.0", "latest"} <= set(run("git", "ls-tree", "--name-only", "gh-pages").split())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_page_can_be_read_by_everybody(browser: Browser, site: Path, scheme: str, width: int) -> None:
+    """Pages with all that the theme makes: axe-core finds nothing, no script fails, and nothing sticks out."""
+    handler = partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        page, failures = context.new_page(), list[str]()
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        for name in ("", "how-to/rules/", "reference/config/", "reference/python/", "glossary/"):
+            page.goto(f"http://127.0.0.1:{server.server_port}/{name}")
+            failures += [f"/{name}: {finding}" for finding in findings(page)]
+            failures += [f"/{name}: {overflow(page)} pixels too wide"] if overflow(page) else []
+        context.close()
+        server.shutdown()
+    assert failures == []
