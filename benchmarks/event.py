@@ -101,6 +101,11 @@ def child(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> 
     return code, said.getvalue()
 
 
+def _succeeded(name: str, code: int, said: str, done: Callable[[], bool]) -> None:
+    if code or not done():
+        raise RuntimeError(f"{name}: exit code {code}\n{said}")
+
+
 @dataclass
 class Bench:
     """The sample's repository on the fake GitHub, with a learnt bundle in its refs."""
@@ -118,6 +123,15 @@ class Bench:
             code, said = run("bundle", "publish", f"--of={self.learnt}", STORE)
         assert code == 0, said
 
+    def count(self, name: str) -> int:
+        """The requests of a command that is run within this process. Raises RuntimeError as `measure` does."""
+        argv, done = RUNS[name](self)
+        self.github.requests.clear()
+        with reached(self.github), contextlib.chdir(self.folder):
+            code, said = run(*argv)
+        _succeeded(name, code, said, done)
+        return len(self.github.requests)
+
     def measure(self, name: str, latency: float = LATENCY) -> Measured:
         """Prepare a command, and run it in a process of its own. Raises RuntimeError where it does not do its work."""
         argv, done = RUNS[name](self)
@@ -132,8 +146,7 @@ class Bench:
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 code, said = pool.submit(child, argv, environment, self.folder).result()
             seconds = time.monotonic() - started
-        if code or not done():
-            raise RuntimeError(f"{name}: exit code {code}\n{said}")
+        _succeeded(name, code, said, done)
         return Measured(name, Counter(map(str, self.github.requests)), seconds, _union(spans))
 
     def phases(self, latency: float = LATENCY) -> tuple[float, ...]:
@@ -145,8 +158,7 @@ class Bench:
                 [sys.executable, "-m", "triage", *argv], cwd=self.folder, capture_output=True, check=False
             )
             ended = time.monotonic()
-        if finished.returncode or not done():
-            raise RuntimeError(f"exit code {finished.returncode}\n{finished.stderr.decode()}")
+        _succeeded("label", finished.returncode, finished.stderr.decode(), done)
         *reads, (written, _) = sorted(spans)
         first, read = reads[0][0], max(end for _, end in reads)
         return first - started, read - first, written - read, ended - written, ended - started

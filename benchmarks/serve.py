@@ -69,6 +69,8 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     """Print the table."""
     ours, peer = str(HERE / "serve_ours.py"), str(HERE / "serve_peer.py")
     ready = ["prepare", str(folder), str(given.texts), str(given.number), str(given.issues)]
+    # What the peer lacks is said before anything is made.
+    run([given.peer_python, "-c", "import faiss, github, sentence_transformers"])
     # As pip does when it installs; the peer's libraries have their bytecode too.
     compile_dir(HERE.parent / "triage", quiet=1)
     run([sys.executable, ours, *ready])

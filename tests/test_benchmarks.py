@@ -165,6 +165,19 @@ def test_scale_measures_every_index_on_the_same_rows(tmp_path: Path) -> None:
     assert out.stat().st_size > 0
 
 
+def test_serve_labels_and_embeds_with_what_it_prepared(tmp_path: Path) -> None:
+    """As many known issues as were asked for, in a store that labels, and the texts."""
+    done = bench("serve_ours.py", "prepare", str(tmp_path), str(LEARNT_FROM), "2", "60")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((tmp_path / "labels.json").read_text())) == 60
+    asked = ("--from", str(tmp_path / "issue.jsonl"), "--store", str(tmp_path / "store"), "--json")
+    done = bench("serve_ours.py", "label", *asked)
+    assert done.returncode == 0, done.stderr
+    assert "labels" in json.loads(done.stdout)
+    done = bench("serve_ours.py", "embed", "builtin", str(tmp_path / "texts.json"))
+    assert json.loads(done.stdout).keys() == {"seconds", "processor"}
+
+
 def test_serve_names_the_program_that_failed(tmp_path: Path) -> None:
     """A Python that fails ends the benchmark with that command, not with figures."""
     broken = tmp_path / "python"

@@ -12,6 +12,7 @@ from tests.live import FERRY, Step
 from tests.sample import CONFIG, LEARNT_FROM, Trained
 from triage.cli import main
 from triage.learn.vectors import NAME
+from triage.study.plots import Plot
 
 CHEAP = ("--methods", "naive-bayes,embedding,neighbours", "--slices", "8,32", "--seeds", "2", "--least", "10")
 HOSTILE = '<script>alert("title")</script> & $\\frac{1}{$ ::error::x'
@@ -167,9 +168,13 @@ def test_a_source_that_is_neither_file_nor_repository_is_refused(capsys: pytest.
     assert "neither a file nor of the form OWNER/NAME" in capsys.readouterr().err
 
 
-def test_the_issues_of_a_repository_are_downloaded_once(past: Step, trained: Trained, tmp_path: Path) -> None:
+def test_the_issues_of_a_repository_are_downloaded_once(
+    past: Step, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Read as retraining reads them, with the repository's configuration; nothing is written there; a second run
     asks for what changed since alone."""
+    # To draw the figures takes longer than all the rest.
+    monkeypatch.setattr(Plot, "save", lambda plot, folder: (folder / f"{plot.name}.svg").touch())
     kept = trained.store.get(NAME)
     assert kept is not None
     (tmp_path / "kept").mkdir()

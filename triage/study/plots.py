@@ -48,6 +48,8 @@ class Plot:
         """Write NAME.png, NAME.svg and NAME.json."""
         with style():
             self.figure.savefig(folder / f"{self.name}.png", dpi=120)
+            # The layout is that of the picture just drawn; to find it takes longer than to draw.
+            self.figure.set_layout_engine("none")
             self.figure.savefig(folder / f"{self.name}.svg", metadata={"Date": None})
         text = json.dumps(self.data, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / f"{self.name}.json").write_text(text + "\n", "utf-8")
