@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 # Part of every bundle and every cache key. Raise it with any change to what `render` returns.
@@ -198,11 +199,11 @@ class LabelText:
     name: str
     description: str = ""
 
-    @property
+    @cached_property
     def phrase(self) -> str:
         """`kind/bug` described as "It broke" reads "kind bug: It broke"; never empty."""
-        meaning = " ".join(self.description.split())
-        return f"{readable(self.name)}: {meaning}" if meaning else readable(self.name)
+        name, meaning = readable(self.name), " ".join(self.description.split())
+        return f"{name}: {meaning}" if meaning else name
 
 
 def readable(name: str) -> str:

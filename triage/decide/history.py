@@ -36,8 +36,7 @@ class Attribution:
 
     @classmethod
     def of(cls, config: Config, me: Iterable[str] = ()) -> Attribution:
-        own = folded(login for login in me if login)
-        return cls(own, config.learn.trusted_bots, config.learn.bots)
+        return cls(folded(filter(None, me)), config.learn.trusted_bots, config.learn.bots)
 
     def of_event(self, event: LabelEvent, issue: Issue) -> Voice:
         """Who is behind the event. What this bot did never counts as a person's, trusted or not."""

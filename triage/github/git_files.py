@@ -126,6 +126,8 @@ class StoredFiles:
     def _fetch(self, shas: Iterable[str]) -> None:
         """Raises DataError where all blobs together are larger than a bundle, whatever the tree says."""
         missing = [sha for sha in dict.fromkeys(shas) if sha not in self._fetched]
+        if not missing:
+            return
         self._fetched |= zip(missing, self._git.get_blobs(missing), strict=True)
         if sum(map(len, self._fetched.values())) > MAX_BYTES:
             raise DataError(f"more than {MAX_BYTES:,} bytes")
