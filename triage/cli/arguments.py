@@ -40,6 +40,13 @@ T = TypeVar("T", bound=Any)
 Parser = argparse._ActionsContainer
 
 
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_line: str
+) -> argparse.ArgumentParser:
+    """Add an action of a command, such as `list` of `triage bundle`."""
+    return actions.add_parser(name, help=help_line, description=f"{help_line[:1].upper()}{help_line[1:]}.")
+
+
 def items(text: str) -> list[str]:
     """The parts of a list, which commas, spaces and new lines separate."""
     return text.replace(",", " ").split()

@@ -26,11 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, (_, help_line) in ACTIONS.items():
-        action = actions.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
+        action = arguments.add_action(actions, name, help_line)
         arguments.add_store(action, required=True)
         arguments.add_config(action)
         if name in {"show", "promote"}:
-            action.add_argument("name", nargs="?", help="name of a bundle")
+            usual = "active" if name == "show" else "staged"
+            action.add_argument("name", nargs="?", metavar="NAME", help=f"bundle (default: the {usual} one)")
         if name in {"list", "show"}:
             arguments.add_json(action, "the bundles" if name == "list" else "manifest and rules")
         if name == "publish":

@@ -25,23 +25,25 @@ Action = Callable[[], int]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listed = actions.add_parser("list", help="show the models on this machine")
+    listed = arguments.add_action(actions, "list", "show the models on this machine")
     arguments.add_json(listed, "the models")
     listed.set_defaults(parse=lambda args: partial(_list, as_json=args.json))
-    verify = actions.add_parser("verify", help="compare the files of the models with their manifests")
-    verify.add_argument("name", nargs="?", help="model to verify (default: all)")
+    verify = arguments.add_action(actions, "verify", "compare the files of the models with their manifests")
+    verify.add_argument("name", nargs="?", metavar="NAME", help="model to verify (default: all)")
     verify.set_defaults(parse=lambda args: partial(_verify, args.name))
-    _configure_pull(actions.add_parser("pull", help="download a hub model and pin it"))
-    _configure_export(actions.add_parser("export", help="make a model folder from PyTorch weights"))
+    _configure_pull(arguments.add_action(actions, "pull", "download a hub model and pin it"))
+    _configure_export(arguments.add_action(actions, "export", "make a model folder from PyTorch weights"))
     from triage.training import cli as training
 
-    train = actions.add_parser("train", help="train a model for all repositories, as the shipped ones were")
+    train = arguments.add_action(
+        actions, "train", "train a model for all repositories, as the shipped ones were"
+    )
     training.configure(train)
     train.set_defaults(parse=lambda args: partial(training.run, training.parse(args)))
 
 
 def _configure_pull(pull: argparse.ArgumentParser) -> None:
-    pull.add_argument("model", help="hub model, `org/name`, with ONNX files")
+    pull.add_argument("model", metavar="MODEL", help="hub model, `org/name`, with ONNX files")
     pull.add_argument("--revision", default="main", help="branch, tag or commit (default: main)")
     pull.add_argument(
         "--config",
@@ -53,7 +55,7 @@ def _configure_pull(pull: argparse.ArgumentParser) -> None:
 
 
 def _configure_export(export: argparse.ArgumentParser) -> None:
-    export.add_argument("source", help="folder of weights, or a hub model `org/name`")
+    export.add_argument("source", metavar="SOURCE", help="folder of weights, or a hub model `org/name`")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="model folder to make")
     export.add_argument("--name", help="name of the model (default: the name of the folder)")
     export.add_argument(

@@ -12,7 +12,7 @@ from triage.reports.label_report import meter
 
 HEADS = ("bundle", "made", "issues", "labels", "micro-F1", "target", "state")
 UNKNOWN = "?"
-UNREACHED = "which no newer issue reached"
+UNREACHED = ", which no newer issue reached"
 
 
 @dataclass(frozen=True)
@@ -138,4 +138,4 @@ def how_set(rules: Rules, rule: LabelRule, target: float | None, barred: str | N
         by_description = rules.zero_shot.rare is not None
         return "by its description alone" if by_description else "not yet: too few examples"
     needed = f"from {rule.votes or 0:.1f} votes and a probability of {rules.threshold(target):.2f}"
-    return f"{needed}, {UNREACHED}" if is_never_set(rules, rule) else needed
+    return f"{needed}{UNREACHED}" if is_never_set(rules, rule) else needed
