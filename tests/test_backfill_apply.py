@@ -288,7 +288,8 @@ def test_a_full_disk_stops_before_what_it_cannot_note(desk: Desk) -> None:
             room = sum(lengths[: len(found)]) + 5
             code, said = desk.on_a_full_disk(room, "backfill", f"--apply={path}", FAST)
             assert code == 5
-            assert said.startswith(f"error: {desk.journal}: cannot be used (File too large)\n")
+            # Signs of progress, and what was done, may come before it.
+            assert f"error: {desk.journal}: cannot be used (File too large)\n" in said
             found.append(sum(bool(desk.demo.issues[number].labels) for number in (first, first + 1)))
         assert desk.apply() == 0
         lengths = lengths or [len(text) for text in desk.journal.read_bytes().splitlines(keepends=True)]
