@@ -85,17 +85,23 @@ def within_repositories(material: Material, engines: Engines, adapt: Sequence[st
     return "\n".join(lines)
 
 
-def macro_within(ways: Chooser, material: Material, repo: str) -> dict[str, float]:
-    """Macro-F1 within one repository by way of choosing."""
-    return _macro(ways, _only(material, repo))
+def answers_within(ways: Chooser, material: Material, repo: str) -> tuple[Mask, Ways]:
+    """The truth within one repository and the predictions by way of choosing, see `_answers`."""
+    return _answers(ways, _only(material, repo))
 
 
 def _macro(ways: Chooser, material: Material) -> dict[str, float]:
-    """Macro-F1 by way of choosing, over the queries of all folds together."""
+    """Macro-F1 by way of choosing."""
+    truth, found = _answers(ways, material)
+    return {way: macro_f1(truth, predicted) for way, predicted in found.items()}
+
+
+def _answers(ways: Chooser, material: Material) -> tuple[Mask, Ways]:
+    """The truth and the predictions for the queries of all folds together."""
     splits = windows_of(material.data.targets)
     found = [ways(material, windows) for windows in splits]
     truth = np.concatenate([material.data.targets[windows.test.query] for windows in splits])
-    return {way: macro_f1(truth, np.concatenate([each[way] for each in found])) for way in found[0]}
+    return truth, {way: np.concatenate([each[way] for each in found]) for way in found[0]}
 
 
 def _only(material: Material, repo: str) -> Material:

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.learning import Material
 from triage.arrays import Floats
+from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
 from triage.engine.concepts import (
@@ -26,6 +28,7 @@ from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
 from triage.errors import DataError, ModelError
 from triage.issue import Issue
+from triage.learn.head import columns
 from triage.text import LabelText
 from triage.training import concepts as training
 from triage.training.corpus import corpus
@@ -282,3 +285,19 @@ def test_the_shipped_head_knows_the_kinds_of_issues() -> None:
     assert isinstance(model, ConceptZeroShot)
     raw = model.raw(list(texts), encoder.encode(list(texts)), labels)
     assert [KIND_CONCEPTS[best] for best in raw.argmax(axis=1)] == list(texts.values())
+
+
+def test_a_repositorys_head_starts_from_the_kinds_that_its_labels_mean(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other labels are learnt as under an encoder that knows no concepts."""
+    recipe = material.study(Config(), "head")
+    rows = recipe.split.test.known
+    told, _ = recipe.adapted(rows)
+    monkeypatch.setattr(ConceptHead, "load", lambda _: None)
+    alone, _ = material.study(Config(), "head").adapted(rows)
+    assert told and alone
+    changes = np.abs(told.dense - alone.dense).max(axis=0)
+    names = [recipe.data.names[j] for j in columns(recipe.data.targets[rows])]
+    changed = {name for name, change in zip(names, changes, strict=True) if change > 1e-4}
+    assert changed == {"bug", "documentation", "enhancement", "question"}

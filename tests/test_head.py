@@ -65,7 +65,7 @@ def test_scores_of_indexed_issues_have_not_seen_their_own_labels() -> None:
     """With labels drawn by chance a model's own scores know them by heart; those that place the issues do not."""
     texts, vectors, targets = issues(200, telling=False)
     kernel = learning._Space.of(texts, vectors).kernel()
-    alpha, scores = learning._ridge(kernel.copy(), targets.astype(np.float64))
+    alpha, scores = learning._ridge(kernel.copy(), targets.astype(np.float64), targets.mean(axis=0))
     by_heart = kernel @ alpha
     assert by_heart[targets].mean() - by_heart[~targets].mean() > 0.2
     assert scores[targets].mean() - scores[~targets].mean() < 0.02
@@ -76,25 +76,55 @@ def test_scores_are_those_of_a_model_fitted_without_the_issue() -> None:
     rng = np.random.default_rng(3)
     features, labels = rng.normal(size=(12, 5)), (rng.random((12, 2)) < 0.4).astype(np.float64)
     kernel = features @ features.T + 1
-    _, scores = learning._ridge(kernel.copy(), labels)
-    mean = labels.mean(axis=0)
+    expected = labels.mean(axis=0) + rng.normal(size=(12, 2))
+    _, scores = learning._ridge(kernel.copy(), labels, expected)
     for i in range(12):
         rest = np.delete(np.arange(12), i)
         ridge = kernel[np.ix_(rest, rest)] + learning.RIDGE * np.eye(11)
-        alone = mean + kernel[i, rest] @ np.linalg.solve(ridge, labels[rest] - mean)
-        assert np.allclose(scores[i], alone)
+        alone = kernel[i, rest] @ np.linalg.solve(ridge, labels[rest] - expected[rest])
+        assert np.allclose(scores[i], expected[i] + alone)
 
 
 def test_weights_of_features_score_as_the_kernel_does() -> None:
     """A text projected as new lands where the dual solution puts it, up to the rounding of 16-bit weights."""
     texts, vectors, targets = issues(60)
     space = learning._Space.of(texts, vectors)
-    kernel = space.kernel()
-    alpha, _ = learning._ridge(kernel.copy(), targets.astype(np.float64))
-    logits = kernel @ alpha + 0.25
-    head = space.head(alpha, np.full(3, 0.25), 1.0)
+    kernel, start = space.kernel(), np.random.default_rng(1).normal(size=(D, 3))
+    alpha, _ = learning._ridge(kernel.copy(), targets.astype(np.float64), targets.mean(axis=0))
+    logits = kernel @ alpha + space.around @ start + 0.25
+    head = space.head(alpha, start, np.full(3, 0.25), 1.0)
     expected = head.join(1 / (1 + np.exp(-logits)), vectors)
     assert np.abs(head.project(texts, vectors) - expected).max() < 1e-3
+
+
+def test_a_label_that_means_a_concept_needs_fewer_examples() -> None:
+    """Issues of each label lie a little towards its concept, which thirty of them alone hardly show."""
+    right = []
+    for seed in range(4):
+        texts, vectors, targets = issues(230, seed=seed, telling=False)
+        concepts = unit(np.random.default_rng(seed + 10), 3)
+        vectors += 0.4 * concepts[targets.argmax(axis=1)]
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        known, new = slice(30), slice(30, None)
+        for start in (None, concepts):
+            head, _ = fit(texts[known], vectors[known], targets[known], concepts=start)
+            best = head.probabilities(texts[new], vectors[new]).argmax(axis=1)
+            right.append(targets[new][np.arange(200), best].mean())
+    alone, told = np.reshape(right, (4, 2)).mean(axis=0)
+    assert told > alone + 0.05
+
+
+def test_labels_that_mean_no_concept_are_learnt_as_without_any() -> None:
+    """Beside one that does, and where all issues fit the concept equally well."""
+    texts, vectors, targets = issues(60)
+    concepts = np.zeros((3, D), dtype=np.float32)
+    concepts[0] = unit(np.random.default_rng(2), 1)
+    (alone, _), (beside, _) = fit(texts, vectors, targets), fit(texts, vectors, targets, concepts=concepts)
+    assert np.array_equal(alone.dense[:, 1:], beside.dense[:, 1:])
+    assert np.abs(alone.dense[:, 0] - beside.dense[:, 0]).max() > 0.01
+    same = np.tile(vectors[:1], (60, 1))
+    (alone, _), (beside, _) = fit(texts, same, targets), fit(texts, same, targets, concepts=concepts)
+    assert np.array_equal(alone.dense, beside.dense)
 
 
 def test_points_have_length_one_and_a_number_for_each_label_with_five_examples() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -182,6 +182,14 @@ class ConceptHead:
     def rows(self) -> Floats:
         """Weights and intercept of each concept, [C, dimension + 1], as they are stored."""
         return np.hstack([self.weights, self.intercepts[:, None]])
+
+    def kinds(self, labels: Iterable[LabelText]) -> Floats:
+        """The weights [L, dimension] of the kind of an issue that each label means, zeros for any other label."""
+        rows = dict(zip(self.names, self.weights, strict=True))
+        known = {name: rows[name] for name in KIND_CONCEPTS if name in rows}
+        nothing = np.zeros(self.weights.shape[1], dtype=np.float32)
+        meant = [known.get(concept_of(label) or "", nothing) for label in labels]
+        return np.array(meant, dtype=np.float32).reshape(-1, len(nothing))
 
     def logits(self, vectors: Floats) -> Floats:
         """[n, C] for unit vectors [n, dimension]."""

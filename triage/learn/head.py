@@ -6,6 +6,9 @@ are far more confident than those of new issues. Ridge regression gives leave-on
 (Allen's PRESS: the residual without row i is alpha_i / G_ii, where G is the inverse of the kernel plus its ridge), from
 n - 1 issues each, while a new issue is scored from n. A logistic curve for each label (Platt, 1999) turns scores into
 probabilities.
+
+A label for a kind of issue, such as bug, starts from the weights of this concept (`triage.engine.concepts`) instead of
+from nothing: the penalty is on the difference to them. They become part of the head's weights and cost nothing more.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ MIN_EXAMPLES = 5
 # Memory grows with the square of the rows and time with the cube: a kernel of 8,000 takes half a gigabyte.
 MAX_ROWS = 8_000
 RIDGE = 0.7
+# The correlation of a label with its concept before anything is learnt.
+PRIOR = 0.3
 # The length of the vector part, relative to a mean length of one of the label part.
 VECTOR_LENGTH = 0.3
 # Rows of the kernel computed at a time: the sparse product of all at once takes three times its memory.
@@ -46,6 +51,7 @@ def fit(
     vectors: Floats,
     targets: Mask,
     files: Sequence[Paths] = (),
+    concepts: Floats | None = None,
     *,
     seed: int = 0,
     time_ordered: bool = True,
@@ -53,18 +59,22 @@ def fit(
     """The head for new issues, and the points [n, d + l] of the n issues themselves, to be indexed.
 
     `vectors` [n, d] are unit vectors of the encoder, `targets` [n, labels]; labels with fewer than MIN_EXAMPLES get no
-    direction. `files` are those that each pull request changes (empty: none of any). No point has seen the labels of
-    its own issue. Of more than MAX_ROWS issues the newest are learnt from where they are `time_ordered`, oldest first,
-    else a sample drawn by `seed`; the others are projected like new ones.
+    direction. `files` are those that each pull request changes (empty: none of any). `concepts` [labels, d] are the
+    weights of the concept that each label means, or zeros; None: none means any. No point has seen the labels of its
+    own issue. Of more than MAX_ROWS issues the newest are learnt from where they are `time_ordered`, oldest first, else
+    a sample drawn by `seed`; the others are projected like new ones.
     """
     used = _used(len(texts), seed, time_ordered)
-    labels = targets[used].astype(np.float64)[:, columns(targets, seed=seed, time_ordered=time_ordered)]
+    scored = columns(targets, seed=seed, time_ordered=time_ordered)
+    labels = targets[used].astype(np.float64)[:, scored]
     given = files or [()] * len(texts)
     space = _Space.of([texts[i] for i in used], vectors[used], [given[i] for i in used])
-    alpha, scores = _ridge(space.kernel(), labels)
+    known = space.prior(labels, None if concepts is None else concepts[scored])
+    alpha, scores = _ridge(space.kernel(), labels, labels.mean(axis=0) + space.around @ known)
     slope, offset = _curves(scores, labels)
     probabilities = sigmoid(scores * slope + offset)
-    head = space.head(alpha * slope, labels.mean(axis=0) * slope + offset, _balance(probabilities))
+    shift = labels.mean(axis=0) * slope + offset
+    head = space.head(alpha * slope, known * slope, shift, _balance(probabilities))
 
     rest = np.setdiff1d(np.arange(len(texts)), used)
     points = np.empty((len(texts), vectors.shape[1] + labels.shape[1]), dtype=np.float32)
@@ -93,7 +103,7 @@ class _Space:
     lexical: csr_matrix
     centre: Array
     stretch: float
-    dense: Array
+    around: Array
 
     @classmethod
     def of(cls, texts: Sequence[str], vectors: Floats, files: Sequence[Paths] = ()) -> _Space:
@@ -105,13 +115,23 @@ class _Space:
         centre = vectors.mean(axis=0, dtype=np.float64)
         around = vectors - centre
         stretch = (VECTOR_SHARE / max(float((around**2).sum(axis=1).mean()), 1e-12)) ** 0.5
-        return cls(kept, lexical, centre, stretch, around * stretch)
+        return cls(kept, lexical, centre, stretch, around)
+
+    def prior(self, labels: Array, concepts: Floats | None) -> Array:
+        """The weights [d, l] that each label starts from: its concept's, scaled to a correlation of PRIOR."""
+        weights = np.zeros((labels.shape[1], len(self.centre))) if concepts is None else concepts
+        deviation = (self.around @ weights.T).std(axis=0)
+        # Where all issues fit a concept equally well, it tells nothing of them.
+        scale = np.divide(
+            PRIOR * labels.std(axis=0), deviation, np.zeros_like(deviation), where=deviation > 1e-6
+        )
+        return np.asarray(weights.T * scale)
 
     def kernel(self) -> Array:
         """The inner product of every two issues [n, n], plus one for the intercept."""
         n, features = self.lexical.shape
         often = np.bincount(self.lexical.indices, minlength=features) > OFTEN * n
-        dense = np.hstack([self.dense, self.lexical[:, often].toarray()])
+        dense = np.hstack([self.around * self.stretch, self.lexical[:, often].toarray()])
         products = dense @ dense.T + 1
         seldom = self.lexical[:, ~often]
         across = seldom.T.tocsr()
@@ -119,9 +139,9 @@ class _Space:
             products[start : start + BLOCK] += (seldom[start : start + BLOCK] @ across).toarray()
         return np.asarray(products, dtype=np.float64)
 
-    def head(self, alpha: Array, shift: Array, balance: float) -> Head:
-        """The dual solution [n, l] written as weights of features; `shift` [l] is added to each logit."""
-        dense = self.stretch * self.dense.T @ alpha
+    def head(self, alpha: Array, start: Array, shift: Array, balance: float) -> Head:
+        """The dual solution [n, l] written as weights of features; `start` [d, l] and `shift` [l] are added to them."""
+        dense = self.stretch**2 * self.around.T @ alpha + start
         return Head(
             buckets=self.kept.buckets,
             idf=self.kept.idf,
@@ -132,12 +152,15 @@ class _Space:
         )
 
 
-def _ridge(kernel: Array, labels: Array) -> tuple[Array, Array]:
-    """The dual solution and the score of each issue by the model without it, both [n, l]."""
-    n, mean = len(kernel), labels.mean(axis=0)
+def _ridge(kernel: Array, labels: Array, expected: Array) -> tuple[Array, Array]:
+    """The dual solution and the score of each issue by the model without it, both [n, l].
+
+    What is learnt is the difference to the `expected` labels [n, l].
+    """
+    n = len(kernel)
     kernel.flat[:: n + 1] += RIDGE
     factor = cholesky(kernel, lower=True, overwrite_a=True)
-    alpha = cho_solve((factor, True), labels - mean)
+    alpha = cho_solve((factor, True), labels - expected)
     # Of the inverse only the diagonal is needed: the squares of the inverse factor, summed by column.
     inverse, _ = dtrtri(factor, lower=1)
     return alpha, labels - alpha / np.einsum("ki,ki->i", inverse, inverse)[:, None]
@@ -176,23 +199,23 @@ def _balance(probabilities: Array) -> float:
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
 
 
-Adapt = Callable[[Sequence[str], Floats, Mask, Sequence[Paths]], tuple[Head | None, Floats]]
+Adapt = Callable[[Sequence[str], Floats, Mask, Sequence[Paths], Floats | None], tuple[Head | None, Floats]]
 
 CHOICES = ("none", "head", "auto")
 
 
 def none(
-    _texts: Sequence[str], vectors: Floats, _targets: Mask, _files: Sequence[Paths] = ()
+    _texts: Sequence[str], vectors: Floats, _targets: Mask, _files: Sequence[Paths], _concepts: Floats | None
 ) -> tuple[None, Floats]:
     """No projection; the vectors are indexed as they are."""
     return None, vectors
 
 
 def head(
-    texts: Sequence[str], vectors: Floats, targets: Mask, files: Sequence[Paths] = ()
+    texts: Sequence[str], vectors: Floats, targets: Mask, files: Sequence[Paths], concepts: Floats | None
 ) -> tuple[Head, Floats]:
     """The head, and the points [n, p] of the issues themselves, scored without their own labels."""
-    return fit(texts, vectors, targets, files)
+    return fit(texts, vectors, targets, files, concepts)
 
 
 ADAPTATIONS: Mapping[str, Adapt] = {"none": none, "head": head}

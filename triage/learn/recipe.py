@@ -15,6 +15,7 @@ from triage.config import Config
 from triage.content import language
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
+from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
 from triage.engine.zero_shot import LabelText, ZeroShotModel
@@ -109,8 +110,18 @@ class Recipe:
         return self._adapt(self.split.test.known)
 
     def _adapt(self, rows: Ints) -> tuple[Head | None, Floats]:
-        texts, files = self.data.texts(rows), self.data.files(rows)
-        return ADAPTATIONS[self.adaptation](texts, self.vectors[rows], self.data.targets[rows], files)
+        texts, files, adapt = self.data.texts(rows), self.data.files(rows), ADAPTATIONS[self.adaptation]
+        return adapt(texts, self.vectors[rows], self.data.targets[rows], files, self._concepts)
+
+    @cached_property
+    def _concepts(self) -> Floats | None:
+        """See `triage.learn.head.fit`; None where the encoder knows none."""
+        head = ConceptHead.load(self.engines.encoder)
+        return head.kinds(self._label_texts(self.data.names)) if head else None
+
+    def _label_texts(self, names: Sequence[str]) -> list[LabelText]:
+        descriptions = Names(self.config.labels.descriptions)
+        return [LabelText(name, descriptions.get(name, "")) for name in names]
 
     @cached_property
     def window(self) -> Window:
@@ -376,8 +387,7 @@ class Recipe:
         newest = slice(len(queries) - affordable(len(queries), len(names), costly=zero_shot.costly), None)
         asked = queries[newest]
         texts = [self.data.issues[i].text for i in asked]
-        descriptions = Names(self.config.labels.descriptions)
-        labels = [LabelText(name, descriptions.get(name, "")) for name in names]
+        labels = self._label_texts(names)
         needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
         weights = kernel(window.similarities[newest], rules.weighting)
         elected = tally(weights, window.carries()[newest], rules.k) >= needed
