@@ -1,28 +1,28 @@
-"""Zero-shot quality of the concept head by label names alone, compared with similarity and the cross-encoder.
+"""Zero-shot quality by label names alone: concepts and similarity, compared with similarity alone.
 
-    python benchmarks/concepts.py MANY... [--three FILE] [--cache DIR]
+    python benchmarks/concepts.py MANY... [--one FILE]... [--three FILE] [--cache DIR] [--encoder FOLDER]
 
-MANY hold issues of many repositories, of which those kept aside (`triage/training/held_out.py`) and not evaluated
+MANY hold issues of many repositories, of which those held out (`triage/training/held_out.py`) and not evaluated
 otherwise are used; at most 75 issues of each (seed 20), labels with at least 10 uses. Each way of scoring is a logistic
 regression of what it knows, fitted on three quarters of the repositories together with its threshold (best micro-F1)
-and measured on the others, four times. Intervals are of the difference to the cross-encoder, over 1000 resamples of the
-repositories (seed 0). Below the table: the constants of `triage/engine/concepts.py`, fitted on those of
-the first file, and the labels set on a first day, at the product's probability of 0.8. --three: issues with exactly one
-of the labels bug, feature and question, the best one by name and description. --cache keeps vectors and the
-cross-encoder's scores between runs.
+and measured on the others, four times. Intervals are of the difference to similarity alone, over 1000 resamples of the
+repositories (seed 0). --one: one repository, its newest 300 issues, labels with at least 20 uses, by the regressions on
+all of MANY. Below the tables: the constants of `triage/engine/concepts.py` as fitted on all of MANY, and the
+labels set on a first day, at the product's probability of 0.8. --three: issues with exactly one of the labels bug,
+feature and question, the best one by name and description. --cache keeps vectors between runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from shared import embedded
+from scipy.optimize import minimize
+from shared import described, embedded, labelled, sampled
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 from zero_shot import THREE
@@ -30,12 +30,20 @@ from zero_shot import THREE
 from triage.arrays import Array, Floats, Mask
 from triage.bundle.model import untaught_rule
 from triage.config import ZeroShotConfig
-from triage.decide.rules import UNMEASURED, Rules, elect_by_description, zero_shot_scores
-from triage.engine.concepts import INTERCEPT, KIND_CONCEPTS, LOGIT, ConceptHead, ConceptZeroShot, concept_of
+from triage.decide.rules import LEAST_SHARE, UNMEASURED, Rules, elect_by_description, zero_shot_scores
+from triage.engine.concepts import (
+    CONCEPT,
+    KIND,
+    KIND_CONCEPTS,
+    OTHER,
+    ConceptHead,
+    ConceptZeroShot,
+    LabelWeights,
+    concept_of,
+)
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import shipped
-from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel
-from triage.engine.zero_shot.cross_encoder import CrossEncoder
+from triage.engine.model_folder import BUILTIN
+from triage.engine.zero_shot import ZeroShotModel
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.issue import Issue
 from triage.learn.tune import best_cut
@@ -43,13 +51,15 @@ from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
 from triage.training.corpus import held_out_groups
-from triage.training.cross_encoder_export import sampled
 
 FOLDS, SEED = 4, 0
+# Random subsets of the labels of each repository, besides all of them.
+SUBSETS = 7
 Way = Callable[["Part"], Array]
-CROSS_ENCODER = "cross-encoder"
+SIMILARITY = "similarity"
+NEWEST, LEAST = 300, 20
 HEAD = (
-    "| scored by | mAP | micro-F1 | macro-F1 | precision | micro-F1 to the cross-encoder | mAP to the cross-encoder |\n"
+    "| scored by | mAP | micro-F1 | macro-F1 | precision | micro-F1 to similarity | mAP to similarity |\n"
     "|---|---|---|---|---|---|---|"
 )
 
@@ -62,7 +72,6 @@ class Part:
     """
 
     similar: Floats
-    read: Floats
     logits: Floats
     kind: Mask
     known: Mask
@@ -81,23 +90,13 @@ def by_similarity(part: Part) -> Array:
     return columns(part, part.similar)
 
 
-def by_cross_encoder(part: Part) -> Array:
-    """The cross-encoder with similarity, as it is served."""
-    return columns(part, part.read)
-
-
 def kinds_by_concept(part: Part) -> Array:
-    """Kinds by concept, the rest by the cross-encoder."""
-    return columns(part, part.logits * part.kind, part.kind, part.read * ~part.kind)
-
-
-def kinds_by_concept_and_similarity(part: Part) -> Array:
-    """Kinds by concept and similarity, the rest by the cross-encoder."""
+    """Kinds by concept and similarity, the rest by similarity."""
     kind = part.kind
-    return columns(part, part.logits * kind, part.similar * kind, kind, part.read * ~kind)
+    return columns(part, part.logits * kind, part.similar * kind, kind, part.similar * ~kind)
 
 
-def without_cross_encoder(part: Part) -> Array:
+def all_by_similarity_too(part: Part) -> Array:
     """Every label with a concept by it and by similarity, the others by similarity."""
     kind, other = part.kind, part.known & ~part.kind
     return columns(
@@ -108,44 +107,27 @@ def without_cross_encoder(part: Part) -> Array:
     )
 
 
-def kinds_by_both(part: Part) -> Array:
-    """The cross-encoder for every label, and for kinds the concept besides."""
-    return columns(part, part.read, part.logits * part.kind, part.similar * part.kind, part.kind)
+def as_served(part: Part) -> Array:
+    """Kinds by concept, other labels with a concept by it and by similarity, the rest by similarity."""
+    kind, other = part.kind, part.known & ~part.kind
+    return columns(
+        part,
+        *(part.logits * kind, kind),
+        *(part.logits * other, part.similar * other, other),
+        part.similar * ~part.known,
+    )
 
 
 WAYS = {
-    "similarity": by_similarity,
-    CROSS_ENCODER: by_cross_encoder,
-    "**kinds by concept, the rest by the cross-encoder** (as served)": kinds_by_concept,
-    "kinds by concept and similarity": kinds_by_concept_and_similarity,
-    "kinds by concept and cross-encoder": kinds_by_both,
-    "concepts and similarity, no cross-encoder": without_cross_encoder,
+    SIMILARITY: by_similarity,
+    "kinds by concept and similarity, the rest by similarity": kinds_by_concept,
+    "concepts and similarity, kinds too": all_by_similarity_too,
+    "**concepts and similarity, kinds by concept alone** (as served)": as_served,
 }
-
-
-class Judge:
-    """The shipped cross-encoder, whose scores a folder keeps."""
-
-    def __init__(self, encoder: Encoder, cache: Path | None) -> None:
-        self.model = CrossEncoder(shipped(BUILTIN_ZERO_SHOT), SimilarityZeroShot.load(encoder))
-        self._cache = cache
-
-    def raw(self, issues: Sequence[Issue], vectors: Floats, names: Sequence[str]) -> Floats:
-        """[n, L]"""
-        key = hashlib.sha256("\n".join([self.model.digest, *(i.digest for i in issues), *names]).encode())
-        file = self._cache / f"judge-{key.hexdigest()[:16]}.npy" if self._cache else None
-        if file and file.is_file():
-            kept: Floats = np.load(file, allow_pickle=False)
-            return kept
-        raw = self.model.raw([i.text for i in issues], vectors, [LabelText(name) for name in names])
-        if file:
-            np.save(file, raw, allow_pickle=False)
-        return raw
 
 
 def part_of(
     sample: tuple[Sequence[Issue], Sequence[str], Mask],
-    judge: Judge,
     head: ConceptHead,
     encoder: Encoder,
     cache: Path | None,
@@ -160,13 +142,18 @@ def part_of(
     of = [logits[:, head.names.index(c)] if c in head.names else np.zeros(len(issues)) for c in concepts]
     return Part(
         similar=SimilarityZeroShot.load(encoder).raw([], vectors, labels),
-        read=judge.raw(issues, vectors, names),
         logits=np.stack(of, axis=1).astype(np.float32),
         kind=np.array([concept in KIND_CONCEPTS for concept in concepts]) & known,
         known=known,
         truth=truth,
         names=names,
     )
+
+
+def one(path: Path) -> tuple[str, tuple[Sequence[Issue], Sequence[str], Mask]]:
+    """A repository's newest issues."""
+    data = labelled(path, LEAST)
+    return described(data), (data.issues[-NEWEST:], data.names, data.targets[-NEWEST:])
 
 
 @dataclass(frozen=True)
@@ -239,14 +226,14 @@ def table(parts: Sequence[Part]) -> None:
         chosen = np.concatenate([each.chosen.ravel() for each in found])[:, None]
         macro = np.mean([macro_f1(p.truth, f.chosen) for p, f in zip(parts, found, strict=True)])
         cells = average[name].mean(), micro_f1(truth, chosen), macro, precision_recall(truth, chosen)[0]
-        base = answers[CROSS_ENCODER]
+        base = answers[SIMILARITY]
         micro = [
             pooled([parts[i] for i in d], [found[i] for i in d])
             - pooled([parts[i] for i in d], [base[i] for i in d])
             for d in draws.tolist()
         ]
-        ranked = (average[name] - average[CROSS_ENCODER])[draws].mean(axis=1)
-        more = " | ".join("" if name == CROSS_ENCODER else interval(x) for x in (np.array(micro), ranked))
+        ranked = (average[name] - average[SIMILARITY])[draws].mean(axis=1)
+        more = " | ".join("" if name == SIMILARITY else interval(x) for x in (np.array(micro), ranked))
         print(f"| {name} | {' | '.join(f'{x:.3f}' for x in cells)} | {more} |", flush=True)
 
 
@@ -256,10 +243,76 @@ def interval(values: Array) -> str:
     return f"{low:+.3f} to {high:+.3f}"
 
 
-def served_raw(part: Part, judge: CrossEncoder) -> Array:
-    """What `ConceptZeroShot` gives, from the parts' scores."""
-    odds = LOGIT * part.logits + INTERCEPT
-    raw: Array = np.where(part.kind, (odds - judge.intercept) / judge.slope, part.read).astype(np.float64)
+def elsewhere(title: str, part: Part, parts: Sequence[Part]) -> None:
+    """A row for each way on a repository, fitted on others together with its threshold."""
+    for name, way in WAYS.items():
+        fitted = fit(way, parts)
+        cut, _ = best_cut(*_flat(way, fitted, parts))
+        scores = _scores(way, fitted, part)
+        found = Found(scores, scores >= cut)
+        cells = (
+            precise(part, found),
+            micro_f1(part.truth, found.chosen),
+            macro_f1(part.truth, found.chosen),
+            precision_recall(part.truth, found.chosen)[0],
+        )
+        print(f"| {title} | {name} | {' | '.join(f'{x:.3f}' for x in cells)} |", flush=True)
+
+
+def constants(parts: Sequence[Part]) -> dict[str, LabelWeights]:
+    """Those of the served model: a choice of each issue between the labels and none of them (conditional logit).
+
+    Learnt from all labels of a repository and from random subsets, so that there are issues that none fits; each
+    repository weighs the same. Source: McFadden, Conditional logit analysis of qualitative choice behavior (1974).
+    """
+    rng = np.random.default_rng(SEED)
+    choices = [choice for part in parts for choice in varied(part, rng)]
+
+    def loss(values: Array) -> tuple[float, Array]:
+        total, slope = 0.0, np.zeros_like(values)
+        for x, truth, weight in choices:
+            odds = np.concatenate([x @ values, np.zeros((len(x), 1))], axis=1)
+            powers = np.exp(odds - odds.max(axis=1, keepdims=True))
+            shares = powers / powers.sum(axis=1, keepdims=True)
+            total -= weight * float((truth * np.log(np.maximum(shares, LEAST_SHARE))).sum())
+            slope += weight * np.einsum("nl,nlf->f", (shares - truth)[:, :-1], x)
+        return total, slope
+
+    a, b, c, d, e, f, g = minimize(loss, np.zeros(7), jac=True, method="L-BFGS-B").x.tolist()
+    return {
+        "KIND": LabelWeights(a, 0.0, b),
+        "CONCEPT": LabelWeights(c, d, e),
+        "OTHER": LabelWeights(0.0, f, g),
+    }
+
+
+def varied(part: Part, rng: np.random.Generator) -> Iterator[tuple[Array, Array, float]]:
+    """(features [n, l, 7], what is chosen [n, l + 1], weight) of the labels of a part, and of subsets of them."""
+    kind, concept = part.kind, part.known & ~part.kind
+    other, shape = ~part.known, part.truth.shape
+    each = (part.logits * kind, kind, part.logits * concept, part.similar * concept, concept)
+    every = [*each, part.similar * other, other]
+    x = np.stack([np.broadcast_to(column, shape).astype(np.float64) for column in every], axis=2)
+    subsets = [np.arange(shape[1])]
+    for _ in range(SUBSETS):
+        count = round(np.exp(rng.uniform(0, np.log(shape[1]))))
+        subsets.append(rng.choice(shape[1], count, replace=False))
+    for columns in subsets:
+        carried = part.truth[:, columns].astype(np.float64)
+        wanted = np.concatenate([carried, carried.sum(axis=1, keepdims=True) == 0], axis=1)
+        yield x[:, columns], wanted / wanted.sum(axis=1, keepdims=True), 1 / shape[0] / len(subsets)
+
+
+def served_raw(part: Part) -> Array:
+    """What `ConceptZeroShot` gives, from the part's scores."""
+    raw = np.empty(part.truth.shape)
+    for column, (kind, known) in enumerate(zip(part.kind, part.known, strict=True)):
+        weights = KIND if kind else CONCEPT if known else OTHER
+        raw[:, column] = (
+            weights.logit * part.logits[:, column]
+            + weights.similarity * part.similar[:, column]
+            + weights.intercept
+        )
     return raw
 
 
@@ -310,35 +363,39 @@ def main() -> None:
     parser.add_argument(
         "many", type=Path, nargs="+", help="issues of many repositories, one JSON object a line"
     )
+    parser.add_argument("--one", type=Path, action="append", default=[], help="issues of one repository")
     parser.add_argument("--three", type=Path, help="issues labelled bug, feature or question")
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="a folder that keeps vectors and scores between runs"
-    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
+    parser.add_argument("--encoder", type=Path, help="a model folder (default: the shipped encoder)")
     given = parser.parse_args()
-    encoder = Encoder.load()
+    encoder = Encoder.load(given.encoder or BUILTIN)
     head = ConceptHead.load(encoder)
     if head is None:
-        parser.error("the shipped encoder has no concept head")
-    judge = Judge(encoder, given.cache)
-    first = {issue.repo for issue in iter_issues(given.many[0])}
+        parser.error("the encoder has no concept head")
     groups = held_out_groups(chain.from_iterable(map(iter_issues, given.many)))
     samples = [sample for repo, group in groups.items() if (sample := sampled(group, repo))]
-    parts = [part_of(sample, judge, head, encoder, given.cache) for sample in samples]
+    parts = [part_of(sample, head, encoder, given.cache) for sample in samples]
     issues, labels = (sum(part.truth.shape[axis] for part in parts) for axis in (0, 1))
     kinds = sum(int(part.kind.sum()) for part in parts)
     print(f"{len(parts)} repositories, {issues} issues, {labels} labels, {kinds} of them kinds\n\n{HEAD}")
     table(parts)
-    calibrating = [part for part, sample in zip(parts, samples, strict=True) if sample[0][0].repo in first]
-    served = fit(kinds_by_concept, calibrating)
-    logit, kind, _ = served.coef_[0]
-    fitted = f"logit {logit:.2f} ({LOGIT}), intercept {served.intercept_[0] + kind:.2f} ({INTERCEPT})"
-    print(f"\n{len(calibrating)} repositories: {fitted}")
-    similar_alone = SimilarityZeroShot.load(encoder)
-    model = ConceptZeroShot(head, judge.model)
-    first_day("cross-encoder", parts, [part.read.astype(np.float64) for part in parts], judge.model)
-    first_day("as served", parts, [served_raw(part, judge.model) for part in parts], judge.model)
+    if given.one:
+        print("\n| data | scored by | mAP | micro-F1 | macro-F1 | precision |\n|---|---|---|---|---|---|")
+    for path in given.one:
+        title, sample = one(path)
+        elsewhere(title, part_of(sample, head, encoder, given.cache), parts)
+    print()
+    now = {"KIND": KIND, "CONCEPT": CONCEPT, "OTHER": OTHER}
+    for name, weights in constants(parts).items():
+        rounded = ", ".join(f"{value:.2f}" for value in astuple(weights))
+        print(f"{name} = LabelWeights({rounded}), now {now[name]}")
+    model = ConceptZeroShot(head, SimilarityZeroShot.load(encoder))
+    first_day("as served", parts, [served_raw(part) for part in parts], model)
     if given.three:
-        models: dict[str, ZeroShotModel] = {"similarity": similar_alone, "as served": model}
+        models: dict[str, ZeroShotModel] = {
+            "similarity": SimilarityZeroShot.load(encoder),
+            "as served": model,
+        }
         three(given.three, models, encoder, given.cache)
 
 

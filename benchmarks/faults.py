@@ -43,6 +43,7 @@ from triage.backfill.plan import fingerprint
 from triage.cli import main as program
 from triage.engine.encoder import Encoder
 from triage.github import http, transport
+from triage.github.rate_limit import RateLimiter
 from triage.issue import format_time
 
 FAULTS: Mapping[str, Kind] = {**PERMANENT, **PASSING, **LIMITS, **ENDLESS}
@@ -222,10 +223,25 @@ def run(*argv: str) -> tuple[int, str]:
     return code, said.getvalue()
 
 
+class HurriedClock:
+    """Seconds pass as waits ask for them."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self._waited += seconds
+
+    def now(self) -> float:
+        """As `time.monotonic`, and what was waited for."""
+        return time.monotonic() + self._waited
+
+
 @contextlib.contextmanager
 def reached(github: FakeGitHub) -> Iterator[None]:
     """The program reaches the fake GitHub, does not wait, and opens its model once."""
-    kept = dict(os.environ), http.time, Encoder.load
+    kept = dict(os.environ), http.time, Encoder.load, RateLimiter.__init__
+    clock = HurriedClock()
     for name in [name for name in os.environ if name.startswith(("GITHUB_", "INPUT_"))]:
         del os.environ[name]
     os.environ |= {
@@ -235,13 +251,15 @@ def reached(github: FakeGitHub) -> Iterator[None]:
         "GITHUB_TOKEN": TOKEN,
     }
     http.time = SimpleNamespace(sleep=lambda _: None, monotonic=time.monotonic)  # type: ignore[assignment]
+    hurried = functools.partialmethod(RateLimiter.__init__, wait=clock.wait, clock=clock.now)
+    RateLimiter.__init__ = hurried  # type: ignore[method-assign, assignment]
     Encoder.load = functools.cache(Encoder.load)  # type: ignore[method-assign]
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(kept[0])
-        http.time, Encoder.load = kept[1:]  # type: ignore[method-assign]
+        http.time, Encoder.load, RateLimiter.__init__ = kept[1:]  # type: ignore[method-assign]
 
 
 def main() -> None:

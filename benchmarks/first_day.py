@@ -46,7 +46,7 @@ SUBSETS, WEIGHT = 3, 0.15
 # Labels of an issue that the fit sees: those that may be set.
 BEST = 2
 MOST_BEFORE = 5
-SHARPNESSES, NOTHINGS = (0.65, 1.0, 1.3, 1.6), (-2.5, -2.0, -1.5, -1.0, -0.5)
+SHARPNESSES, NOTHINGS = (0.8, 1.0, 1.3, 1.6), (-0.5, 0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from triage.arrays import Floats
+from triage.arrays import Floats, Mask
 from triage.bundle.open import open_engines
 from triage.config import PEOPLE_ONLY, PROCESS, Config, VoteConfig
 from triage.engine.encoder import Encoder
@@ -18,6 +19,7 @@ from triage.issue import Issue, matches
 from triage.learn.dataset import Dataset, prepare
 from triage.learn.recipe import Engines
 from triage.sources.issue_file import read_issues
+from triage.training.corpus import label_names
 
 # Where methods are compared by F1, none is held to a precision.
 BEST_F1 = Config(vote=VoteConfig(precision_target=0.0))
@@ -39,6 +41,25 @@ def labelled(source: Path | Sequence[Issue], least: int) -> Dataset:
     return prepare(
         (dataclasses.replace(i, labels=tuple(n for n in i.labels if n in kept)) for i in issues), Config()
     )
+
+
+SAMPLE, SEED, LEAST_USES = 75, 20, 10
+
+
+def sampled(
+    issues: Sequence[Issue], repo: str, least: int = LEAST_USES
+) -> tuple[list[Issue], list[str], Mask] | None:
+    """(up to SAMPLE issues, the labels with `least` uses in the repository, which apply [n, L]).
+
+    None where fewer than two labels have that many.
+    """
+    names = label_names(issues, least)
+    carrying = [issue for issue in issues if set(names) & set(issue.labels)]
+    if len(names) < 2:
+        return None
+    drawn = random.Random(f"{SEED} {repo}").sample(carrying, min(SAMPLE, len(carrying)))
+    truth = np.array([[name in issue.labels for name in names] for issue in drawn], dtype=bool)
+    return drawn, names, truth
 
 
 def embedded(encoder: Encoder, issues: Sequence[Issue], cache: Path | None) -> Floats:

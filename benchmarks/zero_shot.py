@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from shared import embedded
+from shared import embedded, sampled
 from sklearn.metrics import average_precision_score, f1_score
 
 from triage.arrays import Array
@@ -32,7 +32,6 @@ from triage.learn.tune import logistic
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
 from triage.training.background import SEED, by_repository, choose
-from triage.training.cross_encoder_export import sampled
 from triage.training.held_out import kept_aside
 
 LEAST_USES = 15

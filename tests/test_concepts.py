@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +16,18 @@ from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
 from triage.engine.concepts import (
+    CONCEPT,
     CONCEPTS,
-    INTERCEPT,
+    KIND,
     KIND_CONCEPTS,
-    LOGIT,
+    OTHER,
     ConceptHead,
     ConceptZeroShot,
     concept_of,
 )
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
+from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import DataError, ModelError
 from triage.issue import Issue
 from triage.learn.head import columns
@@ -177,8 +179,8 @@ def encoder_folder(tmp_path: Path) -> Path:
     return shutil.copytree(models.shipped(models.BUILTIN_ENCODER), tmp_path / "encoder")
 
 
-def make_head(dimension: int = 384) -> ConceptHead:
-    rng = np.random.default_rng(3)
+def make_head(dimension: int = 384, seed: int = 3) -> ConceptHead:
+    rng = np.random.default_rng(seed)
     names = ("bug", "feature", "question", "windows")
     return ConceptHead(
         names, rng.normal(size=(4, dimension)).astype(np.float32), rng.normal(size=4).astype(np.float32)
@@ -222,49 +224,27 @@ def test_a_head_that_does_not_fit_is_refused(tmp_path: Path, rows: Floats) -> No
         ConceptHead.load(Encoder.load(folder))
 
 
-class Rest:
-    """A zero-shot model that gives every label its place and remembers what it was asked."""
-
-    name, digest, costly = "rest", "rest", True
-    slope, intercept, threshold = 0.5, -1.0, 0.6
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def raw(
-        self,
-        texts: Sequence[str],
-        vectors: Floats,
-        labels: Sequence[LabelText],
-        prior: Floats | None = None,
-        *,
-        progress: Callable[[int], None] | None = None,
-    ) -> Floats:
-        self.asked += [label.name for label in labels]
-        if progress:
-            progress(len(texts))
-        return np.tile(np.arange(len(labels), dtype=np.float32), (len(texts), 1))
-
-
 @pytest.mark.real_models
-def test_only_labels_that_name_no_kind_are_asked_elsewhere() -> None:
-    """Kinds are scored by their concept; the scores share the other model's scale."""
-    encoder, rest, head = Encoder.load(), Rest(), make_head()
-    model = ConceptZeroShot(head, rest)
+def test_concept_and_similarity_count_as_the_label_is_known() -> None:
+    """A kind by its concept alone, another concept by both, any other label by similarity; issues do not mix."""
+    encoder, head = Encoder.load(), make_head()
+    similar = SimilarityZeroShot.load(encoder)
+    model = ConceptZeroShot(head, similar)
     texts = ["It crashes\nwith a traceback", "How do I install it?"]
+    labels = [BUG, LabelText("OS-Windows"), LabelText("billing")]
     vectors = encoder.encode(texts)
-    labels = [LabelText("area/parser"), BUG, LabelText("OS-Windows"), QUESTION]
-    raw = model.raw(texts, vectors, labels)
-    assert rest.asked == ["area/parser", "OS-Windows"]
-    assert raw[:, [0, 2]].tolist() == [[0, 1], [0, 1]]
-    odds = LOGIT * head.logits(vectors)[:, [0, 2]] + INTERCEPT
-    assert model.slope * raw[:, [1, 3]] + model.intercept == pytest.approx(odds, abs=1e-4)
+    raw, likeness, logits = (
+        model.raw(texts, vectors, labels),
+        similar.raw(texts, vectors, labels),
+        head.logits(vectors),
+    )
+    for column, (weights, concept) in enumerate(((KIND, "bug"), (CONCEPT, "windows"), (OTHER, None))):
+        known = logits[:, head.names.index(concept)] if concept else 0.0
+        expected = weights.logit * known + weights.similarity * likeness[:, column] + weights.intercept
+        assert raw[:, column] == pytest.approx(expected, abs=1e-4)
     alone = np.vstack([model.raw([t], v[None], labels) for t, v in zip(texts, vectors, strict=True)])
     assert (alone == raw).all()
-    done: list[int] = []
-    model.raw(texts, vectors, [BUG, FEATURE], progress=done.append)
-    assert done == [2]
-    assert len({model.digest, rest.digest, ConceptZeroShot(make_head(), rest).digest}) == 2
+    assert len({model.digest, similar.digest, ConceptZeroShot(make_head(seed=4), similar).digest}) == 3
 
 
 @pytest.mark.real_models

@@ -12,31 +12,24 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.test_benchmarks import bench
 from tests.toy_encoder import FILLER, TELLING, save_bert
 from triage.cli import main
-from triage.config import ZeroShotConfig as Settings
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot import open_zero_shot
-from triage.engine.zero_shot.cross_encoder import CrossEncoder as Served
-from triage.engine.zero_shot.similarity import SimilarityZeroShot
-from triage.errors import DataError, ModelError
+from triage.errors import DataError
 from triage.finetune.training_loop import TrainingStep
 from triage.finetune.weights import Weights
 from triage.issue import Issue
-from triage.metrics import macro_f1
 from triage.rows import to_row
-from triage.text import LabelText
 from triage.training import train
-from triage.training.corpus import Group, corpus, halves, renamed, varied
+from triage.training.corpus import Group, corpus, halves, varied
 from triage.training.held_out import EVALUATED, kept_aside
-from triage.training.multitask import MultitaskSchedule
+from triage.training.multitask import EncoderSchedule
 
 # Whether a name is kept aside hangs on a hash of it alone.
 TAUGHT = [name for name in (f"team/project-{i}" for i in range(40)) if not kept_aside(name)][:4]
 ASIDE = [name for name in (f"team/project-{i}" for i in range(40)) if kept_aside(name)][:2]
 NAMES = ("crash", "wish", "how")
-SHORT = MultitaskSchedule(steps=60, batch=16, max_tokens=32, rate=2e-3, seed=1)
+SHORT = EncoderSchedule(steps=60, batch=16, max_tokens=32, rate=2e-3, seed=1)
 
 
 def issues_of(repo: str, count: int, seed: int) -> list[Issue]:
@@ -60,15 +53,6 @@ def everything() -> list[Issue]:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return Weights(save_bert(tmp_path_factory.mktemp("weights")), "toy", "toy", "MIT")
-
-
-@pytest.fixture(scope="module")
-def judge(weights: Weights, everything: list[Issue], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained zero-shot model as it is served, beside the work of its training."""
-    folder = tmp_path_factory.mktemp("judge")
-    plan = dataclasses.replace(SHORT, steps=150)
-    train.train_zero_shot(everything, train.TrainingRun(weights, plan, folder / "work"), folder / "model")
-    return folder / "model"
 
 
 @pytest.mark.parametrize("repo", [*(name.replace("*", "runtime") for name in EVALUATED), "FACEBOOK/React"])
@@ -122,15 +106,6 @@ def test_a_title_finds_its_body_only_where_both_say_something() -> None:
     assert halves(group, 0, rng) is None
     found = halves(group_of(["b " * 60], title="a title that says what it is about"), 0, rng)
     assert found is not None and found[0].startswith("a title")
-
-
-def test_a_common_label_is_called_as_others_call_it_at_times() -> None:
-    """Names vary where the repository has but one of a kind; where it has two, they stay apart."""
-    one = Group("o/r", [], ["bug", "area: x"], [], frozenset())
-    names = {renamed(one, np.random.default_rng(seed))[0] for seed in range(60)}
-    assert "bug" in names and len(names) > 3
-    two = dataclasses.replace(one, labels=["bug", "defect"])
-    assert all(renamed(two, np.random.default_rng(seed)) == ["bug", "defect"] for seed in range(20))
 
 
 def test_the_encoder_learns_to_bring_labels_together(
@@ -195,76 +170,27 @@ def test_a_killed_training_ends_as_one_never_killed(
     assert (tmp_path / "m" / "model.onnx").read_bytes() == (tmp_path / "n" / "model.onnx").read_bytes()
 
 
-def test_the_judge_tells_labels_of_a_repository_it_never_saw(judge: Path) -> None:
-    """By their names alone, and far better than chance."""
-    unseen = issues_of(ASIDE[1], 45, 55)
-    model = open_zero_shot(Settings(model=str(judge)), Encoder.load())
-    texts = [issue.text for issue in unseen]
-    raw = model.raw(texts, Encoder.load().encode(texts), [LabelText(name) for name in NAMES])
-    truth = np.array([[name in issue.labels for name in NAMES] for issue in unseen])
-    best = np.arange(len(NAMES)) == raw.argmax(axis=1)[:, None]
-    assert macro_f1(truth, best) > 0.9
-    assert model.threshold >= 0.5
-
-
-def test_a_training_of_the_judge_goes_on_from_an_earlier_one(
-    judge: Path, everything: list[Issue], tmp_path: Path
-) -> None:
-    """With the encoder and the head as they were left: a step that moves nothing gives the same model."""
-    left = Weights(judge.parent / "work" / "weights", "toy", "toy", "MIT")
-    still = dataclasses.replace(SHORT, steps=1, rate=0.0)
-    train.train_zero_shot(everything, train.TrainingRun(left, still, tmp_path / "work"), tmp_path / "model")
-    assert (tmp_path / "model" / "model.onnx").read_bytes() == (judge / "model.onnx").read_bytes()
-
-
-def test_a_label_is_judged_as_if_it_were_alone(judge: Path) -> None:
-    """Its company, their order and other texts move a score by rounding only, however many there are."""
-    model = Served(judge, SimilarityZeroShot.load(Encoder.load()))
-    labels = [LabelText(name) for name in (*NAMES, *(f"area {i}" for i in range(40)))]
-    texts = [issue.text for issue in issues_of(ASIDE[0], 3, 3)]
-    together = model.read(texts, labels)
-    alone = np.hstack([model.read(texts, [label]) for label in labels])
-    assert np.abs(together - alone).max() < 0.1
-    assert np.abs(together[:, ::-1] - model.read(texts, labels[::-1])).max() < 0.1
-    assert np.array_equal(together[:1], model.read(texts[:1], labels))
-
-
-def test_what_int8_costs_the_shipped_judge_can_be_measured(tmp_path: Path) -> None:
-    """Weights that it may have been made of rank the labels nearly as it does, and otherwise than similarity alone."""
-    asked = [issue for repo in ASIDE for issue in issues_of(repo, 40, 5)]
-    file = tmp_path / "issues.jsonl"
-    file.write_text("".join(json.dumps(to_row(issue)) + "\n" for issue in asked))
-    done = bench("judge.py", str(file), "--fp32")
-    assert done.returncode == 0, done.stderr
-    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| 2 repositories")]
-    precise = {row[1]: float(row[2]) for row in rows}
-    assert list(precise) == ["similarity", "cross-encoder", "as served", "cross-encoder, fp32"]
-    assert abs(precise["cross-encoder"] - precise["cross-encoder, fp32"]) < 0.03
-    assert precise["cross-encoder"] != precise["similarity"]
-
-
-def test_a_pair_model_is_not_taken_for_one_that_reads_all_labels(weights: Weights, tmp_path: Path) -> None:
-    """What a manifest does not say is not guessed."""
-    train.train_encoder(
-        [i for repo in TAUGHT for i in issues_of(repo, 20, 1)],
-        train.TrainingRun(weights, dataclasses.replace(SHORT, steps=1), tmp_path / "w"),
-        tmp_path / "m",
-    )
-    with pytest.raises(ModelError, match="reads all labels at once"):
-        Served(tmp_path / "m", SimilarityZeroShot.load(Encoder.load()))
-
-
 def test_training_from_the_command_line(
     weights: Weights, everything: list[Issue], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file goes in; a model folder that verifies and the losses come out."""
     file = tmp_path / "issues.jsonl"
     file.write_text("".join(json.dumps(to_row(issue)) + "\n" for issue in everything))
-    command = ["models", "train", "zero-shot", str(file), "--weights", str(weights.folder), "--steps", "3"]
+    command = [
+        "models",
+        "train",
+        "encoder",
+        "--from",
+        str(file),
+        "--weights",
+        str(weights.folder),
+        "--steps",
+        "3",
+    ]
     code = main([*command, "--out", str(tmp_path / "m"), "--work", str(tmp_path / "w")])
     said = capsys.readouterr()
     assert code == 0, said.err
-    assert "step 3 of 3" in said.err and "Calibrated on" in said.out
+    assert "step 3 of 3" in said.err
     manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
-    assert (manifest["layout"], manifest["licence"]) == ("joint", "unknown")
-    assert "Calibrated on" in (tmp_path / "m" / "MODEL_CARD.md").read_text()
+    assert (manifest["kind"], manifest["licence"]) == ("encoder", "unknown")
+    assert "Trained in 3 steps" in (tmp_path / "m" / "MODEL_CARD.md").read_text()

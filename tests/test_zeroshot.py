@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, calibrated, open_zero_shot
-from triage.engine.zero_shot.cross_encoder import FEW, HOPELESS, UNASKED, CrossEncoder
+from triage.engine.zero_shot import calibrated, open_zero_shot
 from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
 from triage.errors import ModelError
 from triage.text import LabelText, readable
@@ -159,7 +158,7 @@ def model_folder(encoder: Encoder, folder: Path, background: np.ndarray | None) 
     if background is not None:
         np.save(folder / BACKGROUND_FILE, background, allow_pickle=True)
         files[BACKGROUND_FILE] = models.sha256_of(folder / BACKGROUND_FILE)
-    models.write_manifest(folder, dataclasses.replace(manifest, files=files))
+    models.write_manifest(folder, dataclasses.replace(manifest, files=files, concepts=()))
     return folder
 
 
@@ -207,37 +206,17 @@ def test_the_digest_tells_encoders_and_backgrounds_apart(encoder: Encoder, tmp_p
     assert len(digests[0]) == 64
 
 
-def test_the_default_configuration_opens_the_shipped_judge(encoder: Encoder) -> None:
-    """With nothing configured, the shipped cross-encoder scores all labels but kinds; similarity where it is named."""
-    assert open_zero_shot(Settings(), encoder).name == BUILTIN_ZERO_SHOT
-    method = open_zero_shot(Settings(model="embedding"), encoder)
-    assert (method.name, method.digest) == ("embedding", SimilarityZeroShot.load(encoder).digest)
+def test_the_default_configuration_scores_by_concept_and_similarity(encoder: Encoder) -> None:
+    """Similarity alone where it is named."""
+    found = [open_zero_shot(settings, encoder) for settings in (Settings(), Settings(model="embedding"))]
+    assert [method.name for method in found] == ["concepts", "embedding"]
+    assert found[1].digest == SimilarityZeroShot.load(encoder).digest
 
 
-def test_labels_without_hope_are_not_read(encoder: Encoder) -> None:
-    """What similarity rules out costs no run of the cross-encoder; every other label scores as if all were asked."""
-    judge = CrossEncoder(models.shipped(BUILTIN_ZERO_SHOT), SimilarityZeroShot.load(encoder))
-    areas = ("networking", "translation", "billing", "macOS", "payments", "fonts", "audio", "printing")
-    labels = [BUG, DOCS, SPEED, *map(LabelText, areas)]
-    assert len(labels) > FEW
-    texts = list(TEXTS)
-    vectors = encoder.encode(texts)
-    similar = SimilarityZeroShot.load(encoder).raw(texts, vectors, labels)
-    hopeless = similar < HOPELESS
-    assert hopeless.any() and not hopeless.all()
-    weight = models.read_manifest(models.shipped(BUILTIN_ZERO_SHOT)).similarity
-    raw = judge.raw(texts, vectors, labels)
-    logits = raw - weight * similar
-    np.testing.assert_allclose(logits[hopeless], UNASKED, atol=1e-3)
-    for text, found, ruled_out in zip(texts, logits, hopeless, strict=True):
-        asked = [label for label, out in zip(labels, ruled_out, strict=True) if not out]
-        np.testing.assert_allclose(found[~ruled_out], judge.read([text], asked)[0], atol=1e-3)
-    # In other company a logit is rounded otherwise: at most what a tenth of one is worth where a score is least sure.
-    together = calibrated(judge.read(texts, labels) + weight * similar, judge.slope, judge.intercept)
-    scores = calibrated(raw, judge.slope, judge.intercept)
-    np.testing.assert_allclose(scores[~hopeless], together[~hopeless], rtol=0, atol=0.1 * judge.slope / 4)
-    few = judge.raw(texts, vectors, labels[:FEW]) - weight * similar[:, :FEW]
-    np.testing.assert_allclose(few, judge.read(texts, labels[:FEW]), atol=1e-3)
+def test_without_a_concept_head_similarity_decides(encoder: Encoder, tmp_path: Path) -> None:
+    """An encoder of one's own has none."""
+    other = Encoder.load(model_folder(encoder, tmp_path, np.eye(2, 384, dtype=np.float16)))
+    assert open_zero_shot(Settings(), other).name == "embedding"
 
 
 def test_an_encoder_is_no_entailment_model(encoder: Encoder) -> None:

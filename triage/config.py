@@ -132,8 +132,8 @@ class ZeroShotConfig:
 
     model: str = option(
         "builtin",
-        "`builtin` (the shipped cross-encoder), `embedding` (similarity to the description only: faster), a folder, "
-        "or a model of the hub.",
+        "`builtin` (known concepts, and similarity to the label's name and description), `embedding` (similarity "
+        "only), or an entailment model: a folder, or a model of the hub.",
     )
     revision: str | None = option(None, "The commit of a hub model; `triage models pull` writes it.")
     sha256: dict[str, str] = option(

@@ -272,7 +272,7 @@ class TrainOptions:
     """`triage models train`: the files to train on, and where model, checkpoints and losses go.
 
     `weights` are a folder or org/name@COMMIT; `origin` and `licence` describe a folder. `steps` None: the schedule
-    of the shipped models.
+    of the shipped encoder.
     """
 
     kind: str

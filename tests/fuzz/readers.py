@@ -512,10 +512,10 @@ def _read_role(path: Path, _: Random) -> None:
 
 
 def _model() -> list[bytes]:
-    return [
-        (model_folder.shipped_root() / name / "manifest.json").read_bytes()
-        for name in ("issue-encoder", "issue-judge")
-    ]
+    encoder = model_folder.read_manifest(model_folder.shipped(model_folder.BUILTIN_ENCODER))
+    classes = ("contradiction", "entailment")
+    judging = replace(encoder, kind="zero-shot", concepts=(), labels=classes, entailment=1)
+    return [json.dumps(manifest.to_dict()).encode() for manifest in (encoder, judging)]
 
 
 def _read_model(path: Path, _: Random) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from triage.errors import ModelError
 from triage.text import LabelText, readable
 
 if TYPE_CHECKING:
-    from triage.engine.zero_shot import ZeroShotModel
+    from triage.engine.zero_shot.similarity import SimilarityZeroShot
 
 TABLE = """
 bug: bug, bugs, bug report, defect, fault, error, malfunction, beetle, lady beetle, broken, fix, incorrect
@@ -128,9 +128,6 @@ _QUALIFIER = re.compile(
     r"^(?:confirmed|critical|minor|major|blocker|possible|potential|likely|small|big|new|general|known|other|severe"
     r"|non critical|serious) (?=\w)"
 )
-# Log-odds of a label: LOGIT times the logit of its concept, plus INTERCEPT. Fitted by `benchmarks/concepts.py` on the
-# 16 repositories that the cross-encoder was calibrated on; neither was trained on them.
-LOGIT, INTERCEPT = 1.37, -1.25
 _BY_NAME: Mapping[str, str] = {name: concept for concept, names in CONCEPTS.items() for name in names}
 
 
@@ -198,20 +195,39 @@ class ConceptHead:
         return np.array(rows, dtype=np.float32).reshape(len(vectors), len(self.names))
 
 
-class ConceptZeroShot:
-    """A concept head in front of another zero-shot model, `rest`, which scores labels that name no kind of issue.
+@dataclass(frozen=True)
+class LabelWeights:
+    """The log-odds of a label: its concept's logit and its similarity, each times a weight, plus an intercept."""
 
-    A label such as `bug` or `kind/feature` is scored by the logit of its concept. Scores of both are log-odds, on the
-    scale of that model.
+    logit: float
+    similarity: float
+    intercept: float
+
+
+# Fitted by `benchmarks/concepts.py` on repositories that no shipped model was trained on.
+KIND = LabelWeights(0.95, 0.0, -0.47)
+CONCEPT = LabelWeights(0.16, 10.61, -1.03)
+OTHER = LabelWeights(0.0, 11.75, -0.82)
+
+
+class ConceptZeroShot:
+    """Zero-shot classification by concept and similarity, which triage uses unless another model is named.
+
+    A label for a kind of issue is scored by the logit of its concept, another label that means a known concept by its
+    logit and by how similar the issue is to the label's name and description, any other label by similarity. Neither
+    runs a model: both are products of the issue's vector. Scores are log-odds.
     """
 
-    def __init__(self, head: ConceptHead, rest: ZeroShotModel) -> None:
+    name = "concepts"
+    slope = 1.0
+    intercept = 0.0
+    threshold = 0.5
+    costly = False
+
+    def __init__(self, head: ConceptHead, similar: SimilarityZeroShot) -> None:
         """`head` is of the encoder whose vectors are scored."""
-        self._head, self._rest = head, rest
-        self._at = {name: c for c, name in enumerate(head.names) if name in KIND_CONCEPTS}
-        self.name, self.costly, self.threshold = rest.name, rest.costly, rest.threshold
-        self.slope, self.intercept = rest.slope, rest.intercept
-        parts = f"{rest.digest} {head.digest} {LOGIT} {INTERCEPT}"
+        self._head, self._similar = head, similar
+        parts = f"{similar.digest} {head.digest} {[astuple(each) for each in (KIND, CONCEPT, OTHER)]}"
         self.digest = hashlib.sha256(parts.encode()).hexdigest()
 
     def raw(
@@ -223,17 +239,15 @@ class ConceptZeroShot:
         *,
         progress: Callable[[int], None] | None = None,
     ) -> Floats:
-        """Scores, float32 [texts, labels]; see the model for other labels."""
-        concepts = [self._at.get(concept_of(label) or "") for label in labels]
-        kinds = [j for j, concept in enumerate(concepts) if concept is not None]
-        others = [j for j, concept in enumerate(concepts) if concept is None]
-        scores = np.empty((len(texts), len(labels)), dtype=np.float32)
-        if kinds:
-            logits = self._head.logits(vectors)[:, [concept for concept in concepts if concept is not None]]
-            scores[:, kinds] = (LOGIT * logits + INTERCEPT - self.intercept) / self.slope
-        if others:
-            rest = [labels[j] for j in others]
-            scores[:, others] = self._rest.raw(texts, vectors, rest, prior, progress=progress)
-        elif progress:
-            progress(len(texts))
+        """Log-odds, float32 [texts, labels]; see `SimilarityZeroShot.raw`."""
+        scores = self._similar.raw(texts, vectors, labels, prior, progress=progress)
+        logits = self._head.logits(vectors)
+        for column, label in enumerate(labels):
+            concept = concept_of(label)
+            weights, known = OTHER, concept in self._head.names
+            if known:
+                weights = KIND if concept in KIND_CONCEPTS else CONCEPT
+            scores[:, column] = weights.similarity * scores[:, column] + weights.intercept
+            if known and concept is not None:
+                scores[:, column] += weights.logit * logits[:, self._head.names.index(concept)]
         return scores

@@ -24,8 +24,6 @@ from triage.schema import SchemaError, build, decoded
 BUILTIN = "builtin"
 BUILTIN_ENCODER = "issue-encoder"
 KINDS = ("encoder", "zero-shot")
-# A zero-shot model reads an issue with one label ("pair") or with all of them at once (`cross_encoder.py`).
-LAYOUTS = ("pair", "joint")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
 # The concept head of an encoder (`triage.engine.concepts`): its vectors do not depend on it.
 CONCEPTS_FILE = "concepts.npy"
@@ -42,9 +40,7 @@ class ModelManifest:
 
     `dimension` is the length of a vector (encoder) or the number of logits of a pair (zero-shot); `files` maps names
     to sha256; `opset` is None for ONNX files of a hub; `concepts` are the rows of an encoder's concept head.
-    The rest is of zero-shot models: `entailment` is an index into
-    `labels`; `similarity` times the similarity of the encoder's vectors is added to a logit; then
-    sigmoid(slope * logit + intercept) is a probability, which sets a label from `threshold` on if nothing is tuned.
+    `labels` are the classes of a zero-shot model, `entailment` is an index into them.
     """
 
     name: str
@@ -61,11 +57,6 @@ class ModelManifest:
     concepts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     entailment: int | None = field(default=None, metadata={"low": 0})
-    layout: str = field(default="pair", metadata={"choices": LAYOUTS})
-    slope: float = 1.0
-    intercept: float = 0.0
-    threshold: float = field(default=0.5, metadata={"low": 0.0, "high": 1.0})
-    similarity: float = field(default=0.0, metadata={"low": 0.0})
 
     @classmethod
     def from_dict(cls, data: object, where: str = "") -> ModelManifest:
@@ -96,7 +87,7 @@ class ModelManifest:
         if not self.concepts:
             del values["concepts"]
         if self.kind != "zero-shot":
-            for name in ("labels", "entailment", "layout", "slope", "intercept", "threshold", "similarity"):
+            for name in ("labels", "entailment"):
                 del values[name]
         return values
 
@@ -211,14 +202,14 @@ def shipped(name: str) -> Path:
     return folder
 
 
-def resolve(spec: str, pins: Pins, builtin: str = BUILTIN_ENCODER) -> Path:
-    """The model folder of `spec`: "builtin", a folder, or a hub model `org/name` with pins.
+def resolve(spec: str, pins: Pins) -> Path:
+    """The model folder of `spec`: "builtin" (the shipped encoder), a folder, or a hub model `org/name` with pins.
 
     A pinned model is downloaded if it is not on this machine. Raises ModelError where pins are missing or a file
     differs from them, UnavailableError where the hub cannot be reached.
     """
     if spec == BUILTIN:
-        return shipped(builtin)
+        return shipped(BUILTIN_ENCODER)
     if (Path(spec) / MANIFEST_FILE).is_file():
         return Path(spec)
     if not HUB_ID.fullmatch(spec):

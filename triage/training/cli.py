@@ -1,4 +1,4 @@
-"""`triage models train`: train the models that all repositories share, on public issues of many."""
+"""`triage models train`: train the encoder that all repositories share, and its concept head."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STEPS_BETWEEN_LINES = 25
 VECTORS_FILE = "concept-vectors.npz"
-KINDS = ("encoder", "zero-shot", "concepts")
+KINDS = ("encoder", "concepts")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--origin", help="origin of a folder of weights, for the model card")
     parser.add_argument("--licence", help="licence of a folder of weights, for the model card")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="number of training steps (default: as for the shipped models)"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="number of training steps (default: as for the shipped encoder)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
 
@@ -79,12 +82,13 @@ def parse(args: argparse.Namespace) -> TrainOptions:
 
 
 def run(options: TrainOptions) -> int:
-    """Train, export, calibrate; raises DataError, ModelError and MissingExtra."""
+    """Train and export; raises DataError, ModelError and MissingExtra."""
     if options.kind == "concepts":
         return _train_concepts(options)
     try:
         from triage.finetune.weights import named_weights
         from triage.training import train
+        from triage.training.multitask import EncoderSchedule
     except ModuleNotFoundError as error:
         raise MissingExtra(f"`triage models train` needs {error.name}", "train") from error
     from triage.sources.issue_file import iter_issues
@@ -95,14 +99,12 @@ def run(options: TrainOptions) -> int:
         origin=options.origin or weights.origin,
         licence=options.licence or weights.licence,
     )
-    plan = train.planned(options.kind, options.steps, options.seed)
+    plan = EncoderSchedule(seed=options.seed)
+    if options.steps is not None:
+        plan = replace(plan, steps=options.steps)
     training = train.TrainingRun(weights, plan, options.work, _print_step)
     issues = (issue for path in options.files for issue in iter_issues(path))
-    if options.kind == "encoder":
-        manifest = train.train_encoder(issues, training, options.out)
-    else:
-        manifest, calibration = train.train_zero_shot(issues, training, options.out)
-        log(calibration.summary)
+    manifest = train.train_encoder(issues, training, options.out)
     log(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
     return 0
 

@@ -28,27 +28,6 @@ _TAG = re.compile(
     r"|(?:bug|feature|feat|fix|docs?|question|enhancement|proposal|rfc|request)\b[^:\-]{0,20}[:\-])\s*",
     re.I,
 )
-# Synonyms among label names; a repository that uses one of them could have used another.
-SYNONYMS = (
-    ("bug", "defect", "type: bug", "kind/bug", "C-bug", "bug report"),
-    (
-        "enhancement",
-        "feature",
-        "feature request",
-        "new feature",
-        "kind/feature",
-        "type: enhancement",
-        "improvement",
-    ),
-    ("question", "support", "help", "type: question", "kind/question", "usage question"),
-    ("documentation", "docs", "doc", "kind/documentation", "area: docs"),
-    ("performance", "perf", "optimization"),
-    ("installation", "install", "setup"),
-    ("ui", "ux", "frontend", "user interface"),
-    ("tests", "testing", "ci", "area/testing"),
-    ("security", "vulnerability"),
-    ("refactor", "cleanup", "code quality"),
-)
 # Our own descriptions of common labels; training sometimes shows a label with one of them.
 MEANINGS: Mapping[str, tuple[str, ...]] = {
     "bug": ("something does not work as it should", "it breaks, crashes or gives a wrong result"),
@@ -167,18 +146,6 @@ def halves(group: Group, row: int, rng: np.random.Generator) -> tuple[str, str] 
     """(title, body); None where one of them is too short to match by."""
     title, _, body = varied(group, row, rng).partition("\n")
     return (title, body) if len(title) >= 15 and len(body) >= 60 else None
-
-
-def renamed(group: Group, rng: np.random.Generator) -> list[str]:
-    """The names of the group's labels, some common ones replaced by a synonym."""
-    names = list(group.labels)
-    words = [readable(name).lower() for name in names]
-    for row in SYNONYMS:
-        like = {readable(name).lower() for name in row}
-        there = [at for at, word in enumerate(words) if word in like]
-        if len(there) == 1 and rng.random() < 0.5:
-            names[there[0]] = row[int(rng.integers(len(row)))]
-    return names
 
 
 def phrase(name: str, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Training on several objectives in turn, and those of the issue encoder: one encoder for all repositories.
+"""The objectives on which the issue encoder is trained: one encoder for all repositories.
 
 The run is long and goes in small steps, each a function of the seed and its number, so that it can be resumed.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -34,38 +33,14 @@ ATTENTION = "eager"
 
 
 @dataclass(frozen=True)
-class MultitaskSchedule:
+class EncoderSchedule:
     """How to train: `steps` steps of `batch` issues, each cut to `max_tokens`."""
 
-    steps: int = 2600
+    steps: int = 2000
     batch: int = 32
-    max_tokens: int = 128
+    max_tokens: int = 96
     rate: float = 6e-5
     seed: int = 0
-
-
-class MultitaskTraining(ABC):
-    """Training that changes a model in place; a subclass defines the objective of each step."""
-
-    def __init__(self, parts: Sequence[Part], plan: MultitaskSchedule) -> None:
-        self.plan = plan
-        schedule = TrainingSchedule(1, plan.max_tokens, plan.batch, plan.rate, seed=plan.seed)
-        # One epoch of step numbers in place of rows: a step draws its issues itself.
-        steps = [np.array([step]) for step in range(plan.steps)]
-        self._loop = Loop(schedule, lambda _epoch: steps, parts, self._losses, warm_up=WARM_UP)
-
-    @abstractmethod
-    def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:
-        """The name and the loss of this step's objective; only this step draws from `rng`."""
-
-    def run(self, name: str = "", folder: Path | None = None, progress: OnStep | None = None) -> None:
-        """Train to the end; with `folder`, an earlier run of that `name` is resumed from its checkpoint."""
-        self._loop.run(name, folder, progress)
-
-    def _losses(self, rows: Indices) -> dict[str, Tensor]:
-        step = int(rows[0])
-        name, loss = self.objective(step, np.random.default_rng([self.plan.seed, step]))
-        return {name: loss}
 
 
 def quicken(model: PreTrainedModel) -> None:
@@ -78,7 +53,7 @@ def quicken(model: PreTrainedModel) -> None:
             module.p = 0.0
 
 
-def fingerprint(groups: Sequence[Group], plan: MultitaskSchedule, weights: str) -> str:
+def fingerprint(groups: Sequence[Group], plan: EncoderSchedule, weights: str) -> str:
     """sha256 (hex) of everything that determines a run; `weights` is the hash of those it starts from."""
     state = hashlib.sha256(json.dumps([asdict(plan), version("torch"), weights]).encode())
     for group in groups:
@@ -101,7 +76,7 @@ SURVEYED, COMPARED = 2048, 16
 CONCEPT_SPEED = 50.0
 
 
-class EncoderObjective(MultitaskTraining):
+class EncoderTraining:
     """The training of the issue encoder; `model` is changed in place, except its word embeddings.
 
     Most steps take issues of one repository, so that telling repositories apart is no shortcut, and sum four losses:
@@ -115,9 +90,10 @@ class EncoderObjective(MultitaskTraining):
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
         groups: Sequence[Group],
-        plan: MultitaskSchedule,
+        plan: EncoderSchedule,
     ) -> None:
         quicken(model)
+        self.plan = plan
         self._model, self._tokenizer = model, tokenizer
         self._labelled = [g for g in groups if len(g.labels) > 1 and len(g.labelled) >= plan.batch // 2]
         self._all = [g for g in groups if len(g.issues) >= plan.batch]
@@ -125,12 +101,23 @@ class EncoderObjective(MultitaskTraining):
         self._concepts = torch.nn.Linear(model.config.hidden_size, len(CONCEPTS))
         torch.nn.init.zeros_(self._concepts.weight)
         torch.nn.init.zeros_(self._concepts.bias)
-        super().__init__([Part.of(model), Part.of(self._concepts, "concepts.", CONCEPT_SPEED)], plan)
         self._topics = Topics(model, self._surveyed())
+        schedule = TrainingSchedule(1, plan.max_tokens, plan.batch, plan.rate, seed=plan.seed)
+        parts = [Part.of(model), Part.of(self._concepts, "concepts.", CONCEPT_SPEED)]
+        # One epoch of step numbers in place of rows: a step draws its issues itself.
+        steps = [np.array([step]) for step in range(plan.steps)]
+        self._loop = Loop(schedule, lambda _epoch: steps, parts, self._losses, warm_up=WARM_UP)
 
-    def objective(self, step: int, rng: np.random.Generator) -> tuple[str, Tensor]:
-        """See `MultitaskTraining`."""
-        return ("titles", self._titles(rng)) if step % EVERY == EVERY - 1 else ("labels", self._labels(rng))
+    def run(self, name: str = "", folder: Path | None = None, progress: OnStep | None = None) -> None:
+        """Train to the end; with `folder`, an earlier run of that `name` is resumed from its checkpoint."""
+        self._loop.run(name, folder, progress)
+
+    def _losses(self, rows: Indices) -> dict[str, Tensor]:
+        step = int(rows[0])
+        rng = np.random.default_rng([self.plan.seed, step])
+        if step % EVERY == EVERY - 1:
+            return {"titles": self._titles(rng)}
+        return {"labels": self._labels(rng)}
 
     def _surveyed(self) -> TokenizedTexts:
         rng = np.random.default_rng(self.plan.seed)

@@ -11,17 +11,15 @@ from triage.arrays import Floats
 from triage.config import ZeroShotConfig as Settings
 from triage.engine.concepts import ConceptHead, ConceptZeroShot
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import BUILTIN, Pins, read_manifest, resolve
-from triage.engine.zero_shot.cross_encoder import CrossEncoder
+from triage.engine.model_folder import BUILTIN, Pins, resolve
 from triage.engine.zero_shot.entailment import EntailmentZeroShot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.metrics import sigmoid
 from triage.text import LabelText
 
-__all__ = ["BUILTIN_ZERO_SHOT", "LabelText", "ZeroShot", "calibrated", "open_zero_shot"]
+__all__ = ["LabelText", "ZeroShotModel", "calibrated", "open_zero_shot"]
 
 EMBEDDING = "embedding"
-BUILTIN_ZERO_SHOT = "issue-judge"
 
 
 class ZeroShotModel(Protocol):
@@ -61,17 +59,12 @@ def calibrated(raw: Floats, slope: float, intercept: float) -> Floats:
 
 
 def open_zero_shot(settings: Settings, encoder: Encoder) -> ZeroShotModel:
-    """The model that the configuration names; similarity is by the vectors of `encoder`.
-
-    With the shipped one, labels for the kind of an issue are scored by the encoder's concept head, if it has one.
+    """The model that the configuration names; concepts and similarity are by the vectors of `encoder`.
 
     Raises ModelError, and UnavailableError where a pinned hub model cannot be downloaded.
     """
-    if settings.model == EMBEDDING:
-        return SimilarityZeroShot.load(encoder)
-    pins = Pins(settings.revision, settings.sha256)
-    folder = resolve(settings.model, pins, BUILTIN_ZERO_SHOT)
-    if read_manifest(folder).layout == "joint":
-        model, head = CrossEncoder(folder, SimilarityZeroShot.load(encoder)), ConceptHead.load(encoder)
-        return ConceptZeroShot(head, model) if head and settings.model == BUILTIN else model
+    if settings.model in {BUILTIN, EMBEDDING}:
+        similar, head = SimilarityZeroShot.load(encoder), ConceptHead.load(encoder)
+        return ConceptZeroShot(head, similar) if head and settings.model == BUILTIN else similar
+    folder = resolve(settings.model, Pins(settings.revision, settings.sha256))
     return EntailmentZeroShot(folder, settings.template)

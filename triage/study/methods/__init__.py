@@ -15,6 +15,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "naive-bayes": ("classical", "make_naive_bayes"),
     "tfidf": ("classical", "make_tfidf"),
     "embedding": ("zero_shot", "make_embedding"),
+    "concepts": ("zero_shot", "make_concepts"),
     "neighbours": ("neighbours", "make"),
     "adapted": ("product", "Product"),
     "naive-bayes-augmented": ("classical", "make_augmented"),

@@ -1,8 +1,9 @@
-"""Zero-shot classification through the product's own engines, by similarity and by natural language inference.
+"""Zero-shot classification through the product's own engines: by concept, by similarity, by natural language inference.
 
-Similarity compares an issue with a label's name and description, as the product does by default. Each label's usual
-similarity is subtracted: over the issues without labels where there are enough of them, else over the vectors shipped
-with the encoder. Inference judges each pair of issue and label by itself (`triage.engine.zero_shot.entailment`).
+Concepts and similarity are the product's default; similarity alone compares an issue with a label's name and
+description. Each label's usual similarity is subtracted: over the issues without labels where there are enough of
+them, else over the vectors shipped with the encoder. Inference judges each pair of issue and label by itself
+(`triage.engine.zero_shot.entailment`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ from functools import cached_property
 from pathlib import Path
 
 from triage.arrays import Array, Floats
+from triage.config import ZeroShotConfig
 from triage.engine.model_folder import (
-    BUILTIN,
     HUB_ID,
     MANIFEST_FILE,
     REVISION,
     pulled_folder,
     read_manifest,
-    shipped_root,
 )
-from triage.engine.zero_shot import BUILTIN_ZERO_SHOT, ZeroShotModel, calibrated, open_zero_shot
+from triage.engine.zero_shot import ZeroShotModel, calibrated, open_zero_shot
 from triage.engine.zero_shot.similarity import SimilarityZeroShot
 from triage.errors import ModelError
 from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
@@ -31,27 +31,26 @@ from triage.text import LabelText
 ENOUGH = 50
 
 
-class Embedding(Method):
-    """By similarity."""
+class Described(Method):
+    """By a model that needs an issue's vector only."""
 
-    name = "zero-shot, embedding"
     learns = False
 
-    def __init__(self, labels: SimilarityZeroShot) -> None:
-        self._labels = labels
-        self.identity = f"embedded {labels.digest}"
+    def __init__(self, name: str, labels: ZeroShotModel) -> None:
+        self.name, self._labels = name, labels
+        self.identity = f"described {labels.digest}"
 
-    def fit(self, task: LabellingTask) -> FittedEmbedding:
+    def fit(self, task: LabellingTask) -> FittedZeroShot:
         """Nothing is learnt from labels. Raises ModelError where the usual similarity is not known."""
         prior = usual(task)
         labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
-        fitted = FittedEmbedding(self._labels, labels, prior)
+        fitted = FittedZeroShot(self._labels, labels, prior)
         if prior is None:
             try:
                 fitted.scores(Texts((), task.labelled.vectors[:0]))
             except ModelError:
                 # No vectors are shipped with this encoder: estimate from the labelled issues, without their labels.
-                return FittedEmbedding(self._labels, labels, task.labelled.vectors.mean(axis=0))
+                return FittedZeroShot(self._labels, labels, task.labelled.vectors.mean(axis=0))
         return fitted
 
 
@@ -60,10 +59,10 @@ def usual(task: LabellingTask) -> Floats | None:
     return task.unlabelled.vectors.mean(axis=0) if len(task.unlabelled) >= ENOUGH else None
 
 
-class FittedEmbedding(Fitted):
-    """Labels and the mean vector of issues in general."""
+class FittedZeroShot(Fitted):
+    """A zero-shot model, its labels, and the mean vector of issues in general."""
 
-    def __init__(self, engine: SimilarityZeroShot, labels: list[LabelText], prior: Floats | None) -> None:
+    def __init__(self, engine: ZeroShotModel, labels: list[LabelText], prior: Floats | None) -> None:
         self._engine, self._labels, self._prior = engine, labels, prior
 
     def scores(self, queries: Texts) -> Array:
@@ -72,9 +71,14 @@ class FittedEmbedding(Fitted):
         return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
 
 
-def make_embedding(context: MethodContext) -> Embedding:
-    """The method, with the encoder of the configuration."""
-    return Embedding(SimilarityZeroShot.load(context.engines.encoder))
+def make_embedding(context: MethodContext) -> Described:
+    """By similarity, with the encoder of the configuration."""
+    return Described("zero-shot, embedding", SimilarityZeroShot.load(context.engines.encoder))
+
+
+def make_concepts(context: MethodContext) -> Described:
+    """By concept and similarity, with the encoder of the configuration."""
+    return Described("zero-shot, concepts", open_zero_shot(ZeroShotConfig(), context.engines.encoder))
 
 
 class Inference(Method):
@@ -97,38 +101,23 @@ class Inference(Method):
         """See `Method`."""
         return f"{self.name} 2 {self.engine.digest}"
 
-    def fit(self, task: LabellingTask) -> FittedInference:
+    def fit(self, task: LabellingTask) -> FittedZeroShot:
         """Nothing is learnt. Raises as `engine` does."""
         labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
-        return FittedInference(self.engine, labels, usual(task))
-
-
-class FittedInference(Fitted):
-    """A judge and the labels that it judges; `prior` is the mean vector of issues in general."""
-
-    def __init__(self, engine: ZeroShotModel, labels: list[LabelText], prior: Floats | None) -> None:
-        self._engine, self._labels, self._prior = engine, labels, prior
-
-    def scores(self, queries: Texts) -> Array:
-        """See `triage.study.protocol.Fitted`: the probability of entailment against contradiction."""
-        raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior)
-        return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
+        return FittedZeroShot(self.engine, labels, None)
 
 
 def entailment_folder(named: str | None) -> Path:
-    """The model folder of a name: a folder, `org/name@COMMIT`, or None for the shipped model.
+    """The model folder of a name: a folder or `org/name@COMMIT`.
 
     A hub model that is not here is pulled. Raises ModelError, UnavailableError.
     """
-    if named is None or named == BUILTIN:
-        folder = shipped_root() / BUILTIN_ZERO_SHOT
-        if not (folder / MANIFEST_FILE).is_file():
-            raise ModelError(
-                "no entailment model is at hand",
-                likely="none is shipped with this version",
-                next_step="name one: --model nli=FOLDER or nli=org/name@COMMIT",
-            )
-        return folder
+    if named is None:
+        raise ModelError(
+            "no entailment model is named",
+            likely="none is shipped",
+            next_step="name one: --model nli=FOLDER or nli=org/name@COMMIT",
+        )
     if (Path(named) / MANIFEST_FILE).is_file():
         return Path(named)
     model, _, revision = named.partition("@")
@@ -148,5 +137,5 @@ def entailment_folder(named: str | None) -> Path:
 
 
 def make_nli(context: MethodContext) -> Inference:
-    """The method, with the model that was named, or the shipped one."""
+    """By natural language inference, with the model that was named."""
     return Inference(context.models.get("nli"), context)
