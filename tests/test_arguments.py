@@ -185,7 +185,7 @@ def test_what_is_no_address_stays_as_it_is(text: str) -> None:
         (["retrain", "--from=x", "--stroe", "y"], "unrecognized arguments: --stroe; did you mean '--store'?"),
         (["bundle", "show", "--sotre=x"], "unrecognized arguments: --sotre; did you mean '--store'?"),
         (["retrain", "--from=x", "--store=y", "--adapt=encodr"], "did you mean 'encoder'?"),
-        (["models", "train", "zeroshot", "x", "--out=y"], "did you mean 'zero-shot'?"),
+        (["models", "train", "encodr", "x", "--out=y"], "did you mean 'encoder'?"),
     ],
 )
 def test_a_mistyped_word_is_answered_with_the_one_that_is_meant(

@@ -39,7 +39,7 @@ def test_bash_offers_commands_actions_options_and_choices(
     assert offered(path, "bundle", "show", "--js") == ["--json"]
     assert offered(path, "retrain", "--adapt", "enc") == ["encoder"]
     assert offered(path, "label", "--store", "x", "--dr") == ["--dry-run"]
-    assert offered(path, "models", "train", "zero") == ["zero-shot"]
+    assert offered(path, "models", "train", "con") == ["concepts"]
     assert offered(path, "label", "--file") == []
 
 

@@ -11,6 +11,8 @@ import torch
 
 from tests.clock import Clock
 from tests.evaluating import NAMES, Counting, material, study
+from tests.test_entailment import THREE, exported
+from tests.test_entailment import build as build_entailment
 from tests.toy_encoder import WORDS, save_bert
 from tests.toy_language import save_causal
 from triage.config import Config
@@ -30,7 +32,11 @@ def means(tmp_path_factory: pytest.TempPathFactory) -> MethodContext:
     encoder = Encoder.load()
     # Threads that wait for one another cost a tiny model more than its work.
     torch.set_num_threads(1)
+    entailment = tmp_path_factory.mktemp("entailment") / "weights"
+    build_entailment(entailment, THREE, seed=5).save_pretrained(entailment)
+    exported(entailment, entailment.parent / "tiny")
     models = {
+        "nli": str(entailment.parent / "tiny"),
         "weights": str(save_bert(tmp_path_factory.mktemp("toy"))),
         "causal": save_causal(tmp_path_factory.mktemp("causal"), 0, [*WORDS, *NAMES]),
     }

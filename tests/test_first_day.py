@@ -104,7 +104,7 @@ def test_a_label_must_reach_the_precision_target() -> None:
     assert first_day(close, Config(vote=VoteConfig(precision_target=0.5))).labels == ("a",)
     assert first_day(close, Config(labels=LabelsConfig(targets={"a": 0.5}))).labels == ("a",)
     strict = VoteConfig(precision_target=0.99)
-    assert first_day({"a": 5.0, "b": -3.0, "c": -3.0}, Config(vote=strict)).labels == ()
+    assert first_day({"a": 4.0, "b": -3.0, "c": -3.0}, Config(vote=strict)).labels == ()
 
 
 def test_at_most_two_labels_are_set() -> None:

@@ -81,6 +81,13 @@ def test_a_wrong_manifest_is_refused_with_its_place(change: dict[str, object], m
     assert caught.value.what == message
 
 
+def test_a_model_that_an_earlier_version_pulled_still_opens() -> None:
+    """What its manifest says beyond today's keys is not read."""
+    judging = {"kind": "zero-shot", "labels": ["yes", "no"], "entailment": 0}
+    earlier = {"layout": "pair", "slope": 1.0, "intercept": 0.0, "threshold": 0.5, "similarity": 0.0}
+    assert ModelManifest.from_dict(GOOD | judging | earlier) == ModelManifest.from_dict(GOOD | judging)
+
+
 def test_a_missing_key_is_named() -> None:
     """A manifest without a key is refused with that key."""
     with pytest.raises(ModelError) as caught:

@@ -30,8 +30,8 @@ def learnt(past: Step, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 
 def label(step: Step, configuration: str = "") -> list[str]:
-    """The labels that the new issue has after a run under this configuration."""
-    step.configure(configuration)
+    """The labels that the new issue has after a run under this configuration, and a low target."""
+    step.configure(f"vote: {{precision_target: 0.5}}\n{configuration}")
     before = len(step.github.requests)
     assert step.run("label", f"--store=github:{step.repository.full_name}") == 0, step.err
     assert len(step.github.requests) > before

@@ -12,7 +12,7 @@ from tests.sample import Trained
 # Among them are the console, which prints everything, the reasons in the log, the bounded reading of configurations,
 # rows, plans and bundles, names compared without case, whether a maintainer dealt with an issue, whose words its
 # label events are, the signs of progress, and the way to GitHub (certificates, proxies, a deadline for each answer).
-BOUNDS = {"label": (47, 540, 370), "plan": (55, 570, 1_400), "apply": (29, 295, 290)}
+BOUNDS = {"label": (47, 540, 370), "plan": (55, 570, 1_400), "apply": (29, 295, 330)}
 
 
 def test_an_event_is_followed_from_the_command_line_to_the_label(
