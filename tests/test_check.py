@@ -87,7 +87,7 @@ def test_a_configuration_that_cannot_be_meant_is_wrong(
         ),
         (
             "act: {duplicates: 0.8}",
-            "! possible duplicates are shown from a similarity of 0.8 (act.duplicates): below 0.9, most issues that "
+            "! possible duplicates are shown from a similarity of 0.8 (act.duplicates): below 0.94, most issues that "
             "the shipped encoder finds are none",
         ),
     ],
@@ -138,7 +138,7 @@ def test_suggestions_are_told_with_what_they_need(step: Step) -> None:
     assert (
         "✓ labels are suggested from a probability of 0.5 (act.suggest); a tick sets them where" in step.out
     )
-    step.configure("act: {suggest: 0.5, suggest_in: github, duplicates: 0.9}")
+    step.configure("act: {suggest: 0.5, suggest_in: github, duplicates: 0.94}")
     assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
     assert "(act.suggest); as GitHub's own suggestions, on newly opened issues\n" in step.out
     assert "duplicates" not in step.out

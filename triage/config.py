@@ -262,7 +262,7 @@ class ActConfig:
     duplicates: float | None = option(
         None,
         "The similarity (cosine of the encoder's vectors) from which issues are shown as possible duplicates. If not "
-        "set, 0.9 for the shipped encoder, as measured in benchmarks/README.md; for other encoders none are shown.",
+        "set, 0.94 for the shipped encoder, as measured in benchmarks/README.md; for other encoders none are shown.",
         low=0.0,
         high=1.0,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CARRIED = "the issue carries it already"
 # The similarity of likely duplicates under the shipped encoder: the lowest threshold of benchmarks/duplicates.py at
 # which most of what is reported was judged to be a duplicate.
-DUPLICATE = 0.9
+DUPLICATE = 0.94
 MOST_DUPLICATES = 3
 # More would be a list to work through.
 MOST_SUGGESTIONS = 3
