@@ -27,6 +27,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,12 +117,14 @@ class Range:
     def killed_at(self, task: Task, request: int, when: When) -> bool:
         """Whether the run came to that request, at which it was killed: before or after it was carried out."""
         process: list[BaseProcess] = []
+        ended = threading.Event()
         faults = self.desk.github.faults
         faults.clear()
 
         def kill(_: Request) -> None:
             process[0].kill()
-            process[0].join(60)
+            # Only one thread may wait for the process itself: its exit code is read from a pipe, once.
+            ended.wait(60)
 
         def match(request: Request) -> bool:
             return request.writes or when == "before"
@@ -130,6 +133,7 @@ class Range:
         faults.add(Drop(when), skip=request, when=match)
         process.append(self.start(task)[0])
         process[0].join(300)
+        ended.set()
         faults.clear()
         return process[0].exitcode == -signal.SIGKILL
 
