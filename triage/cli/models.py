@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from triage.training import cli as training
 
     train = arguments.add_action(
-        actions, "train", "train a model for all repositories, as the shipped ones were"
+        actions, "train", "train an encoder for all repositories, or its concept head"
     )
     training.configure(train)
     train.set_defaults(parse=lambda args: partial(training.run, training.parse(args)))
