@@ -1,4 +1,4 @@
-"""What the changed files of a pull request are worth beside its title and description.
+"""What the changed files of a pull request add to its title and description.
 
     python benchmarks/files.py /usr/share/doc/{coreutils,gnupg,libgcrypt20,libharfbuzz0b}/changelog.gz --cache DIR
 
