@@ -136,6 +136,29 @@ def test_the_encoder_learns_to_bring_labels_together(
     assert apart(after, unseen) > apart(before, unseen) + 0.1
 
 
+def test_a_continued_training_holds_the_topics_of_another_encoder(
+    weights: Weights, everything: list[Issue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held to another encoder's topics, training starts with a loss that it lacks when it is held to its own."""
+    # The toy encoder has fewer dimensions than are free otherwise.
+    monkeypatch.setattr("triage.training.multitask.FREE", 4)
+    changed, other = tmp_path / "other", weights.open()[0]
+    with torch.no_grad():
+        for at, weight in enumerate(other.parameters()):
+            generator = torch.Generator().manual_seed(at)
+            weight.add_(weight.std() * torch.randn(weight.shape, generator=generator))
+    other.save_pretrained(changed)
+    weights.open()[1].save_pretrained(changed)
+    plan, firsts = dataclasses.replace(SHORT, steps=1), []
+    for name, topics in (("own", None), ("another", Weights(changed, "other", "other"))):
+        steps = list[TrainingStep]()
+        run = train.TrainingRun(weights, plan, tmp_path / name, steps.append, topics)
+        train.train_encoder(everything, run, tmp_path / name / "model")
+        firsts.append(steps[0].losses["labels"])
+    own, another = firsts
+    assert another > own + 0.5
+
+
 def apart(vectors: npt.NDArray[np.float32], issues: Sequence[Issue]) -> float:
     """How much closer issues of one label are to each other than to the others, as cosines."""
     same = np.array([[a.labels == b.labels for b in issues] for a in issues])

@@ -271,8 +271,8 @@ class ExportOptions:
 class TrainOptions:
     """`triage models train`: the files to train on, and where model, checkpoints and losses go.
 
-    `weights` are a folder or org/name@COMMIT; `origin` and `licence` describe a folder. `steps` None: the schedule
-    of the shipped encoder.
+    `weights` and `topics` are a folder or org/name@COMMIT; `topics` None: the same as `weights`. `origin` and `licence`
+    describe a folder. `steps` None: the schedule of the shipped encoder.
     """
 
     kind: str
@@ -282,6 +282,7 @@ class TrainOptions:
     weights: str | None = None
     origin: str | None = None
     licence: str | None = None
+    topics: str | None = None
     steps: int | None = None
     seed: int = 0
 

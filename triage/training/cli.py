@@ -52,6 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "training)",
     )
     parser.add_argument("--weights", help="PyTorch weights to start from, a folder or org/name@COMMIT")
+    parser.add_argument(
+        "--topics",
+        metavar="WEIGHTS",
+        help="PyTorch weights whose topics are held, when training is continued (default: those to start from)",
+    )
     parser.add_argument("--origin", help="origin of a folder of weights, for the model card")
     parser.add_argument("--licence", help="licence of a folder of weights, for the model card")
     parser.add_argument(
@@ -76,6 +81,7 @@ def parse(args: argparse.Namespace) -> TrainOptions:
         weights=args.weights,
         origin=args.origin,
         licence=args.licence,
+        topics=args.topics,
         steps=args.steps,
         seed=args.seed,
     )
@@ -102,7 +108,8 @@ def run(options: TrainOptions) -> int:
     plan = EncoderSchedule(seed=options.seed)
     if options.steps is not None:
         plan = replace(plan, steps=options.steps)
-    training = train.TrainingRun(weights, plan, options.work, _print_step)
+    topics = named_weights(options.topics) if options.topics else None
+    training = train.TrainingRun(weights, plan, options.work, _print_step, topics)
     issues = (issue for path in options.files for issue in iter_issues(path))
     manifest = train.train_encoder(issues, training, options.out)
     log(f"{manifest.name}: {options.out}; losses and weights in {options.work}")

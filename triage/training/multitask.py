@@ -91,7 +91,9 @@ class EncoderTraining:
         tokenizer: PreTrainedTokenizerFast,
         groups: Sequence[Group],
         plan: EncoderSchedule,
+        topics: PreTrainedModel | None = None,
     ) -> None:
+        """`topics` is the encoder whose topics are held; None: `model` as it is."""
         quicken(model)
         self.plan = plan
         self._model, self._tokenizer = model, tokenizer
@@ -101,7 +103,7 @@ class EncoderTraining:
         self._concepts = torch.nn.Linear(model.config.hidden_size, len(CONCEPTS))
         torch.nn.init.zeros_(self._concepts.weight)
         torch.nn.init.zeros_(self._concepts.bias)
-        self._topics = Topics(model, self._surveyed())
+        self._topics = Topics(topics or copy.deepcopy(model), self._surveyed())
         schedule = TrainingSchedule(1, plan.max_tokens, plan.batch, plan.rate, seed=plan.seed)
         parts = [Part.of(model), Part.of(self._concepts, "concepts.", CONCEPT_SPEED)]
         # One epoch of step numbers in place of rows: a step draws its issues itself.
@@ -170,26 +172,27 @@ def embed(model: PreTrainedModel, texts: TokenizedTexts, rows: Indices | None = 
 
 
 class Topics:
-    """What vectors say apart from the FREE dimensions in which the texts surveyed differ least, before training.
+    """What the vectors of `model` say apart from the FREE dimensions in which the texts surveyed differ least.
 
     The kind of an issue says little about its topic, and finds room in those dimensions; the others are held near
-    what they were (distillation). Without this, areas are told apart worse the longer the training lasts.
+    what `model`, the teacher, says of them (distillation). Without this, areas are told apart worse the longer the
+    training lasts.
     """
 
     def __init__(self, model: PreTrainedModel, surveyed: TokenizedTexts, batch: int = 64) -> None:
-        self._start = copy.deepcopy(model).eval().requires_grad_(False)
+        self._teacher = model.eval().requires_grad_(False)
         rows = np.argsort(surveyed.lengths)
         parts = np.array_split(rows, -(-len(rows) // batch))
         with torch.no_grad():
-            vectors = torch.cat([embed(self._start, surveyed, part) for part in parts])
+            vectors = torch.cat([embed(self._teacher, surveyed, part) for part in parts])
         # The eigenvalues are in ascending order.
         self._topic = torch.linalg.eigh(vectors.T @ vectors)[1][:, FREE:]
 
     def loss(self, vectors: Tensor, texts: TokenizedTexts, rows: Indices) -> Tensor:
-        """One less the cosine to the topic before training: the mean over these rows of the texts."""
+        """One less the cosine to the topic by the teacher: the mean over these rows of the texts."""
         with torch.no_grad():
-            before = embed(self._start, texts, rows) @ self._topic
-        cosines = functional.cosine_similarity(vectors[torch.as_tensor(rows)] @ self._topic, before, dim=1)
+            taught = embed(self._teacher, texts, rows) @ self._topic
+        cosines = functional.cosine_similarity(vectors[torch.as_tensor(rows)] @ self._topic, taught, dim=1)
         return (1 - cosines).mean()
 
 

@@ -22,12 +22,16 @@ from triage.training.multitask import ATTENTION, EncoderSchedule, EncoderTrainin
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Training from `weights` by `plan`; the folder `work` keeps checkpoints, losses and the PyTorch weights."""
+    """Training from `weights` by `plan`; the folder `work` keeps checkpoints, losses and the PyTorch weights.
+
+    `topics` are the weights whose topics are held; None: those that training starts from.
+    """
 
     weights: Weights
     plan: EncoderSchedule
     work: Path
     progress: OnStep | None = None
+    topics: Weights | None = None
 
     def within(self, model: PreTrainedModel) -> TrainingRun:
         """The same run, reading no more tokens than the model has positions for."""
@@ -36,9 +40,9 @@ class TrainingRun:
 
     def train(self, groups: Sequence[Group], objective: EncoderTraining) -> None:
         """Train to the end, resuming from a checkpoint where there is one, and plot the losses."""
-        objective.run(
-            fingerprint(groups, self.plan, self.weights.digest()), self.work, logged(self.work, self.progress)
-        )
+        digests = [weights.digest() for weights in (self.weights, self.topics) if weights]
+        name = fingerprint(groups, self.plan, " ".join(digests))
+        objective.run(name, self.work, logged(self.work, self.progress))
         plot(self.work)
 
 
@@ -50,7 +54,8 @@ def train_encoder(issues: Iterable[Issue], run: TrainingRun, out: Path) -> Model
     groups = checked(corpus(issues), run.plan)
     model, tokenizer = run.weights.open(attention=ATTENTION)
     run = run.within(model)
-    run.train(groups, EncoderTraining(model, tokenizer, groups, run.plan))
+    topics = run.topics.open(attention=ATTENTION)[0] if run.topics else None
+    run.train(groups, EncoderTraining(model, tokenizer, groups, run.plan, topics))
     folder = run.work / "weights"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
