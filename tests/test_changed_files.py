@@ -112,6 +112,25 @@ def test_files_teach_labels_that_no_title_tells(pulls: Step) -> None:
     assert late.label_names == []
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_an_evaluation_counts_files_as_labelling_does(pulls: Step, read: bool) -> None:
+    """Where nothing but files tells labels, the product finds them all, and without files it does not."""
+    rows, config, out = (pulls.folder / name for name in ("rows.jsonl", "triage.yml", "evaluation"))
+    config.write_text(f"learn: {{pull_requests: {str(read).lower()}}}\n", "utf-8")
+    labels = list(FILES)
+    past = [
+        {"repo": FERRY, "body": "", "number": i + 1, "title": f"{TITLES[i % 5]} {i}", "author": f"writer-{i}"}
+        | {"labels": [labels[i % 2]], "created_at": (OPENED + timedelta(days=i)).isoformat()}
+        | ({"is_pull_request": True, "files": changed(labels[i % 2], i)} if read else {})
+        for i in range(120)
+    ]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in past), "utf-8")
+    options = (f"--from={rows}", f"--config={config}", f"--out={out}", "--methods=adapted", "--slices=60")
+    assert pulls.run("evaluate", *options) == 0
+    (run,) = json.loads((out / "results.json").read_text("utf-8"))["runs"]
+    assert (run["one"]["micro_f1"] > 0.9) == read
+
+
 def test_rows_of_a_file_teach_by_their_files_too(pulls: Step) -> None:
     """As `gh pr list --json files` prints them; without files, the same title gets nothing."""
     rows, config, store = (pulls.folder / name for name in ("rows.jsonl", "triage.yml", "own"))

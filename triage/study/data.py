@@ -72,7 +72,7 @@ class StudyData:
     def texts(self, rows: Iterable[int]) -> Texts:
         """These of the labelled issues, as methods see them."""
         at = list(rows)
-        return Texts([self.data.issues[i].text for i in at], self.vectors[at])
+        return Texts(self.data.texts(at), self.vectors[at], self.data.files(at))
 
     def without_labels(self) -> Texts:
         """The issues without labels."""
@@ -80,10 +80,10 @@ class StudyData:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 (hex) of every text, label and vector."""
+        """sha256 (hex) of every text, changed file, label and vector."""
         state = hashlib.sha256()
         for issue in (*self.data.issues, *self.unlabelled):
-            state.update(f"{issue.digest} {issue.created_at}\n".encode())
+            state.update(f"{issue.digest} {issue.created_at} {issue.files}\n".encode())
         arrays = (self.data.targets, self.vectors, self.quiet)
         for part in ("\n".join(self.data.names).encode(), *(array.tobytes() for array in arrays)):
             state.update(hashlib.sha256(part).digest())

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Texts:
-    """Rendered issues and the shipped encoder's vectors of them, [n, d]."""
+    """Rendered issues and the shipped encoder's vectors of them, [n, d].
+
+    `files` are those that each pull request changes (empty: none of any); of the methods, only the product reads them.
+    """
 
     texts: Sequence[str]
     vectors: Floats
+    files: Sequence[tuple[str, ...]] = ()
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -44,6 +44,10 @@ class Rendered(Issue):
         return self.body
 
 
+def _with_files(texts: Texts) -> Iterable[tuple[str, tuple[str, ...]]]:
+    return zip(texts.texts, texts.files or [()] * len(texts), strict=True)
+
+
 class Product(Method):
     """The product as it is."""
 
@@ -71,10 +75,11 @@ class Product(Method):
                 number=row + 1,
                 title="",
                 body=text,
+                files=files,
                 created_at=START + timedelta(hours=row) if self._context.dated else None,
                 labels=tuple(task.names[j] for j in np.flatnonzero(task.targets[row]).tolist()),
             )
-            for row, text in enumerate(task.labelled.texts)
+            for row, (text, files) in enumerate(_with_files(task.labelled))
         ]
         data = Dataset(issues, task.names, task.targets, {})
         model = self._model(data, task.labelled.vectors)
@@ -104,9 +109,12 @@ class FittedProduct(Fitted):
 
     def decisions(self, queries: Texts) -> Iterator[Decision]:
         """The decision on each, as if it had just been opened."""
+        asked = [
+            Rendered(REPO, self.known + row + 1, "", text, files=files)
+            for row, (text, files) in enumerate(_with_files(queries))
+        ]
         for start in range(0, len(queries), BATCH):
-            texts = queries.texts[start : start + BATCH]
-            issues = [Rendered(REPO, self.known + start + i + 1, "", text) for i, text in enumerate(texts)]
+            issues = asked[start : start + BATCH]
             vectors = queries.vectors[start : start + BATCH]
             model = self.model if self.tuned else self.model.recorded(issues, vectors)
             yield from decide(map(case_of, issues), model, self.policy)
