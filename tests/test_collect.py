@@ -36,7 +36,7 @@ from tests.tracking import Sleeps, tracker_of
 from triage import issue as issues
 from triage.errors import AccessError, DataError, TriageError, UsageError
 from triage.github.errors import Overloaded, RateLimited
-from triage.github.graphql import PAGE_POINTS, IssueFilter
+from triage.github.graphql import ANSWERS_POINTS, PAGE_POINTS, IssueFilter
 from triage.issue import KINDS, Issue, LabelEvent
 from triage.sources import cache
 from triage.sources.cache import opened
@@ -147,14 +147,17 @@ def test_a_later_run_asks_only_for_what_changed(github: FakeGitHub, demo: Reposi
     assert asked(github, "IssueNumbers") == 0
 
 
+@pytest.mark.parametrize("answers", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_costs_what_the_estimate_says(github: FakeGitHub, demo: Repository, kind: issues.Kind) -> None:
-    """A point for each list within its items; of pull requests the changed files are one."""
+def test_a_page_costs_what_the_estimate_says(
+    github: FakeGitHub, demo: Repository, kind: issues.Kind, answers: bool
+) -> None:
+    """A point for each list within its items; of pull requests the changed files are one, and answers another."""
     demo.add_issue("Crash", "It crashes", pull=kind == "pull request")
     before, tracker = github.points.spent, tracker_of(github)
     tracker.most_files = issues.FILES_LEARNT
-    assert len(list(tracker.pages(IssueFilter(kind=kind)))) == 1
-    assert github.points.spent - before == PAGE_POINTS[kind]
+    assert len(list(tracker.pages(IssueFilter(kind=kind, answers=answers)))) == 1
+    assert github.points.spent - before == PAGE_POINTS[kind] + answers * ANSWERS_POINTS[kind]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from triage.comment import (
     parts_of,
     suggestions_part,
 )
-from triage.config import ActConfig, Config
+from triage.config import ActConfig, Config, LearnConfig
 from triage.decide.history import Attribution
 from triage.decide.policy import MOST_SUGGESTIONS, Policy
 from triage.github.graphql import CommentVersion
@@ -285,6 +285,33 @@ def test_an_answer_is_read_as_the_word_of_who_gave_it(step: Step, offered: Comme
     assert from_row(to_row(found), where="a row") == found
     # Without suggestions no comment is read, and the label stays the bot's.
     assert [(e.label, e.actor) for e in read(None, "off").events or ()] == [("bug", ACTIONS_BOT)]
+
+
+def test_an_answer_on_a_pull_request_is_learnt_too(step: Step, tmp_path: Path) -> None:
+    """The label that the bot set there is the maintainer's word, and what was refused is no label of it."""
+    step.configure(ON.replace("act: {", "act: {pull_requests: true, "))
+    step.repository.roles[MAINTAINER] = "triage"
+    like = step.repository.issues[STORAGE]
+    pull = step.repository.add_issue(like.title, like.body, "somebody", pull=True, number=4_001)
+    step.happen(pull)
+    assert step.label() == 0
+    [comment] = pull.comments
+    comment.tick(BUG, MAINTAINER)
+    tick(step, comment, NONE)
+    assert step.label() == 0
+    assert pull.label_names == ["bug"]
+
+    def read(suggest: float | None) -> NewIssue:
+        config = Config(act=ActConfig(suggest=suggest), learn=LearnConfig(pull_requests=True))
+        [collected] = read_repositories([FERRY], tmp_path / str(suggest), config).collected
+        return next(i for i in collected.issues if i.number == pull.number)
+
+    found, us = read(0.5), Attribution(frozenset({ACTIONS_BOT}))
+    said = provenance_of(found, us)
+    assert (said.positive, said.negative, said.unjudged) == (("bug",), ("area: storage",), {})
+    # Who dealt with a pull request otherwise is not read, so that it stays unknown.
+    assert found.handled is None
+    assert provenance_of(read(None), us).unjudged == {"bug": "me"}
 
 
 def test_what_somebody_else_writes_into_the_bots_comment_is_nobodys_word(

@@ -581,6 +581,7 @@ class Tracker(Connection):
         if wanted.kind == "pull request":
             merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
             terms: dict[str, object] = {"states": merged, "labels": labels, "files": self.most_files > 0}
+            terms["texts"] = wanted.answers
         elif wanted.kind == "discussion":
             # GitHub cannot list them by label or change.
             terms = {"states": states}

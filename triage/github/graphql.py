@@ -38,6 +38,8 @@ NUMBERS: Mapping[Kind, str] = {"issue": "IssueNumbers", "pull request": "PullReq
 # GitHub counts 1 + 100 requests for each list within a page of 100, and one point for 100 requests: labels and label
 # events, and of issues what people did with them.
 PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 3, "discussion": 1}
+# Answers to suggestions are read with what people did with an issue; for pull requests that is a list of its own.
+ANSWERS_POINTS: Mapping[Kind, int] = {"issue": 0, "pull request": 1, "discussion": 0}
 TYPES: Mapping[str, Kind] = {"Issue": "issue", "PullRequest": "pull request", "Discussion": "discussion"}
 
 # The types of the nodes in `acts`.
@@ -437,6 +439,7 @@ class IssueNode:
     # A discussion has none.
     timeline: Timeline = Timeline(PageInfo(False), ())
     acts: tuple[ActNode, ...] | None = nested("acts.nodes", None)
+    answers: tuple[ActNode, ...] = nested("answers.nodes", ())
     edited_at: datetime | None = None
     editor: str = nested("editor.login", GHOST)
     editor_type: str = nested("editor.type", "User")
@@ -462,7 +465,8 @@ def issue_of(
         author=author,
         labels=tuple(labels),
         events=_answered(
-            tuple([_event(event, event.label) for event in events if event.label]), node.acts or ()
+            tuple([_event(event, event.label) for event in events if event.label]),
+            (*(node.acts or ()), *node.answers),
         ),
         handled=None if node.acts is None else bool(handled_by),
         handled_by=handled_by,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from triage.github.client import PAGE, Tracker
 from triage.github.errors import NotFound, Rejected
-from triage.github.graphql import PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
+from triage.github.graphql import ANSWERS_POINTS, PAGE_POINTS, IssueFilter, Label, LiveIssue, Page
 from triage.github.issue_types import with_types
 from triage.github.rate_limit import Quota
 from triage.issue import FILES_LEARNT, KINDS, Issue, Kind, Names, RepositoryIds, format_time
@@ -184,14 +184,19 @@ class ReadEstimate:
     points: int
 
 
-def estimate_of(tracker: Tracker, work: Path, now: datetime, kinds: Collection[Kind]) -> ReadEstimate:
+def estimate_of(
+    tracker: Tracker, work: Path, now: datetime, kinds: Collection[Kind], *, answers: bool = False
+) -> ReadEstimate:
     """The estimate from GitHub's counts and the state of the folder in `work`, with one request."""
     state = peek(folder_of(work, tracker), tracker.repository.node_id)
     counts = tracker.counts(since(state.issues))
     passes = [_ahead(state.reading(kind), counts.items[kind], counts.changed[kind]) for kind in kinds]
     numbers = sum(_pages(counts.items[kind]) for kind in kinds) if due(state.counted_at, now) else 0
     pages = sum(pages for _, pages in passes)
-    points = sum(pages * PAGE_POINTS[kind] for kind, (_, pages) in zip(kinds, passes, strict=True))
+    points = sum(
+        pages * (PAGE_POINTS[kind] + answers * ANSWERS_POINTS[kind])
+        for kind, (_, pages) in zip(kinds, passes, strict=True)
+    )
     return ReadEstimate(
         issues=sum(issues for issues, _ in passes),
         pages=pages,

@@ -138,7 +138,7 @@ def read_repositories(
 
     def estimate(tracker: Tracker) -> ReadEstimate:
         with tracker:
-            return estimate_of(tracker, work, at, kinds)
+            return estimate_of(tracker, work, at, kinds, answers=answers)
 
     estimates = map_concurrently(trackers, estimate, limiter.width, limiter.close)
     pairs = _without_duplicates(zip(trackers, estimates, strict=True))
