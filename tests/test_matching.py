@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from triage.patterns import PatternError, glob, globs, regex
 
+NO_FOLDER = "no path of a file begins or ends with a slash; for all files of a folder write `docs/**`"
+
 
 @pytest.mark.parametrize(
     ("pattern", "matched", "other"),
@@ -50,6 +52,9 @@ def test_an_exclamation_mark_excludes() -> None:
         ("{1..3}", "ranges such as `{1..3}` are not read; write `{1,2,3}`"),
         ("{a,b}" * 10, "its braces stand for more than 1,000 globs"),
         ("./", "it is empty"),
+        ("docs/", NO_FOLDER),
+        ("/docs/**", NO_FOLDER),
+        ("{src,docs/}", NO_FOLDER),
         ("a" * 10_001, "it has more than 10,000 characters"),
     ],
 )

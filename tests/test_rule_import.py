@@ -120,6 +120,16 @@ def test_version_4_of_actions_labeler(tmp_path: Path) -> None:
     assert left_out == ["'two': that one file matches all of a/**, *.js is not read"]
 
 
+@pytest.mark.parametrize(
+    "pattern", ["src/app/(auth)/**", "My Project/**/*", "src/**/+page.svelte", "/**/$id.tsx", "/src/**/a"]
+)
+def test_a_glob_may_look_like_a_regular_expression(tmp_path: Path, pattern: str) -> None:
+    """What JavaScript could not read as one shows that the file has globs, and the others beside it too."""
+    action, rules, _ = imported(tmp_path, f"docs: docs/*\napp: '{pattern}'\n")
+    assert action == "actions/labeler"
+    assert rules[0] == files("docs", files="docs/*")
+
+
 def test_regular_expressions_of_issue_labeler(tmp_path: Path) -> None:
     """All of a label's must match; JavaScript's flags become RE2's; what RE2 cannot read is left out."""
     text = "bug:\n  - '/(crash|error)/i'\n  - 'version \\d+'\nany: '.*'\nlook: '(?=a)b'\n"
@@ -200,6 +210,7 @@ def test_init_writes_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert f"read     {globs}: 1 rule of actions/labeler\n" in out
     assert "left out 'release': conditions on 'base-branch' are not read\n" in out
+    assert "set act.pull_requests to true, and uncomment pull_request_target and pull-requests" in out
     written = tmp_path / ".github" / "triage.yml"
     assert load(written).rules == (
         RuleConfig(ConditionConfig(files=("docs/**",)), "docs", ("docs",)),

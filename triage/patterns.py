@@ -105,8 +105,12 @@ def glob(pattern: str) -> Callable[[str], bool]:
         raise PatternError("patterns such as `!(…)` and `@(…)` are not read; write alternatives as `{a,b}`")
     if not pattern.removeprefix("./"):
         raise PatternError("it is empty")
-    ways = "|".join(_path(one.removeprefix("./")) for one in _expanded(pattern))
-    match = _compiled(f"(?s)(?:{ways})").fullmatch
+    ways = [one.removeprefix("./") for one in _expanded(pattern)]
+    if any(one.startswith("/") or one.endswith("/") for one in ways):
+        raise PatternError(
+            "no path of a file begins or ends with a slash; for all files of a folder write `docs/**`"
+        )
+    match = _compiled(f"(?s)(?:{'|'.join(map(_path, ways))})").fullmatch
     return lambda path: match(_utf8(path)) is not None
 
 

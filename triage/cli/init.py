@@ -20,6 +20,7 @@ from triage.cli import arguments
 from triage.config import Config, from_text, load
 from triage.console import log
 from triage.decide import Policy
+from triage.decide.fixed_rules import reads_files
 from triage.errors import TriageError, UsageError
 from triage.files import write
 from triage.github.open import TOKEN, open_tracker
@@ -106,12 +107,13 @@ def run(options: InitOptions) -> int:
             look = _look(tracker, template(values), options)
         values |= _target(look)
     text = template(values)
-    from_text(text, where=CONFIG_PATH)
+    config = from_text(text, where=CONFIG_PATH)
     files = {CONFIG_PATH: text}
     files |= {f".github/workflows/{name}": (workflows() / name).read_text("utf-8") for name in WORKFLOWS}
     for path, content in files.items():
         log(_write(options.folder / path, content, force=options.force))
-    log(_next_steps(options.repo, labels))
+    by_files = reads_files(config.rules) and not config.act.pull_requests
+    log(_next_steps(options.repo, labels, by_files=by_files))
     if look:
         log(f"\n{look.words}")
     return 0
@@ -203,7 +205,7 @@ def _write(path: Path, content: str, *, force: bool) -> str:
     return f"{'replaced' if exists else 'wrote   '} {path}"
 
 
-def _next_steps(repo: str, labels: Mapping[str, str]) -> str:
+def _next_steps(repo: str, labels: Mapping[str, str], *, by_files: bool) -> str:
     steps = [
         f"Read {CONFIG_PATH}: which labels may the bot set, and what do they mean?",
         "Commit the files to the default branch; workflows run from there only.",
@@ -211,6 +213,12 @@ def _next_steps(repo: str, labels: Mapping[str, str]) -> str:
         "Run the workflow `triage` on some past issues: it only reports, unless dry-run is switched off.",
         "Run the workflow `triage-backfill`: it plans labels for all past issues, and sets them once you approve.",
     ]
+    if by_files:
+        steps.insert(
+            1,
+            "Rules about changed files are about pull requests, which are not labelled yet: set act.pull_requests to "
+            "true, and uncomment pull_request_target and pull-requests in the workflow `triage`.",
+        )
     if not labels:
         remedy = f"set {TOKEN}" if repo else f"set {TOKEN} and give --repo OWNER/NAME"
         steps.insert(

@@ -24,6 +24,8 @@ FORM_FOLDER = "ISSUE_TEMPLATE"
 # What a glob does not have, or only together with a wildcard of globs.
 _REGEX = re.compile(r"/.+/[a-z]*|.*(?:[()|\\^$+]|\.\*|\s).*", re.DOTALL)
 _SLASHED = re.compile(r"/(.+)/([a-z]*)", re.DOTALL)
+# What no regular expression of JavaScript has: it repeats a repetition.
+_ANY_FOLDERS = re.compile(r"(?:^|/)\*\*|\*\*/")
 # Flags of JavaScript that change what a pattern matches in text, as RE2 writes them.
 _FLAGS = {"i", "m", "s"}
 BRANCHES = ("base-branch", "head-branch")
@@ -65,9 +67,14 @@ def read_rules(path: Path) -> ImportedRules:
     texts = {label: _texts(given) for label, given in rules.items()}
     if all(text is not None for text in texts.values()):
         patterns = {label: text or [] for label, text in texts.items()}
-        if any(_REGEX.fullmatch(one) for several in patterns.values() for one in several):
+        if _are_regexes([one for several in patterns.values() for one in several]):
             return _from_regexes(patterns)
     return _from_globs(rules, path)
+
+
+def _are_regexes(patterns: Sequence[str]) -> bool:
+    """Whether these are regular expressions; folders of globs may have parentheses, `+`, `$` and spaces too."""
+    return any(map(_REGEX.fullmatch, patterns)) and not any(map(_ANY_FOLDERS.search, patterns))
 
 
 def _read(path: Path) -> object:
