@@ -133,6 +133,37 @@ def test_few_new_labels_are_enough_where_the_bundle_cannot_label(past: Step) -> 
     assert " is active\n" in past.out
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "vote: {min_examples: 3}",
+        "zero_shot: {top_k: 1}",
+        "zero_shot: {model: embedding}",
+        "learn: {min_new: 5, shared: [bug]}",
+    ],
+)
+def test_few_new_labels_are_enough_where_the_settings_are_others(past: Step, changed: str) -> None:
+    """Whoever changes what is learnt with expects that a retraining heeds it; once."""
+    past.run(*RETRAIN)
+    past.configure(changed)
+    past.run(*RETRAIN)
+    assert "nothing to do" not in past.said
+    past.run("bundle", "promote", f"--store={HOME}")
+    assert past.run(*RETRAIN) == 0
+    assert past.out.startswith("nothing to do: 0 labelled issues are new")
+
+
+def test_a_bundle_tuned_for_another_zero_shot_model_says_so(past: Step) -> None:
+    """Scores of the one mean something else than those of the other."""
+    past.run(*RETRAIN)
+    past.configure("zero_shot: {model: embedding}")
+    assert past.run("label", "--issue=938", "--dry-run", f"--store={HOME}") == 0
+    assert "was tuned for the zero-shot model concepts, and the configuration has embedding" in past.said
+    past.run(*RETRAIN)
+    past.run("label", "--issue=938", "--dry-run", f"--store={HOME}")
+    assert "was tuned for" not in past.said
+
+
 def test_what_changed_between_two_runs_is_followed(past: Step, tmp_path: Path) -> None:
     """A renamed label keeps its issues; deleted labels and issues, and transferred ones, are gone."""
     repository, cache = past.repository, f"--cache={tmp_path / 'cache'}"

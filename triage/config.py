@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -205,7 +205,10 @@ class LearnConfig:
         "with.",
     )
     min_new: int = option(
-        10, "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this.", low=0
+        10,
+        "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this, and its models, "
+        "repositories and settings are the same.",
+        low=0,
     )
     publishers: tuple[str, ...] = option(
         ("*",),
@@ -516,9 +519,20 @@ def from_text(text: str, *, where: str, fetch: Fetch | None = None) -> Config:
     if fetch is None:
         raise _needs_github(where, base)
     there, base_text = fetch(base)
-    base_data, _ = _from_document(base_text, there, is_base=True)
-    merged = _merged(base_data, data, config.extends.append)
+    base_data, base_config = _from_document(base_text, there, is_base=True)
+    append = config.extends.append
+    merged = _merged(_stating(base_data, base_config, append), data, append)
     return from_dict(merged, where=f"{where}, which extends {there}")
+
+
+def _stating(data: object, config: Config, paths: Iterable[str]) -> object:
+    """Decoded data with the lists at these paths, which are the defaults of its `config` where it has none."""
+    stated = dict(data) if isinstance(data, dict) else {}
+    for section, _, name in (path.partition(".") for path in paths):
+        if name:
+            default = list(getattr(getattr(config, section), name))
+            stated[section] = {name: default, **(stated.get(section) or {})}
+    return stated
 
 
 def _merged(base: object, own: object, append: Collection[str], path: str = "") -> object:

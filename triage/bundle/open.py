@@ -56,8 +56,19 @@ def open_engines(config: Config, bundle: Bundle | None = None) -> tuple[Encoder,
 
 
 def fits(bundle: Bundle, config: Config) -> bool:
-    """Whether labelling with this configuration can use the bundle: it was learnt with the same encoder."""
-    return open_engines(config, bundle)[0].digest == bundle.manifest.encoder_digest
+    """Whether the bundle was learnt with the models of this configuration: encoder and zero-shot model."""
+    encoder, zero_shot = open_engines(config, bundle)
+    return encoder.digest == bundle.manifest.encoder_digest and not other_zero_shot(bundle, zero_shot)
+
+
+def other_zero_shot(bundle: Bundle, zero_shot: ZeroShotModel) -> str:
+    """That the bundle's rules were tuned for another zero-shot model, or empty."""
+    tuned = bundle.manifest.zero_shot
+    return (
+        f"it was tuned for the zero-shot model {tuned}, and the configuration has {zero_shot.name} (zero_shot.model)"
+        if tuned not in ("", zero_shot.name)
+        else ""
+    )
 
 
 def own_encoder(bundle: Bundle, budget: int | None = None) -> Encoder | None:
@@ -170,6 +181,11 @@ def open_serving(
         rules = Rules(zero_shot=untaught_rule(config.zero_shot, zero_shot), languages=config.languages)
         return ServingModel(encoder, zero_shot, descriptions, rules)
     model = open_model(bundle, name, *open_engines(config, bundle), descriptions)
+    if other := other_zero_shot(bundle, model.zero_shot):
+        # Scores of two models have different scales.
+        warning(f"bundle {name}: {other}. Next step: `triage retrain`")
+        untuned = untaught_rule(config.zero_shot, model.zero_shot)
+        model = replace(model, rules=replace(model.rules, zero_shot=untuned))
     if repo and (silence := model.silence(repo.name)):
         warning(
             f"bundle {name}: {silence}. Likely cause: the repository was renamed or is new. Next step: `triage retrain`"

@@ -92,6 +92,7 @@ def run(options: RetrainOptions) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
     from triage.bundle.store import refuse_exposure
     from triage.learn.dataset import prepare
+    from triage.learn.gate import is_current
 
     tune = _tuner(options)
     sources = parse_sources(options.sources)
@@ -122,7 +123,8 @@ def run(options: RetrainOptions) -> int:
         data = prepare(loaded.issues, loaded.config, Attribution.of(loaded.config, loaded.bots))
     if previous.bundle and previous.whole and not options.always:
         new, least = data.count_new(previous.bundle), loaded.config.learn.min_new
-        if new < least and fits(previous.bundle, loaded.config):
+        is_same = is_current(previous.bundle, loaded.config, data) and fits(previous.bundle, loaded.config)
+        if new < least and is_same:
             log(
                 f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
             )

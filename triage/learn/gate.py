@@ -16,6 +16,7 @@ from triage.arrays import Mask
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
 from triage.issue import RepositoryIds, fold, folded, present_names
+from triage.learn.dataset import Dataset
 from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import HeldOutResult, Recipe
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
@@ -69,7 +70,19 @@ def recipe_settings(config: Config, adaptation: str, *, own_encoder: bool = Fals
     """The configuration that a bundle depends on, besides the data, the models and the policy."""
     vote = dataclasses.asdict(config.vote)
     del vote["precision_target"]
-    return {"adaptation": adaptation, "own_encoder": own_encoder, "vote": vote}
+    zero_shot = {"threshold": config.zero_shot.threshold, "top_k": config.zero_shot.top_k}
+    return {"adaptation": adaptation, "own_encoder": own_encoder, "vote": vote, "zero_shot": zero_shot}
+
+
+def is_current(bundle: Bundle, config: Config, data: Dataset) -> bool:
+    """Whether the bundle was learnt with these settings, and from no other repositories than the data's."""
+    said, now = bundle.manifest.recipe, recipe_settings(config, "")
+    repositories = folded(issue.repo for issue in data.issues)
+    return (
+        all(said.get(section, now[section]) == now[section] for section in ("vote", "zero_shot"))
+        and bundle.rules.shared == config.learn.sharing
+        and folded(bundle.manifest.sources) <= repositories
+    )
 
 
 def judge_candidate(
