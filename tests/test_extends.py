@@ -47,6 +47,18 @@ def test_lists_that_are_named_are_added_to() -> None:
     assert [rule.name for rule in found.rules] == ["base", "own"]
 
 
+@pytest.mark.parametrize("base", ["", "labels:\n", "labels: {max: 2}\n"])
+def test_lists_that_the_base_leaves_as_they_are_by_default_are_added_to(base: str) -> None:
+    """Or whoever forbids one label more would allow all that are forbidden by default."""
+    found = merged(
+        "extends: {config: o/r:t.yml, append: [labels.deny, rules]}\n"
+        "labels: {deny: [c]}\nrules: [{name: own, when: {title: b}, set: y}]",
+        base,
+    )
+    assert found.labels.deny == (*Config().labels.deny, "c")
+    assert [rule.name for rule in found.rules] == ["own"]
+
+
 @pytest.mark.parametrize(
     ("own", "base", "message"),
     [
