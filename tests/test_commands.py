@@ -119,6 +119,22 @@ def test_undo_takes_back_what_the_bot_set_and_nobody_has_touched(step: Step, iss
     assert "There is nothing to take back" in own_comments(issue)[0]
 
 
+def test_undo_takes_back_what_a_fixed_rule_set(step: Step, issue: Issue) -> None:
+    """A rule may set labels of a process, which nothing else does; without the rule they are another workflow's."""
+    rule = f"{ON}\nrules: [{{when: {{title: '.'}}, set: Needs-triage}}]"
+    step.configure(rule)
+    step.repository.add_label("needs-triage")
+    step.happen(issue)
+    assert step.label() == 0
+    assert issue.label_names[0] == "needs-triage"
+    issue.remove_labels(STORAGE_LABELS, MAINTAINER)
+    for configuration, left in ((ON, ["needs-triage"]), (rule, [])):
+        step.configure(configuration)
+        say(step, issue, "/triage undo")
+        assert step.label() == 0
+        assert issue.label_names == left
+
+
 def test_undo_leaves_labels_that_the_bot_may_not_set(step: Step, issue: Issue) -> None:
     """Another workflow sets them under the same login."""
     step.repository.add_label("wontfix")

@@ -204,6 +204,21 @@ def test_what_was_refused_is_neither_set_nor_offered_again(step: Step, offered: 
     assert f"held back: {MAINTAINER} refused it" in step.out
 
 
+def test_an_answer_counts_whatever_the_case_of_the_label_is_now(step: Step, offered: Comment) -> None:
+    """GitHub compares names without it."""
+    offered.tick(BUG, MAINTAINER)
+    step.repository.rename_label("bug", "Bug")
+    tick(step, offered, NONE)
+    assert step.label() == 0
+    assert offered.issue.label_names == ["Bug"]
+    step.repository.rename_label("area: storage", "Area: Storage")
+    step.configure("act: {suggest: 0.2}\nvote: {precision_target: 0.0}")
+    step.happen(offered.issue, "reopened")
+    text = offered.body
+    assert step.label() == 0
+    assert (offered.issue.label_names, offered.body) == (["Bug"], text)
+
+
 def test_a_label_that_was_removed_after_the_tick_stays_away(step: Step, offered: Comment) -> None:
     """A run that comes late puts nothing back."""
     tick(step, offered, BUG)

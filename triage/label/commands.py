@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from triage.comment import SUGGESTIONS, answers_in, boxes
 from triage.config import Config
 from triage.decide.policy import Policy, switched_off
-from triage.issue import fold
+from triage.issue import fold, folded
 from triage.label.suggestions import withdrawn
 from triage.markdown import code, escape
 
@@ -124,15 +124,16 @@ class CommandHandler:
     def _undo(self, live: LiveIssue) -> CommandAnswer:
         """Remove what the bot set, but for labels that anybody touched or accepted; withdraw suggestions."""
         told = self.writer.comment_on(live) if self.config.act.suggest is not None else ""
-        accepted = {answer.what for answer in answers_in(told) if answer.accepted}
+        accepted = {fold(answer.what) for answer in answers_in(told) if answer.accepted}
         policy, who = Policy.of(self.config), self.writer.who
+        ruled = folded(name for rule in self.config.rules for name in rule.set)
         mark = fold(self.config.labels.abstain or "")
         names = [
             name
             for name in live.issue.labels
-            if (policy.may_set(name) is None or fold(name) == mark)
+            if (policy.may_set(name, ruled=fold(name) in ruled) is None or fold(name) == mark)
             and who.was_last_to_set(name, live.issue)
-            and code(name) not in accepted
+            and fold(code(name)) not in accepted
         ]
         people = self.owners.take_back(live, dry_run=self.dry_run) if self.owners else ()
         back = [*names, *people, *(["the suggestions"] if boxes(told) else [])]

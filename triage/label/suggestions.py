@@ -41,8 +41,9 @@ NO_TICK = "no suggestion in the comment was ticked"
 
 def refused(text: str, labels: Iterable[str]) -> dict[str, str]:
     """Those of the labels that people refused in the comment with this text, with the reason not to set them."""
-    who = {answer.what: answer.login for answer in answers_in(text) if not answer.accepted}
-    return {name: f"{who[code(name)]} refused it" for name in labels if code(name) in who}
+    who = {fold(answer.what): answer.login for answer in answers_in(text) if not answer.accepted}
+    pairs = ((name, fold(code(name))) for name in labels)
+    return {name: f"{who[what]} refused it" for name, what in pairs if what in who}
 
 
 def offering(decision: Decision) -> Callable[[str], str]:
@@ -53,8 +54,8 @@ def offering(decision: Decision) -> Callable[[str], str]:
             # The run that the tick started has the last word.
             return parts_of(text)[SUGGESTIONS]
         answers = answers_in(text)
-        told = {answer.what for answer in answers}
-        names = [name for name in decision.suggested if code(name) not in told]
+        told = folded(answer.what for answer in answers)
+        names = [name for name in decision.suggested if fold(code(name)) not in told]
         return suggestions_part(
             [f"{code(name)}, probability {decision.scores[name]:.2f}" for name in names], answers
         )
@@ -184,10 +185,10 @@ class SuggestionHandler:
         self, accepted: Sequence[SuggestionAnswer], issue: Issue
     ) -> tuple[tuple[str, ...], list[str]]:
         """(those of the accepted labels that can be set, why the others cannot)."""
-        policy, here = Policy.of(self.config), {code(name): name for name in self.writer.available}
+        policy, here = Policy.of(self.config), {fold(code(name)): name for name in self.writer.available}
         names, notes = list[str](), list[str]()
         for answer in accepted:
-            name = here.get(answer.what)
+            name = here.get(fold(answer.what))
             if name is None:
                 notes.append(f"the repository has no label {answer.name} any more")
             elif reason := policy.may_set(name):
