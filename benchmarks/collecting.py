@@ -23,8 +23,7 @@ from tests.fake_github.validate import OpenApi
 from tests.fetch_specs import GRAPHQL, OPENAPI, ensure
 from triage.config import Config
 from triage.github.client import Connection
-from triage.sources.load import read_repositories
-from triage.sources.spec import select
+from triage.sources.load import read_repositories, select
 
 TOKEN = "token"
 MINUTES = timedelta(minutes=30)

@@ -7,7 +7,7 @@ otherwise are used; at most 75 issues of each (seed 20), labels with at least 10
 regression of what it knows, fitted on three quarters of the repositories together with its threshold (best micro-F1)
 and measured on the others, four times. Intervals are of the difference to similarity alone, over 1000 resamples of the
 repositories (seed 0). --one: one repository, its newest 300 issues, labels with at least 20 uses, by the regressions on
-all of MANY. Below the tables: the constants of `triage/engine/concepts.py` as fitted on all of MANY, and the
+all of MANY. Below the tables: the constants of `triage/engine/zero_shot.py` as fitted on all of MANY, and the
 labels set on a first day, at the product's probability of 0.8. --three: issues with exactly one of the labels bug,
 feature and question, the best one by name and description. --cache keeps vectors between runs.
 """
@@ -32,19 +32,21 @@ from triage.bundle.model import untaught_rule
 from triage.config import ZeroShotConfig
 from triage.decide.rules import LEAST_SHARE, UNMEASURED, Rules, elect_by_description, zero_shot_scores
 from triage.engine.concepts import (
-    CONCEPT,
-    KIND,
     KIND_CONCEPTS,
-    OTHER,
     ConceptHead,
-    ConceptZeroShot,
-    LabelWeights,
     concept_of,
 )
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN
-from triage.engine.zero_shot import ZeroShotModel
-from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.engine.zero_shot import (
+    CONCEPT,
+    KIND,
+    OTHER,
+    ConceptZeroShot,
+    LabelWeights,
+    SimilarityZeroShot,
+    ZeroShotModel,
+)
 from triage.issue import Issue
 from triage.learn.tune import best_cut
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall

@@ -25,7 +25,7 @@ from within import BEST, answers_within, baseline, product
 
 from triage.arrays import Mask
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.engine.zero_shot import SimilarityZeroShot
 from triage.errors import DataError
 from triage.learn.dataset import Dataset, split
 from triage.learn.recipe import Engines, Recipe

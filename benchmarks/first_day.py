@@ -10,7 +10,7 @@ Every FILE holds issues of one repository that models are checked on, AREAS word
 `area/WORD`, none of which the issues carry.
 
 "before" is how labels were set without a comparison between them: each by the probability that the model gives it by
-itself, from the model's threshold on, at most five. Precision is over all labels set, with the 90 % interval of a
+itself, from one half on, at most five. Precision is over all labels set, with the 90 % interval of a
 bootstrap over repositories.
 """
 
@@ -28,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from triage.arrays import Array, Mask
-from triage.bundle.model import INTERCEPT, NOTHING, SHARPNESS, SLOPE, untaught_rule
+from triage.bundle.model import EVEN, INTERCEPT, NOTHING, SHARPNESS, SLOPE, untaught_rule
 from triage.config import ZeroShotConfig
 from triage.content import language, says_nothing
 from triage.decide import Evidence, Policy, Recorded, Rules, case_of, decide
@@ -132,10 +132,10 @@ def chosen(part: Asked, rule: ZeroShotRule) -> Mask:
 
 
 def chosen_before(part: Asked, model: ZeroShotModel) -> Mask:
-    """The labels from the model's threshold on, each by itself."""
+    """The labels that are likelier than not, each by itself."""
     probability = calibrated(part.raw.astype(np.float32), model.slope, model.intercept)
     rank = (-probability).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    mask: Mask = (probability >= model.threshold) & (rank < MOST_BEFORE)
+    mask: Mask = (probability >= EVEN) & (rank < MOST_BEFORE)
     return mask
 
 

@@ -19,7 +19,7 @@ from shared import embedded
 
 from triage.arrays import Array, Floats, Mask
 from triage.config import Config
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.decide.rules import K_MAX
 from triage.engine.encoder import Encoder
 from triage.engine.index import Index

@@ -7,7 +7,7 @@ model was trained on (`triage/training/held_out.py`). The labels of a repository
 with at least 15 uses once process labels and those that people set are dropped; of the issues that carry one
 of them, at most 75 are drawn (seed 20) from each repository with at least two such labels. The repositories
 are cut into halves: calibration, threshold and background vectors come from one, the figures from the other,
-and both ways are averaged. The last lines hold the constants of `triage/engine/zero_shot/similarity.py`, from all
+and both ways are averaged. The last lines hold the constants of `triage/engine/zero_shot.py`, from all
 repositories. With `--three`, FILE holds issues with exactly one of the labels bug, feature and question, and
 the figure is the macro-F1 of the best label of each.
 """
@@ -26,8 +26,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from triage.arrays import Array
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN
-from triage.engine.zero_shot import calibrated
-from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.engine.zero_shot import SimilarityZeroShot, calibrated
 from triage.learn.tune import logistic
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText

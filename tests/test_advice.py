@@ -10,7 +10,7 @@ import numpy as np
 from tests.learning import Material
 from triage.config import Config
 from triage.decide import Decision, Evidence
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.figures import save_calibration
 from triage.issue import Issue
 from triage.learn.retrain import RetrainAdvice, advise, unsure

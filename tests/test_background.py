@@ -11,7 +11,7 @@ import pytest
 
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
+from triage.engine.zero_shot import BACKGROUND_FILE, SimilarityZeroShot
 from triage.issue import Issue
 from triage.rows import from_row
 from triage.training.background import MOST, OF_EACH, by_repository, choose, describe, main

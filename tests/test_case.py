@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.config import ActConfig, Config, LabelsConfig
-from triage.decide.case import Case, case_of, is_material_change
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution, Case, case_of, is_material_change
 from triage.decide.policy import Policy
 from triage.issue import Issue, LabelEvent, TextBeforeEdit, fold, folded
 

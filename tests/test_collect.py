@@ -35,12 +35,11 @@ from tests.fake_github.wire import Request
 from tests.tracking import Sleeps, tracker_of
 from triage import issue as issues
 from triage.errors import AccessError, DataError, TriageError, UsageError
+from triage.files import write
 from triage.github.errors import Overloaded, RateLimited
 from triage.github.graphql import ANSWERS_POINTS, PAGE_POINTS, IssueFilter
 from triage.issue import KINDS, Issue, LabelEvent
-from triage.sources import cache
-from triage.sources.cache import opened
-from triage.sources.collect import Collected, collect
+from triage.sources.collect import Collected, collect, opened
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -265,14 +264,13 @@ def test_a_run_killed_at_any_write_loses_nothing(
 
     def replace_or_die(path: Path, data: bytes) -> None:
         live_on()
-        replace(path, data)
+        write(path, data)
         live_on()
 
-    replace = cache.write
-    monkeypatch.setattr(cache, "write", replace_or_die)
+    monkeypatch.setattr("triage.sources.collect.write", replace_or_die)
     with pytest.raises(Killed):
         run(github, work)
-    monkeypatch.setattr(cache, "write", replace)
+    monkeypatch.setattr("triage.sources.collect.write", write)
     assert run(github, work).issues == complete
     assert len(files(work)) == 3
 

@@ -15,8 +15,7 @@ from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot import calibrated, open_zero_shot
-from triage.engine.zero_shot.entailment import EntailmentZeroShot, contradiction
+from triage.engine.zero_shot import EntailmentZeroShot, calibrated, contradiction, open_zero_shot
 from triage.errors import ConfigError, ModelError
 from triage.finetune.export import export
 from triage.learn.recipe import Engines
@@ -143,7 +142,7 @@ def test_scores_are_those_of_the_pipeline(trained: tuple[Path, EntailmentZeroSho
 
 
 def test_the_trained_model_tells_topics_apart(trained: tuple[Path, EntailmentZeroShot]) -> None:
-    """On new sentences the right label passes the default threshold and every other stays below it."""
+    """On new sentences the right label is likelier than not and every other is not."""
     _, method = trained
     draw = random.Random(6)
     texts, wanted = [], []
@@ -152,7 +151,7 @@ def test_the_trained_model_tells_topics_apart(trained: tuple[Path, EntailmentZer
         texts.append(" ".join(draw.sample(words, 6)))
         wanted.append([label.name == topic for label in LABELS])
     scores = calibrated(method.raw(texts, NONE, LABELS), method.slope, method.intercept)
-    assert (scores >= method.threshold).tolist() == wanted
+    assert (scores >= 0.5).tolist() == wanted
 
 
 @pytest.mark.parametrize("classes", [("entailment", "not_entailment"), ("not_entailment", "entailment")])

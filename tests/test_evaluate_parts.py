@@ -10,7 +10,7 @@ import pytest
 from tests.evaluating import material
 from triage.arrays import Ints, Mask
 from triage.config import Config
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.errors import DataError
 from triage.issue import Issue
 from triage.learn.dataset import stratify

@@ -12,7 +12,7 @@ from tests.fake_github.faults import forbidden
 from tests.learning import HOME, RETRAIN
 from tests.live import FERRY, STORAGE, Step
 from tests.tracking import tracker_of
-from triage.backfill.preview import preview
+from triage.backfill.planner import preview
 from triage.bundle.model import ServingModel
 from triage.config import Config, load
 from triage.decide import Policy, case_of, decide

@@ -13,8 +13,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, activate, git_store, tiny
 from triage.bundle.bundle import to_files
 from triage.errors import BundleError
-from triage.github import git_files
-from triage.github.git_files import packed
+from triage.github.git_store import packed
 
 Files = dict[str, bytes]
 
@@ -30,8 +29,8 @@ def test_small_files_are_one_blob_and_a_large_one_has_blobs_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The pack says what is in it, and no part is longer than a request may be."""
-    monkeypatch.setattr(git_files, "SMALL", 10)
-    monkeypatch.setattr(git_files, "PART", 20)
+    monkeypatch.setattr("triage.github.git_store.SMALL", 10)
+    monkeypatch.setattr("triage.github.git_store.PART", 20)
     blobs = packed({"b": b"12345", "a": b"", "large": b"x" * 45})
     assert [(path, len(data)) for path, data in blobs[1:]] == [
         ("large.0000", 20),
@@ -51,7 +50,7 @@ def test_small_files_are_one_blob_and_a_large_one_has_blobs_of_its_own(
 
 def test_a_pack_is_no_larger_than_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest files are in it; the rest have blobs of their own."""
-    monkeypatch.setattr(git_files, "PART", 25)
+    monkeypatch.setattr("triage.github.git_store.PART", 25)
     paths = [path for path, _ in packed({name: b"x" * 10 for name in "abcd"})]
     assert paths == ["pack", "c.0000", "d.0000"]
 
@@ -70,8 +69,8 @@ def test_a_large_file_is_read_from_its_parts_as_they_were_cut(
 ) -> None:
     """Also by a version that cuts them elsewhere."""
     with monkeypatch.context() as patch:
-        patch.setattr(git_files, "SMALL", 0)
-        patch.setattr(git_files, "PART", 50)
+        patch.setattr("triage.github.git_store.SMALL", 0)
+        patch.setattr("triage.github.git_store.PART", 50)
         name = activate(git_store(github), tiny(1))
     assert "vectors.npy.0001" in demo.git.files(ACTIVE)
     assert to_files(git_store(github).load(name)) == to_files(tiny(1))
@@ -116,7 +115,7 @@ def test_what_does_not_fit_is_refused_in_words(
     words: str,
 ) -> None:
     """Another version's layout, or parts that are missing."""
-    monkeypatch.setattr(git_files, "SMALL", 100)
+    monkeypatch.setattr("triage.github.git_store.SMALL", 100)
     name = activate(git_store(github), tiny(1))
     blobs = demo.git.files(ACTIVE)
     damage(blobs)

@@ -162,9 +162,9 @@ def test_what_is_too_large_for_one_request_is_sent_in_parts(
     github: FakeGitHub, demo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is whole again when read; parts that did not change are not sent again."""
-    monkeypatch.setattr("triage.github.git_files.PART", 100)
-    monkeypatch.setattr("triage.github.git_files.SMALL", 50)
-    monkeypatch.setattr("triage.github.git_files.HEAD", 50)
+    monkeypatch.setattr("triage.github.git_store.PART", 100)
+    monkeypatch.setattr("triage.github.git_store.SMALL", 50)
+    monkeypatch.setattr("triage.github.git_store.HEAD", 50)
     store, data = git_store(github), bytes(range(256)) * 4
     name = activate(store, tiny(1))
     store.put(NAME, data)

@@ -18,8 +18,7 @@ from triage.bundle.bundle import to_files
 from triage.bundle.local_store import LocalStore
 from triage.cli import main
 from triage.errors import BundleError
-from triage.github.git_files import packed
-from triage.github.git_store import KEPT
+from triage.github.git_store import KEPT, packed
 from triage.learn.vectors import NAME
 
 HOME = f"github:{DEMO}"

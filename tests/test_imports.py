@@ -50,7 +50,7 @@ HOMES = {
     "sklearn": ("learn/", "study/", "training/"),
     "scipy": ("learn/", "study/", "training/"),
     "ray": ("engine/ray_backend.py",),
-    "jinja2": ("reports/pages.py",),
+    "jinja2": ("reports/__init__.py",),
     "matplotlib": ("figures.py", "study/plots.py"),
 }
 

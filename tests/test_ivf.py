@@ -28,7 +28,6 @@ from triage.engine import ivf_build as making
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.errors import BundleError
-from triage.github import git_files
 from triage.github.errors import UnusableAnswer
 from triage.issue import RepositoryIds
 from triage.learn.retrain import indexed
@@ -378,8 +377,8 @@ def test_a_large_bundle_is_kept_in_the_repository(
 @pytest.fixture
 def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of more than 3,000 bytes are large."""
-    monkeypatch.setattr(git_files, "PART", 3_000)
-    monkeypatch.setattr(git_files, "HEAD", 256)
+    monkeypatch.setattr("triage.github.git_store.PART", 3_000)
+    monkeypatch.setattr("triage.github.git_store.HEAD", 256)
 
 
 def of_many(vectors: Floats) -> Bundle:

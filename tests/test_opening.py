@@ -20,7 +20,6 @@ from triage.bundle.bundle import to_files
 from triage.bundle.store import StoreName
 from triage.config import Config
 from triage.errors import AccessError
-from triage.github import git_files
 from triage.github.client import Opening
 from triage.github.errors import RateLimited
 from triage.github.git_store import GitStore
@@ -154,7 +153,7 @@ def test_blobs_are_fetched_side_by_side(
     github: FakeGitHub, furnished: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many at once as there are, up to four; the rest follow."""
-    monkeypatch.setattr(git_files, "SMALL", 0)
+    monkeypatch.setattr("triage.github.git_store.SMALL", 0)
     activate(git_store(github), tiny(2))
     running, most, lock = [0], [0], Lock()
 

@@ -25,8 +25,14 @@ from triage.errors import UsageError
 from triage.github.client import Connection
 from triage.github.errors import NotFound, PartlyRead, RateLimited
 from triage.progress import Shared
-from triage.sources.load import RepositoriesRead, read_repositories
-from triage.sources.spec import SelectedRepositories, parse_sources, repositories, select
+from triage.sources.load import (
+    RepositoriesRead,
+    SelectedRepositories,
+    parse_sources,
+    read_repositories,
+    repositories,
+    select,
+)
 
 NAMES = [f"org/{name}" for name in "abcdef"]
 

@@ -16,7 +16,7 @@ from tests.fake_github.state import ACTIONS_BOT
 from tests.live import FERRY, STORAGE, Step
 from tests.test_commands import MAINTAINER, own_comments, say
 from triage.config import AssignConfig, from_dict
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.errors import ConfigError
 from triage.github.involvement import Involved, Involvement
 from triage.issue import Issue as Item

@@ -18,7 +18,7 @@ from tests.backfilling import Desk, entry, header
 from tests.browsing import WIDTHS, Visit, findings, overflow
 from triage.backfill.plan import Entry, Header, Promise, line, open_plan
 from triage.decide import Neighbour
-from triage.reports.pages import render
+from triage.reports import render
 from triage.reports.plan_report import expected, page, totals
 
 if TYPE_CHECKING:

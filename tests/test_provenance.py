@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage.config import from_dict
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.issue import Issue, LabelEvent, TextEdit
 from triage.learn.provenance import (
     Provenance,

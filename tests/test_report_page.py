@@ -9,7 +9,7 @@ import pytest
 
 from tests.browsing import WIDTHS, Visit, findings, overflow
 from triage.metrics import wilson
-from triage.reports.pages import render
+from triage.reports import render
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

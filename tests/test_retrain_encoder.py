@@ -17,7 +17,7 @@ from triage.bundle.local_store import LocalStore
 from triage.cli import main
 from triage.config import Config
 from triage.engine.model_folder import BUILTIN_ENCODER, shipped
-from triage.finetune.retrain import Untuned, learn_tuned
+from triage.finetune.fine_tune import Untuned, learn_tuned
 from triage.learn.dataset import split
 from triage.learn.retrain import RetrainContext
 

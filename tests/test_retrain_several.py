@@ -108,7 +108,7 @@ def test_an_event_fetches_its_own_repositorys_part_and_decides_as_with_all_of_it
 ) -> None:
     """Where nothing is shared and the index is large: other repositories' codes stay where they are."""
     monkeypatch.setattr("triage.engine.ivf_build.EXACT_ROWS", 50)
-    monkeypatch.setattr("triage.github.git_files.PART", 2_000)
+    monkeypatch.setattr("triage.github.git_store.PART", 2_000)
     learn(past, ["lanternfish-io/*", "!*/old-*"], [])
     assert past.run(*RETRAIN) == 0, past.err
     assert active(past).codes is not None

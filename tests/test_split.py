@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from triage.arrays import Mask
 from triage.config import Config, from_dict
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.errors import DataError
 from triage.issue import Issue, LabelEvent
 from triage.learn.dataset import FOLDS, Dataset, Split, _thinned, prepare, split, stratify

@@ -27,7 +27,7 @@ from triage.comment import (
     suggestions_part,
 )
 from triage.config import ActConfig, Config, LearnConfig
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.decide.policy import MOST_SUGGESTIONS, Policy
 from triage.github.graphql import CommentVersion
 from triage.issue import Issue as NewIssue

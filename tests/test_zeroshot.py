@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot import calibrated, open_zero_shot
-from triage.engine.zero_shot.similarity import BACKGROUND_FILE, SimilarityZeroShot
+from triage.engine.zero_shot import BACKGROUND_FILE, SimilarityZeroShot, calibrated, open_zero_shot
 from triage.errors import ModelError
 from triage.text import LabelText, readable
 

@@ -200,7 +200,7 @@ class Issue:
 
     `handled`: whether a maintainer dealt with it, apart from labels; None where that is not known. It tells an issue
     that people left without a label from one that nobody has read. `handled_by` are the logins of those who did, if
-    known: some may be bots (`triage.decide.history.Attribution.handled`).
+    known: some may be bots (`triage.decide.case.Attribution.handled`).
     `association` is the author's to the repository, as GitHub names it ("": unknown). Of the `edits`, all of the title
     are known, and of the body at least the last. `files` are the paths that a pull request changes; None: not read.
     """

@@ -57,13 +57,11 @@ from triage.engine.head import FORMAT, Head, Propensity
 from triage.engine.index import hash_of
 from triage.engine.ivf_build import compress
 from triage.errors import BundleError, DataError
-from triage.github import git_files
-from triage.github.git_files import StoredFiles, packed
+from triage.github.git_store import StoredFiles, packed
 from triage.issue import Issue, RepositoryIds
 from triage.learn import vectors as embeddings
 from triage.reports.bundle_report import BundleLine, listing, shown
-from triage.sources.cache import Cache, Reading, Row, State, opened
-from triage.sources.collect import due, since
+from triage.sources.collect import Cache, Reading, Row, State, due, opened, since
 from triage.sources.issue_file import read_issues
 
 REPO = "o/r"
@@ -431,14 +429,14 @@ def _use_pack(pack: bytes) -> None:
 
 
 def _packs() -> list[bytes]:
-    with patch.object(git_files, "SMALL", 10), patch.object(git_files, "PART", 20):
+    with patch("triage.github.git_store.SMALL", 10), patch("triage.github.git_store.PART", 20):
         files = {"a": b"small", "b": b"", "large": b"x" * 25}
         return [dict(packed(files))["pack"]]
 
 
 def _use_slice(files: Mapping[str, bytes]) -> None:
     """The part of a large index that one repository needs, as the store in git refs reads it."""
-    with patch.object(git_files, "SMALL", 0):
+    with patch("triage.github.git_store.SMALL", 0):
         tree = _stored(dict(packed(files)))
     small: dict[str, Data] = {name: data for name, data in files.items() if name not in MAPPED}
     if span := RepositorySlice.of(KNOWN, small, "here"):

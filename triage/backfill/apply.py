@@ -10,8 +10,7 @@ from triage.backfill.journal import Job, JournalRecord, JournalTask, PendingChan
 from triage.backfill.plan import Entry, Plan, fingerprint, open_plan
 from triage.config import Config
 from triage.decide import Policy, case_of
-from triage.decide.case import NO_LABEL, is_material_change
-from triage.decide.history import Attribution, text_at
+from triage.decide.case import NO_LABEL, Attribution, is_material_change, text_at
 from triage.decide.policy import followed
 from triage.errors import DataError
 from triage.github.errors import NotFound

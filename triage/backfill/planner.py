@@ -1,12 +1,17 @@
-"""Planning a backfill: past issues go through the same `decide`, and nothing is written to GitHub."""
+"""Planning a backfill: past issues go through the same `decide`, and nothing is written to GitHub.
+
+While a repository is set up, a sample of its newest issues shows what a backfill would do.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +22,7 @@ from triage.backfill.plan import (
     Entry,
     Header,
     Plan,
+    Promise,
     drafting,
     entry_of,
     fingerprint,
@@ -24,15 +30,25 @@ from triage.backfill.plan import (
     settable,
 )
 from triage.backfill.selection import Batch, FileRows, PastIssue, Selection, grouped, of_file, of_repository
-from triage.bundle.open import check_engine, deciding, open_serving, warn_if_untaught, workers
+from triage.bundle.open import (
+    check_engine,
+    deciding,
+    need,
+    open_engines,
+    open_serving,
+    warn_if_untaught,
+    workers,
+)
 from triage.concurrency import prefetch
 from triage.config import Config
 from triage.console import warning
 from triage.decide import Evidence, Policy, Rules, case_of, decide
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.decide.policy import followed
+from triage.errors import DataError, MissingExtra, NothingToLabelWith
+from triage.github.graphql import IssueFilter
 from triage.github.open import AN_HOUR, open_repository, open_store
-from triage.issue import Issue, RepositoryIds, format_time
+from triage.issue import Issue, Names, RepositoryIds, format_time
 from triage.options import PlanOptions, ranges
 from triage.patterns import NAME
 from triage.progress import bar, stage
@@ -40,9 +56,14 @@ from triage.sources.issue_file import is_file, lasting, no_source, shown
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel
-    from triage.bundle.store import Store
+    from triage.bundle.store import Store, StoreName
+    from triage.decide.rules import OperatingPoint
     from triage.engine.ray_backend import Cluster, RemoteJob
+    from triage.github.client import Tracker
 
+# Pages of a hundred issues, to learn from and to look for unlabelled ones.
+LEARN_PAGES, LOOK_PAGES = 5, 10
+SHOWN = 50
 
 # The batches of issues from a place on.
 Batches = Callable[[str], Iterator[Batch]]
@@ -224,3 +245,104 @@ def _selection(options: PlanOptions, now: datetime) -> Selection:
         limit=options.limit,
         shard=options.shard or (1, 1),
     )
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What a backfill would do, in words, and what the recommended precision target gives (None: not measured)."""
+
+    words: str
+    recommended: OperatingPoint | None = None
+
+
+def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
+    """What a backfill with the bundle in `home` would do.
+
+    Without a bundle, one is learnt from the newest issues and dropped afterwards; if these are too few, the labels'
+    descriptions decide. Raises BundleError, ModelError, and what the tracker raises.
+    """
+    here = tracker.labels()
+    names = {name: label.description for name, label in here.items()}
+    able = Policy.of(config).settable(names)
+    described = {name: names[name] for name in able if names[name]}
+    described = dict(Names(described | config.labels.descriptions))
+    labels = replace(config.labels, descriptions=described)
+    config = replace(config, labels=labels)
+    store = open_store(home, config, tracker)
+    basis = f"by the bundle in {home}"
+    try:
+        if store.role("active"):
+            model = open_serving(config, store, repo=tracker.ids(here))
+            config = followed(config, model.renamed, here)
+        else:
+            model, basis = _learnt(tracker, config, store)
+    except NothingToLabelWith:
+        return FirstLook(
+            "A backfill has nothing to go by: no issue has a label to learn from, and no label a description."
+        )
+    later = f"triage backfill --from {tracker.repo} --store {home} --unlabelled"
+    words = "\n".join([*preview(tracker, model, config, basis), f"To plan it for all issues: {later}"])
+    rules = model.rules
+    return FirstLook(words, None if rules.recommended is None else rules.point(rules.recommended))
+
+
+def preview(
+    tracker: Tracker, model: ServingModel, config: Config, basis: str, limit: int = SHOWN
+) -> Iterator[str]:
+    """Lines on what a backfill of the newest `limit` issues would do; `basis` describes the model.
+
+    Only issues without a label that the bot may set count, which a backfill is for.
+    """
+    wanted, policy = Selection(unlabelled=True, limit=limit), Policy.of(config)
+    batches = of_repository(tracker, wanted, policy.may_set, "", config.act.kinds)
+    items = list(islice((past for batch in islice(batches, LOOK_PAGES) for past in batch.items), limit))
+    planner = Planner(model, config, frozenset(tracker.labels()))
+    entries = [entry for entry in planner.entries(items) if not entry.note]
+    if not entries:
+        yield "A backfill has nothing to do: no issue is without a label that the bot may set."
+        return
+    labelled = sum(bool(entry.labels) for entry in entries)
+    yield f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}, {basis}."
+    promised = promises(model.rules, planner.names)
+    for name, count in Counter(name for entry in entries for name in entry.labels).most_common():
+        yield f"  {count:4}  {name} ({promised.get(name, Promise()).describe()})"
+    if aim := model.rules.point(policy.target):
+        yield (
+            f"At a precision target of {aim.target:g}, {aim.coverage:.0%} of issues newer than those learnt from got a "
+            f"label, and {aim.right} of {aim.labels} labels were right."
+        )
+    if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
+        voted = len(model.rules.voted)
+        yield f"{len(short)} of {voted} labels were set on none of these issues; more labelled issues change that."
+
+
+def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:
+    """A model learnt from the newest issues, which is not stored, and its description."""
+    from triage.bundle.model import open_model
+    from triage.learn.dataset import prepare
+    from triage.learn.vectors import NAME, embed
+
+    try:
+        need("learn", "sklearn", to="learning")
+        pages = islice(tracker.pages(IssueFilter()), LEARN_PAGES)
+        data = prepare((live.issue for page in pages for live in page.items), config)
+        data = data.with_unlabelled(len(data))
+    except (MissingExtra, DataError):
+        return open_serving(config, None), "by the descriptions of labels alone"
+    from triage.learn.recipe import Engines
+    from triage.learn.retrain import RetrainContext, learn
+
+    engines = Engines(*open_engines(config), progress=bar)
+    embedded = embed(
+        [*data.issues, *data.unlabelled],
+        engines.encoder,
+        store.get(NAME),
+        lambda _: None,
+        lambda total: bar("embedding", total),
+    )
+    now = format_time(tracker.now()) or ""
+    vectors, left = embedded.vectors[: len(data)], embedded.vectors[len(data) :]
+    context = RetrainContext(now)
+    bundle = learn(data, vectors, config, engines, context, unlabelled_vectors=left).bundle
+    model = open_model(bundle, "", engines.encoder, engines.zero_shot, config.labels.descriptions)
+    return model, f"as learnt for this look alone from {len(data)} of the newest issues"

@@ -19,10 +19,11 @@ from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
 from triage.engine.index import Index, IvfCodes, IvfIndex
-from triage.engine.zero_shot import LabelText, ZeroShotModel
+from triage.engine.zero_shot import ZeroShotModel
 from triage.errors import BundleError
 from triage.issue import Issue, Key, Names, distinct, fold, matches
 from triage.progress import counted
+from triage.text import LabelText
 
 EVERY = ("*",)
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.cli import arguments
-from triage.config import Config, elsewhere
+from triage.config import Config, RuleConfig, elsewhere
 from triage.console import log, log_json
-from triage.decide.fixed_rules import FixedRules, reads_files
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
+from triage.decide.fixed_rules import FixedRules, applies, concerns, reads_files
 from triage.decide.policy import DUPLICATE, Policy
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
-from triage.issue import KINDS, Names, fold, folded, is_type
+from triage.issue import KINDS, Issue, Names, fold, folded, is_type
+from triage.learn.provenance import provenance_of
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT, adds_by_pattern
 from triage.schema import parse_time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from triage.bundle.store import StoreName
     from triage.github.client import Tracker
     from triage.github.graphql import Label
+
 
 FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
 # In JSON.
@@ -299,16 +301,71 @@ def _check_owners(report: Report, tracker: Tracker, config: Config) -> None:
         report.add(FINE, f"{len(owned)} accounts and teams own {len(config.owners)} labels")
 
 
+@dataclass
+class RuleTrial:
+    """A fixed rule tried on past issues: counts of those that it is about.
+
+    It `fires` on some; of these people labelled `labelled`, and `agreed` have all labels that it sets and none that it
+    bars. `missed`: people gave a label that it requires to an issue on which it does not apply.
+    """
+
+    name: str
+    rule: RuleConfig
+    tried: int = 0
+    fires: int = 0
+    labelled: int = 0
+    agreed: int = 0
+    missed: int = 0
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it never fires, or people mostly label otherwise."""
+        return not self.fires or (self.labelled >= 5 and self.agreed * 2 < self.labelled) or self.missed > 0
+
+    def describe(self) -> str:
+        """The result in a sentence."""
+        if not self.tried:
+            return f"the rule {self.name!r} was not tried: there are no pull requests"
+        parts = [f"the rule {self.name!r} fires on {self.fires} of the newest {self.tried} {self.items}"]
+        if self.fires and (self.rule.set or self.rule.bar):
+            parts.append(f"people labelled {self.labelled} of these, and agreed on {self.agreed}")
+        if self.missed:
+            labels = ", ".join(self.rule.require)
+            parts.append(f"people set {labels} on {self.missed} where it does not apply")
+        return "; ".join(parts)
+
+    @property
+    def items(self) -> str:
+        about_pulls = self.rule.when.files or self.rule.when.all_files
+        return "pull requests" if about_pulls else "issues"
+
+    def count(self, issue: Issue, people: frozenset[str]) -> None:
+        """Count an issue, to which people gave these labels, in lower case."""
+        if not concerns(self.rule, issue):
+            return
+        self.tried += 1
+        if applies(self.rule.when, issue):
+            self.fires += 1
+            self.labelled += bool(people)
+            self.agreed += bool(people) and (
+                folded(self.rule.set) <= people and people.isdisjoint(folded(self.rule.bar))
+            )
+        else:
+            self.missed += not people.isdisjoint(folded(self.rule.require))
+
+
 def _check_rules(report: Report, tracker: Tracker, config: Config) -> None:
     """Try the fixed rules on the newest page of issues, and of pull requests."""
     from triage.github.graphql import IssueFilter
-    from triage.learn.rule_trial import try_rules
 
-    kinds = [kind for kind in KINDS if kind in config.act.kinds]
-    pages = [next(tracker.pages(IssueFilter(kind=kind))) for kind in kinds]
-    issues = [live.issue for page in pages for live in page.items]
     attribution = Attribution.of(config, [tracker.viewer().login])
-    for trial in try_rules(config.rules, issues, attribution):
+    trials = [RuleTrial(name, rule) for name, rule in FixedRules(config.rules).named]
+    for kind in (kind for kind in KINDS if kind in config.act.kinds):
+        for live in next(tracker.pages(IssueFilter(kind=kind))).items:
+            people = folded(provenance_of(live.issue, attribution).positive)
+            for trial in trials:
+                trial.count(live.issue, people)
+    for trial in trials:
         report.add(DOUBTFUL if trial.is_doubtful else FINE, trial.describe())
 
 
@@ -343,7 +400,7 @@ def _check_token(report: Report, tracker: Tracker, config: Config) -> None:
 def _check_sources(report: Report, tracker: Tracker, config: Config, name: StoreName) -> None:
     """Raises NotFound for a pattern without a match, BundleError where the store is too public."""
     from triage.bundle.store import refuse_exposure
-    from triage.sources.spec import select
+    from triage.sources.load import select
 
     selected = select(config.learn.repositories, tracker)
     known = selected.visibility

@@ -17,12 +17,18 @@ from triage.console import log, warning
 from triage.errors import DataError, MissingExtra
 from triage.options import EvaluateOptions
 from triage.progress import bar, stage
-from triage.sources.load import LoadedIssues, load_issues
-from triage.sources.spec import configured, parse_sources, repositories, shared_among
+from triage.sources.load import (
+    LoadedIssues,
+    configured,
+    load_issues,
+    parse_sources,
+    repositories,
+    shared_among,
+)
 
 if TYPE_CHECKING:
     from triage.arrays import Floats
-    from triage.decide.history import Attribution
+    from triage.decide.case import Attribution
     from triage.issue import Issue
     from triage.learn.recipe import Engines
     from triage.study.data import StudyData
@@ -125,7 +131,7 @@ def parse(args: argparse.Namespace) -> EvaluateOptions:
 
 def run(options: EvaluateOptions) -> int:
     """Gather, measure, report; raises TriageError."""
-    from triage.decide.history import Attribution
+    from triage.decide.case import Attribution
     from triage.study import methods
 
     if lacking := methods.lacking("learn"):

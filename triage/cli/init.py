@@ -30,7 +30,7 @@ from triage.options import CONFIG_PATH, InitOptions
 from triage.progress import stage
 
 if TYPE_CHECKING:
-    from triage.backfill.preview import FirstLook
+    from triage.backfill.planner import FirstLook
     from triage.github.client import Tracker
 
 SCHEMA_URL = "https://raw.githubusercontent.com/triage-bot/triage/v0/docs/reference/config.schema.json"
@@ -137,7 +137,7 @@ def _imported(files: Iterable[Path]) -> dict[str, str]:
 
 def _look(tracker: Tracker, text: str, options: InitOptions) -> FirstLook:
     """What a backfill would do under the configuration `text`, or the one that is there and stays."""
-    from triage.backfill.preview import FirstLook, first_look
+    from triage.backfill.planner import FirstLook, first_look
     from triage.bundle.store import StoreName
 
     path = options.folder / CONFIG_PATH

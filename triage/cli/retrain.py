@@ -20,19 +20,25 @@ from triage.bundle.open import (
 )
 from triage.cli import arguments
 from triage.console import log, log_json, notice, reporting
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
 from triage.options import ADAPTATIONS, RetrainOptions
 from triage.progress import bar, stage
 from triage.schema import parse_time
-from triage.sources.load import LoadedIssues, load_issues
-from triage.sources.spec import configured, parse_sources, repositories, shared_among
+from triage.sources.load import (
+    LoadedIssues,
+    configured,
+    load_issues,
+    parse_sources,
+    repositories,
+    shared_among,
+)
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
     from triage.bundle.store import Store
-    from triage.finetune.retrain import Tune
+    from triage.finetune.fine_tune import Tune
     from triage.learn.dataset import Dataset
     from triage.learn.gate import GateResult
     from triage.learn.retrain import RetrainAdvice, TrainedBundle
@@ -146,7 +152,7 @@ def _tuner(options: RetrainOptions) -> Tune | None:
     if options.adapt != "encoder":
         return None
     need("train", "torch", "transformers", "optimum", to="--adapt encoder")
-    from triage.finetune.retrain import tuner
+    from triage.finetune.fine_tune import tuner
 
     return tuner(options)
 
@@ -194,7 +200,7 @@ def _learn(
     vectors, left = embedded.vectors[: len(data)], embedded.vectors[len(data) :]
     unlabelled, untuned = loaded.unlabelled(UNLABELLED), None
     if tune:
-        from triage.finetune.retrain import Untuned, learn_tuned
+        from triage.finetune.fine_tune import Untuned, learn_tuned
 
         shipped = Untuned(vectors, engines)
         with stage("fine-tuning"):

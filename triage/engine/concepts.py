@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,9 +23,6 @@ from triage.engine.encoder import Encoder
 from triage.engine.model_folder import CONCEPTS_FILE
 from triage.errors import ModelError
 from triage.text import LabelText, readable
-
-if TYPE_CHECKING:
-    from triage.engine.zero_shot.similarity import SimilarityZeroShot
 
 TABLE = """
 bug: bug, bugs, bug report, defect, fault, error, malfunction, beetle, lady beetle, broken, fix, incorrect
@@ -193,61 +189,3 @@ class ConceptHead:
         # Row by row, since a product of matrices rounds differently with another number of rows.
         rows = [(self.weights * vector).sum(axis=1) + self.intercepts for vector in vectors]
         return np.array(rows, dtype=np.float32).reshape(len(vectors), len(self.names))
-
-
-@dataclass(frozen=True)
-class LabelWeights:
-    """The log-odds of a label: its concept's logit and its similarity, each times a weight, plus an intercept."""
-
-    logit: float
-    similarity: float
-    intercept: float
-
-
-# Fitted by `benchmarks/concepts.py` on repositories that no shipped model was trained on.
-KIND = LabelWeights(0.95, 0.0, -0.47)
-CONCEPT = LabelWeights(0.16, 10.61, -1.03)
-OTHER = LabelWeights(0.0, 11.75, -0.82)
-
-
-class ConceptZeroShot:
-    """Zero-shot classification by concept and similarity, which triage uses unless another model is named.
-
-    A label for a kind of issue is scored by the logit of its concept, another label that means a known concept by its
-    logit and by how similar the issue is to the label's name and description, any other label by similarity. Neither
-    runs a model: both are products of the issue's vector. Scores are log-odds.
-    """
-
-    name = "concepts"
-    slope = 1.0
-    intercept = 0.0
-    threshold = 0.5
-    costly = False
-
-    def __init__(self, head: ConceptHead, similar: SimilarityZeroShot) -> None:
-        """`head` is of the encoder whose vectors are scored."""
-        self._head, self._similar = head, similar
-        parts = f"{similar.digest} {head.digest} {[astuple(each) for each in (KIND, CONCEPT, OTHER)]}"
-        self.digest = hashlib.sha256(parts.encode()).hexdigest()
-
-    def raw(
-        self,
-        texts: Sequence[str],
-        vectors: Floats,
-        labels: Sequence[LabelText],
-        prior: Floats | None = None,
-        *,
-        progress: Callable[[int], None] | None = None,
-    ) -> Floats:
-        """Log-odds, float32 [texts, labels]; see `SimilarityZeroShot.raw`."""
-        scores = self._similar.raw(texts, vectors, labels, prior, progress=progress)
-        logits = self._head.logits(vectors)
-        for column, label in enumerate(labels):
-            concept = concept_of(label)
-            weights, known = OTHER, concept in self._head.names
-            if known:
-                weights = KIND if concept in KIND_CONCEPTS else CONCEPT
-            scores[:, column] = weights.similarity * scores[:, column] + weights.intercept
-            if known and concept is not None:
-                scores[:, column] += weights.logit * logits[:, self._head.names.index(concept)]
-        return scores

@@ -4,6 +4,10 @@ Texts that share labels are drawn together, others pushed apart, by the supervis
 2020); each pair is weighted by the Jaccard index of its labels, since issues may carry several. A learnt direction for
 each label adds a logistic loss, through which a batch sees labels that it does not hold. The directions are thrown
 away after training: neighbours vote with the encoder alone.
+
+An encoder has seen the labels of the issues it was tuned on, so nothing may be measured on those. For
+`--adapt encoder`, one is tuned on everything before the second half of the tuning window and measured on the rest;
+another, for the bundle, is tuned in the same way on everything. Each gets half of the time budget.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,8 +28,12 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage import __version__
-from triage.arrays import Indices, Mask
+from triage.arrays import Floats, Indices, Ints, Mask
+from triage.config import Config
+from triage.console import status
+from triage.engine.encoder import Encoder
 from triage.engine.model_folder import ModelManifest, sha256_of
+from triage.engine.zero_shot import open_zero_shot
 from triage.errors import DataError
 from triage.finetune import training_loop as checkpoints
 from triage.finetune.export import export
@@ -36,12 +44,17 @@ from triage.finetune.training_loop import (
     OnStep,
     Part,
     TrainingSchedule,
+    TrainingStep,
     fingerprint_of,
     freeze_words,
     logged,
 )
-from triage.finetune.weights import Weights
-from triage.options import ExportOptions
+from triage.finetune.weights import Weights, named_weights
+from triage.issue import Issue
+from triage.learn.dataset import Dataset, Split, split
+from triage.learn.recipe import Engines, Recipe
+from triage.learn.retrain import RetrainContext, TrainedBundle, assemble, best
+from triage.options import ExportOptions, RetrainOptions
 
 # Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
 EXPORT_SECONDS, EXPORT_SHARE = 60.0, 0.25
@@ -50,6 +63,10 @@ TEMPERATURE = 0.07
 DIRECTION_RATE = 20.0
 # Cosines to a label's direction become logits: times the exponential of the first, plus the second.
 START_SCALE, START_BIAS = math.log(10.0), -3.0
+# Progress is printed each time this many steps are done.
+STEPS_BETWEEN_LINES = 25
+# Tunes an encoder on these rows of the data set, and writes it to the folder that it returns, named by the third.
+Tune = Callable[[Dataset, Ints, str], Path]
 
 
 @dataclass(frozen=True)
@@ -224,3 +241,86 @@ class Directions(torch.nn.Module):
         logits = self.scale.exp() * cosines + self.bias
         losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         return losses.sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class Untuned:
+    """The encoder as it is shipped: the issues' vectors [n, d] and the engines, to compare with."""
+
+    vectors: Floats
+    engines: Engines
+
+
+def learn_tuned(
+    data: Dataset,
+    untuned: Untuned,
+    config: Config,
+    context: RetrainContext,
+    tune: Tune,
+    unlabelled: Sequence[Issue] = (),
+) -> tuple[TrainedBundle, Recipe]:
+    """The bundle with an encoder of its own, and the recipe of the untuned encoder on the same windows.
+
+    Raises what `tune` raises: DataError where there is too little to learn, ModelError where the export fails.
+    """
+    windows = later_half(split(data, context.kind))
+    first = windows.tune[0].known if windows.tune else np.arange(len(data))
+    early = _opened(tune(data, first, "early"), config, untuned.engines)
+    vectors = _vectors(early, data)
+    recipe, tried = best(
+        [Recipe(data, vectors, windows, config, early, how, unlabelled) for how in ("none", "head")]
+    )
+    rival = Recipe(data, untuned.vectors, windows, config, untuned.engines, "head", unlabelled)
+    folder = tune(data, np.arange(len(data)), "final")
+    final = _opened(folder, config, untuned.engines)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    bundle = assemble(recipe, context, vectors=_vectors(final, data), engines=final, encoder=files)
+    return TrainedBundle(bundle, recipe, tried), rival
+
+
+def later_half(windows: Split) -> Split:
+    """The split whose tuning window is the later half of the given one; of folds without order, the last."""
+    keep = (len(windows.tune) + 1) // 2 if windows.kind == "time" else 1
+    return replace(windows, tune=windows.tune[-keep:])
+
+
+def _opened(folder: Path, config: Config, engines: Engines) -> Engines:
+    encoder = Encoder.load(folder, budget=config.encoder.max_tokens)
+    return Engines(encoder, open_zero_shot(config.zero_shot, encoder), engines.progress)
+
+
+def _vectors(engines: Engines, data: Dataset) -> Floats:
+    progress = engines.listener("embedding", len(data))
+    return engines.encoder.encode([issue.text for issue in data.issues], progress=progress)
+
+
+def tuner(options: RetrainOptions) -> Tune:
+    """The function that fine-tunes for `learn_tuned`, twice within the budget. Raises ModelError for the weights."""
+    weights = named_weights(options.weights or None)
+    # Checkpoints survive an interruption next to the collected issues, or else in the store's own folder.
+    home = options.cache or options.store.work_folder
+
+    def tune(data: Dataset, rows: Ints, name: str) -> Path:
+        issues = Labelled(
+            [data.issues[i].text for i in rows], data.targets[rows], [data.issues[i].repo for i in rows]
+        )
+        folder = home / "fine-tuning" / name
+        fine_tune(
+            issues,
+            weights,
+            folder / "model",
+            budget=Budget(options.budget / 2),
+            checkpoint=folder / "checkpoint",
+            progress=lambda step: _say(name, step),
+        )
+        return folder / "model"
+
+    return tune
+
+
+def _say(name: str, step: TrainingStep) -> None:
+    if step.number % STEPS_BETWEEN_LINES == 0 or step.number == step.total:
+        status(
+            f"fine-tuning ({name}): step {step.number} of at most {step.total}, loss {step.losses['contrast']:.3f}, "
+            f"{step.seconds:.0f} s"
+        )

@@ -18,8 +18,7 @@ from triage.comment import MARKER, SUGGESTIONS, Part
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, case_of, decide
-from triage.decide.case import reason_of_people, with_rules
-from triage.decide.history import Attribution, is_judged
+from triage.decide.case import Attribution, is_judged, reason_of_people, with_rules
 from triage.decide.policy import followed
 from triage.decide.rules import BEST_F1, Rules
 from triage.errors import NothingToLabelWith, TriageError

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from triage.config import AssignConfig, Config
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.github.errors import Rejected
 from triage.github.graphql import AnsweredNode, LiveIssue
 from triage.github.involvement import Involved, assign, read_involved, request_reviews

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from triage.comment import MARKER, Part, merged
 from triage.config import LabelsConfig
-from triage.decide.history import Attribution, removed
+from triage.decide.case import Attribution, removed
 from triage.errors import TriageError
 from triage.github.client import IssueChange
 from triage.github.errors import LabelGone, Overloaded

@@ -18,7 +18,7 @@ import numpy as np
 
 from triage.arrays import Ints, Mask
 from triage.config import Config
-from triage.decide.history import NO_ACTOR, Attribution
+from triage.decide.case import NO_ACTOR, Attribution
 from triage.errors import DataError
 from triage.issue import TYPE, Issue, Key, fold, folded, matching, with_one_spelling
 from triage.learn.provenance import (

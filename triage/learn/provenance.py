@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from triage.decide.history import NO_ACTOR, Attribution, Voice
+from triage.decide.case import NO_ACTOR, Attribution, Voice
 from triage.issue import Issue, Key, LabelEvent, fold, relabelled
 
 # Evidence that a label belongs to a process: more than this share of its history, on at least this many issues.

@@ -18,7 +18,7 @@ from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
-from triage.engine.zero_shot import LabelText, ZeroShotModel
+from triage.engine.zero_shot import ZeroShotModel
 from triage.issue import FILES_LEARNT, Issue, Names, fold, is_type, matches
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
@@ -34,6 +34,7 @@ from triage.learn.tune import (
 )
 from triage.metrics import summary
 from triage.progress import counted
+from triage.text import LabelText
 
 # Issues in another language than the encoder knows, from which the vote in that language can be learnt.
 SPOKEN = 20

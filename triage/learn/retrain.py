@@ -18,7 +18,7 @@ from triage.bundle.bundle import FORMAT_COMPRESSED, Bundle, BundleManifest, Comp
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
 from triage.decide import Decision
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.decide.policy import named
 from triage.engine.ivf_build import Built, compress, exact, updated
 from triage.issue import Issue, Key, Names, RepositoryIds

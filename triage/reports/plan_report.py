@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from triage.backfill.plan import Entry, Header, Promise, to_dict
 from triage.markdown import code, escape, table
 from triage.metrics import wilson
-from triage.reports.pages import render
+from triage.reports import render
 
 MEASURED = (
     "Precision is how often the rule for a label was right on issues newer than those it had been learnt from. It was "

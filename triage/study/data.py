@@ -16,7 +16,7 @@ import numpy as np
 
 from triage.arrays import Floats, Ints, Mask
 from triage.config import Config
-from triage.decide.history import Attribution
+from triage.decide.case import Attribution
 from triage.decide.policy import Policy
 from triage.errors import DataError
 from triage.issue import Issue

@@ -19,7 +19,7 @@ from triage.arrays import Array
 from triage.backfill.plan import title_of
 from triage.errors import DataError
 from triage.markdown import code, escape, table
-from triage.reports.pages import render
+from triage.reports import render
 from triage.study.analysis import CLOSE, Findings, Rival
 from triage.study.plots import plots
 from triage.study.run import StudyRun

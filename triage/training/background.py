@@ -1,6 +1,6 @@
 """Background vectors: an encoder's vectors of issues in general, shipped with it without any text.
 
-Zero-shot classification by similarity subtracts a label's score on them (`triage.engine.zero_shot.similarity`). Run as
+Zero-shot classification by similarity subtracts a label's score on them (`triage.engine.zero_shot`). Run as
 `python -m triage.training.background FILE... --model FOLDER`, where each file holds issues of many repositories, one
 JSON object a line.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from triage.console import CommandParser, alert, log
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import read_manifest, sha256_of, write_manifest
-from triage.engine.zero_shot.similarity import BACKGROUND_FILE
+from triage.engine.zero_shot import BACKGROUND_FILE
 from triage.errors import DataError, TriageError
 from triage.issue import Issue, matches
 from triage.sources.issue_file import iter_issues

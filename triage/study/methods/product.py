@@ -22,7 +22,6 @@ from triage.decide import BATCH, Decision, Policy, case_of, decide
 from triage.decide.rules import BEST_F1
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import open_zero_shot
-from triage.finetune.retrain import Untuned, learn_tuned
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.retrain import RetrainContext, learn
@@ -161,7 +160,7 @@ class ProductFinetuned(Product):
         return f"tuned {self._settings} {self.weights.digest()} {self._seconds}"
 
     def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
-        from triage.finetune.fine_tune import Budget, Labelled, fine_tune
+        from triage.finetune.fine_tune import Budget, Labelled, Untuned, fine_tune, learn_tuned
 
         config, engines = self._context.config, self._context.engines
         with tempfile.TemporaryDirectory() as scratch:

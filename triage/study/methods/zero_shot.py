@@ -3,7 +3,7 @@
 Concepts and similarity are the product's default; similarity alone compares an issue with a label's name and
 description. Each label's usual similarity is subtracted: over the issues without labels where there are enough of
 them, else over the vectors shipped with the encoder. Inference judges each pair of issue and label by itself
-(`triage.engine.zero_shot.entailment`).
+(`triage.engine.zero_shot`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from triage.engine.model_folder import (
     pulled_folder,
     read_manifest,
 )
-from triage.engine.zero_shot import ZeroShotModel, calibrated, open_zero_shot
-from triage.engine.zero_shot.similarity import SimilarityZeroShot
+from triage.engine.zero_shot import SimilarityZeroShot, ZeroShotModel, calibrated, open_zero_shot
 from triage.errors import ModelError
 from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
 from triage.text import LabelText
