@@ -27,28 +27,28 @@ OURS = "triage-bot/triage"
 ACTION_HEAD = """\
 # The action
 
-A step of a workflow uses an action of triage, as in the files of [examples/workflows](../../examples/workflows).
-The job summary then shows what was done and why; the log has the same reasons as text.
+Use an action of triage in a step of a workflow, as in [examples/workflows](../../examples/workflows). The job summary
+then shows what was done and why; the log gives the same reasons as text.
 """
 
 ACTION_TAIL = """\
 ## Permissions
 
-Give these to the job, and nothing at the top of the workflow (`permissions: {}`):
+Give the job these permissions. Give none at the top of the workflow (`permissions: {}`):
 
 | what the job does | it needs |
 |---|---|
 | label issues, apply or undo a backfill | `contents: read`, `issues: write`; for pull requests `pull-requests: write` |
 | retrain, plan a backfill | `contents: read`, `issues: read` |
 | publish, promote, roll back | `contents: write`, for git refs under `refs/triage/` |
-| check | those of the jobs that it checks for |
+| check | the permissions of the jobs that it checks for |
 
 `triage check --repo OWNER/NAME` reports which of them the token lacks.
 
 ## Outputs
 
-Outputs are JSON: numbers of issues and names of labels, never text of an issue. They are keyed by the number of the
-issue, because a run may label several:
+Outputs are JSON. They contain numbers of issues and names of labels, but never text of an issue. They are keyed by the
+number of the issue, because a run may label several issues:
 
 ```yaml
 - id: triage
@@ -57,17 +57,17 @@ issue, because a run may label several:
   run: echo "look at this soon"
 ```
 
-GitHub takes 1 MB of outputs from a job. In a run over hundreds of issues, `scores` has only the highest scores of
-each issue and `neighbours` only the nearest. If that is still too long, the last issues are left out, with a
+GitHub limits the outputs of a job to 1 MB. In a run over hundreds of issues, `scores` therefore has only the highest
+scores of each issue, and `neighbours` only the nearest. If this is still too long, the last issues are left out, with a
 warning.
 
 ## When it fails
 
 The log and the page of the run show what happened, the likely cause and the next step. The [exit
-code](cli.md#exit-codes) gives the kind of failure. Labels that were set before the failure stay.
+code](cli.md#exit-codes) tells the kind of failure. Labels that were set before the failure stay.
 
-Without a bundle and without any described label, a run that an event or a schedule started succeeds with a notice.
-An issue that was deleted or transferred in the meantime is reported and skipped.
+If there is neither a bundle nor a described label, a run that was started by an event or a schedule succeeds with a
+notice. An issue that was deleted or transferred in the meantime is reported and skipped.
 """
 
 CONFIG_HEAD = """\
@@ -76,14 +76,13 @@ CONFIG_HEAD = """\
 The configuration is the file `.github/triage.yml` (or `.yaml`) on the default branch. Every key is optional.
 Without the file, the defaults below apply.
 
-`triage init` writes a file with every key and its meaning, and `triage check` finds errors in it. An unknown key,
-or a key that is there twice, is an error. Quote text that YAML could read as something else, such as `no` or
-`2024`.
+`triage init` writes a file with every key and its meaning, and `triage check` finds errors in it. Unknown keys and
+duplicate keys are errors. Quote text that YAML could read as something else, such as `no` or `2024`.
 
 **Patterns.** `*` stands for any text and `?` for any character. Brackets have no special meaning.
 
-**Names of labels.** Case is ignored, as on GitHub: `Bug` here is the repository's `bug`. After a label is renamed,
-its old name still means it until the next retraining, and `triage check` reports the name.
+**Names of labels.** Case is ignored, as on GitHub: `Bug` here means the repository's `bug`. After a label is renamed,
+its old name still works until the next retraining, and `triage check` reports the old name.
 
 **Editors.** [config.schema.json](config.schema.json) is the JSON Schema. Editors with a YAML language server check
 and complete the file if it begins with this line, which `triage init` writes:
@@ -96,7 +95,7 @@ and complete the file if it begins with this line, which `triage init` writes:
 CLI_HEAD = """\
 # Command line
 
-`triage COMMAND --help` prints the same text. [Install](../start/own-machine.md#install) says how to get the
+`triage COMMAND --help` prints the same text. [Install](../start/own-machine.md#install) explains how to get the
 command.
 
 | variable | meaning |
@@ -106,15 +105,15 @@ command.
 | `HTTPS_PROXY`, `SSL_CERT_FILE` and others | [certificates and proxies](../how-to/certificates-and-proxies.md) |
 
 Results go to standard output; progress, warnings and errors go to standard error. Work that takes more than five
-seconds says what it is doing. `--quiet` (`-q`), before or after the command, leaves progress and notices out. With
-`--json`, standard output is JSON and nothing else.
+seconds reports its progress. `--quiet` (`-q`), before or after the command, omits progress and notices. With `--json`,
+standard output is JSON and nothing else.
 """
 
 CLI_TAIL = """\
-Code 13 means that the work is done and could not be told everywhere. A command that changes issues or a store
-continues to its end if nobody reads its output any more (`triage backfill --apply … | head`), or if its report
-cannot be written. The journal, the job summary and the outputs then have all that was done, wherever they can be
-written.
+Code 13 means that the work is done, but could not be reported everywhere. A command that changes issues or a store
+continues to its end even if nobody reads its output any more (`triage backfill --apply … | head`), or if its report
+cannot be written. The journal, the job summary and the outputs, if they can be written, then contain everything that
+was done.
 
 `triage label --from` changes nothing, so it stops with code 13 when its reader is gone.
 """
@@ -214,7 +213,10 @@ def _options(command: argparse.ArgumentParser) -> Iterator[str]:
     if shown:
         yield from ("| option | meaning |", "|---|---|")
     for action in shown:
-        spelt = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest.upper()}`"
+        spelt = (
+            ", ".join(f"`{name}`" for name in action.option_strings)
+            or f"`{action.metavar or action.dest.upper()}`"
+        )
         choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
         help_text = str(action.help) % {"default": action.default, "prog": command.prog}
         yield f"| {spelt} | {help_text.replace('|', '&#124;')}{choices} |"
@@ -247,19 +249,20 @@ ROWS_HEAD = f"""\
 
 ## Files
 
-| what | taken |
+| what | supported |
 |---|---|
-| form | one row a line (JSON Lines), or an array of rows |
-| packing | gzip, whatever the name of the file |
-| text | UTF-8 with or without a byte order mark, UTF-16 with one; line ends of Unix or Windows |
-| in place of a file | `-` for standard input, or a pipe such as `<(…)` |
+| format | one row on each line (JSON Lines), or an array of rows |
+| compression | none or gzip, whatever the name of the file |
+| encoding | UTF-8 with or without a byte order mark, or UTF-16 with one; Unix or Windows line ends |
+| instead of a file | `-` for standard input, or a pipe such as `<(…)` |
 
-Empty lines are ignored. Of several rows of one issue, the last one counts. The first invalid row ends the command,
-with its place, the field and what belongs there. `--skip-bad` skips invalid rows with a warning.
+Empty lines are ignored. If there are several rows of one issue, the last one counts. At the first invalid row, the
+command ends with an error that names the place, the field and the expected value. `--skip-bad` skips invalid rows with
+a warning.
 
 ## Rows from GitHub's own tools
 
-What these commands print is read as it is:
+triage reads what these commands print, without conversion:
 
 ```console
 $ {GH},closedAt,assignees,milestone \\
@@ -282,13 +285,13 @@ $ triage label --from - --store bundles < issues.jsonl
 {{"number": 7, "title": "Add a dark mode", "body": null, "labels": ["enhancement"], "repo": "OWNER/NAME"}}
 ```
 
-A row without `number` is known by its place in the file, and all issues of the bundle may vote on it. With a
-number, the issue of that repository and number does not vote on itself.
+If a row has no `number`, triage identifies it by its place in the file, and all issues of the bundle may vote on it. If
+it has a number, the issue with that number in the same repository does not vote.
 
 ## Rows to learn from
 
-Learning needs `number` and `labels`, too. With `created_at`, the issues are split by time. With `label_events`,
-labels that bots set are told from those of people:
+Learning also needs `number` and `labels`. With `created_at`, the issues are split by time. With `label_events`, triage
+distinguishes labels that people set from labels that bots set:
 
 ```jsonl
 {LEARNT}
@@ -296,8 +299,8 @@ labels that bots set are told from those of people:
 
 ## Fields
 
-Other fields are ignored, and null counts as missing. Dates are in ISO 8601, in UTC if they have no zone. If several
-names of a field are there, the first one counts.
+Other fields are ignored, and null counts as missing. Dates are in ISO 8601, and in UTC if they have no time zone. If a
+row has a field under several of its names, the first one counts.
 
 """
 

@@ -80,24 +80,26 @@ class LabelsConfig:
         PEOPLE_ONLY, "Labels that the bot never sets, even if `allow` matches; patterns."
     )
     descriptions: dict[str, str] = option(
-        {}, "One sentence for each label that says what it means; zero-shot classification reads it."
+        {}, "What each label means, in one sentence; zero-shot classification reads it."
     )
     targets: dict[str, float] = option(
         {},
-        "Precision targets of single labels, in place of `vote.precision_target`; patterns. A label's own name counts "
-        "before a pattern, and an earlier pattern before a later one.",
+        "Precision targets of single labels, instead of `vote.precision_target`; patterns. A label's own name takes "
+        "precedence over a pattern, and an earlier pattern over a later one.",
         low=0.0,
         high=1.0,
     )
     exclusive: tuple[tuple[str, ...], ...] = option(
-        (), "Groups of labels of which an issue gets at most one, the one with the highest score."
+        (),
+        "Groups of labels. An issue gets at most one label of a group: the one with the highest probability.",
     )
     max: int = option(5, "The maximum number of labels that the bot sets on an issue, over all runs.", low=1)
     abstain: str | None = option(
-        None, "A label for issues that get no other; the bot removes it once they do, from whomever."
+        None,
+        "A label for issues that get no other label; the bot removes it once they get one, whoever sets it.",
     )
     create: bool = option(
-        False, "Create a label that the repository does not have, instead of leaving it out."
+        False, "Create labels that the repository does not have, instead of not setting them."
     )
 
 
@@ -111,16 +113,16 @@ class VoteConfig:
     )
     weighting: str = option(
         "similarity",
-        "`similarity`: nearer neighbours have more weight; `uniform`: all have the same.",
+        "`similarity`: nearer neighbours have more weight; `uniform`: all have the same weight.",
         choices=("similarity", "uniform"),
     )
     min_examples: int = option(
-        10, "Labels with fewer labelled issues than this are set by zero-shot classification.", low=1
+        10, "Labels with fewer labelled issues than this are judged by zero-shot classification.", low=1
     )
     precision_target: float | None = option(
         None,
-        "Set a label only where the probability that it is right is at least this. If not set, each retraining chooses "
-        "the highest target at which enough issues still get a label; 0 asks for the best F1 instead.",
+        "Set a label only if the probability that it is right is at least this. If not set, each retraining chooses "
+        "the highest target at which enough issues still get a label. 0 asks for the best F1 instead.",
         low=0.0,
         high=1.0,
     )
@@ -144,14 +146,15 @@ class ZeroShotConfig:
     )
     threshold: float | None = option(
         None,
-        "The minimum probability of a label, besides its precision target; if not set, it is tuned, and 0.5 before "
-        "anything is learnt.",
+        "The minimum probability of a label, in addition to its precision target. If not set, it is tuned; before "
+        "anything is learnt, it is 0.5.",
         low=0.0,
         high=1.0,
     )
     top_k: int | None = option(
         None,
-        "The maximum number of labels set by zero-shot classification, those with the highest scores; 2 if not set.",
+        "The maximum number of labels that zero-shot classification sets, those with the highest probabilities; 2 if "
+        "not set.",
         low=1,
     )
 
@@ -167,7 +170,7 @@ class EncoderConfig:
     )
     max_tokens: int | None = option(
         None,
-        "The maximum number of tokens read of an issue. Fewer are faster; 128 lose hardly any accuracy "
+        "The maximum number of tokens that are read of an issue. Fewer are faster; 128 cost hardly any accuracy "
         "(benchmarks/README.md). If not set, the model decides.",
         low=16,
         high=512,
@@ -180,7 +183,7 @@ class LearnConfig:
     """Which issues and labels retraining learns from."""
 
     ignore: tuple[str, ...] = option(
-        PROCESS, "Labels that are neither learnt nor set, such as those of a process; patterns."
+        PROCESS, "Labels that are neither learnt nor set, such as process labels; patterns."
     )
     pull_requests: bool = option(False, "Learn from pull requests too, and from the files that they change.")
     repositories: tuple[str, ...] = option(
@@ -191,29 +194,29 @@ class LearnConfig:
     shared: tuple[str, ...] | None = option(
         None,
         "Labels that mean the same in all these repositories; patterns. Any other label counts only for issues of its "
-        "own repository. If not set, all are shared; none where a pattern such as `org/*` chooses repositories, since "
-        "whoever may create one that matches would teach all others.",
+        "own repository. If not set, all labels are shared; but if a pattern such as `org/*` chooses repositories, "
+        "none are, because anybody who can create a matching repository would teach all others.",
     )
     trusted_bots: tuple[str, ...] = option(
         (),
-        "Bots whose labels count as a person's, because they follow people's commands; patterns of logins.",
+        "Bots whose labels count as people's, because the bots follow people's commands; patterns of logins.",
     )
     bots: tuple[str, ...] = option(
         (),
-        "Accounts under which this bot labels, such as its App's if retraining uses another token, and user accounts "
-        "that are bots; patterns of logins. Neither their labels are learnt nor does what they close count as dealt "
-        "with.",
+        "Accounts under which this bot labels, such as its App if retraining uses another token, and user accounts "
+        "that are bots; patterns of logins. Their labels are not learnt, and an issue that they close does not count "
+        "as dealt with.",
     )
     min_new: int = option(
         10,
-        "Retraining keeps the bundle as it is if there are fewer newly labelled issues than this, and its models, "
-        "repositories and settings are the same.",
+        "With fewer newly labelled issues than this, and the same models, repositories and settings, retraining "
+        "changes nothing.",
         low=0,
     )
     publishers: tuple[str, ...] = option(
         ("*",),
-        "Accounts whose bundles are trusted if the store is a repository; patterns of logins. Unless `*` is listed, "
-        "GitHub must have verified a bundle's signature, as it does for workflows and Apps.",
+        "If the store is a repository, the accounts whose bundles are trusted; patterns of logins. Unless `*` is "
+        "listed, GitHub must have verified a bundle's signature, as it does for workflows and Apps.",
     )
     max_rate_limit_wait: int = option(
         4000,
@@ -242,47 +245,49 @@ class ActConfig:
     pull_requests: bool = option(False, "Label pull requests too.")
     discussions: bool = option(
         False,
-        "Label discussions too: once, when they are opened, and in a backfill those without labels. GitHub keeps no "
-        "history of their labels.",
+        "Label discussions too, but only once, when they are opened, and in a backfill only those without labels. "
+        "The reason: GitHub keeps no history of their labels.",
     )
     types: bool = option(
         False,
-        "Set the types of issues too, which an organisation defines. They are learnt and set like an exclusive group "
-        "of labels called `issue type: Bug` and so on; a type is never replaced.",
+        "Also set the issue types that an organisation defines. They are learnt and set like an exclusive group of "
+        "labels called `issue type: Bug` and so on. A type is never replaced.",
     )
     skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
     skip_bots: bool = option(True, "Do not label issues that a bot opened.")
     comment: bool = option(False, "Explain the labels in one comment, which is updated in place.")
     off_label: str = option(
         "no-triage",
-        "A label that keeps the bot away from an issue, whoever set it; the bot neither learns it nor sets it unasked.",
+        "A label that keeps the bot away from an issue, whoever set it. The bot does not learn it, and sets it only "
+        "on command.",
     )
     commands: bool = option(
         False,
-        "Obey `/triage again`, `why`, `undo` and `off` in comments of people who have at least the role triage; the "
+        "Obey `/triage again`, `why`, `undo` and `off` in comments by people who have at least the role triage. The "
         "workflow must listen to `issue_comment`.",
     )
     duplicates: float | None = option(
         None,
-        "The similarity (cosine of the encoder's vectors) from which issues are shown as possible duplicates. If not "
-        "set, 0.94 for the shipped encoder, as measured in benchmarks/README.md; for other encoders none are shown.",
+        "The minimum similarity (cosine of the encoder's vectors) at which issues are shown as possible duplicates. If "
+        "not set, 0.94 for the included encoder (see benchmarks/README.md); with other encoders, none are shown.",
         low=0.0,
         high=1.0,
     )
     suggest: float | None = option(
         None,
-        "Suggest labels that are not set although their probability is at least this: in the one comment, where a "
-        "maintainer's tick sets them. The workflow must listen to `issue_comment`. If not set, none are suggested.",
+        "Suggest labels that are not set but have at least this probability. The bot lists them in its one comment, "
+        "and a maintainer sets them with a tick. The workflow must listen to `issue_comment`. If not set, none are "
+        "suggested.",
         low=0.0,
         high=1.0,
     )
     suggest_in: str = option(
         "comment",
-        "Where labels are suggested. `comment`: in the one comment; `github`: as GitHub's own label suggestions, on "
-        "newly opened issues, which GitHub Enterprise Server does not have.",
+        "Where labels are suggested. `comment`: in the bot's one comment; `github`: as GitHub's own label suggestions, "
+        "on newly opened issues only. GitHub Enterprise Server has no such suggestions.",
         choices=("comment", "github"),
     )
-    comment_duplicates: bool = option(False, "Name possible duplicates in the one comment, too.")
+    comment_duplicates: bool = option(False, "Also name possible duplicates in the bot's one comment.")
     max_rate_limit_wait: int = option(
         600, "The maximum number of seconds that a request waits for GitHub's rate limits.", low=0
     )
@@ -295,68 +300,69 @@ class ActConfig:
 
 @dataclass(frozen=True)
 class ConditionConfig:
-    """When a rule applies: everything that is given must hold."""
+    """When a rule applies: all conditions that are given must hold."""
 
     title: tuple[str, ...] = option(
         (),
-        "A regular expression (RE2) that matches somewhere in the title, or several, which must all match; "
+        "A regular expression (RE2) that must match somewhere in the title, or several, which must all match. "
         "`(?i)` at the start ignores case.",
         single=True,
     )
-    body: tuple[str, ...] = option((), "The same for the text.", single=True)
+    body: tuple[str, ...] = option((), "The same for the body.", single=True)
     form: dict[str, tuple[str, ...]] = option(
         {},
-        "Answers to an issue form: the label of each field, with one option or several of which one was chosen; case "
-        "does not matter.",
+        "Answers in an issue form: the name of each field, with one option, or several of which one must be chosen. "
+        "Case is ignored.",
         single=True,
     )
     association: tuple[str, ...] = option(
         (),
-        "What the author is to the repository, in GitHub's words; several are alternatives.",
+        "The author's relation to the repository, as GitHub names it; several are alternatives.",
         choices=ASSOCIATIONS,
         single=True,
     )
     files: tuple[str, ...] = option(
         (),
-        "For pull requests only: globs of which one matches a changed file: `docs/**`; `!docs/api/**` excludes.",
+        "For pull requests only: globs, one of which must match a changed file: `docs/**`; `!docs/api/**` excludes.",
         single=True,
     )
     all_files: tuple[str, ...] = option(
         (),
-        "For pull requests only: globs of which each changed file matches one; `!docs/api/**` excludes.",
+        "For pull requests only: globs; each changed file must match one of them. `!docs/api/**` excludes.",
         single=True,
     )
 
 
 @dataclass(frozen=True)
 class RuleConfig:
-    """A fixed rule, applied before anything is learnt from: where its condition holds, its labels are set or barred.
+    """A fixed rule, applied before the vote: if its conditions hold, it sets or bars its labels.
 
-    What it sets needs no probability; all other rules about labels hold for it (`labels.allow`, `labels.deny`,
-    `labels.exclusive`, `labels.max`), and what was removed from an issue is not set again.
+    A label that a rule sets needs no probability. All other settings still apply to it (`labels.allow`, `labels.deny`,
+    `labels.exclusive`, `labels.max`), and a label that was removed from an issue is not set again.
     """
 
     when: ConditionConfig = option(
-        ConditionConfig(), "When the rule applies: everything that is given must hold."
+        ConditionConfig(), "When the rule applies: all conditions that are given must hold."
     )
-    name: str = option("", "What the summary calls the rule; its place in the list if not set.")
+    name: str = option("", "The name of the rule in the summary; if not set, its position in the list.")
     set: tuple[str, ...] = option((), "Labels to set.", single=True)
     bar: tuple[str, ...] = option(
         (), "Labels that the issue does not get, whatever elects them.", single=True
     )
     require: tuple[str, ...] = option(
         (),
-        "Labels that an issue gets only if this rule applies, or another that requires them too.",
+        "Labels that an issue gets only if this rule, or another rule that requires them, applies.",
         single=True,
     )
 
 
 @dataclass(frozen=True)
 class ExtendsConfig:
-    """The configuration that this one extends: what is not set here is as it is there.
+    """The configuration that this one extends: keys that are not set here have the values from there.
 
-    `extends: ORG/.github:triage.yml` is short for its first key. Of a mapping such as `labels.descriptions`, entries
-    are added; a list replaces the other one unless `append` names it. That configuration extends no further one.
+    `extends: ORG/.github:triage.yml` is short for `extends: {config: ORG/.github:triage.yml}`. Mappings such as
+    `labels.descriptions` are merged. A list replaces the other one unless `append` names it. The other configuration
+    cannot extend a third one.
     """
 
     short: ClassVar[str] = "config"
@@ -364,27 +370,30 @@ class ExtendsConfig:
     config: str = option(
         "",
         "The file: `OWNER/NAME:PATH` on the default branch of a repository that the token can read, or a path in the "
-        "same repository; in a local configuration, a path beside it.",
+        "same repository. In a local configuration, a path relative to its folder.",
     )
     append: tuple[str, ...] = option(
         (),
-        "Lists whose entries are added to those of that file, such as `labels.deny` or `rules`.",
+        "Lists, such as `labels.deny` or `rules`, to which this file adds entries instead of replacing them.",
         single=True,
     )
 
 
 @dataclass(frozen=True)
 class AssignConfig:
-    """How the `owners` of labels are involved, when the bot sets a label on an open issue or has set it before."""
+    """How the `owners` of a label are involved when the bot sets it on an open issue, or has set it before."""
 
     choose: str = option(
         "round-robin",
-        "`round-robin`: one person for each label, by the number of the issue; `least-busy`: the one with the fewest "
-        "open issues, which takes a request more; `all`: everybody.",
+        "`round-robin`: one person for each label, by the number of the issue; `least-busy`: the person with the "
+        "fewest open issues, which takes one more request; `all`: everybody.",
         choices=("round-robin", "least-busy", "all"),
     )
     max: int = option(
-        1, "The most people on one issue or pull request, those included who are on it.", low=1, high=10
+        1,
+        "The maximum number of people on an issue or pull request, including those already on it.",
+        low=1,
+        high=10,
     )
 
 
@@ -401,8 +410,8 @@ class Config:
     rules: tuple[RuleConfig, ...] = ()
     owners: dict[str, tuple[str, ...]] = option(
         {},
-        "Who looks after the issues of a label: logins, who are assigned (or asked to review a pull request), and "
-        "teams (`org/team`), which are mentioned once in the bot's comment (or asked for a review).",
+        "Who looks after the issues of a label. People (logins) are assigned, or asked to review a pull request. Teams "
+        "(`org/team`) are mentioned once in the bot's comment, or asked for a review.",
     )
     assign: AssignConfig = field(default_factory=AssignConfig)
     extends: ExtendsConfig = field(default_factory=ExtendsConfig)

@@ -57,7 +57,7 @@ class TextEditRow:
 @dataclass(frozen=True)
 class CommentRow:
     author: str = _field("", "Login of who wrote it.", "user")
-    author_association: str = _field("", "As that of the issue.", "authorAssociation")
+    author_association: str = _field("", "As for the issue.", "authorAssociation")
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,17 @@ class IssueRow:
     title: str = _field(dataclasses.MISSING, "Title.")
     body: str | None = _field(dataclasses.MISSING, "Text as Markdown; may be null.")
     number: int | None = _field(
-        None, "Number of the issue in its repository. `label` does without.", low=1, high=MAX_NUMBER
+        None, "Number of the issue in its repository. `label` does not need it.", low=1, high=MAX_NUMBER
     )
     labels: tuple[str, ...] | None = _field(
-        None, "Names of its labels, or objects with the name in `name`. `label` does without.", inside="name"
+        None,
+        "Names of its labels, or objects with the name in `name`. `label` does not need them.",
+        inside="name",
     )
     type: str | None = _field(None, "Name of its issue type, or an object with the name in `name`.")
     repo: str = _field(
         "",
-        "Its repository, OWNER/NAME; else that of `repository`, of the page's address, or of `--repo-of-rows`.",
+        "Its repository, OWNER/NAME. If missing: from `repository`, the address of the page, or `--repo-of-rows`.",
         "repository",
         "url",
         "html_url",
@@ -85,55 +87,56 @@ class IssueRow:
     )
     is_pull_request: bool = _field(
         False,
-        "Whether it is a pull request; an object in `pull_request` and the page's address tell it too.",
+        "Whether it is a pull request. If missing: whether `pull_request` is an object, or the address says so.",
         "isPullRequest",
         "pull_request",
     )
     kind: str | None = _field(
-        None, "What it is, instead of `is_pull_request`: only this can say `discussion`.", choices=KINDS
+        None, "What it is, instead of `is_pull_request`; only this field can say `discussion`.", choices=KINDS
     )
     author: str = _field("", "Login of its author, or an object with `login`.", "user")
     files: tuple[str, ...] | None = _field(
         None,
-        "Paths that a pull request changes, or objects with the path in `path`: labels are learnt from the first "
-        "hundred, and fixed rules look at all.",
+        "Paths that a pull request changes, or objects with the path in `path`. Labels are learnt from the first "
+        "hundred; fixed rules look at all.",
         inside="path",
     )
     label_events: tuple[LabelEventRow, ...] | None = _field(
-        None, "History of its labels, for learning what people said and not what bots did."
+        None, "History of its labels, so that triage learns from people's labels and not from bots' labels."
     )
     text_edits: tuple[TextEditRow, ...] = _field(
-        (), "Changes of title and body: what its author changed after people labelled it is not learnt."
+        (),
+        "Changes of title and body. An issue whose author changed it after people labelled it is not learnt.",
     )
     handled: bool | None = _field(
         None,
-        "Whether a maintainer dealt with it. Issues without labels that were dealt with needed none; the others say "
-        "nothing. Where this is missing, the fields below tell.",
+        "Whether a maintainer dealt with it. An issue without labels that was dealt with needed none; any other proves "
+        "nothing. If this is missing, triage derives it from the fields below.",
     )
     handled_by: tuple[str, ...] = _field(
         (),
-        "Who dealt with it: logins, or objects with `login`; where all of them are bots (`learn.bots`), nobody did.",
+        "Who dealt with it: logins, or objects with `login`. If all of them are bots (`learn.bots`), nobody did.",
         inside="login",
     )
     state: str | None = _field(
         None,
-        "`closed` or `merged` (in any case) counts as dealt with; `open` as not, unless fields below tell.",
+        "`closed` or `merged` (case is ignored) counts as dealt with; `open` does not, unless a field below does.",
     )
-    closed_at: datetime | None = _field(None, "A date counts as closed.", "closedAt")
+    closed_at: datetime | None = _field(None, "When it was closed; any date counts as closed.", "closedAt")
     closed_by: str | None = _field(
-        None, "Login of who closed it, or an object with `login`: its own author does not count.", "closedBy"
+        None, "Login of who closed it, or an object with `login`. Its own author does not count.", "closedBy"
     )
     author_association: str | None = _field(
         None,
-        "GitHub's word for its author: authors who are `OWNER`, `MEMBER` or `COLLABORATOR` count when they close it, "
-        "and labels that they set while opening it are theirs, not those of a form.",
+        "The author's relation to the repository, as GitHub names it. If the author is `OWNER`, `MEMBER` or "
+        "`COLLABORATOR`, closing it counts, and labels set while opening it are the author's, not a form's.",
         "authorAssociation",
     )
-    assignees: Any = _field(None, "Any counts as dealt with.")
-    milestone: Any = _field(None, "Any counts as dealt with.")
+    assignees: Any = _field(None, "Any assignee counts as dealt with.")
+    milestone: Any = _field(None, "Any milestone counts as dealt with.")
     comments: tuple[CommentRow, ...] | None = _field(
         None,
-        "Comments: one by another `OWNER`, `MEMBER` or `COLLABORATOR` counts as an answer. A number is ignored.",
+        "Comments. One by another `OWNER`, `MEMBER` or `COLLABORATOR` counts as an answer. A number is ignored.",
     )
 
 

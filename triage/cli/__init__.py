@@ -21,9 +21,9 @@ COMMANDS = {
     "check": ("check", "check a configuration, a token and a bundle for errors"),
     "bundle": ("bundle", "list, show, verify, promote, roll back and publish bundles"),
     "backfill": ("backfill", "plan labels for past issues, and apply the plan"),
-    "undo": ("undo", "remove the labels that a backfill, or the bot since a moment, set"),
+    "undo": ("undo", "remove labels that a backfill set, or that the bot has set since a date"),
     "evaluate": ("evaluate", "compare methods on your own issues"),
-    "owners": ("owners", "show who owns a label, or suggest it from who answered issues"),
+    "owners": ("owners", "show the owners of labels, or suggest owners from who answered issues"),
     "action": ("action", "run as a GitHub Action, with the inputs of action.yml"),
     "models": ("models", "list, verify, pull, export and train models"),
     "completion": ("completion", "print a script that completes commands and options in a shell"),
@@ -43,13 +43,13 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         description="Labels issues as the repository's maintainers labelled similar ones before.",
         epilog="Exit codes: 0 done; 1 a defect of triage; 2 usage; 3 nothing to label with; 4 configuration; "
         "5 data; 6 model; 7 bundle; 8 access to GitHub; 9 GitHub unavailable; 10 gate failed; "
-        "11 an extra is not installed; 12 the cluster; 13 not all could be printed or reported; 130 interrupted.",
+        "11 an extra is not installed; 12 Ray cluster; 13 not all could be printed or reported; 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"triage {__version__}")
     top.add_argument(
         *QUIET,
         action="store_true",
-        help="print no progress: results, warnings and errors alone; with any command",
+        help="print only results, warnings and errors, and no progress; works with any command",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, help_line) in COMMANDS.items():

@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="label",
         choices=list(ACTIONS),
         metavar="ACTION",
-        help=f"which action this is: {', '.join(ACTIONS)} (default: label)",
+        help="action to run (default: label)",
     )
     parser.epilog = (
         "Reads the inputs of the action's file from INPUT_* variables, as the Actions runner sets them."

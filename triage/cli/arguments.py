@@ -211,15 +211,14 @@ def build(options: type[T], args: argparse.Namespace, **values: object) -> T:
 def add_config(parser: Parser) -> None:
     """`--config` and `--config-path`, which `build` combines."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="local configuration file, in place of the repository's"
+        "--config", type=Path, metavar="FILE", help="local configuration file, instead of the repository's"
     )
     parser.add_argument(
         "--config-path",
         default="",
         metavar="PATH",
-        help="path of the configuration on the repository's default branch, or OWNER/NAME:PATH for that of another "
-        "repository, which must exist (default: "
-        f"{CONFIG_PATH} or {OTHER_CONFIG_PATH}, if there is one)",
+        help="configuration on GitHub, which must exist: a path on the repository's default branch, or OWNER/NAME:PATH "
+        f"for another repository's (default: {CONFIG_PATH} or {OTHER_CONFIG_PATH}, if there is one)",
     )
 
 
@@ -256,7 +255,7 @@ def add_repo_of_rows(parser: Parser, *, renamed: bool = True, more: str = "") ->
         "dest": "repo",
         "type": repository,
         "metavar": "OWNER/NAME",
-        "help": f"with a file: repository of the rows that do not name theirs{more}",
+        "help": f"with a file: repository of rows that name none{more}",
     }
     if renamed:
         add_renamed(parser, "--repo-of-rows", "--repo", default="", **settings)
@@ -315,8 +314,8 @@ def add_sources(parser: Parser) -> None:
         type=source,
         required=True,
         metavar="FILE|OWNER/NAME",
-        help="labelled issues: a file of rows or - for the standard input, or a repository; OWNER/* means all "
-        "repositories of an owner, !OWNER/NAME excludes one; may be repeated",
+        help="labelled issues: a file of rows, - for standard input, or a repository; OWNER/* means all repositories "
+        "of an owner, and !OWNER/NAME excludes one; may be repeated",
     )
     add_repo_of_rows(parser)
     add_skip_bad(parser)
@@ -348,8 +347,8 @@ def add_engine(parser: Parser) -> None:
         type=engine,
         default=LOCAL,
         metavar="local|ray[://ADDRESS]",
-        help="where texts are encoded: in this process (default: local), or by Ray workers on this machine (ray), in "
-        "the cluster that this machine belongs to (ray://auto) or at ray://HOST:PORT; needs the extra `ray`",
+        help="where texts are encoded: in this process (local, the default), or by Ray workers on this machine (ray), "
+        "in the cluster that this machine has joined (ray://auto), or at ray://HOST:PORT; Ray needs the extra `ray`",
     )
 
 

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="plan labels for these issues, without setting any",
     )
     what.add_argument(
-        "--apply", dest="plan", type=Path, metavar="PLAN", help="set exactly the labels of this plan"
+        "--apply", dest="plan", type=Path, metavar="PLAN", help="set exactly the labels in this plan"
     )
     what.add_argument(
         "--merge", dest="plans", type=Path, nargs="+", metavar="PLAN", help="merge the plans of all shards"
@@ -55,7 +55,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.when,
         metavar="WHEN",
-        help="opened since a date, or within a time such as `90 days`",
+        help="opened since a date, or within a time span such as `90 days`",
     )
     which.add_argument(
         "--until",
@@ -70,7 +70,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="with this label; if repeated, with any of them",
+        help="with this label; repeat it for issues with any of several labels",
     )
     which.add_argument("--unlabelled", action="store_true", help="without any label that the bot may set")
     arguments.add_issues(which)

@@ -71,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="budget",
         type=arguments.duration,
         metavar="TIME",
-        help="time limit such as 20m or 2h; what does not fit is left out, and named",
+        help="time limit, such as 20m or 2h; runs that do not fit are left out, and listed",
     )
     arguments.add_split(what, "issues are split 50 / 25 / 25")
     arguments.add_renamed(
@@ -101,7 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=arguments.count,
         default=EvaluateOptions.unlabelled,
         metavar="N",
-        help="use the newest N issues without labels, for methods that learn from text alone "
+        help="use the newest N issues without labels, for methods that learn from texts alone "
         f"(default: {EvaluateOptions.unlabelled})",
     )
     what.add_argument(

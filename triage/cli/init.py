@@ -81,8 +81,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="take over the rules of another action: .github/labeler.yml of actions/labeler, the regular expressions "
-        "of github/issue-labeler, or the policy of advanced-issue-labeler; may be repeated",
+        help="convert the rules of another action: .github/labeler.yml of actions/labeler, the regular expressions of "
+        "github/issue-labeler, or the policy of advanced-issue-labeler; may be repeated",
     )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="file",
         type=Path,
         metavar="FILE",
-        help="issues in a file of rows, or - for the standard input; GitHub is not used",
+        help="issues in a file of rows, or - for standard input; GitHub is not used",
     )
     which.add_argument(
         "--event", type=Path, metavar="FILE", help="webhook event that started the workflow, as JSON"
@@ -36,8 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.when,
         metavar="WHEN",
-        help="open issues, created since a date or within a time such as `36 hours`, that neither people nor the bot "
-        "have labelled, or that were edited after the bot labelled them",
+        help="open issues created since a date, or within a time span such as `36 hours`: those that neither people "
+        "nor the bot have labelled, and those that were edited after the bot labelled them",
     )
     arguments.add_store(parser)
     arguments.add_config(parser)

@@ -25,14 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--suggest",
         action="store_true",
-        help="count who answered the issues of each label, and suggest owners; changes nothing",
+        help="count who answered the issues of each label, and suggest owners; this changes nothing",
     )
     parser.add_argument(
         "--since",
         type=arguments.when,
         default=OwnersOptions.since,
         metavar="WHEN",
-        help="with --suggest, answers since a date or within a time (default: 365 days)",
+        help="with --suggest: only answers since a date, or within a time span (default: 365 days)",
     )
     arguments.add_config(parser)
     arguments.add_json(parser, "the table")

@@ -73,8 +73,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=arguments.duration,
         default=RetrainOptions.budget,
         metavar="TIME",
-        help="with --adapt encoder: time for fine-tuning and export, such as 30m (default) or 2h, not for reading "
-        "and embedding issues",
+        help="with --adapt encoder: time limit of fine-tuning and export, such as 30m (default) or 2h; it does not "
+        "include reading and encoding issues",
     )
     parser.add_argument(
         "--weights", help="with --adapt encoder: initial PyTorch weights, a folder or org/name@COMMIT"

@@ -1,4 +1,4 @@
-"""`triage undo`: remove the labels that a backfill, or the bot since a moment, set, unless touched since."""
+"""`triage undo`: remove labels that a backfill set, or the bot since a date, unless somebody changed them since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.when,
         metavar="WHEN",
-        help="in place of a journal: what was set since a date or within a time such as `7 days`; needs --repo",
+        help="instead of a journal: labels set since a date, or within a time span such as `7 days`; needs --repo",
     )
     arguments.add_repository(parser, "with --since: the repository")
     parser.add_argument(
