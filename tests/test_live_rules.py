@@ -50,6 +50,36 @@ def test_a_rule_labels_once(ruled: Step) -> None:
     assert ruled.writes == ["mutation addLabelsToLabelable"]
 
 
+def test_a_small_edit_is_enough_for_a_rule(ruled: Step) -> None:
+    """The vote has judged the text before, of which an answer is a small part; what was removed stays away."""
+    long = "It says that the server is away, although everybody else is connected to it and works. " * 9
+    issue = ruled.repository.add_issue("The list of boats", f"{FORM}{long}", "a-user", number=2003)
+    before = issue.body.replace("The web page", "The app")
+    for labels in (["area: web"], []):
+        ruled.happen(issue, "edited", body=before)
+        assert ruled.label() == 0
+        assert issue.label_names == labels
+        issue.remove_labels(labels, "marit-oh")
+    other = ruled.repository.add_issue("The list of boats", before, "a-user", number=2004)
+    ruled.happen(other, "edited", body=before.replace("list", "lists"))
+    assert ruled.label() == 0
+    assert "its text changed only a little" in ruled.out
+    assert other.label_names == []
+
+
+def test_a_push_that_changes_other_files_is_an_event_too(ruled: Step) -> None:
+    """Where the workflow listens to `synchronize`."""
+    pull = ruled.repository.issues[2002]
+    pull.files = ["src/a.py"]
+    ruled.happen(pull)
+    assert ruled.label() == 0
+    assert pull.label_names == []
+    pull.files = ["src/a.py", "docs/usage.md"]
+    ruled.happen(pull, "synchronize")
+    assert ruled.label() == 0
+    assert pull.label_names == ["docs"]
+
+
 def test_what_a_person_removed_is_not_put_back(ruled: Step) -> None:
     """A rule is no stronger than a person."""
     issue = ruled.repository.issues[2001]

@@ -41,7 +41,8 @@ class Case:
 
     `existing` are the labels that it carries, without the abstain label: they are not proposed again. `own` are those
     of them that this bot set. `barred` maps labels that it must not get to the reason. `left_alone` is the reason not
-    to look at the issue at all, or empty. `ruled` maps labels that fixed rules set to the name of the rule.
+    to look at the issue at all, or empty. `ruled` maps labels that fixed rules set to the name of the rule; `alone` is
+    the reason why it gets no others, or empty.
     """
 
     issue: Issue
@@ -50,12 +51,15 @@ class Case:
     left_alone: str = ""
     own: tuple[str, ...] = ()
     ruled: Mapping[str, str] = field(default_factory=dict)
+    alone: str = ""
 
     def unjudgeable(self, languages: Collection[str], *, by_files: bool = False) -> str:
         """Why no label can be judged by the text, or empty; `languages` are known besides English ("*": all).
 
         `by_files`: labels can be judged by the changed files too.
         """
+        if self.alone:
+            return self.alone
         if not (by_files and self.issue.files) and says_nothing(self.issue.title, self.issue.body):
             return NOTHING
         written_in = "" if "*" in languages else language(self.issue.text)
@@ -86,8 +90,6 @@ def case_of(
     reason = _reason_to_skip(issue, config)
     if reason is None and (unasked or before is not None):
         reason = reason_of_people(issue, config, who)
-    if reason is None and before is not None:
-        reason = _reason_to_leave_edited(issue, before, who)
     missing: dict[str, str] = {}
     if available is not None:
         there = folded(available)
@@ -98,6 +100,13 @@ def case_of(
         }
     if issue.kind != "issue":
         missing |= {name: UNTYPED for name in (*proposed, *ruling.set) if is_type(name)}
+    barred = Names({**ruling.barred, **missing, **removed(issue, who)})
+    alone = None
+    if reason is None and before is not None:
+        reason = _reason_to_leave_edited(issue, before, who)
+        if folded(ruling.set) - folded((*issue.labels, *barred)):
+            # A word is enough for a rule.
+            reason, alone = None, reason
     set_by_rule = ruling.set
     if set_by_rule and available is not None:
         spelling = Names(dict.fromkeys(available))
@@ -106,10 +115,11 @@ def case_of(
     return Case(
         issue,
         existing,
-        Names({**ruling.barred, **missing, **removed(issue, who)}),
+        barred,
         reason or "",
         tuple(name for name in who.own_labels(issue) if name in existing),
         set_by_rule,
+        alone or "",
     )
 
 
