@@ -117,7 +117,7 @@ def test_runners_share_a_plan_and_one_of_them_merges_it(action: Step, tmp_path: 
             {"shard": "1/2"},
             "the action `label` has no input `shard`\n  likely cause: it is an input of `backfill`",
         ),
-        ("backfill", {"merge": "true"}, "triage holds no plan of a shard"),
+        ("backfill", {"merge": "true"}, "triage contains no plan of a shard"),
         ("backfill", {"apply": "true", "issues": "7"}, "the inputs `apply` and `issues` exclude each other"),
         ("backfill", {"apply": "true", "merge": "true"}, "the inputs `apply` and `merge` exclude each other"),
         ("backfill", {"merge": "true", "shard": "1/2"}, "the inputs `merge` and `shard` exclude each other"),

@@ -69,7 +69,7 @@ def test_a_store_that_is_not_there_is_an_error() -> None:
     """Descriptions do not stand in for it."""
     with pytest.raises(api.TriageError) as refused:
         api.open_model("mistyped")
-    assert refused.value.what == "mistyped is no store"
+    assert refused.value.what == "mistyped is not a store"
 
 
 def test_every_name_is_documented_and_typed() -> None:

@@ -410,7 +410,7 @@ def test_a_finished_plan_is_not_narrowed_down_in_silence(desk: Desk) -> None:
     [one] = desk.issues(1)
     desk.plan(entry(1, "bug"))
     assert desk.apply("--limit=1") == 2
-    assert desk.err.startswith("error: --limit chooses issues to plan for, and the plan is already made\n")
+    assert desk.err.startswith("error: --limit chooses issues to plan for, but the plan already exists\n")
     assert one.label_events == []
 
 
@@ -444,7 +444,7 @@ def test_a_journal_of_another_plan_is_refused(desk: Desk) -> None:
     desk.apply()
     desk.plan(entry(2, "bug"))
     assert desk.apply() == 5
-    assert f"{desk.journal}: this journal is of another plan" in desk.err
+    assert f"{desk.journal}: this journal is for another plan" in desk.err
     assert desk.demo.issues[2].label_events == []
 
 

@@ -234,7 +234,7 @@ def test_the_first_failure_gives_the_exit_code(step: Step, own_store: Trained) -
 def test_nothing_to_check_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     """The default configuration is fine by itself."""
     assert main(["check"]) == 2
-    assert capsys.readouterr().err.startswith("error: nothing is named to check\n")
+    assert capsys.readouterr().err.startswith("error: there is nothing to check\n")
 
 
 @pytest.mark.parametrize(

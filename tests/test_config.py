@@ -139,12 +139,12 @@ def test_nothing_said_is_the_default(text: str) -> None:
     [
         (
             "lables: {}",
-            ", line 1: in 'lables': unknown key; did you mean 'labels'? known here: labels, vote, zero_shot, encoder, "
+            ", line 1: in 'lables': unknown key; did you mean 'labels'? known keys: labels, vote, zero_shot, encoder, "
             "learn, act, rules, owners, assign, extends",
         ),
         (
             "vote: {n: 3}",
-            ", line 1: in 'vote.n': unknown key; known here: k, m, weighting, min_examples, precision_target",
+            ", line 1: in 'vote.n': unknown key; known keys: k, m, weighting, min_examples, precision_target",
         ),
         ("7: x", ", line 1: in '7': the key '7' has no quotes, and YAML reads it as a number"),
         ("[]", ", line 1: in '(top)': expected a mapping, found []"),
@@ -407,7 +407,7 @@ def test_a_key_by_its_former_name_means_the_same_and_not_twice() -> None:
     with pytest.raises(ConfigError, match=r"in 'encoder.budget': expected at least 16, found 8"):
         from_text("encoder: {budget: 8}", where="f")
     with pytest.raises(
-        ConfigError, match=r"in 'encoder.budget': it is called 'max_tokens' now, which is there too"
+        ConfigError, match=r"in 'encoder.budget': it is now called 'max_tokens', which is there too"
     ):
         from_text("encoder: {budget: 64, max_tokens: 64}", where="f")
 

@@ -143,7 +143,7 @@ def test_words_in_context_are_other_words_that_fit(insert: bool, weights: str, t
 
 def test_what_is_not_at_hand_is_named(tmp_path: Path) -> None:
     """Without a model there is a reason in words, and no number."""
-    assert FewShot().unavailable() == "no causal language model is at hand"
+    assert FewShot().unavailable() == "no causal language model was named"
     assert BackTranslation(None).unavailable().startswith("no translation models were named")
     assert Contextual(True, None, tmp_path).unavailable().startswith("no masked language model was named")
     assert FineTuned("no such folder").unavailable().startswith("no weights 'no such folder'")

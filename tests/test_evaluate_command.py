@@ -147,10 +147,10 @@ def test_hostile_titles_and_labels_do_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--methods", "magic"), 2, "'magic' is no method"),
+        (("--methods", "magic"), 2, "'magic' is not a method"),
         (("--slices", "8,many"), 2, "are not slice sizes"),
         (("--model", "nli"), 2, "is not of the form NAME=WHERE"),
-        (("--budget", "soon"), 2, "is not a time budget"),
+        (("--budget", "soon"), 2, "is not a time limit"),
         (("--least", "150"), 5, "labelled issues are left to study"),
     ],
 )

@@ -95,7 +95,7 @@ def test_an_untrue_export_leaves_nothing(
     monkeypatch.setattr(module, "LEAST_COSINE", 1.1)
     with pytest.raises(ModelError) as caught:
         export(ExportOptions(str(weights), "tiny"), tmp_path / "tiny")
-    assert caught.value.what.startswith(f"the export of {weights} is not true to it: cosine 0.9")
+    assert caught.value.what.startswith(f"the export of {weights} differs too much from it: cosine 0.9")
     assert not (tmp_path / "tiny").exists()
 
 
@@ -104,5 +104,5 @@ def test_a_folder_of_something_else_is_not_overwritten(weights: Path, tmp_path: 
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError) as caught:
         export(ExportOptions(str(weights), "tiny"), tmp_path)
-    assert caught.value.what == f"{tmp_path} is there and holds no model"
+    assert caught.value.what == f"{tmp_path} exists and is not a model folder"
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -85,7 +85,7 @@ def test_lists_that_the_base_leaves_as_they_are_by_default_are_added_to(base: st
         (
             "extends: {config: o/r:t.yml, append: labels.max}",
             BASE,
-            "own.yml, line 1: in 'extends.append[0]': 'labels.max' is no list of the configuration",
+            "own.yml, line 1: in 'extends.append[0]': 'labels.max' is not a list of the configuration",
         ),
         ("extends: [a]", BASE, "own.yml, line 1: in 'extends': expected a mapping, found ['a']"),
     ],
@@ -107,7 +107,7 @@ def test_a_local_file_extends_one_beside_it(tmp_path: Path, capsys: pytest.Captu
     assert f"✓ the configuration is valid ({own}, which extends base.yml)" in capsys.readouterr().out
     own.write_text("extends: o/r:t.yml\n", "utf-8")
     assert main(["check", f"--config={own}"]) == 4
-    assert "extends 'o/r:t.yml', which is read over GitHub only" in capsys.readouterr().out
+    assert "extends 'o/r:t.yml', which can be read only through GitHub" in capsys.readouterr().out
     own.write_text("extends: gone.yml\n", "utf-8")
     assert main(["check", f"--config={own}"]) == 4
     assert "gone.yml: there is no such file" in capsys.readouterr().out

@@ -123,7 +123,7 @@ def test_an_untrue_export_is_refused_and_training_is_kept(
     monkeypatch.setattr(export, "LEAST_COSINE", 1.1)
     with pytest.raises(ModelError) as caught:
         fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=tmp_path / "kept")
-    assert "is not true to it: cosine 0.9" in caught.value.what
+    assert "differs too much from it: cosine 0.9" in caught.value.what
     assert not (tmp_path / "tuned").exists()
     assert (tmp_path / "kept" / checkpoint.FILE).is_file()
 

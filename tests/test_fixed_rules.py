@@ -289,11 +289,11 @@ def test_one_text_may_stand_for_a_list_of_one() -> None:
         ),
         (
             "{when: {title: '(a'}, set: x}",
-            "in 'rules[0].when.title[0]': the pattern '(a' is not read: missing ): (a",
+            "in 'rules[0].when.title[0]': the pattern '(a' cannot be read: missing ): (a",
         ),
         (
             "{when: {files: '@(a)'}, set: x}",
-            "in 'rules[0].when.files[0]': the pattern '@(a)' is not read: patterns",
+            "in 'rules[0].when.files[0]': the pattern '@(a)' cannot be read: patterns",
         ),
         (
             "{when: {association: GUEST}, set: x}",

@@ -71,7 +71,7 @@ def test_a_bundle_that_was_not_compared_with_the_active_one_is_only_staged(
     with pytest.raises(LostRace) as raised:
         activate_or_stage(store, made, late, "active")
     assert (
-        raised.value.what == f"{second} became active while {made} was learnt, which was not compared with it"
+        raised.value.what == f"{second} became active while {made} was learnt, so the two were not compared"
     )
     assert (store.role("active"), store.role("staged")) == (second, made)
 

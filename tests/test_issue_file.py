@@ -290,7 +290,7 @@ def test_rows_over_several_lines_are_refused_with_what_joins_them(tmp_path: Path
         read_issues(path, repo="o/r")
     assert refused.value.what.startswith(f"{path}, line 1: not valid JSON (")
     assert refused.value.likely == (
-        "the file was cut short or edited by hand, or its rows are not one a line (jq -c writes them so)"
+        "the file was cut short or edited by hand, or it does not have one row per line (jq -c writes this)"
     )
 
 

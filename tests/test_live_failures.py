@@ -116,14 +116,14 @@ def test_no_token_is_a_clear_failure(step: Step) -> None:
     """The input and the variable are named."""
     step.environment.delenv("GITHUB_TOKEN")
     assert step.label("--issue=938") == 8
-    assert f"there is no token to reach {FERRY} with" in step.err
+    assert f"there is no token to reach {FERRY}" in step.err
     assert step.github.requests == []
 
 
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        ([], 2, "no issue is named"),
+        ([], 2, "no issue was given"),
         (["--issue=seven"], 2, "'seven' are not issue numbers"),
         (["--since=soon"], 2, "'soon' is not a time"),
         (["--repo=nobody", "--issue=1"], 2, "'nobody' is not of the form OWNER/NAME"),

@@ -125,7 +125,7 @@ def test_nobody_else_appoints_between_the_comparison_and_the_appointment(tmp_pat
         assert home.role("active") == first
         home.set_role("active", theirs)
     other.join()
-    assert races == [f"{theirs} became active while {mine} was learnt, which was not compared with it"]
+    assert races == [f"{theirs} became active while {mine} was learnt, so the two were not compared"]
     assert (home.role("active"), home.role("staged")) == (theirs, mine)
 
 

@@ -157,7 +157,7 @@ def test_list_and_verify_tell_what_is_there(capsys: pytest.CaptureFixture[str]) 
     assert line.endswith(str(folder))
     with pytest.raises(UsageError) as caught:
         run("verify", "nothing")
-    assert caught.value.what.startswith("no model 'nothing' here; there: issue-encoder")
+    assert caught.value.what.startswith("no model 'nothing' here; known: issue-encoder")
 
 
 class Hub(http.server.SimpleHTTPRequestHandler):
@@ -300,7 +300,7 @@ def test_without_a_configuration_the_pins_are_shown(hub: Path, capsys: pytest.Ca
     ("names", "what"),
     [
         (["model.safetensors"], "org/small holds no ONNX file (onnx/model.onnx or model.onnx)"),
-        (["onnx/model.onnx", "1_Pooling/config.json"], "org/small does not take the mean over its tokens"),
+        (["onnx/model.onnx", "1_Pooling/config.json"], "org/small does not use mean pooling"),
     ],
 )
 def test_a_model_that_cannot_serve_is_refused(hub: Path, names: list[str], what: str) -> None:

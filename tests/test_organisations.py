@@ -115,7 +115,7 @@ def test_a_pattern_that_finds_nothing_is_refused(org: list[Repository], github: 
     with pytest.raises(NotFound) as refused:
         select(["org/*", "org/tool-*"], connected(github))
     assert str(refused.value) == (
-        "no repository matches org/tool-*: the token sees 6 of org, of which 5 are no forks and have issues\n"
+        "no repository matches org/tool-*: the token sees 6 of org, of which 5 are not forks and have issues\n"
         "  likely cause: a typing mistake, or a token that sees public repositories only, such as a workflow's own\n"
         "  next step: correct the pattern, or use a token that can read the owner's repositories"
     )

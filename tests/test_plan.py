@@ -128,7 +128,7 @@ def test_a_broken_header_is_named(text: str, what: str) -> None:
         ('{"number": 0}', "line 2: in 'number': expected at least 1, found 0"),
         (
             '{"number": 1, "label": []}',
-            "line 2: in 'label': unknown key; did you mean 'labels'? known here: number, title, labels, ",
+            "line 2: in 'label': unknown key; did you mean 'labels'? known keys: number, title, labels, ",
         ),
         ('{"number": 1, "labels": ["bug"]}', "line 2: in 'scores': the label 'bug' has none"),
         ('{"number": 1, "labels": [7]}', "line 2: in 'labels[0]': expected a string, found 7"),

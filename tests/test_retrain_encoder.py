@@ -106,7 +106,7 @@ def test_under_an_own_encoder_duplicates_are_looked_for_only_if_asked(
 @pytest.mark.parametrize(
     ("budget", "lacking", "code", "words"),
     [
-        ("soon", "", 2, "error: 'soon' is not a time budget\n"),
+        ("soon", "", 2, "error: 'soon' is not a time limit\n"),
         ("30m", "torch", 11, "error: --adapt encoder needs torch\n"),
         ("30m", "sklearn", 11, "error: learning needs sklearn\n"),
     ],

@@ -106,7 +106,7 @@ def test_a_retraining_that_another_one_overtook_is_told(past: Step) -> None:
     past.github.faults.add(Hook(overtake), method="POST", path="git/blobs")
     assert past.run(*RETRAIN, "--always") == 9
     assert "error: 29990101T000000Z-" in past.err
-    assert " was learnt, which was not compared with it\n" in past.err
+    assert " was learnt, so the two were not compared\n" in past.err
     assert active(past).manifest.created_at.startswith("2999")
     assert store.role("staged") is not None
 

@@ -88,7 +88,7 @@ def test_version_5_of_actions_labeler(tmp_path: Path) -> None:
         files("two-groups", files=["x/**", "y/**"], all_files="!z/**"),
     ]
     assert left_out == [
-        "'release': conditions on 'base-branch' are not read",
+        "'release': conditions on 'base-branch' are not supported",
         "'both-files': that several files match, each a glob of its own, is not read",
     ]
 
@@ -139,7 +139,7 @@ def test_regular_expressions_of_issue_labeler(tmp_path: Path) -> None:
         files("bug", body=["(?i)(crash|error)", r"version \d+"]),
         files("any", body=".*"),
     ]
-    assert left_out == ["'look': the pattern '(?=a)b' is not read: invalid perl operator: (?="]
+    assert left_out == ["'look': the pattern '(?=a)b' cannot be read: invalid perl operator: (?="]
 
 
 POLICY = """
@@ -209,13 +209,15 @@ def test_init_writes_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["init", f"--dir={tmp_path}", f"--import={globs}", f"--import={texts}"]) == 0
     out = capsys.readouterr().out
     assert f"read     {globs}: 1 rule of actions/labeler\n" in out
-    assert "left out 'release': conditions on 'base-branch' are not read\n" in out
+    assert "left out 'release': conditions on 'base-branch' are not supported\n" in out
     assert "set act.pull_requests to true, and uncomment pull_request_target and pull-requests" in out
     written = tmp_path / ".github" / "triage.yml"
     assert load(written).rules == (
         RuleConfig(ConditionConfig(files=("docs/**",)), "docs", ("docs",)),
         RuleConfig(ConditionConfig(body=(r"(?i)crash\b",)), 'bug: "x"', ('bug: "x"',)),
     )
-    assert "  # Left out: 'release': conditions on 'base-branch' are not read\n" in written.read_text("utf-8")
+    assert "  # Left out: 'release': conditions on 'base-branch' are not supported\n" in written.read_text(
+        "utf-8"
+    )
     thing = Issue("o/r", 1, "It broke", "a CRASH at start")
     assert dict(FixedRules(load(written).rules).on(thing).set) == {'bug: "x"': 'bug: "x"'}

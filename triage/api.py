@@ -90,5 +90,7 @@ def open_model(
         return LoadedModel(settings, open_serving(settings, None))
     name = StoreName.parse(str(store))
     if name.is_missing:
-        raise UsageError(f"{name} is no store", next_step="give a folder that `triage retrain --store` wrote")
+        raise UsageError(
+            f"{name} is not a store", next_step="give a folder that `triage retrain --store` wrote"
+        )
     return LoadedModel(settings, open_serving(settings, open_store(name, settings)))

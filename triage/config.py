@@ -481,7 +481,9 @@ def _check_appended(config: Config) -> None:
             value = getattr(value, part, None)
         if not isinstance(value, tuple):
             example = "name lists as they are written here, such as labels.deny"
-            raise _refused(f"extends.append[{i}]", f"{name!r:.60} is no list of the configuration", example)
+            raise _refused(
+                f"extends.append[{i}]", f"{name!r:.60} is not a list of the configuration", example
+            )
 
 
 def _check_rule(rule: RuleConfig, path: str) -> None:
@@ -505,7 +507,9 @@ def _check_rule(rule: RuleConfig, path: str) -> None:
                 read(pattern.removeprefix(NOT) if "files" in name else pattern)
             except PatternError as error:
                 where = f"{path}.when.{name}[{i}]"
-                raise _refused(where, f"the pattern {pattern!r:.80} is not read: {error}", PATTERNS) from None
+                raise _refused(
+                    where, f"the pattern {pattern!r:.80} cannot be read: {error}", PATTERNS
+                ) from None
 
 
 def _refused(path: str, reason: str, next_step: str | None = None) -> SchemaError:
@@ -605,7 +609,7 @@ def load(path: Path | None, fetch: Fetch | None = None) -> Config:
 
 def _needs_github(where: str, name: str) -> ConfigError:
     return ConfigError(
-        f"{where}: extends {name!r:.200}, which is read over GitHub only",
+        f"{where}: extends {name!r:.200}, which can be read only through GitHub",
         likely="this command does not use GitHub",
         next_step="name a local file in `extends`, or write its keys here",
     )

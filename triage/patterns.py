@@ -102,7 +102,9 @@ def glob(pattern: str) -> Callable[[str], bool]:
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"it has more than {MAX_PATTERN:,} characters")
     if _EXTENDED.search(pattern):
-        raise PatternError("patterns such as `!(…)` and `@(…)` are not read; write alternatives as `{a,b}`")
+        raise PatternError(
+            "patterns such as `!(…)` and `@(…)` are not supported; write alternatives as `{a,b}`"
+        )
     if not pattern.removeprefix("./"):
         raise PatternError("it is empty")
     ways = [one.removeprefix("./") for one in _expanded(pattern)]
@@ -156,7 +158,7 @@ def _expanded(pattern: str) -> list[str]:
         if braces is None:
             done.append(one)
         elif _RANGE.fullmatch(braces[1]):
-            raise PatternError("ranges such as `{1..3}` are not read; write `{1,2,3}`")
+            raise PatternError("ranges such as `{1..3}` are not supported; write `{1,2,3}`")
         else:
             rest += [one[: braces.start()] + way + one[braces.end() :] for way in braces[1].split(",")]
         if len(done) + len(rest) > MAX_EXPANDED:

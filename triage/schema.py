@@ -118,7 +118,7 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
         if former and (was := field.metadata.get("was")) and was in data:
             if name in data:
                 raise SchemaError(
-                    f"in '{joined(path, was)}': it is called {name!r} now, which is there too", path
+                    f"in '{joined(path, was)}': it is now called {name!r}, which is there too", path
                 )
             place = was
         found = data.get(name, MISSING) if place == name else within(data, place)
@@ -192,7 +192,7 @@ def joined(path: str, name: str) -> str:
 
 def _unknown(path: str, key: str, known: list[str]) -> SchemaError:
     meant = did_you_mean(key, known)
-    return SchemaError(f"in '{path}': unknown key; {meant}known here: {', '.join(known)}", path)
+    return SchemaError(f"in '{path}': unknown key; {meant}known keys: {', '.join(known)}", path)
 
 
 def _wrong(path: str, expected: str, found: object) -> SchemaError:

@@ -65,7 +65,7 @@ def decode(text: str, where: str) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
-            f"{where}, line {line}: not valid YAML: it holds the character {error.character!r:.20}",
+            f"{where}, line {line}: not valid YAML: it contains the character {error.character!r:.20}",
             likely="the file is binary, or of another encoding than UTF-8",
         ) from None
     except yaml.MarkedYAMLError as error:

@@ -413,7 +413,7 @@ def _continued(whole: bytes, task: JournalTask, path: Path) -> list[JournalRecor
     earlier = dataclasses.replace(earlier, format=task.format)
     if earlier != task:
         what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
-        raise DataError(f"{path}: this journal is of {what}", likely="it is an older one", next_step=MOVE)
+        raise DataError(f"{path}: this journal is for {what}", likely="it is an older one", next_step=MOVE)
     return records
 
 

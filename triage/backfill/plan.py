@@ -315,7 +315,9 @@ def open_plan(path: Path) -> Plan:
             seen.add(number)
     if header is None or not ended:
         raise DataError(
-            f"{path}: the plan does not go to its end", likely="the file was cut short", next_step=REMAKE
+            f"{path}: the plan is incomplete: its last line is missing",
+            likely="the file was cut short",
+            next_step=REMAKE,
         )
     return Plan(path, header, digest.hexdigest(), len(seen))
 

@@ -125,7 +125,7 @@ def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
     state, which files do not have, and for several repositories, DataError if no issue is left.
     """
     if wanted.state != "all":
-        raise UsageError("a file does not say which issues are open", next_step="leave --state out")
+        raise UsageError("a file does not say which issues are open", next_step="omit --state")
     name, rows = "", dict[int, int]()
     for i, issue in enumerate(file.read(warning)):
         name = name or issue.repo
@@ -142,8 +142,12 @@ def of_file(file: FileRows, wanted: Selection, may_set: MaySet) -> FileOfIssues:
     if not rows:
         raise DataError(
             f"{file.name}: holds no such issue",
-            likely="the filters leave none" if name else "it is empty, or holds issues of other repositories",
-            next_step="check --since and others" if name else "check how it was written, and --repo-of-rows",
+            likely="no issue matches the filters"
+            if name
+            else "it is empty, or holds issues of other repositories",
+            next_step="check --since and the other filters"
+            if name
+            else "check how it was written, and --repo-of-rows",
         )
     with file.path.open("rb") as content:
         return FileOfIssues(file, name, chosen, hashlib.file_digest(content, "sha256").hexdigest())

@@ -66,7 +66,7 @@ def _backfilled(path: Path) -> Journal:
     if before.task.task != "backfill":
         raise DataError(
             f"{path}: not the journal of a backfill",
-            likely="it is that of an undo",
+            likely="it is the journal of an undo",
             next_step="give the journal that `triage backfill --apply` wrote",
         )
     return before

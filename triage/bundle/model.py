@@ -256,8 +256,8 @@ def open_model(
     if manifest.encoder_digest != encoder.digest:
         raise BundleError(
             f"bundle {name} was learnt with another encoder ({manifest.encoder}) than this ({encoder.name})",
-            likely="`encoder` in the configuration changed since, or triage ships another model now",
-            next_step="run `triage retrain`, or set `encoder` back",
+            likely="`encoder` in the configuration was changed, or this version of triage includes another model",
+            next_step="run `triage retrain`, or restore `encoder`",
         )
     if bundle.prior.shape != (encoder.dimension,):
         raise BundleError(f"bundle {name} was not learnt from vectors of {encoder.dimension} numbers")

@@ -173,7 +173,7 @@ def open_serving(
         if not descriptions and not config.rules:
             if store and store.name.is_missing:
                 raise NothingToLabelWith(
-                    f"{store.name} is no store, and no label is described",
+                    f"{store.name} is not a store, and no label is described",
                     likely="the path is mistyped, or nothing was learnt into it yet",
                 )
             raise NothingToLabelWith("there is no bundle to label with, and no label is described")

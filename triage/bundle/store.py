@@ -115,7 +115,7 @@ def activate_or_stage(
         with store.lock():
             now = role_name(against or store, "active")
             if now not in (bundle.manifest.after, name):
-                raise LostRace(f"{now} became active while {name} was learnt, which was not compared with it")
+                raise LostRace(f"{now} became active while {name} was learnt, so the two were not compared")
             store.set_role("active", name)
     except LostRace:
         store.set_role("staged", name)

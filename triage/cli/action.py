@@ -212,7 +212,8 @@ def _backfill(inputs: Inputs) -> PlanOptions | ApplyOptions | MergeOptions:
         plans = sorted(folder.glob("plan-*-of-*.jsonl"))
         if not plans:
             raise UsageError(
-                f"{folder} holds no plan of a shard", next_step="download those that the runners uploaded"
+                f"{folder} contains no plan of a shard",
+                next_step="download the artifacts of the shards into it",
             )
         return MergeOptions(tuple(plans), folder)
     since, issues, shard = inputs.text("since"), inputs.text("issues"), inputs.text("shard")

@@ -63,7 +63,7 @@ def issue_numbers(text: str) -> tuple[int, ...]:
         low, high = int(span[1]), int(span[2] or span[1])
         if high > MOST_ISSUES:
             raise UsageError(
-                f"{part!r:.60} is not an issue number: GitHub's end at {MOST_ISSUES:,}",
+                f"{part!r:.60} is not an issue number: GitHub's numbers end at {MOST_ISSUES:,}",
                 next_step="write 7, or 7,9, or 7-12",
             )
         if not 1 <= low <= high or high - low >= MOST_IN_RANGE:
@@ -124,7 +124,7 @@ def duration(text: str) -> float:
     """The seconds in "90s", "30m" or "2h"."""
     parts = re.fullmatch(r"(\d{1,5})([smh])", text.strip())
     if not parts:
-        raise UsageError(f"{text!r:.40} is not a time budget", next_step="write 30m, or 2h")
+        raise UsageError(f"{text!r:.40} is not a time limit", next_step="write 30m, or 2h")
     return float(int(parts[1]) * SECONDS[parts[2]])
 
 

@@ -93,7 +93,7 @@ def parse(args: argparse.Namespace) -> BackfillOptions:
         return arguments.build(PlanOptions, args, state=args.state or "all")
     if given := [option for name, option in FILTERS.items() if getattr(args, name)]:
         raise UsageError(
-            f"{given[0]} chooses issues to plan for, and the plan is already made",
+            f"{given[0]} chooses issues to plan for, but the plan already exists",
             next_step="plan again with it and --from, or delete lines of the plan",
         )
     if args.plans:
@@ -135,7 +135,7 @@ def _report(plan: Plan, *, as_json: bool) -> int:
         raise DataError(
             f"{html}: the report cannot be written ({error.strerror})",
             likely="the disk is full",
-            next_step=f"make room and run the same command again; the plan, {plan.path}, is whole",
+            next_step=f"make room and run the same command again; the plan, {plan.path}, is complete",
         ) from None
     Runner(os.environ).summary(text)
     if as_json:

@@ -129,7 +129,7 @@ def _verify(store: Store, _options: BundleOptions) -> None:
     if failures:
         raise BundleError(
             f"{len(failures)} of {len(store.names())} bundles are damaged",
-            next_step="run `triage retrain`; until then the newest whole bundle before the active one labels",
+            next_step="run `triage retrain`; until then, the newest undamaged bundle is used",
         )
 
 
@@ -163,7 +163,7 @@ def _rollback(store: Store, options: BundleOptions) -> None:
         return
     raise BundleError(
         f"{options.store} has no usable bundle before the active one",
-        likely="it was pruned, there was none, or the gate refused those that there were",
+        likely="it was pruned, there was none, or the gate refused all earlier ones",
         next_step="run `triage retrain`, or choose one with `triage bundle promote NAME`",
     )
 

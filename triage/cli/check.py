@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def parse(args: argparse.Namespace) -> CheckOptions:
     """The options of a command line. Raises UsageError where they name nothing."""
     if not (args.repo or args.config or args.store):
-        raise UsageError("nothing is named to check", next_step="give --repo, --config or --store")
+        raise UsageError("there is nothing to check", next_step="give --repo, --config or --store")
     return arguments.build(CheckOptions, args)
 
 
@@ -123,7 +123,7 @@ def _source(options: CheckOptions, tracker: Tracker | None) -> str:
         return f"no {path}, so the default one"
     if not options.config.path and path == CONFIG_PATH and tracker.read_file(OTHER_CONFIG_PATH) is not None:
         raise ConfigError(
-            f"{tracker.repo} has both {CONFIG_PATH} and {OTHER_CONFIG_PATH}, of which the second is not read",
+            f"{tracker.repo} has both {CONFIG_PATH} and {OTHER_CONFIG_PATH}, and reads only the first",
             likely="a file that was renamed is still there",
             next_step="remove one of them",
         )

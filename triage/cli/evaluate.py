@@ -228,7 +228,7 @@ def measure(options: EvaluateOptions, study: Study, engines: Engines, loaded: Lo
         reasons = "; ".join(f"{name}: {reason}" for name, reason in outcome.left_out.items())
         raise DataError(
             f"no method could be measured on all {study.design.largest} issues ({reasons})",
-            likely="the budget is too small, or models are missing",
+            likely="the time limit is too short, or models are missing",
             next_step="raise --time-limit, or choose other --methods; what was measured is kept",
         )
     return outcome

@@ -66,13 +66,13 @@ def with_environment(options: LabelOptions, environment: Mapping[str, str]) -> L
     repo = options.repo or (event.repo if event else environment.get("GITHUB_REPOSITORY", ""))
     if not repo:
         raise UsageError(
-            "there is nothing to label: no file, no event and no repository is named",
+            "there is nothing to label: no file, event or repository was given",
             next_step="give --from FILE, or --repo OWNER/NAME with --issue or --since",
         )
     if event and event.repo.casefold() != repo.casefold():
         event = None
     if not (event or options.issues or options.since):
-        raise UsageError("no issue is named", next_step="give --issue, --since or --from")
+        raise UsageError("no issue was given", next_step="give --issue, --since or --from")
     unattended = event is not None or environment.get("GITHUB_EVENT_NAME") == "schedule"
     return replace(options, repo=repo, event=event, unattended=unattended)
 

@@ -118,7 +118,7 @@ def _verify(name: str | None) -> int:
     chosen = {title: folder for title, folder in present.items() if name in (None, title)}
     if not chosen:
         raise UsageError(
-            f"no model {name!r} here; there: {', '.join(present) or 'none'}",
+            f"no model {name!r} here; known: {', '.join(present) or 'none'}",
             next_step="see `triage models list`",
         )
     for title, folder in chosen.items():
@@ -194,7 +194,7 @@ def _parsed(text: str, path: Path) -> dict[str, object]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds no mapping")
+        raise ConfigError(f"{path} does not contain a mapping")
     return data
 
 

@@ -51,7 +51,7 @@ class ImportedRules:
             for pattern in (*when.get("title", ()), *when.get("body", ())):
                 regex(pattern)
         except PatternError as error:
-            self.left_out.append(f"{label!r:.80}: the pattern {pattern!r:.80} is not read: {error}")
+            self.left_out.append(f"{label!r:.80}: the pattern {pattern!r:.80} cannot be read: {error}")
             return
         self.rules.append(RuleConfig(name=name, when=ConditionConfig(**when), set=(label,)))
 
@@ -171,7 +171,7 @@ def _of_version_4(entry: object) -> list[Files]:
     if not isinstance(entry, dict):
         raise _Unreadable(f"the condition {entry!r:.60} is not read")
     if unknown := [key for key in entry if key not in ("any", "all")]:
-        raise _Unreadable(f"conditions on {unknown[0]!r:.40} are not read")
+        raise _Unreadable(f"conditions on {unknown[0]!r:.40} are not supported")
     parts: list[list[Files]] = []
     if "any" in entry:
         parts.append([(_one_file(_globs(entry["any"])), ())])
@@ -204,7 +204,7 @@ def _conditions(entry: object, *, every: bool) -> list[Files]:
     ways: list[list[Files]] = []
     for key, value in entry.items():
         if key != "changed-files":
-            raise _Unreadable(f"conditions on {key!r:.40} are not read")
+            raise _Unreadable(f"conditions on {key!r:.40} are not supported")
         for one in _listed(value):
             if not isinstance(one, dict):
                 raise _Unreadable(f"the condition {one!r:.60} is not read")
@@ -225,7 +225,7 @@ def _changed(name: str, given: tuple[str, ...]) -> list[Files]:
         return [(_one_file(given), ())]
     if name == "all-globs-to-all-files":
         return [((), _one_file(given))]
-    raise _Unreadable(f"conditions on {name!r:.40} are not read")
+    raise _Unreadable(f"conditions on {name!r:.40} are not supported")
 
 
 def _one_file(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -266,7 +266,7 @@ def _listed(value: object) -> list[object]:
 def _globs(value: object) -> tuple[str, ...]:
     found = _texts(value)
     if not found:
-        raise _Unreadable(f"the globs {value!r:.60} are not read")
+        raise _Unreadable(f"the globs {value!r:.60} are not supported")
     return tuple(found)
 
 

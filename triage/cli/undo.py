@@ -37,12 +37,12 @@ def parse(args: argparse.Namespace) -> UndoOptions:
     """The options of a command line. Raises UsageError where it names both a journal and a moment, or neither."""
     if args.undone and (args.since or args.repo or args.by):
         raise UsageError(
-            "a journal says what to undo, and --since, --repo and --by do too",
+            "a journal and --since, --repo or --by exclude each other",
             next_step="give the journal alone, or --since and --repo without it",
         )
     if not args.undone and not (args.since and args.repo):
         raise UsageError(
-            "nothing is named to undo",
+            "there is nothing to undo",
             next_step="give the journal that `triage backfill --apply` wrote, or --since and --repo",
         )
     return arguments.build(UndoOptions, args)

@@ -66,8 +66,8 @@ def pull(model: str, revision: str = "main") -> Pins:
     pooling = _json(f"{model}/resolve/{commit}/{POOLING_FILE}", model) if POOLING_FILE in paths else None
     if pooling is not None and not pooling.get("pooling_mode_mean_tokens"):
         raise ModelError(
-            f"{model} does not take the mean over its tokens",
-            likely="it was trained to put the meaning into its first token",
+            f"{model} does not use mean pooling",
+            likely="it was trained to use its first token (CLS pooling)",
             next_step="choose a model with mean pooling",
         )
     wanted = [onnx, TOKENIZER_FILE, CONFIG_FILE, *({LIMIT_FILE} & paths)]
@@ -128,7 +128,7 @@ def _chunks(response: HTTPResponse, most: int) -> Iterator[bytes]:
         if size > most:
             raise ModelError(
                 f"{response.url} is longer than {most:,} bytes",
-                likely="it is no model that triage can use",
+                likely="it is not a model that triage can use",
                 next_step="choose a smaller model",
             )
         if time.monotonic() - start > GRACE + size / LEAST_PACE:

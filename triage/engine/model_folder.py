@@ -132,7 +132,7 @@ def mapping_of(raw: bytes, where: str) -> Mapping[str, object]:
     except SchemaError as error:
         raise ModelError(f"{where} is not JSON: {error}") from error
     if not isinstance(data, dict):
-        raise ModelError(f"{where} holds no mapping")
+        raise ModelError(f"{where} does not contain a mapping")
     return data
 
 

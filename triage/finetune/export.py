@@ -61,7 +61,7 @@ def export(recipe: ExportOptions, out: Path) -> tuple[ModelManifest, Parity]:
     Raises ModelError where cosines to PyTorch's fp32 are too small, UsageError where `out` holds something else.
     """
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST_FILE).is_file():
-        raise UsageError(f"{out} is there and holds no model", next_step="choose a new folder for --out")
+        raise UsageError(f"{out} exists and is not a model folder", next_step="choose a new folder for --out")
     logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as scratch:
         raw, ready = Path(scratch, "raw"), Path(scratch, "ready")
@@ -72,9 +72,9 @@ def export(recipe: ExportOptions, out: Path) -> tuple[ModelManifest, Parity]:
         parity = measure(recipe.source, recipe.revision, ready)
         if parity.least < LEAST_COSINE or parity.mean < MEAN_COSINE:
             raise ModelError(
-                f"the export of {recipe.source} is not true to it: cosine {parity.mean:.4f} on average and "
+                f"the export of {recipe.source} differs too much from it: cosine {parity.mean:.4f} on average and "
                 f"{parity.least:.4f} at least, expected {MEAN_COSINE} and {LEAST_COSINE}",
-                likely="its weights do not bear int8",
+                likely="its weights lose too much accuracy in int8",
                 next_step="export it with --fp32",
             )
         (ready / CARD_FILE).write_text(card(manifest, parity, recipe.note), encoding="utf-8")

@@ -80,7 +80,7 @@ def set_type(tracker: Tracker, number: int, label: str) -> TriageError | None:
         return None
     return AccessError(
         f"cannot {doing} in {tracker.repo}: GitHub left it as it is",
-        likely="the token has no write access to the repository, where GitHub passes over types in silence",
+        likely="the token has no write access to the repository; GitHub then ignores types without an error",
         next_step="use the workflow's own token with `issues: write`, an App's, or that of a person with write access",
     )
 

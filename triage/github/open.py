@@ -151,7 +151,7 @@ def _token(purpose: str) -> str:
     token = os.environ.get(TOKEN, "")
     if not token:
         raise AccessError(
-            f"there is no token to reach {purpose} with",
+            f"there is no token to reach {purpose}",
             likely=f"{TOKEN} is not set (in a workflow: the action's `token` input)",
             next_step=f"set {TOKEN} to a token that may read issues, and write them if labels are to be set",
         )

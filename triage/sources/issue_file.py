@@ -162,7 +162,7 @@ def _rows(lines: IO[bytes], path: str) -> Iterator[tuple[str, Callable[[], objec
             if len(whole) >= MAX_ARRAY:
                 raise DataError(
                     f"{path}: an array of more than {MAX_ARRAY:,} bytes",
-                    next_step="write one row a line (jq -c '.[]')",
+                    next_step="write one row per line (jq -c '.[]')",
                 )
             for i, row in enumerate(_items(whole, path), start=1):
                 yield f"{path}, row {i}", partial(_same, row)
@@ -202,6 +202,6 @@ def _decoded(line: bytes, where: str) -> object:
 def _not_json(where: str, error: Exception, next_step: str | None = None) -> DataError:
     return DataError(
         f"{where}: not valid JSON ({error})",
-        likely="the file was cut short or edited by hand, or its rows are not one a line (jq -c writes them so)",
+        likely="the file was cut short or edited by hand, or it does not have one row per line (jq -c writes this)",
         next_step=next_step,
     )

@@ -269,7 +269,7 @@ def _usable(info: RepositoryInfo) -> bool:
 def _none_match(pattern: str, listed: Sequence[RepositoryInfo]) -> NotFound:
     owner, usable = pattern.partition("/")[0], sum(map(_usable, listed))
     return NotFound(
-        f"no repository matches {pattern}: the token sees {len(listed)} of {owner}, of which {usable} are no forks "
+        f"no repository matches {pattern}: the token sees {len(listed)} of {owner}, of which {usable} are not forks "
         "and have issues",
         likely="a typing mistake, or a token that sees public repositories only, such as a workflow's own",
         next_step="correct the pattern, or use a token that can read the owner's repositories",

@@ -54,7 +54,7 @@ def open_masked(weights: Weights, seed: int = 0) -> tuple[PreTrainedModel, PreTr
     if tokenizer.mask_token_id is None:
         raise ModelError(
             f"{weights.folder} has no mask token",
-            likely="it is no masked language model",
+            likely="it is not a masked language model",
             next_step="choose a model such as BERT",
         )
     came_as = AutoConfig.from_pretrained(weights.folder).architectures or []

@@ -72,7 +72,7 @@ def parse(args: argparse.Namespace) -> TrainOptions:
     """The options of a command line. Raises UsageError where they name no file."""
     files = (*args.files, *args.more)
     if not files:
-        raise UsageError("nothing is named to train on", next_step="give --from FILE")
+        raise UsageError("there is nothing to train on", next_step="give --from FILE")
     return TrainOptions(
         kind=args.kind,
         files=files,

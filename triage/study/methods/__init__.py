@@ -37,7 +37,7 @@ def chosen(text: str | None) -> list[str]:
         if name not in METHODS:
             meant = did_you_mean(name, METHODS)
             raise UsageError(
-                f"{name!r:.40} is no method", next_step=f"{meant}choose from {', '.join(METHODS)}"
+                f"{name!r:.40} is not a method", next_step=f"{meant}choose from {', '.join(METHODS)}"
             )
     return [name for name in METHODS if name in names]
 

@@ -110,8 +110,8 @@ class FewShot(Method):
         """The causal language model. Raises ModelError."""
         if self._causal is None:
             raise ModelError(
-                "no causal language model is at hand",
-                likely="none was named, and none is shipped",
+                "no causal language model was named",
+                likely="none is included",
                 next_step="name one: --model causal=FOLDER or causal=org/name@COMMIT",
             )
         return named_weights(self._causal)

@@ -113,8 +113,8 @@ def entailment_folder(named: str | None) -> Path:
     """
     if named is None:
         raise ModelError(
-            "no entailment model is named",
-            likely="none is shipped",
+            "no entailment model was named",
+            likely="none is included",
             next_step="name one: --model nli=FOLDER or nli=org/name@COMMIT",
         )
     if (Path(named) / MANIFEST_FILE).is_file():
