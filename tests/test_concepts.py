@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -276,3 +277,15 @@ def test_a_repositorys_head_starts_from_the_kinds_that_its_labels_mean(
     names = [recipe.data.names[j] for j in columns(recipe.data.targets[rows])]
     changed = {name for name, change in zip(names, changes, strict=True) if change > 1e-4}
     assert changed == {"bug", "documentation", "enhancement", "question"}
+
+
+def test_workers_get_the_classifier_with_its_labels_or_without(
+    material: Material, new_issues: list[Issue]
+) -> None:
+    """A process of a cluster gets it by pickle, before it has scored a label and after."""
+    zero_shot = material.engines.zero_shot
+    texts, vectors = [issue.text for issue in new_issues[:1]], material.vectors[:1]
+    for _ in range(2):
+        sent = pickle.loads(pickle.dumps(zero_shot))
+        here, there = (each.raw(texts, vectors, [BUG, LabelText("web")]) for each in (zero_shot, sent))
+        assert here.tobytes() == there.tobytes()

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 
 # Part of every bundle and every cache key. Raise it with any change to what `render` returns.
@@ -206,6 +206,8 @@ class LabelText:
         return f"{name}: {meaning}" if meaning else name
 
 
+# The same labels are read for every issue.
+@lru_cache(maxsize=1 << 12)
 def readable(name: str) -> str:
     """A label's name without emoji, shortcodes, sorting letters and punctuation that joins words.
 

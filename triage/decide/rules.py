@@ -198,6 +198,11 @@ class Rules:
         return {rule.name: rule.votes for rule in self.voted}
 
     @cached_property
+    def rarities(self) -> Names[float]:
+        """How much rarer than COMMON each label is, in log-odds."""
+        return Names({rule.name: _rarity(rule.prior) for rule in self.labels})
+
+    @cached_property
     def rare(self) -> tuple[str, ...]:
         return tuple(rule.name for rule in self.labels if rule.examples < self.min_examples)
 
@@ -388,8 +393,12 @@ def rarity(rules: Rules, name: str) -> float:
     """
     if not rules.labels:
         return COMMONER if names_kind(name) else 0.0
-    rule = rules.by_name.get(name)
-    prior = min(max(rule.prior if rule else 0.0, RAREST), 1 - RAREST)
+    known = rules.rarities.get(name)
+    return _rarity(0.0) if known is None else known
+
+
+def _rarity(prior: float) -> float:
+    prior = min(max(prior, RAREST), 1 - RAREST)
     return math.log(prior / (1 - prior)) - math.log(COMMON / (1 - COMMON))
 
 

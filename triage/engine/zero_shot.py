@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from triage.arrays import Floats
+from triage.arrays import Floats, Ints
 from triage.config import ZeroShotConfig as Settings
 from triage.engine.concepts import KIND_CONCEPTS, ConceptHead, concept_of
 from triage.engine.encoder import Encoder, OnnxModel, in_threads
@@ -177,8 +177,14 @@ class ConceptZeroShot:
     def __init__(self, head: ConceptHead, similar: SimilarityZeroShot) -> None:
         """`head` is of the encoder whose vectors are scored."""
         self._head, self._similar = head, similar
+        # The same labels are scored for every issue.
+        self._weighed = functools.lru_cache(maxsize=32)(self._weights)
         parts = f"{similar.digest} {head.digest} {[astuple(each) for each in (KIND, CONCEPT, OTHER)]}"
         self.digest = hashlib.sha256(parts.encode()).hexdigest()
+
+    def __reduce__(self) -> tuple[type[ConceptZeroShot], tuple[object, ...]]:
+        """Pickled without the cache."""
+        return ConceptZeroShot, (self._head, self._similar)
 
     def raw(
         self,
@@ -191,16 +197,23 @@ class ConceptZeroShot:
     ) -> Floats:
         """Log-odds, float32 [texts, labels]; see `SimilarityZeroShot.raw`."""
         scores = self._similar.raw(texts, vectors, labels, prior, progress=progress)
-        logits = self._head.logits(vectors)
+        concepts, (logit, similarity, intercept) = self._weighed(tuple(labels))
+        scores *= similarity
+        scores += intercept
+        scores += logit * self._head.logits(vectors)[:, concepts]
+        return scores
+
+    def _weights(self, labels: Sequence[LabelText]) -> tuple[Ints, Floats]:
+        """The place of each label's concept in the head, 0 where it means none that is known, and weights [3, L]."""
+        names, concepts, weights = self._head.names, np.zeros(len(labels), dtype=np.int64), []
         for column, label in enumerate(labels):
             concept = concept_of(label)
-            weights, known = OTHER, concept in self._head.names
-            if known:
-                weights = KIND if concept in KIND_CONCEPTS else CONCEPT
-            scores[:, column] = weights.similarity * scores[:, column] + weights.intercept
-            if known and concept is not None:
-                scores[:, column] += weights.logit * logits[:, self._head.names.index(concept)]
-        return scores
+            if concept in names:
+                concepts[column] = names.index(concept)
+                weights.append(KIND if concept in KIND_CONCEPTS else CONCEPT)
+            else:
+                weights.append(OTHER)
+        return concepts, np.array([astuple(each) for each in weights], dtype=np.float32).reshape(-1, 3).T
 
 
 class EntailmentZeroShot:
