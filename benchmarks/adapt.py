@@ -29,6 +29,7 @@ from shared import embedded, labelled
 from triage.arrays import Floats, Indices, Mask
 from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.encoder import Encoder
+from triage.engine.head import count
 from triage.engine.index import Index
 from triage.engine.model_folder import MANIFEST_FILE
 from triage.finetune.fine_tune import Budget, Labelled, fine_tune
@@ -131,8 +132,8 @@ def with_head(
 ) -> tuple[Floats, Mask, Floats]:
     """The points of the known issues, their targets, and the points of the queries."""
     targets = material.data.targets[known]
-    head, points = fit(material.texts(known), vectors[known], targets, time_ordered=False)
-    return points, targets, head.project(material.texts(query), vectors[query])
+    head, points = fit(count(material.texts(known)), vectors[known], targets, time_ordered=False)
+    return points, targets, head.project(count(material.texts(query)), vectors[query])
 
 
 def joined(points: Floats, vectors: Floats) -> Floats:

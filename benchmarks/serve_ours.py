@@ -71,7 +71,7 @@ def large_bundle(number: int, rng: Generator) -> tuple[Bundle, Floats]:
     texts = [issue.text for issue in data.issues]
     vectors = encoder.encode(texts)
     study = Recipe(data, vectors, split(data, None), config, Engines(encoder, zero_shot), "head")
-    head, points = fit(texts, vectors, data.targets)
+    head, points = fit(data.counts, vectors, data.targets)
     origin = rng.integers(len(data), size=number)
     manifest = BundleManifest(
         created_at=NOW,

@@ -51,11 +51,17 @@ def nearest(points: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -
     return np.asarray((queries @ points.T).argmax(axis=1))
 
 
+def whole(space: learning._Space) -> npt.NDArray[np.float64]:
+    """The kernel with both triangles."""
+    lower = np.tril(space.kernel())
+    return np.asarray(lower + np.tril(lower, -1).T)
+
+
 def test_new_issues_land_beside_issues_with_their_label() -> None:
     """Where one word tells the label and the vectors tell nothing, the nearest point has the issue's label."""
     texts, vectors, targets = issues(300)
-    head, points = fit(texts[:200], vectors[:200], targets[:200])
-    found = nearest(points, head.project(texts[200:], vectors[200:]))
+    head, points = fit(count(texts[:200]), vectors[:200], targets[:200])
+    found = nearest(points, head.project(count(texts[200:]), vectors[200:]))
     by_vector = nearest(vectors[:200], vectors[200:])
     assert (targets[found] & targets[200:]).any(axis=1).mean() >= 0.9
     assert (targets[by_vector] & targets[200:]).any(axis=1).mean() < 0.5
@@ -64,7 +70,7 @@ def test_new_issues_land_beside_issues_with_their_label() -> None:
 def test_scores_of_indexed_issues_have_not_seen_their_own_labels() -> None:
     """With labels drawn by chance a model's own scores know them by heart; those that place the issues do not."""
     texts, vectors, targets = issues(200, telling=False)
-    kernel = learning._Space.of(texts, vectors).kernel()
+    kernel = whole(learning._Space.of(count(texts), vectors))
     alpha, scores = learning._ridge(kernel.copy(), targets.astype(np.float64), targets.mean(axis=0))
     by_heart = kernel @ alpha
     assert by_heart[targets].mean() - by_heart[~targets].mean() > 0.2
@@ -88,13 +94,13 @@ def test_scores_are_those_of_a_model_fitted_without_the_issue() -> None:
 def test_weights_of_features_score_as_the_kernel_does() -> None:
     """A text projected as new lands where the dual solution puts it, up to the rounding of 16-bit weights."""
     texts, vectors, targets = issues(60)
-    space = learning._Space.of(texts, vectors)
-    kernel, start = space.kernel(), np.random.default_rng(1).normal(size=(D, 3))
+    space = learning._Space.of(count(texts), vectors)
+    kernel, start = whole(space), np.random.default_rng(1).normal(size=(D, 3))
     alpha, _ = learning._ridge(kernel.copy(), targets.astype(np.float64), targets.mean(axis=0))
     logits = kernel @ alpha + space.around @ start + 0.25
     head = space.head(alpha, start, np.full(3, 0.25), 1.0)
     expected = head.join(1 / (1 + np.exp(-logits)), vectors)
-    assert np.abs(head.project(texts, vectors) - expected).max() < 1e-3
+    assert np.abs(head.project(count(texts), vectors) - expected).max() < 1e-3
 
 
 def test_a_label_that_means_a_concept_needs_fewer_examples() -> None:
@@ -107,8 +113,8 @@ def test_a_label_that_means_a_concept_needs_fewer_examples() -> None:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         known, new = slice(30), slice(30, None)
         for start in (None, concepts):
-            head, _ = fit(texts[known], vectors[known], targets[known], concepts=start)
-            best = head.probabilities(texts[new], vectors[new]).argmax(axis=1)
+            head, _ = fit(count(texts[known]), vectors[known], targets[known], concepts=start)
+            best = head.probabilities(count(texts[new]), vectors[new]).argmax(axis=1)
             right.append(targets[new][np.arange(200), best].mean())
     alone, told = np.reshape(right, (4, 2)).mean(axis=0)
     assert told > alone + 0.05
@@ -119,11 +125,17 @@ def test_labels_that_mean_no_concept_are_learnt_as_without_any() -> None:
     texts, vectors, targets = issues(60)
     concepts = np.zeros((3, D), dtype=np.float32)
     concepts[0] = unit(np.random.default_rng(2), 1)
-    (alone, _), (beside, _) = fit(texts, vectors, targets), fit(texts, vectors, targets, concepts=concepts)
+    (alone, _), (beside, _) = (
+        fit(count(texts), vectors, targets),
+        fit(count(texts), vectors, targets, concepts=concepts),
+    )
     assert np.array_equal(alone.dense[:, 1:], beside.dense[:, 1:])
     assert np.abs(alone.dense[:, 0] - beside.dense[:, 0]).max() > 0.01
     same = np.tile(vectors[:1], (60, 1))
-    (alone, _), (beside, _) = fit(texts, same, targets), fit(texts, same, targets, concepts=concepts)
+    (alone, _), (beside, _) = (
+        fit(count(texts), same, targets),
+        fit(count(texts), same, targets, concepts=concepts),
+    )
     assert np.array_equal(alone.dense, beside.dense)
 
 
@@ -132,8 +144,8 @@ def test_points_have_length_one_and_a_number_for_each_label_with_five_examples()
     texts, vectors, _ = issues(40)
     targets = np.zeros((40, 2), dtype=np.bool_)
     targets[:4, 0] = targets[:5, 1] = True
-    head, points = fit(texts, vectors, targets)
-    for found in (points, head.project(texts, vectors)):
+    head, points = fit(count(texts), vectors, targets)
+    for found in (points, head.project(count(texts), vectors)):
         assert found.shape == (40, D + 1)
         assert found.dtype == np.float32
         assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
@@ -142,9 +154,9 @@ def test_points_have_length_one_and_a_number_for_each_label_with_five_examples()
 def test_without_a_label_to_learn_the_space_is_the_encoders() -> None:
     """Where no label has examples enough, points are the vectors themselves."""
     texts, vectors, _ = issues(30)
-    head, points = fit(texts, vectors, np.zeros((30, 2), dtype=np.bool_))
+    head, points = fit(count(texts), vectors, np.zeros((30, 2), dtype=np.bool_))
     assert np.allclose(points, vectors, atol=1e-6)
-    assert np.allclose(head.project(texts, vectors), vectors, atol=1e-6)
+    assert np.allclose(head.project(count(texts), vectors), vectors, atol=1e-6)
 
 
 @pytest.mark.parametrize("time_ordered", [True, False])
@@ -154,8 +166,8 @@ def test_more_issues_than_fit_are_projected_as_new_ones(
     """Of 80 issues where 50 fit, the newest (or a sample) are learnt from and 30 are placed by the head."""
     monkeypatch.setattr(learning, "MAX_ROWS", 50)
     texts, vectors, targets = issues(80)
-    head, points = fit(texts, vectors, targets, time_ordered=time_ordered, seed=1)
-    as_new = np.abs(points - head.project(texts, vectors)).max(axis=1) < 1e-6
+    head, points = fit(count(texts), vectors, targets, time_ordered=time_ordered, seed=1)
+    as_new = np.abs(points - head.project(count(texts), vectors)).max(axis=1) < 1e-6
     assert as_new.sum() == 30
     assert as_new[:30].all() == time_ordered
 
@@ -163,7 +175,7 @@ def test_more_issues_than_fit_are_projected_as_new_ones(
 def test_fitting_twice_gives_the_same_bits() -> None:
     """Nothing in a fit is drawn by chance."""
     texts, vectors, targets = issues(60)
-    (one, points), (other, again) = fit(texts, vectors, targets), fit(texts, vectors, targets)
+    (one, points), (other, again) = fit(count(texts), vectors, targets), fit(count(texts), vectors, targets)
     assert points.tobytes() == again.tobytes()
     for name, array in one.arrays().items():
         assert array.tobytes() == other.arrays()[name].tobytes()
@@ -171,7 +183,8 @@ def test_fitting_twice_gives_the_same_bits() -> None:
 
 @pytest.fixture(scope="module")
 def learnt() -> Head:
-    return fit(*issues(80))[0]
+    texts, vectors, targets = issues(80)
+    return fit(count(texts), vectors, targets)[0]
 
 
 def test_a_head_survives_being_saved(learnt: Head) -> None:
@@ -183,17 +196,17 @@ def test_a_head_survives_being_saved(learnt: Head) -> None:
         np.save(file, array, allow_pickle=False)
         arrays[name] = np.load(io.BytesIO(file.getvalue()), allow_pickle=False)
     again = Head.from_parts(arrays, learnt.settings())
-    assert again.project(texts, vectors).tobytes() == learnt.project(texts, vectors).tobytes()
+    assert again.project(count(texts), vectors).tobytes() == learnt.project(count(texts), vectors).tobytes()
 
 
 def test_a_projection_does_not_depend_on_batch_mates(learnt: Head) -> None:
     """One issue alone and the same one among others land on the same point."""
     texts, vectors, _ = issues(10, seed=7)
-    together = learnt.project(texts, vectors)
+    together = learnt.project(count(texts), vectors)
     for i in range(10):
-        alone = learnt.project(texts[i : i + 1], vectors[i : i + 1])[0]
+        alone = learnt.project(count(texts[i : i + 1]), vectors[i : i + 1])[0]
         assert np.allclose(alone, together[i], atol=1e-6)
-    assert learnt.project([], vectors[:0]).shape == (0, D + 3)
+    assert learnt.project(count([]), vectors[:0]).shape == (0, D + 3)
 
 
 @settings(max_examples=50)
@@ -201,7 +214,7 @@ def test_a_projection_does_not_depend_on_batch_mates(learnt: Head) -> None:
 def test_any_text_can_be_projected(learnt: Head, text: str) -> None:
     """Empty texts, lone surrogates, emoji and control characters give finite points."""
     vectors = unit(np.random.default_rng(0), 1)
-    assert np.isfinite(learnt.project([text], vectors)).all()
+    assert np.isfinite(learnt.project(count([text]), vectors)).all()
 
 
 def test_a_head_of_another_program_is_refused(learnt: Head) -> None:
@@ -231,7 +244,7 @@ def test_a_head_of_another_program_is_refused(learnt: Head) -> None:
 def test_vectors_of_another_encoder_are_refused(learnt: Head) -> None:
     """A vector of the wrong dimension names both dimensions."""
     with pytest.raises(BundleError) as caught:
-        learnt.project(["a"], np.ones((1, D + 1), dtype=np.float32))
+        learnt.project(count(["a"]), np.ones((1, D + 1), dtype=np.float32))
     assert caught.value.what == f"the head was learnt from vectors of {D} numbers, not {D + 1}"
 
 
@@ -270,7 +283,7 @@ def test_no_path_takes_long(learnt: Head) -> None:
     deep, vectors = "a/" * 100_000 + "b", unit(np.random.default_rng(0), 1)
     assert len(count(["x"], [[deep] * 10]).buckets) < 100
     assert len(paths_of([f"{i}" for i in range(500)])) <= FILES_LEARNT
-    assert np.isfinite(learnt.project(["x"], vectors, [["\udc80/\0", "", "/"]])).all()
+    assert np.isfinite(learnt.project(count(["x"], [["\udc80/\0", "", "/"]]), vectors)).all()
 
 
 def test_a_label_that_files_tell_is_learnt_without_a_word() -> None:
@@ -278,11 +291,11 @@ def test_a_label_that_files_tell_is_learnt_without_a_word() -> None:
     texts, vectors, targets = issues(200, telling=False)
     folders = ("docs", "src/cli", "tests")
     files = [[f"{folders[int(row.argmax())]}/{i}.md"] for i, row in enumerate(targets)]
-    head, points = fit(texts[:150], vectors[:150], targets[:150], files[:150])
-    found = nearest(points, head.project(texts[150:], vectors[150:], files[150:]))
+    head, points = fit(count(texts[:150], files[:150]), vectors[:150], targets[:150])
+    found = nearest(points, head.project(count(texts[150:], files[150:]), vectors[150:]))
     assert (targets[found] & targets[150:]).any(axis=1).mean() == 1.0
-    assert head.probabilities(texts[150:], vectors[150:], files[150:])[targets[150:]].min() > 0.9
-    without = head.probabilities(texts[150:], vectors[150:])
+    assert head.probabilities(count(texts[150:], files[150:]), vectors[150:])[targets[150:]].min() > 0.9
+    without = head.probabilities(count(texts[150:]), vectors[150:])
     assert without[targets[150:]].mean() < 0.6
 
 

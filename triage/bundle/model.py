@@ -17,7 +17,7 @@ from triage.config import ZeroShotConfig as Settings
 from triage.decide import Evidence, Neighbour, Policy, Recorded
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
-from triage.engine.head import Head, Propensity
+from triage.engine.head import Head, Propensity, count
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import ZeroShotModel
 from triage.errors import BundleError
@@ -191,6 +191,16 @@ class ServingModel:
     def _texts(self) -> Names[str]:
         return Names(self.descriptions)
 
+    @cached_property
+    def _asked(self) -> dict[str, LabelText]:
+        """The labels that were asked about so far: they are the same for every issue."""
+        return {}
+
+    def _label_text(self, name: str) -> LabelText:
+        if name not in self._asked:
+            self._asked[name] = LabelText(name, self._texts.get(name, ""))
+        return self._asked[name]
+
     def evidence(self, issues: Sequence[Issue], threads: int | None = None) -> Iterator[Evidence]:
         """See `triage.decide.Model`; encodes in `threads` threads (None: one a core)."""
         return self.evidence_near(
@@ -204,8 +214,8 @@ class ServingModel:
         if self.neighbourhood is not None:
             points = vectors
             if self.head:
-                texts, files = [issue.text for issue in issues], [issue.files or () for issue in issues]
-                probabilities = self.head.probabilities(texts, vectors, files)
+                counts = count([issue.text for issue in issues], [issue.files or () for issue in issues])
+                probabilities = self.head.probabilities(counts, vectors)
                 points = self.head.join(probabilities, vectors)
             nearest = self.neighbourhood.near_and_closest([issue.key for issue in issues], points, vectors)
         described, rules = distinct(self.descriptions), self.rules
@@ -232,7 +242,7 @@ class ServingModel:
         names = [name for name in names if fold(name) not in self.never]
         if not names:
             return {}
-        labels = [LabelText(name, self._texts.get(name, "")) for name in names]
+        labels = [self._label_text(name) for name in names]
         raw = self.zero_shot.raw([issue.text], vector[None, :], labels, self.prior)[0]
         return {name: float(value) for name, value in zip(names, raw, strict=True)}
 

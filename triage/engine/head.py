@@ -94,12 +94,12 @@ class Head:
         if not all(found.all() for found in known):
             raise BundleError("the buckets of the head are not ascending numbers of features")
 
-    def project(self, texts: Sequence[str], vectors: Floats, files: Sequence[Paths] = ()) -> Floats:
-        """Unit vectors [n, d + l] of rendered texts and their unit encoder vectors [n, d]; see `probabilities`."""
-        return self.join(self.probabilities(texts, vectors, files), vectors)
+    def project(self, counts: FeatureCounts, vectors: Floats) -> Floats:
+        """Unit vectors [n, d + l] of texts with these features and unit encoder vectors [n, d]; see `probabilities`."""
+        return self.join(self.probabilities(counts, vectors), vectors)
 
-    def probabilities(self, texts: Sequence[str], vectors: Floats, files: Sequence[Paths] = ()) -> AnyFloats:
-        """The probability of each label [n, l].
+    def probabilities(self, counts: FeatureCounts, vectors: Floats) -> AnyFloats:
+        """The probability of each label [n, l] on texts with these features.
 
         Raises BundleError where the vectors are not of the dimension that the head was learnt from.
         """
@@ -107,7 +107,7 @@ class Head:
             raise BundleError(
                 f"the head was learnt from vectors of {len(self.dense)} numbers, not {vectors.shape[1]}"
             )
-        features = count(texts, files).weighted(KeptFeatures(self.buckets, self.idf), VIEW_SHARES)
+        features = counts.weighted(KeptFeatures(self.buckets, self.idf), VIEW_SHARES)
         logits = np.tile(self.intercept, (len(vectors), 1))
         for i, (start, end) in enumerate(pairwise(features.ends)):
             # Row by row, since a product of matrices rounds differently with another number of rows.
@@ -150,16 +150,23 @@ class Head:
 class FeatureCounts:
     """The features of n texts; those of text i are in `[ends[i] : ends[i + 1]]`.
 
-    `buckets` int64, ascending within a row; `values` float32, one plus the logarithm of the count.
+    `buckets` ascend within a row; `values` are one plus the logarithm of the count.
     """
 
     ends: Ints
-    buckets: Ints
+    buckets: Ints32
     values: Floats
 
     def rows(self) -> Ints:
         """The text of each feature."""
         return np.repeat(np.arange(len(self.ends) - 1), np.diff(self.ends))
+
+    def of(self, texts: Ints) -> FeatureCounts:
+        """The features of these texts."""
+        lengths = np.diff(self.ends)[texts]
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        at = np.arange(ends[-1]) + np.repeat(self.ends[texts] - ends[:-1], lengths)
+        return FeatureCounts(ends, self.buckets[at], self.values[at])
 
     def weighted(self, kept: KeptFeatures, shares: Sequence[float]) -> FeatureCounts:
         """The features that are `kept`, as indices into `kept.buckets`.
@@ -167,11 +174,13 @@ class FeatureCounts:
         Values are multiplied by the inverse document frequency, then each view of each text is scaled to the length
         sqrt(its share).
         """
-        at = np.minimum(np.searchsorted(kept.buckets, self.buckets), max(0, len(kept.buckets) - 1))
-        is_kept = kept.buckets[at] == self.buckets if len(kept.buckets) else np.zeros(len(at), dtype=np.bool_)
+        places = np.full(BUCKETS, -1, dtype=np.int32)
+        places[kept.buckets] = np.arange(len(kept.buckets))
+        at = places[self.buckets]
+        is_kept = at >= 0
         at, rows, n = at[is_kept], self.rows()[is_kept], len(self.ends) - 1
-        values = self.values[is_kept] * kept.idf[at].astype(np.float32)
-        view = np.searchsorted(STARTS[1:], kept.buckets[at], side="right")
+        values = self.values[is_kept] * kept.idf.astype(np.float32)[at]
+        view = np.searchsorted(STARTS[1:], kept.buckets, side="right")[at]
         cell = rows * len(SIZES) + view
         squares = np.bincount(cell, values**2, minlength=n * len(SIZES))
         scale = np.sqrt(np.asarray(shares)[view] / squares[cell])
@@ -202,18 +211,18 @@ def count(texts: Sequence[str], files: Sequence[Paths] = ()) -> FeatureCounts:
     pairs = zip(texts, files or [()] * len(texts), strict=True)
     counted = [_counted(text, paths) for text, paths in pairs]
     ends = np.fromiter(accumulate((len(b) for b, _ in counted), initial=0), dtype=np.int64)
-    buckets = [np.empty(0, np.int64), *(b for b, _ in counted)]
+    buckets = [np.empty(0, np.int32), *(b for b, _ in counted)]
     counts = [np.empty(0, np.int64), *(n for _, n in counted)]
     values = 1 + np.log(np.concatenate(counts))
     return FeatureCounts(ends, np.concatenate(buckets), values.astype(np.float32))
 
 
-def _counted(text: str, paths: Paths) -> tuple[Ints, Ints]:
+def _counted(text: str, paths: Paths) -> tuple[Ints32, Ints]:
     """(buckets, ascending, the number of tokens in each)."""
     tokens = chain.from_iterable(map(_path_tokens, paths[:FILES_LEARNT]))
     views = zip((*_views(text.lower()), _hashes(tokens)), SIZES, STARTS[:-1], strict=True)
     buckets = [start + hashed % size for view, size, start in views for hashed in view]
-    return np.unique(np.array(buckets, dtype=np.int64), return_counts=True)
+    return np.unique(np.array(buckets, dtype=np.int32), return_counts=True)
 
 
 def _views(text: str) -> Iterator[Iterable[int]]:

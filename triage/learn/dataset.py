@@ -12,13 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from triage.arrays import Ints, Mask
 from triage.config import Config
+from triage.content import language
 from triage.decide.case import NO_ACTOR, Attribution
+from triage.engine.head import FeatureCounts, count
 from triage.errors import DataError
 from triage.issue import TYPE, Issue, Key, fold, folded, matching, with_one_spelling
 from triage.learn.provenance import (
@@ -87,13 +90,20 @@ class Dataset:
         """(repository, number) of each of these rows."""
         return [self.issues[i].key for i in rows]
 
-    def texts(self, rows: Iterable[int]) -> list[str]:
-        """The rendered text of each of these rows."""
-        return [self.issues[i].text for i in rows]
+    @cached_property
+    def files(self) -> list[tuple[str, ...]]:
+        """The files that each issue changes; none where they were not read."""
+        return [issue.files or () for issue in self.issues]
 
-    def files(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
-        """The files that each of these rows changes; none where they were not read."""
-        return [self.issues[i].files or () for i in rows]
+    @cached_property
+    def counts(self) -> FeatureCounts:
+        """The features of all issues, counted once for every head that is learnt from some of them."""
+        return count([issue.text for issue in self.issues], self.files)
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """The language of each issue, see `triage.content.language`."""
+        return [language(issue.text) for issue in self.issues]
 
     def labels(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
         """The label names of each of these rows."""

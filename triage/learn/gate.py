@@ -7,28 +7,23 @@ both are judged on the same bootstrap samples of issues.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from triage.arrays import Mask
+from triage.arrays import Array
 from triage.bundle.bundle import Bundle
 from triage.config import Config, VoteConfig
 from triage.issue import RepositoryIds, fold, folded, present_names
 from triage.learn.dataset import Dataset
 from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import HeldOutResult, Recipe
-from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
+from triage.metrics import bootstrap
 from triage.schema import SchemaError, build
 
 # How much worse a candidate may be, in F1 or precision: the noise of a few hundred issues.
 TOLERANCE: Mapping[str, float] = {"micro-F1": 0.01, "macro-F1": 0.02, "precision": 0.02}
-MEASURES: Mapping[str, Callable[[Mask, Mask], float]] = {
-    "micro-F1": micro_f1,
-    "macro-F1": macro_f1,
-    "precision": lambda truth, predicted: precision_recall(truth, predicted)[0],
-}
 # How many more unlabelled issues, as a share, a candidate may label.
 ADDED_TOLERANCE = 0.1
 # A loss beyond the tolerance counts when this share of the samples shows one; the interval leaves out 5 % each side.
@@ -130,27 +125,38 @@ def judge_candidate(
 
 def compare(active: HeldOutResult, candidate: HeldOutResult) -> tuple[MetricDifference, ...]:
     """Every measure of two results on the same issues and labels, with its bootstrap interval."""
-    draws = bootstrap(len(active.truth))
+    issues = len(active.truth)
+    drawn = np.array([np.bincount(rows, minlength=issues) for rows in bootstrap(issues)], dtype=float)
+    # How often each issue is in a sample, after a row for all issues, once each.
+    drawn = np.vstack([np.ones(issues), drawn])
     differences = []
-    for name, measure in MEASURES.items():
-        gaps = [
-            measure(candidate.truth[rows], candidate.predicted[rows])
-            - measure(active.truth[rows], active.predicted[rows])
-            for rows in draws
-        ]
+    for name, had, has in zip(TOLERANCE, _measured(active, drawn), _measured(candidate, drawn), strict=True):
+        gaps = (has - had)[1:]
         low, high = np.quantile(gaps, [TAIL, 1 - TAIL])
         differences.append(
             MetricDifference(
                 name,
-                measure(active.truth, active.predicted),
-                measure(candidate.truth, candidate.predicted),
+                float(had[0]),
+                float(has[0]),
                 float(low),
                 float(high),
-                float(np.mean(np.array(gaps) < 0)),
+                float(np.mean(gaps < 0)),
                 TOLERANCE[name],
             )
         )
     return tuple(differences)
+
+
+def _measured(result: HeldOutResult, drawn: Array) -> tuple[Array, Array, Array]:
+    """The measures of TOLERANCE for each sample; `drawn` [samples, n] is how often an issue is in it."""
+    masks = result.truth & result.predicted, result.predicted, result.truth
+    hits, predicted, true = (drawn @ mask for mask in masks)
+    either = predicted + true
+    f1 = np.divide(2 * hits, either, out=np.zeros_like(hits), where=either > 0)
+    labels = np.maximum((true > 0).sum(axis=1), 1)
+    right, set_, all_ = hits.sum(axis=1), predicted.sum(axis=1), either.sum(axis=1)
+    macro = np.where(true > 0, f1, 0).sum(axis=1) / labels
+    return 2 * right / np.maximum(1, all_), macro, right / np.maximum(1, set_)
 
 
 def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
@@ -172,8 +178,7 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
         how = "none"
     if how == candidate.adaptation and vote == candidate.config.vote:
         return candidate, tuple(notes)
-    config = replace(candidate.config, vote=vote)
-    return replace(candidate, config=config, adaptation=how), tuple(notes)
+    return candidate.rival(how, replace(candidate.config, vote=vote)), tuple(notes)
 
 
 def _vanished(

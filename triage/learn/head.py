@@ -13,17 +13,19 @@ from nothing: the penalty is on the difference to them. They become part of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky
-from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_matrix
 
 from triage.arrays import Array, Floats, Indices, Mask
-from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, Head, KeptFeatures, Paths, count
+from triage.engine.encoder import in_threads
+from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, FeatureCounts, Head, KeptFeatures
 from triage.metrics import sigmoid
+
+# How vectors can be adapted without another encoder, and what a user may choose: auto takes the better one.
+ADAPTATIONS = ("none", "head")
+CHOICES = (*ADAPTATIONS, "auto")
 
 # With fewer examples a direction would be noise.
 MIN_EXAMPLES = 5
@@ -34,7 +36,7 @@ RIDGE = 0.7
 PRIOR = 0.3
 # The length of the vector part, relative to a mean length of one of the label part.
 VECTOR_LENGTH = 0.3
-# Rows of the kernel computed at a time: the sparse product of all at once takes three times its memory.
+# Rows of the kernel computed, or factorised, at a time: the sparse product of all at once takes three times its memory.
 BLOCK = 512
 # Features in more than this share of the issues are few, but take nine tenths of a sparse product's time.
 OFTEN = 0.1
@@ -47,10 +49,9 @@ MAX_FEATURES = 1 << 16
 
 
 def fit(
-    texts: Sequence[str],
+    counts: FeatureCounts,
     vectors: Floats,
     targets: Mask,
-    files: Sequence[Paths] = (),
     concepts: Floats | None = None,
     *,
     seed: int = 0,
@@ -58,17 +59,16 @@ def fit(
 ) -> tuple[Head, Floats]:
     """The head for new issues, and the points [n, d + l] of the n issues themselves, to be indexed.
 
-    `vectors` [n, d] are unit vectors of the encoder, `targets` [n, labels]; labels with fewer than MIN_EXAMPLES get no
-    direction. `files` are those that each pull request changes (empty: none of any). `concepts` [labels, d] are the
-    weights of the concept that each label means, or zeros; None: none means any. No point has seen the labels of its
-    own issue. Of more than MAX_ROWS issues the newest are learnt from where they are `time_ordered`, oldest first, else
-    a sample drawn by `seed`; the others are projected like new ones.
+    `counts` are the features of their texts and changed files, `vectors` [n, d] unit vectors of the encoder, `targets`
+    [n, labels]; labels with fewer than MIN_EXAMPLES get no direction. `concepts` [labels, d] are the weights of the
+    concept that each label means, or zeros; None: none means any. No point has seen the labels of its own issue. Of
+    more than MAX_ROWS issues the newest are learnt from where they are `time_ordered`, oldest first, else a sample
+    drawn by `seed`; the others are projected like new ones.
     """
-    used = _used(len(texts), seed, time_ordered)
+    used = _used(len(targets), seed, time_ordered)
     scored = columns(targets, seed=seed, time_ordered=time_ordered)
     labels = targets[used].astype(np.float64)[:, scored]
-    given = files or [()] * len(texts)
-    space = _Space.of([texts[i] for i in used], vectors[used], [given[i] for i in used])
+    space = _Space.of(counts.of(used), vectors[used])
     known = space.prior(labels, None if concepts is None else concepts[scored])
     alpha, scores = _ridge(space.kernel(), labels, labels.mean(axis=0) + space.around @ known)
     slope, offset = _curves(scores, labels)
@@ -76,10 +76,10 @@ def fit(
     shift = labels.mean(axis=0) * slope + offset
     head = space.head(alpha * slope, known * slope, shift, _balance(probabilities))
 
-    rest = np.setdiff1d(np.arange(len(texts)), used)
-    points = np.empty((len(texts), vectors.shape[1] + labels.shape[1]), dtype=np.float32)
+    rest = np.setdiff1d(np.arange(len(targets)), used)
+    points = np.empty((len(targets), vectors.shape[1] + labels.shape[1]), dtype=np.float32)
     points[used] = head.join(probabilities, vectors[used])
-    points[rest] = head.project([texts[i] for i in rest], vectors[rest], [given[i] for i in rest])
+    points[rest] = head.project(counts.of(rest), vectors[rest])
     return head, points
 
 
@@ -106,11 +106,10 @@ class _Space:
     around: Array
 
     @classmethod
-    def of(cls, texts: Sequence[str], vectors: Floats, files: Sequence[Paths] = ()) -> _Space:
-        counts = count(texts, files)
+    def of(cls, counts: FeatureCounts, vectors: Floats) -> _Space:
         kept = KeptFeatures.of(counts, least=MIN_TEXTS, most=MAX_FEATURES)
         features = counts.weighted(kept, VIEW_SHARES)
-        shape = (len(texts), len(kept.buckets))
+        shape = (len(vectors), len(kept.buckets))
         lexical = csr_matrix((features.values, features.buckets, features.ends), shape)
         centre = vectors.mean(axis=0, dtype=np.float64)
         around = vectors - centre
@@ -128,16 +127,22 @@ class _Space:
         return np.asarray(weights.T * scale)
 
     def kernel(self) -> Array:
-        """The inner product of every two issues [n, n], plus one for the intercept."""
+        """The lower triangle of the inner products of every two issues [n, n], plus one for the intercept."""
         n, features = self.lexical.shape
         often = np.bincount(self.lexical.indices, minlength=features) > OFTEN * n
         dense = np.hstack([self.around * self.stretch, self.lexical[:, often].toarray()])
-        products = dense @ dense.T + 1
+        products: Array = dense @ dense.T
+        products += 1
         seldom = self.lexical[:, ~often]
         across = seldom.T.tocsr()
-        for start in range(0, n, BLOCK):
-            products[start : start + BLOCK] += (seldom[start : start + BLOCK] @ across).toarray()
-        return np.asarray(products, dtype=np.float64)
+
+        def add(start: int) -> int:
+            stop = min(start + BLOCK, len(products))
+            products[start:stop, :stop] += (seldom[start:stop] @ across[:, :stop]).toarray()
+            return stop
+
+        in_threads(add, range(0, n, BLOCK), None)
+        return products
 
     def head(self, alpha: Array, start: Array, shift: Array, balance: float) -> Head:
         """The dual solution [n, l] written as weights of features; `start` [d, l] and `shift` [l] are added to them."""
@@ -155,15 +160,29 @@ class _Space:
 def _ridge(kernel: Array, labels: Array, expected: Array) -> tuple[Array, Array]:
     """The dual solution and the score of each issue by the model without it, both [n, l].
 
-    What is learnt is the difference to the `expected` labels [n, l].
+    What is learnt is the difference to the `expected` labels [n, l]. Of the kernel the lower triangle is read; it is
+    overwritten.
     """
-    n = len(kernel)
-    kernel.flat[:: n + 1] += RIDGE
-    factor = cholesky(kernel, lower=True, overwrite_a=True)
-    alpha = cho_solve((factor, True), labels - expected)
-    # Of the inverse only the diagonal is needed: the squares of the inverse factor, summed by column.
-    inverse, _ = dtrtri(factor, lower=1)
+    kernel.flat[:: len(kernel) + 1] += RIDGE
+    inverse = _inverse_factor(kernel)
+    alpha = inverse.T @ (inverse @ (labels - expected))
+    # Of the kernel's inverse only the diagonal is needed: the squares of the inverse factor, summed by column.
     return alpha, labels - alpha / np.einsum("ki,ki->i", inverse, inverse)[:, None]
+
+
+def _inverse_factor(kernel: Array) -> Array:
+    """The inverse of the kernel's Cholesky factor, in its place: no second matrix of this size is held.
+
+    By bordering, a block of rows after the other. LAPACK does it in one call that lets no other thread run, such as the
+    one that shows progress.
+    """
+    for start in range(0, len(kernel), BLOCK):
+        before, here = slice(start), slice(start, start + BLOCK)
+        factor = kernel[here, before] @ kernel[before, before].T
+        corner = np.linalg.inv(np.linalg.cholesky(kernel[here, here] - factor @ factor.T))
+        kernel[here, before] = -corner @ (factor @ kernel[before, before])
+        kernel[here, here], kernel[before, here] = np.tril(corner), 0
+    return kernel
 
 
 def _curves(scores: Array, labels: Array) -> tuple[Array, Array]:
@@ -197,25 +216,3 @@ def _balance(probabilities: Array) -> float:
     """Scales the label part to a mean length of one and the vector to VECTOR_LENGTH; only the ratio counts."""
     length = float(np.sqrt(probabilities.sum(axis=1).mean()))
     return 1 / (VECTOR_LENGTH * length) if length else 1.0
-
-
-Adapt = Callable[[Sequence[str], Floats, Mask, Sequence[Paths], Floats | None], tuple[Head | None, Floats]]
-
-CHOICES = ("none", "head", "auto")
-
-
-def none(
-    _texts: Sequence[str], vectors: Floats, _targets: Mask, _files: Sequence[Paths], _concepts: Floats | None
-) -> tuple[None, Floats]:
-    """No projection; the vectors are indexed as they are."""
-    return None, vectors
-
-
-def head(
-    texts: Sequence[str], vectors: Floats, targets: Mask, files: Sequence[Paths], concepts: Floats | None
-) -> tuple[Head, Floats]:
-    """The head, and the points [n, p] of the issues themselves, scored without their own labels."""
-    return fit(texts, vectors, targets, files, concepts)
-
-
-ADAPTATIONS: Mapping[str, Adapt] = {"none": none, "head": head}

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_rule
 from triage.config import Config
-from triage.content import language
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
 from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
 from triage.engine.concepts import ConceptHead
@@ -22,7 +22,7 @@ from triage.engine.zero_shot import ZeroShotModel
 from triage.issue import FILES_LEARNT, Issue, Names, fold, is_type, matches
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
-from triage.learn.head import ADAPTATIONS, MIN_EXAMPLES, columns
+from triage.learn.head import MIN_EXAMPLES, columns, fit
 from triage.learn.tune import (
     MIN_QUERIES,
     Trial,
@@ -111,8 +111,9 @@ class Recipe:
         return self._adapt(self.split.test.known)
 
     def _adapt(self, rows: Ints) -> tuple[Head | None, Floats]:
-        texts, files, adapt = self.data.texts(rows), self.data.files(rows), ADAPTATIONS[self.adaptation]
-        return adapt(texts, self.vectors[rows], self.data.targets[rows], files, self._concepts)
+        if self.adaptation == "none":
+            return None, self.vectors[rows]
+        return fit(self.data.counts.of(rows), self.vectors[rows], self.data.targets[rows], self._concepts)
 
     @cached_property
     def _concepts(self) -> Floats | None:
@@ -185,8 +186,8 @@ class Recipe:
         targets = self.data.targets[rows]
         recent = dict(zip(self.data.names, self._recent(targets).tolist(), strict=True))
         scored = columns(targets).tolist() if self.adaptation != "none" else []
-        with_files = sum(map(bool, self.data.files(rows)))
-        spoken = Counter(language(self.data.issues[i].text) for i in rows)
+        with_files = sum(bool(self.data.files[i]) for i in rows)
+        spoken = Counter(self.data.languages[i] for i in rows)
         learnt = sorted(name for name, count in spoken.items() if name and count >= SPOKEN)
         return replace(
             rules,
@@ -253,9 +254,20 @@ class Recipe:
 
     def under(self, target: float) -> Recipe:
         """The same recipe with another precision target: nothing is fitted or searched again."""
+        if target == self.rules.aim(self.policy.target):
+            return self
         vote = replace(self.config.vote, precision_target=target)
-        other = replace(self, config=replace(self.config, vote=vote))
-        other.__dict__.update({name: getattr(self, name) for name in ("window", "rules", "_recorded")})
+        config = replace(self.config, vote=vote)
+        return self._varied("_known_propensity", "window", "rules", "_recorded", config=config)
+
+    def rival(self, adaptation: str, config: Config) -> Recipe:
+        """Another recipe on the same issues: what does not depend on the recipe is not fitted again."""
+        return self._varied("_known_propensity", adaptation=adaptation, config=config)
+
+    def _varied(self, *kept: str, **changes: Any) -> Recipe:
+        """The recipe with these changes, which leave the attributes `kept` as they are."""
+        other = replace(self, **changes)
+        other.__dict__.update({name: getattr(self, name) for name in kept})
         return other
 
     @property
@@ -275,7 +287,9 @@ class Recipe:
             neighbourhood=self._neighbourhood(points, rows),
             head=projection,
             prior=self.vectors[rows].mean(axis=0),
-            propensity=self.propensity(rows)[0],
+            propensity=(self._known_propensity if rows is self.split.test.known else self.propensity(rows))[
+                0
+            ],
             never=frozenset(
                 fold(name) for name, may in zip(self.data.names, self.settable, strict=True) if not may
             ),
@@ -313,8 +327,7 @@ class Recipe:
         queries = self.vectors[fold.query]
         probabilities = np.full((len(fold.query), len(self.data.names)), np.nan)
         if projection:
-            texts, files = self.data.texts(fold.query), self.data.files(fold.query)
-            scored = projection.probabilities(texts, queries, files)
+            scored = projection.probabilities(self.data.counts.of(fold.query), queries)
             probabilities[:, columns(known)] = scored
             queries = projection.join(scored, queries)
         neighbourhood = self._neighbourhood(points, fold.known)

@@ -68,8 +68,8 @@ def learn(
     left = np.empty((0, 0), np.float32) if unlabelled_vectors is None else unlabelled_vectors
     windows = split(data, context.kind)
     names = ("none", "head") if context.adapt == "auto" else (context.adapt,)
-    recipes = [Recipe(data, vectors, windows, config, engines, name, unlabelled, left) for name in names]
-    recipe, tried = best(recipes)
+    first = Recipe(data, vectors, windows, config, engines, names[0], unlabelled, left)
+    recipe, tried = best([first, *(first.rival(name, config) for name in names[1:])])
     return TrainedBundle(assemble(recipe, context), recipe, tried)
 
 

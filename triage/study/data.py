@@ -72,7 +72,9 @@ class StudyData:
     def texts(self, rows: Iterable[int]) -> Texts:
         """These of the labelled issues, as methods see them."""
         at = list(rows)
-        return Texts(self.data.texts(at), self.vectors[at], self.data.files(at))
+        return Texts(
+            [self.data.issues[i].text for i in at], self.vectors[at], [self.data.files[i] for i in at]
+        )
 
     def without_labels(self) -> Texts:
         """The issues without labels."""
