@@ -54,6 +54,7 @@ def bench_apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str
         "duplicates.py",
         "encoding.py",
         "files.py",
+        "peers.py",
         "quality.py",
         "scale.py",
         "serve.py",
@@ -136,6 +137,64 @@ def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> Non
         "| lanternfish-io/ferry, 2024-02 to 2026-02 | 155 | time | 62 | 62 from "
     )
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_peers_are_learnt_on_the_rows_of_the_product(tmp_path: Path) -> None:
+    """A row for each method, all of them better than the best answer that is the same for every issue."""
+    options = ("--least", "10", "--cache", str(tmp_path), "--methods", "head,svm", "--runs", "1")
+    done = bench_apart("peers.py", str(LEARNT_FROM), *options)
+    assert done.returncode == 0, done.stderr
+    table, _, differences = done.stdout.strip().split("\n\n")
+    _, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert [row[1] for row in rows] == ["**triage, `--adapt head`**", "linear SVM on TF-IDF"]
+    always = always_the_same(LEARNT_FROM, tmp_path / "task.json")
+    assert all(float(row[3]) > always + 0.1 for row in rows)
+    assert all(float(cell) > 0 for row in rows for cell in row[6:])
+    assert [line.split("|")[2].strip() for line in differences.splitlines()[2:]] == ["linear SVM on TF-IDF"]
+
+
+def always_the_same(file: Path, task: Path) -> float:
+    """The micro-F1 of the one label that is best to answer for every judged issue."""
+    done = bench("peers_ours.py", "prepare", str(file), "10", "", str(task))
+    assert done.returncode == 0, done.stderr
+    given = json.loads(task.read_text("utf-8"))
+    truth = [given["labels"][i] for i in given["test"]["query"]]
+    counts = [sum(column) for column in zip(*truth, strict=True)]
+    return 2 * max(counts) / (len(truth) + sum(counts))
+
+
+@pytest.mark.parametrize(
+    ("method", "missing", "packages"),
+    [
+        ("boosting", "lightgbm", "lightgbm scikit-learn"),
+        ("fasttext", "fasttext", "fasttext-wheel"),
+        ("setfit-minilm", "setfit", 'setfit torch "transformers<4.58"'),
+    ],
+)
+def test_peers_say_what_to_install(method: str, missing: str, packages: str, tmp_path: Path) -> None:
+    """Packages that are no dependency of this project are asked for before any work."""
+    (tmp_path / "modules.json").touch()
+    weights = ("--minilm", str(tmp_path))
+    done = bench("peers.py", str(LEARNT_FROM), "--methods", f"head,{method}", *weights)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"{method} needs {missing}, which {sys.executable} does not have. Next step: make a Python for the peers "
+        f"(python -m venv peers; peers/bin/pip install {packages}) and pass --peer-python peers/bin/python, or leave "
+        f"{method} out of --methods\n"
+    )
+
+
+def test_peers_say_which_weights_or_python_they_lack(tmp_path: Path) -> None:
+    """A folder without weights and a Python that is not there are named before any work."""
+    done = bench("peers.py", str(LEARNT_FROM), "--methods", "setfit-mpnet", "--mpnet", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "setfit-mpnet needs --mpnet FOLDER, weights as sentence-transformers saves them (modules.json and the rest). "
+        "Next step: see benchmarks/README.md, or leave setfit-mpnet out of --methods\n"
+    )
+    done = bench("peers.py", str(LEARNT_FROM), "--methods", "svm", "--peer-python", str(tmp_path / "python"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"--peer-python {tmp_path / 'python'}: No such file or directory\n"
 
 
 def test_sweep_gives_the_same_answers_both_ways(tmp_path: Path) -> None:

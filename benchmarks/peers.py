@@ -1,0 +1,255 @@
+"""What a user would pick instead of triage, on the same rows and windows: quality, time to learn, cost to label.
+
+    python benchmarks/peers.py FILE... [--methods none,head,svm] [--cache DIR]
+    python benchmarks/peers.py FILE... --peer-python PATH --methods none,head,svm,boosting,fasttext
+    python benchmarks/peers.py FILE --repository facebook/react --peer-python PATH --minilm FOLDER \\
+        --methods none,head,svm,setfit-minilm
+
+Each method is learnt on the tuning window's blocks for its setting and its one threshold of best micro-F1, as in
+`quality.py`, then on everything before the judged window. PATH is a Python with the packages of the peers that are
+asked for; those of the product are not needed there. FOLDER holds PyTorch weights as sentence-transformers saves them.
+
+Seconds to learn are of the processor, tuning included; the product's are all of `triage retrain` but reading, with the
+time of encoding measured on some issues, since --cache keeps vectors. Labelling is a process from start to end for one
+issue: seconds of the processor, peak memory, medians; then the processor's milliseconds for one issue more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serve import in_turn
+
+# This process stays small, since a child's peak of memory counts from its parent's size: it imports nothing large.
+HERE = Path(__file__).parent
+OURS, THEIRS = str(HERE / "peers_ours.py"), str(HERE / "peers_methods.py")
+PRODUCT = ("none", "head")
+RIVAL = "head"
+MANY = 50
+TITLES = (
+    "data",
+    "method",
+    "setting",
+    "micro-F1",
+    "macro-F1",
+    "macro-F1, a threshold per label",
+    "precision",
+    "coverage",
+    "to learn, s",
+    "to label: process, s",
+    "MiB",
+    "one more issue, ms",
+)
+HEAD = f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}"
+SHOWN = ("micro_f1", "macro_f1", "each", "precision", "coverage")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer's title, the modules that it needs, how pip calls them, and the option with its weights, if any."""
+
+    title: str
+    modules: tuple[str, ...]
+    packages: str
+    weights: str = ""
+
+
+SETFIT = (("setfit", "torch"), 'setfit torch "transformers<4.58"')
+PEERS: Mapping[str, Peer] = {
+    "svm": Peer("linear SVM on TF-IDF", ("sklearn",), "scikit-learn"),
+    "boosting": Peer("LightGBM on TF-IDF", ("lightgbm", "sklearn"), "lightgbm scikit-learn"),
+    "fasttext": Peer("fastText", ("fasttext",), "fasttext-wheel"),
+    "setfit-minilm": Peer("SetFit, all-MiniLM-L6-v2", *SETFIT, weights="minilm"),
+    "setfit-mpnet": Peer("SetFit, all-mpnet-base-v2", *SETFIT, weights="mpnet"),
+}
+
+
+def work(*command: str) -> str:
+    """What a process prints; what it says on standard error is shown."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"exit code {done.returncode}: {' '.join(command)}")
+    return done.stdout
+
+
+def check(given: argparse.Namespace) -> None:
+    """Exit with what to install or to name, before any work, where a method that was asked for lacks something."""
+    look = "import sys; from importlib.util import find_spec; print(*(m for m in sys.argv[1:] if not find_spec(m)))"
+    for method in given.methods:
+        if method in PRODUCT:
+            continue
+        peer, python = PEERS[method], given.peer_python
+        folder = getattr(given, peer.weights) if peer.weights else None
+        if peer.weights and not (folder and (folder / "modules.json").is_file()):
+            raise SystemExit(
+                f"{method} needs --{peer.weights} FOLDER, weights as sentence-transformers saves them (modules.json "
+                f"and the rest). Next step: see benchmarks/README.md, or leave {method} out of --methods"
+            )
+        try:
+            missing = work(python, "-c", look, *peer.modules).split()
+        except OSError as error:
+            raise SystemExit(f"--peer-python {python}: {error.strerror}") from None
+        if missing:
+            raise SystemExit(
+                f"{method} needs {' and '.join(missing)}, which {python} does not have. Next step: make a Python for "
+                f"the peers (python -m venv peers; peers/bin/pip install {peer.packages}) and pass --peer-python "
+                f"peers/bin/python, or leave {method} out of --methods"
+            )
+
+
+def learn(method: str, folder: Path, task: Path, given: argparse.Namespace) -> str:
+    """Have a method learn and be judged, in `folder`; the setting that it chose."""
+    place = (str(task), str(folder))
+    folder.mkdir()
+    if method in PRODUCT:
+        work(sys.executable, OURS, "learn", method, str(given.cache or ""), *place)
+        return ""
+    options = options_of(method, given)
+    work(given.peer_python, THEIRS, "tune", method, json.dumps(options), *place)
+    work(sys.executable, OURS, "choose", *place)
+    work(given.peer_python, THEIRS, "fit", method, json.dumps(options), *place)
+    work(sys.executable, OURS, "judge", *place)
+    setting: str = read(folder / "chosen.json")["setting"]
+    return setting
+
+
+def options_of(method: str, given: argparse.Namespace) -> dict[str, Any]:
+    """What the peer is told besides the task: SetFit's options."""
+    if not PEERS[method].weights:
+        return {}
+    return {
+        "weights": str(getattr(given, PEERS[method].weights)),
+        "pairs": given.setfit_pairs,
+        "tokens": given.setfit_tokens,
+        "blocks": given.setfit_blocks,
+        "bfloat16": given.setfit_bfloat16,
+    }
+
+
+def cost(method: str, folder: Path, task: Path, given: argparse.Namespace) -> tuple[float, float, float]:
+    """(processor seconds and peak MiB of a process that labels one issue, milliseconds of one issue more)."""
+    if method in PRODUCT:
+        command = [sys.executable, OURS, "label", str(folder), str(task.parent / "issues.jsonl")]
+    else:
+        texts = str(task.parent / "texts.json")
+        command = [given.peer_python, THEIRS, "label", method, str(folder), texts]
+    (one,) = in_turn([[*command, "1"]], given.runs)
+    many = json.loads(work(*command, str(MANY)).splitlines()[-1])
+    processor, memory = (
+        statistics.median([getattr(r, name) for r in one]) for name in ("processor", "memory")
+    )
+    return processor, memory, many["milliseconds"]
+
+
+def title(method: str) -> str:
+    """The method as the table names it."""
+    return f"**triage, `--adapt {method}`**" if method in PRODUCT else PEERS[method].title
+
+
+def measure(file: Path, repository: str, home: Path, given: argparse.Namespace) -> list[str]:
+    """Print the rows of a file, or of one of its repositories; the lines of the table of differences."""
+    task = home / "task.json"
+    facts = json.loads(
+        work(sys.executable, OURS, "prepare", str(file), str(given.least), repository, str(task))
+    )
+    for method in given.methods:
+        setting = learn(method, home / method, task, given)
+        figures = read(home / method / "figures.json")
+        quality = " | ".join("" if figures[key] is None else f"{figures[key]:.3f}" for key in SHOWN)
+        seconds, memory, more = cost(method, home / method, task, given)
+        spent = f"{figures['seconds']:.1f} | {seconds:.2f} | {memory:.0f} | {more:.2f}"
+        print(f"| {facts['name']} | {title(method)} | {setting} | {quality} | {spent} |", flush=True)
+    if RIVAL not in given.methods:
+        return []
+    lines = []
+    for method in (name for name in given.methods if name != RIVAL):
+        found = work(sys.executable, OURS, "compare", str(home / RIVAL), str(home / method), str(task))
+        d = json.loads(found)
+        apart = f"{d['gain']:+.3f} | {d['low']:+.3f} to {d['high']:+.3f}"
+        lines.append(f"| {facts['name']} | {title(method)} | {apart} |")
+    return lines
+
+
+def read(path: Path) -> Any:
+    """A JSON file."""
+    return json.loads(path.read_text())
+
+
+def methods(text: str) -> Sequence[str]:
+    """The value of --methods."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in {*PRODUCT, *PEERS}]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join([*PRODUCT, *PEERS])}")
+    return names
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="What a user would pick instead, on the same rows and windows."
+    )
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled issues")
+    known = ", ".join([*PRODUCT, *PEERS])
+    parser.add_argument(
+        "--methods", type=methods, default=[*PRODUCT, "svm"], help=f"of {known} (default: none,head,svm)"
+    )
+    parser.add_argument(
+        "--repository",
+        action="append",
+        metavar="NAME",
+        help="only its issues, by themselves; may be repeated",
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="a folder that keeps vectors between runs")
+    parser.add_argument(
+        "--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)"
+    )
+    parser.add_argument(
+        "--peer-python", default=sys.executable, metavar="PATH", help="runs the peers (default: this one)"
+    )
+    for name, model in (("minilm", "all-MiniLM-L6-v2"), ("mpnet", "all-mpnet-base-v2")):
+        parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=f"PyTorch weights of {model}")
+    parser.add_argument("--runs", type=int, default=3, help="processes that label one issue (default: 3)")
+    parser.add_argument(
+        "--setfit-pairs", type=int, default=20, help="pairs of each kind for an issue (default: 20)"
+    )
+    parser.add_argument("--setfit-tokens", type=int, default=256, help="read of an issue (default: 256)")
+    parser.add_argument("--setfit-blocks", type=int, metavar="N", help="of the tuning window (default: all)")
+    parser.add_argument(
+        "--setfit-bfloat16", action="store_true", help="train in bfloat16, where it is faster"
+    )
+    return parser
+
+
+def main() -> None:
+    """The command line."""
+    given = options().parse_args()
+    check(given)
+    # As pip installs: each process would compile what it imports again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    print(HEAD)
+    differences = []
+    for file in given.files:
+        for repository in given.repository or [""]:
+            with tempfile.TemporaryDirectory() as home:
+                differences += measure(file, repository, Path(home), given)
+    if differences:
+        print(
+            f"\nmicro-F1 of {title(RIVAL)} minus that of another method, and its 95 % interval over 1000 resamples"
+        )
+        print("of the judged issues, seed 0:\n")
+        print("| data | method | difference | 95 % interval |\n|---|---|---|---|")
+        print("\n".join(differences))
+
+
+if __name__ == "__main__":
+    main()
