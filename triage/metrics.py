@@ -11,6 +11,9 @@ import numpy as np
 
 from triage.arrays import AnyFloats, Array, Ints, Mask
 
+# Resamples of a bootstrap, and bins of a calibration diagram.
+DRAWS, BINS = 1000, 10
+
 
 def sigmoid(odds: AnyFloats) -> Array:
     """1 / (1 + exp(-odds)) of any shape, without overflow."""
@@ -117,9 +120,9 @@ def wilson(hits: float, of: int) -> tuple[float, float]:
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def bootstrap(n: int, draws: int = 1000, seed: int = 0) -> Ints:
-    """Rows [draws, n] of n issues, drawn with replacement (Efron, 1979); paired where both sides use the same."""
-    return np.random.default_rng(seed).integers(n, size=(draws, n))
+def bootstrap(n: int, seed: int = 0) -> Ints:
+    """Rows [DRAWS, n] of n issues, drawn with replacement (Efron, 1979); paired where both sides use the same."""
+    return np.random.default_rng(seed).integers(n, size=(DRAWS, n))
 
 
 @dataclass(frozen=True)
@@ -131,9 +134,9 @@ class Bin:
     pairs: int
 
 
-def reliability(truth: Mask, scores: Array, bins: int = 10) -> list[Bin]:
+def reliability(truth: Mask, scores: Array) -> list[Bin]:
     """The bins of equal width without empty ones, lowest first; `truth` and `scores` are [n, L]."""
     right, promised = truth.ravel(), scores.ravel()
-    place = np.minimum((promised * bins).astype(int), bins - 1)
-    members = [place == b for b in range(bins)]
+    place = np.minimum((promised * BINS).astype(int), BINS - 1)
+    members = [place == b for b in range(BINS)]
     return [Bin(float(promised[m].mean()), float(right[m].mean()), int(m.sum())) for m in members if m.any()]

@@ -5,16 +5,30 @@ The history says whose word the events of the labels are, and which text the iss
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from triage.config import Config, RuleConfig
 from triage.content import NOTHING, language, says_nothing
 from triage.decide.fixed_rules import NO_RULING, FixedRules
 from triage.decide.policy import switched_off
-from triage.issue import TEAM, TYPE, Issue, LabelEvent, Names, TextBeforeEdit, fold, folded, is_type, matches
+from triage.issue import (
+    TEAM,
+    TYPE,
+    Issue,
+    LabelEvent,
+    Names,
+    TextBeforeEdit,
+    fold,
+    folded,
+    is_type,
+    matches,
+    matching,
+)
 from triage.text import render
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.
@@ -196,13 +210,18 @@ class Attribution:
     def of(cls, config: Config, me: Iterable[str] = ()) -> Attribution:
         return cls(folded(filter(None, me)), config.learn.trusted_bots, config.learn.bots)
 
-    def of_event(self, event: LabelEvent, issue: Issue) -> Voice:
+    def voices(self, issue: Issue) -> list[tuple[LabelEvent, Voice]]:
+        """The events of the issue's labels in order of time, and who is behind each."""
+        events = sorted(issue.events or (), key=lambda event: event.at)
+        return [(event, self._voice(event, issue)) for event in events]
+
+    def _voice(self, event: LabelEvent, issue: Issue) -> Voice:
         """Who is behind the event. What this bot did never counts as a person's, trusted or not."""
         if fold(event.actor) in self.me:
             return "me"
         if _at_opening(event, issue):
             return "opening"
-        if matches(event.actor, self.trusted):
+        if self._is_trusted(event.actor):
             return "person"
         return "bot" if event.actor_is_bot or self._is_bot(event.actor) else "person"
 
@@ -215,19 +234,33 @@ class Attribution:
         return issue.handled and (bool(by_people) or not issue.handled_by)
 
     def _is_me_or_bot(self, login: str) -> bool:
-        return fold(login) in self.me or (not matches(login, self.trusted) and self._is_bot(login))
+        return fold(login) in self.me or (not self._is_trusted(login) and self._is_bot(login))
 
     def _is_bot(self, login: str) -> bool:
-        return login.endswith(BOT) or matches(login, self.bots)
+        return login.endswith(BOT) or self._is_listed(login)
+
+    def _is_trusted(self, login: str) -> bool:
+        return self._trusted.match(fold(login)) is not None
+
+    def _is_listed(self, login: str) -> bool:
+        return self._listed.match(fold(login)) is not None
+
+    # A retraining asks them of every event.
+    @cached_property
+    def _trusted(self) -> re.Pattern[str]:
+        return matching(tuple(self.trusted))
+
+    @cached_property
+    def _listed(self) -> re.Pattern[str]:
+        return matching(tuple(self.bots))
 
     def is_own(self, login: str) -> bool:
         """Whether this bot labels, or has labelled, under the login: it is recorded, or named in `learn.bots`."""
-        named = matches(login, self.bots) and not matches(login, self.trusted)
-        return fold(login) in self.me or named
+        return fold(login) in self.me or (self._is_listed(login) and not self._is_trusted(login))
 
     def by_people(self, issue: Issue) -> list[LabelEvent]:
         """The events that are a person's word."""
-        return [event for event in issue.events or () if self.of_event(event, issue) == "person"]
+        return [event for event, voice in self.voices(issue) if voice == "person"]
 
     def own_labels(self, issue: Issue) -> tuple[str, ...]:
         """The labels that the issue carries and this bot has set at some time."""
@@ -246,8 +279,8 @@ def removed(issue: Issue, who: Attribution) -> Names[str]:
     Whoever did it: bots and workflows carry out what people say, some under this bot's own login. This bot itself
     removes its abstain label, and in `undo`, on a person's word, what it set.
     """
-    gone = [(event, who.of_event(event, issue)) for event in issue.events or () if not event.added]
-    return Names({event.label: REMOVED if voice == "person" else TAKEN_OFF for event, voice in gone})
+    gone = [(event.label, voice) for event, voice in who.voices(issue) if not event.added]
+    return Names({label: REMOVED if voice == "person" else TAKEN_OFF for label, voice in gone})
 
 
 def _at_opening(event: LabelEvent, issue: Issue) -> bool:

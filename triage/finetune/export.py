@@ -176,7 +176,7 @@ def _positions(config: Mapping[str, int]) -> int:
     return config.get("max_position_embeddings", 512) - spare
 
 
-def card(manifest: ModelManifest, parity: Parity, note: str = "") -> str:
+def card(manifest: ModelManifest, parity: Parity, note: str) -> str:
     """The model card: kind, source, licence, how it was made, parity with the source, limits."""
     hub = f"https://huggingface.co/{manifest.source}" if "/" in manifest.source else manifest.source
     lines = [

@@ -323,12 +323,12 @@ class Http:
             )
         return answer, data
 
-    def side_by_side(self, jobs: Sequence[Callable[[Self], T]], width: int = WIDTH) -> list[T]:
-        """The results of jobs that run at once, each on one of at most `width` connections; raises the first failure.
+    def side_by_side(self, jobs: Sequence[Callable[[Self], T]]) -> list[T]:
+        """The results of jobs that run at once, each on one of at most WIDTH connections; raises the first failure.
 
         Each job gets the connection that it uses.
         """
-        lanes = [self, *(self._alongside() for _ in range(1, min(width, len(jobs))))]
+        lanes = [self, *(self._alongside() for _ in range(1, min(WIDTH, len(jobs))))]
 
         def run(lane: int) -> list[T]:
             return [job(lanes[lane]) for job in jobs[lane :: len(lanes)]]

@@ -83,7 +83,7 @@ def open_repository(
     return tracker, config
 
 
-def config_of(tracker: Tracker, path: str = "") -> tuple[str, str | None]:
+def config_of(tracker: Tracker, path: str) -> tuple[str, str | None]:
     """(path, text) of a repository's configuration; without `path` that at one of the usual paths, if there is one.
 
     `path` may name a file of another repository, as OWNER/NAME:PATH. Raises ConfigError where there is no such file.

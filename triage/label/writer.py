@@ -64,7 +64,7 @@ class LabelWriter:
         if stale:
             self.available = self.tracker.labels()
             for i in stale:
-                names[i] = self._available(edits[i].add)
+                names[i] = tuple(self.available.among(edits[i].add))
                 del failures[i]
             failures |= self._sent({i: IssueEdit(edits[i].live) for i in stale}, names)[0]
         for i, edit in enumerate(edits):
@@ -163,9 +163,6 @@ class LabelWriter:
         """Those of the labels that the repository has, or may be given; an issue type is never created."""
         create = self.config.create
         return tuple(name for name in names if name in self.available or (create and not is_type(name)))
-
-    def _available(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self.available.among(names))
 
     def _label(self, name: str) -> Label:
         label = self.available.get(name)

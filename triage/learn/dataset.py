@@ -88,7 +88,11 @@ class Dataset:
 
     def keys(self, rows: Iterable[int]) -> list[Key]:
         """(repository, number) of each of these rows."""
-        return [self.issues[i].key for i in rows]
+        return [self._keys[i] for i in rows]
+
+    @cached_property
+    def _keys(self) -> list[Key]:
+        return [issue.key for issue in self.issues]
 
     @cached_property
     def files(self) -> list[tuple[str, ...]]:
@@ -148,8 +152,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         labels = learnable(said.positive)
         if not learnable((*said.positive, *said.negative, *said.unjudged)):
             # A person who labels an issue with something else has dealt with it.
-            told = any(attribution.of_event(event, issue) == "person" for event in issue.events or ())
-            handled = told or attribution.handled(issue)
+            handled = bool(attribution.by_people(issue)) or attribution.handled(issue)
             without[_content(issue)] = replace(issue, labels=(), handled=handled)
         unjudged = {said.unjudged[name] for name in learnable(said.unjudged)}
         if unjudged & {"bot", "me"}:
@@ -178,8 +181,9 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
 
 def _reviewed(issue: Issue, said: Provenance, attribution: Attribution) -> list[Reviewed]:
     """What became of the labels that the bot set on the issue, if people dealt with it."""
-    events = issue.events or ()
-    mine = folded(e.label for e in events if e.added and attribution.of_event(e, issue) == "me")
+    mine = {fold(e.label) for e, voice in attribution.voices(issue) if e.added and voice == "me"}
+    if not mine:
+        return []
     removed = tuple(name for name in said.negative if fold(name) in mine)
     handled = attribution.handled(issue) or bool(said.positive) or bool(removed)
     kept = tuple(name for name in issue.labels if fold(name) in mine and handled)

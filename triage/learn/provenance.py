@@ -38,14 +38,13 @@ def provenance_of(issue: Issue, attribution: Attribution) -> Provenance:
     history is positive.
     """
     word: dict[str, bool] = {}
-    voice: dict[str, Voice] = {}
-    for event in _in_order(issue):
-        said = attribution.of_event(event, issue)
-        if said == "person":
+    set_by: dict[str, Voice] = {}
+    for event, voice in attribution.voices(issue):
+        if voice == "person":
             word[event.label] = event.added
         if event.added:
-            voice[event.label] = said
-    unjudged = {name: voice[name] for name in issue.labels if name in voice and name not in word}
+            set_by[event.label] = voice
+    unjudged = {name: set_by[name] for name in issue.labels if name in set_by and name not in word}
     return Provenance(
         positive=tuple(name for name in issue.labels if name not in unjudged and word.get(name, True)),
         negative=tuple(name for name, added in word.items() if not added),
@@ -59,8 +58,9 @@ def edited_since_labelled(issue: Issue, attribution: Attribution) -> bool:
     Edits by accounts that are unknown, and by bots, which may follow an author's, count too. Where no event tells when
     people labelled, any edit does.
     """
-    said = [event.at for event in attribution.by_people(issue)]
-    last = max(said, default=issue.created_at)
+    if not issue.edits:
+        return False
+    last = max((event.at for event in attribution.by_people(issue)), default=issue.created_at)
     return any(
         (edit.actor_is_bot or edit.actor in NO_ACTOR or fold(edit.actor) == fold(issue.author))
         and (last is None or edit.at >= last)
@@ -83,7 +83,7 @@ def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
             clear = len(unexplained) == 1 and len(left - set(issue.labels)) == 1
             candidates[old].add(min(unexplained) if clear else "")
     renamed = {old: new for old, news in candidates.items() for new in news if len(news) == 1 and new}
-    return [relabelled(issue, renamed) for issue in issues]
+    return [relabelled(issue, renamed) if renamed else issue for issue in issues]
 
 
 def process_by_evidence(
@@ -99,7 +99,7 @@ def process_by_evidence(
     handled: dict[str, Counter[Voice]] = defaultdict(Counter)
     issues_with, set_on, removed_from = Counter[str](), Counter[str](), Counter[str]()
     for issue in issues:
-        said = [(event, attribution.of_event(event, issue)) for event in _in_order(issue)]
+        said = attribution.voices(issue)
         for event, voice in said:
             handled[event.label][voice] += 1
         issues_with.update({event.label for event, _ in said})
@@ -117,13 +117,9 @@ def process_by_evidence(
     return reasons
 
 
-def _in_order(issue: Issue) -> list[LabelEvent]:
-    return sorted(issue.events or (), key=lambda event: event.at)
-
-
 def _left(issue: Issue) -> set[str]:
     """The labels that the events leave on the issue."""
-    last = {event.label: event.added for event in _in_order(issue)}
+    last = {event.label: event.added for event in sorted(issue.events or (), key=lambda event: event.at)}
     return {name for name, added in last.items() if added}
 
 
@@ -192,7 +188,7 @@ def live_accuracy_since(
 def _of_issue(
     issue: Issue, attribution: Attribution, since: datetime | None, looked_at: bool
 ) -> dict[str, LiveAccuracy]:
-    said = [(event, attribution.of_event(event, issue)) for event in _in_order(issue)]
+    said = attribution.voices(issue)
     mine = [event for event, _ in said if attribution.is_own(event.actor) or event.accepted]
     acted = [event.at for event in mine if since is None or event.at >= since]
     if not acted and not looked_at:

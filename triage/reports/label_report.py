@@ -18,6 +18,8 @@ ISSUES_SHOWN = 200
 # On a terminal.
 VOTERS_SHOWN, SCORES_SHOWN = 5, 3
 BLOCKS = " ▏▎▍▌▋▊▉█"
+# Characters of a meter.
+METER = 10
 
 Url = Callable[[str, int], str]
 
@@ -235,11 +237,11 @@ def _sentence(text: str) -> str:
     return f"{escape(text[:1].upper() + text[1:])}."
 
 
-def meter(score: float, width: int = 10) -> str:
+def meter(score: float) -> str:
     """A probability as a bar and a number."""
-    eighths = round(score * width * 8)
+    eighths = round(score * METER * 8)
     whole, part = divmod(eighths, 8)
-    return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{width}} {score:.2f}"
+    return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{METER}} {score:.2f}"
 
 
 def _chance(decision: Decision, name: str) -> str:

@@ -142,8 +142,8 @@ def _after(reading: Reading, page: Page) -> Reading:
     """The state of reading after this page."""
     reached = reading.reached
     if reading.cursor is None:
-        moments = [format_time(live.updated_at) or "" for live in page.items]
-        reached = max([*moments, reading.watermark or ""]) or None
+        latest = max((live.updated_at for live in page.items), default=None)
+        reached = max(format_time(latest) or "", reading.watermark or "") or None
     if page.more:
         return Reading(reading.watermark, page.cursor, reached, reading.done + len(page.items))
     return Reading(watermark=reached)
@@ -408,5 +408,5 @@ def _parsed(line: bytes, where: str) -> Row:
 
 
 def _line(row: Row) -> str:
-    data = to_row(row.issue) | {"node_id": row.node_id, "label_ids": dict(row.label_ids)}
+    data = to_row(row.issue) | {"node_id": row.node_id, "label_ids": dict(row.label_ids.items())}
     return json.dumps(data) + "\n"

@@ -38,15 +38,15 @@ class SweepLine:
         return self.micro[self.at.index(value)]
 
 
-def threshold_sweep(truth: Mask, scores: Array, thresholds: Sequence[float] = THRESHOLDS) -> SweepLine:
-    """Labels whose score, 0 to 1, reaches each threshold; `truth` and `scores` are [n, L]."""
-    return _line(truth, thresholds, [scores >= threshold for threshold in thresholds])
+def threshold_sweep(truth: Mask, scores: Array) -> SweepLine:
+    """Labels whose score, 0 to 1, reaches each of THRESHOLDS; `truth` and `scores` are [n, L]."""
+    return _line(truth, THRESHOLDS, [scores >= threshold for threshold in THRESHOLDS])
 
 
-def top_k_sweep(truth: Mask, scores: Array, most: int | None = None) -> SweepLine:
-    """The 1, 2, 3, … best labels of each issue, ties by the order of labels; all L of them by default."""
+def top_k_sweep(truth: Mask, scores: Array) -> SweepLine:
+    """The 1, 2, 3, … best labels of each issue, ties by the order of labels."""
     place = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
-    counts = range(1, (most or scores.shape[1]) + 1)
+    counts = range(1, scores.shape[1] + 1)
     return _line(truth, tuple(counts), [place < count for count in counts])
 
 
