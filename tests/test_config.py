@@ -82,6 +82,7 @@ EVERY_KEY = {
         "pull_requests": True,
         "discussions": True,
         "types": True,
+        "categories": ["General"],
         "skip_authors": ["a*"],
         "skip_bots": False,
         "comment": True,

@@ -216,7 +216,7 @@ def test_the_check_says_which_types_may_be_set(step: Step, issue: Issue) -> None
     assert "✓ of issue types, these may be set: `issue type: Bug` (act.types)\n" in step.out
     step.configure(f"labels: {{deny: ['issue type: *']}}\n{ON}")
     assert step.run("check", f"--repo={FERRY}", f"--store={step.store}") == 0
-    assert "! no issue type may be set: labels.deny matches each (act.types)\n" in step.out
+    assert "! none of the issue types may be set: labels.deny matches each (act.types)\n" in step.out
     step.configure(RULE)
     step.run("check", f"--repo={FERRY}", f"--store={step.store}")
     assert "which is never set: issue types are not set (act.types)" in step.out

@@ -28,6 +28,8 @@ PEOPLE_ONLY = (
     "*help wanted*",
     "*help-wanted*",
     "hacktoberfest*",
+    "discussion category: announcement*",
+    "discussion category: poll*",
 )
 # Labels for the state of an issue in a process: they change while its text does not.
 PROCESS = (
@@ -252,6 +254,12 @@ class ActConfig:
         False,
         "Also set the issue types that an organisation defines. They are learnt and set like an exclusive group of "
         "labels called `issue type: Bug` and so on. A type is never replaced.",
+    )
+    categories: tuple[str, ...] = option(
+        (),
+        "Categories, such as `General`, out of which a discussion that is labelled is moved into the one that it "
+        "belongs to. Within triage, a category is a label called `discussion category: Ideas` and so on. If not set, "
+        "every discussion stays where it is.",
     )
     skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
     skip_bots: bool = option(True, "Do not label issues that a bot opened.")

@@ -34,9 +34,15 @@ FILES_LEARNT = 100
 
 # The name of a label, a repository or an account as GitHub compares it: without case.
 fold = str.casefold
-# An issue type is a label whose name begins so; only `github/` tells the two apart.
-TYPE = "issue type: "
+# An issue type, and the category of a discussion, is a label whose name begins so; only `github/` tells them apart.
+TYPE, CATEGORY = "issue type: ", "discussion category: "
 is_type = re.compile(TYPE, re.ASCII | re.IGNORECASE).match
+is_category = re.compile(CATEGORY, re.ASCII | re.IGNORECASE).match
+
+
+def native(name: str) -> str:
+    """Which of GitHub's own exclusive groups the label is of, TYPE or CATEGORY; empty for a label like any other."""
+    return TYPE if is_type(name) else CATEGORY if is_category(name) else ""
 
 
 def folded(names: Iterable[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.fake_github.allowance import Allowance
 from tests.fake_github.connection import Problem
-from tests.fake_github.issue import Issue, Label
+from tests.fake_github.issue import Category, Issue, Label
 from tests.fake_github.repository import Node, Repository
 from tests.fake_github.state import Level, Token, World
 
@@ -55,7 +55,7 @@ def home(node: Node) -> Repository:
     """The repository that an object belongs to."""
     if isinstance(node, Repository):
         return node
-    return node.repository if isinstance(node, Issue | Label) else node.issue.repository
+    return node.repository if isinstance(node, Issue | Label | Category) else node.issue.repository
 
 
 Resolver = Callable[[Any, Context, Args], object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.fake_github.issue import Comment, Event, Issue, Label
+from tests.fake_github.issue import Category, Comment, Event, Issue, Label
 from tests.fake_github.render import stamp
 from tests.fake_github.repository import Repository
 from tests.fake_github.state import Actor
@@ -97,7 +97,12 @@ FIELDS: dict[str, dict[str, Plain]] = {
     "Repository": _REPOSITORY,
     "Issue": _ISSUE,
     "PullRequest": _ISSUE,
-    "Discussion": _ISSUE,
+    "Discussion": _ISSUE | {"category": lambda discussion: discussion.category},
+    "DiscussionCategory": {
+        "id": lambda category: category.node_id,
+        "name": lambda category: category.name,
+        "description": lambda category: category.description,
+    },
     "Label": _LABEL,
     "User": _ACTOR,
     "Bot": _BOT,
@@ -134,5 +139,10 @@ def type_name(value: object) -> str | None:
         return value.kind
     if isinstance(value, Event):
         return EVENT_TYPES[value.kind]
-    plain = {Repository: "Repository", Label: "Label", str: "Team"}
+    plain = {
+        Repository: "Repository",
+        Label: "Label",
+        Category: "DiscussionCategory",
+        str: "Team",
+    }
     return plain.get(type(value))

@@ -137,6 +137,12 @@ def _comments(issue: Issue, _: Context, args: Args) -> object:
     return connection("comments", issue.comments, args, lambda comment: (comment.id,))
 
 
+def _categories(repository: Repository, ctx: Context, args: Args) -> object:
+    ctx.allow(repository, "read", "discussions")
+    found = list(repository.categories.values())
+    return connection("discussionCategories", found, args, lambda category: (category.id,))
+
+
 def _assignees(issue: Issue, _: Context, args: Args) -> object:
     return connection("assignees", issue.assignees, args, lambda actor: (actor.id,))
 
@@ -206,6 +212,7 @@ CALLS: dict[str, dict[str, Resolver]] = {
         "label": _label,
         "discussion": _discussion,
         "discussions": _discussions,
+        "discussionCategories": _categories,
         "issues": _list(pulls=False),
         "pullRequests": _list(pulls=True),
         "issue": _one("an Issue", False),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.fake_github.connection import Problem
 from tests.fake_github.context import Args, Context, Resolver
-from tests.fake_github.issue import Comment, Issue, Label
+from tests.fake_github.issue import Category, Comment, Issue, Label
 from tests.fake_github.render import stamp
 from tests.fake_github.state import Actor
 
@@ -101,6 +101,23 @@ def _delete_comment(_: object, ctx: Context, args: Args) -> object:
     return {"clientMutationId": given.get("clientMutationId")}
 
 
+def _update_discussion(_: object, ctx: Context, args: Args) -> object:
+    given = args["input"]
+    discussion = ctx.node(given["discussionId"])
+    if not isinstance(discussion, Issue) or not discussion.is_discussion:
+        raise Problem("NOT_FOUND", f"Could not resolve to Discussion node '{given['discussionId']}'")
+    ctx.allow(discussion.repository, "write", "discussions")
+    if given.keys() - {"discussionId", "categoryId", "clientMutationId"}:
+        raise NotImplementedError("the fake changes nothing but the category of a discussion")
+    category = ctx.node(given["categoryId"])
+    if not isinstance(category, Category) or category.repository is not discussion.repository:
+        raise Problem(
+            "NOT_FOUND", f"Could not resolve to a node with the global id of '{given['categoryId']}'"
+        )
+    discussion.move(category.name)
+    return {"discussion": discussion, "clientMutationId": given.get("clientMutationId")}
+
+
 def _add_discussion_comment(_: object, ctx: Context, args: Args) -> object:
     given = args["input"]
     discussion = ctx.node(given["discussionId"])
@@ -160,6 +177,7 @@ _MUTATION: dict[str, Resolver] = {
     "updateIssueComment": _edit_comment,
     "deleteIssueComment": _delete_comment,
     "addReaction": _react,
+    "updateDiscussion": _update_discussion,
     "addDiscussionComment": _add_discussion_comment,
     "updateDiscussionComment": _edit_discussion_comment,
     "deleteDiscussionComment": _delete_discussion_comment,

@@ -39,6 +39,21 @@ class IssueType:
     enabled: bool = True
 
 
+@dataclass(eq=False)
+class Category:
+    """A category of the repository's discussions."""
+
+    repository: Repository
+    name: str
+    description: str | None
+    id: int
+
+    @property
+    def node_id(self) -> str:
+        """The id for GraphQL."""
+        return f"DIC_{self.id}"
+
+
 @dataclass(frozen=True, eq=False)
 class Event:
     """What happened to an issue, by the names that REST has for it, such as `labeled` or `closed`."""
@@ -145,6 +160,8 @@ class Issue:
     assignees: list[Actor] = field(default_factory=list)
     reviewers: list[Actor | str] = field(default_factory=list)
     type: IssueType | None = None
+    # Of a discussion; GitHub keeps no history of it.
+    category: Category | None = None
     # Label suggestions that wait for a person: name, confidence and rationale.
     suggestions: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -200,6 +217,16 @@ class Issue:
             kind = "changed" if before and after else "added" if after else "removed"
             self.type = after
             self._happened(f"issue_type_{kind}", by, at, app=app, types=(before, after))
+
+    def move(self, name: str) -> None:
+        """Move a discussion into another category; an unknown one raises KeyError."""
+        self.category = self.repository.categories[name.casefold()]
+        self.updated_at = self.repository.world.clock.tick()
+
+    @property
+    def category_name(self) -> str | None:
+        """The name of its category."""
+        return self.category and self.category.name
 
     @property
     def type_name(self) -> str | None:

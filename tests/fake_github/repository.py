@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from tests.fake_github.git_store import GitStore
-from tests.fake_github.issue import Comment, Event, Issue, IssueType, Label
+from tests.fake_github.issue import Category, Comment, Event, Issue, IssueType, Label
 from tests.fake_github.state import Actor, Role, World
 
 DEFAULT_COLOUR = "ededed"
@@ -30,6 +30,7 @@ class Repository:
         self.labels: dict[str, Label] = {}
         # Those of its organisation.
         self.types: dict[str, IssueType] = {}
+        self.categories: dict[str, Category] = {}
         self.issues: dict[int, Issue] = {}
         self.git = GitStore()
         self.default_branch = "main"
@@ -62,6 +63,23 @@ class Repository:
         """A new issue type of its organisation."""
         self.types[name.casefold()] = IssueType(name, self.world.new_id(), description)
         return self.types[name.casefold()]
+
+    def add_category(self, name: str, description: str | None = None) -> Category:
+        """A new category of discussions."""
+        category = Category(self, name, description, self.world.new_id())
+        self.categories[name.casefold()] = category
+        self.world.nodes[category.node_id] = category
+        return category
+
+    def rename_category(self, old: str, new: str) -> None:
+        """Rename a category; its id stays."""
+        category = self.categories.pop(old.casefold())
+        category.name = new
+        self.categories[new.casefold()] = category
+
+    def delete_category(self, name: str) -> None:
+        """Delete a category; the discussions in it must have been moved out of it."""
+        del self.world.nodes[self.categories.pop(name.casefold()).node_id]
 
     def rename_label(self, old: str, new: str) -> None:
         """Rename a label; its id stays and no issue's `updated_at` changes."""
@@ -97,6 +115,9 @@ class Repository:
         issue = Issue(self, number, title, body, by, moment, moment, world.new_id(), pull, discussion)
         self.issues[number] = issue
         world.nodes[issue.node_id] = issue
+        if discussion:
+            # Each is in one from the beginning.
+            issue.category = next(iter(self.categories.values()), None) or self.add_category("General")
         issue.add_labels(labels, author or "ghost", at=moment)
         return issue
 
@@ -107,4 +128,4 @@ class Repository:
         return self.git.commit_file(head, path, data, self.world.actor(by), self.world.clock.tick())
 
 
-Node = Repository | Issue | Label | Event | Comment
+Node = Repository | Issue | Label | Category | Event | Comment

@@ -16,7 +16,7 @@ from triage.errors import DataError
 from triage.github.errors import NotFound
 from triage.github.graphql import LiveIssue
 from triage.github.open import AN_HOUR, open_repository
-from triage.issue import LabelEvent, fold, folded, format_time, is_type, present_names
+from triage.issue import LabelEvent, fold, folded, format_time, is_category, is_type, present_names
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import ApplyOptions
 from triage.schema import parse_time
@@ -71,6 +71,11 @@ def _changed(
     return None
 
 
+def _category(live: LiveIssue) -> str:
+    """The id of the category that a discussion is in."""
+    return next(live.label_ids[name] for name in live.issue.labels if is_category(name))
+
+
 @dataclass(frozen=True)
 class Applier:
     """Applies the entries of a plan that was made at `planned_at`."""
@@ -99,12 +104,13 @@ class Applier:
         if self.dry_run or not now.labels:
             return self._record(entry, now, now.labels, seen)
         names = (*now.done, *now.labels)
-        intent = JournalRecord(entry.number, "intent", names, seen, ids=self._ids(names))
+        before = _category(live) if any(map(is_category, names)) else ""
+        intent = JournalRecord(entry.number, "intent", names, seen, ids=self._ids(names), category=before)
         unmark = self.writer.to_unmark(live, labelled=bool(self.writer.addable(now.labels)))
         return PendingChange(
             intent,
             IssueEdit(live, now.labels, unmark),
-            lambda added: self._record(entry, now, added, seen),
+            lambda added: replace(self._record(entry, now, added, seen), category=before),
         )
 
     def _under_present_names(self, entry: Entry) -> tuple[Entry, dict[str, str]]:

@@ -1,6 +1,6 @@
 """Changing many issues on GitHub, some in each request, with a journal: on the disk before and after each write.
 
-    {"kind": "triage-journal", "format": 2, "task": "backfill", "repo": …}
+    {"kind": "triage-journal", "format": 3, "task": "backfill", "repo": …}
     {"number": 7, "step": "intent", "labels": ["bug"], "ids": {"bug": …}, "seen": …}   about to be written
     {"number": 7, "step": "done", "labels": ["bug"], "ids": {"bug": …}, "seen": …}     written
     {"number": 8, "step": "skipped", "why": "it was deleted"}   nothing to write, or not allowed
@@ -31,15 +31,15 @@ from triage.errors import AccessError, DataError, TriageError
 from triage.files import append, lock, read
 from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, Rejected
-from triage.issue import MAX_NUMBER
+from triage.issue import MAX_NUMBER, is_category
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, table
 from triage.progress import bar, stage
 from triage.schema import SchemaError, build, convert, decoded, option
 
-KIND, FORMAT = "triage-journal", 2
-# Format 1 has no ids of labels.
-READABLE = (1, FORMAT)
+KIND, FORMAT = "triage-journal", 3
+# Format 1 has no ids of labels, and 2 no category that a discussion was in before.
+READABLE = (1, 2, FORMAT)
 STEPS = ("intent", "done", "skipped", "failed")
 MOVE = "move it away or give another --journal; what GitHub says was set is not set twice"
 # Of more issues than GitHub has in a repository.
@@ -67,7 +67,8 @@ class JournalTask:
 class JournalRecord:
     """A step; `labels` are those written, with their `ids` where they are known.
 
-    `seen` (ISO 8601, GitHub's clock) is a time before the write.
+    `seen` (ISO 8601, GitHub's clock) is a time before the write. `category` is the id of the category that a discussion
+    was in before, if one of the labels is its new category.
     """
 
     number: int = field(metadata={"low": 1, "high": MAX_NUMBER})
@@ -76,14 +77,16 @@ class JournalRecord:
     seen: str = ""
     why: str = ""
     ids: dict[str, str] = field(default_factory=dict)
+    category: str = ""
 
 
 @dataclass(frozen=True)
 class WrittenLabel:
-    """A label that was to be written: its id ("": unknown), and a time before."""
+    """A label that was to be written: its id ("": unknown), a time before, and the id of the category before."""
 
     id: str
     seen: str
+    category: str = ""
 
 
 class Journal:
@@ -124,9 +127,10 @@ class Journal:
             names = {label.id: name for name, label in written.items() if label.id}
             for name in record.labels:
                 label_id = record.ids.get(name, "")
-                label = written.setdefault(names.get(label_id, name), WrittenLabel(label_id, record.seen))
+                new = WrittenLabel(label_id, record.seen, record.category if is_category(name) else "")
+                label = written.setdefault(names.get(label_id, name), new)
                 if label_id and not label.id:
-                    written[name] = WrittenLabel(label_id, label.seen)
+                    written[name] = dataclasses.replace(label, id=label_id)
 
 
 @dataclass

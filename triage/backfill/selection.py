@@ -15,7 +15,7 @@ from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, Rejected, no_such_issues
 from triage.github.graphql import IssueFilter, LiveIssue, Page
-from triage.issue import KINDS, Issue, Kind, fold, folded, is_type
+from triage.issue import KINDS, Issue, Kind, fold, folded, native
 from triage.sources.issue_file import iter_issues
 
 # Issues of a file in a batch.
@@ -52,7 +52,7 @@ class Selection:
             (self.since and (at is None or at < self.since))
             or (self.until and (at is None or at >= self.until))
             or (self.labels and not folded(self.labels) & folded(issue.labels))
-            or (self.unlabelled and any(may_set(n) is None and not is_type(n) for n in issue.labels))
+            or (self.unlabelled and any(may_set(n) is None and not native(n) for n in issue.labels))
             or (self.numbers is not None and issue.number not in self.numbers)
         )
 

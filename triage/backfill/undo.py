@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from triage.backfill.journal import (
@@ -23,7 +24,7 @@ from triage.github.client import Tracker
 from triage.github.errors import NotFound
 from triage.github.graphql import Actor, IssueFilter, LiveIssue
 from triage.github.open import AN_HOUR, open_tracker
-from triage.issue import KINDS, fold, folded, format_time, is_type
+from triage.issue import KINDS, fold, folded, format_time, is_category, is_type
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import UndoOptions
 from triage.progress import stage
@@ -49,7 +50,9 @@ def undo(options: UndoOptions) -> int:
     repo = before.task.repo
     tracker.with_discussions = tracker.with_types = True
     writer, throttle = LabelWriter(tracker, viewer.login), Throttle(options.per_minute)
-
+    if any(map(is_category, chain(*before.written.values()))):
+        tracker.with_categories = True
+        writer.available = tracker.labels()
     undoer = Undoer(writer, before, options.dry_run)
     numbers = ((number, number) for number in reversed(before.written))
     path = options.journal or path
@@ -132,11 +135,13 @@ class Undoer:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in kept.items())
         gone = tuple(names[name] for name, _ in written if name in names and names[name] not in kept)
         back = tuple(name for name in gone if name in live.issue.labels)
+        former = [self._former(label) for name, label in written if names.get(name) in back]
         record = JournalRecord(number, "done" if gone else "skipped", gone, why=reasons)
         if not back or self.dry_run:
             return record
         intent = JournalRecord(number, "intent", back, format_time(live.updated_at) or "")
-        return PendingChange(intent, IssueEdit(live, remove=back), lambda _: record)
+        edit = IssueEdit(live, tuple(filter(None, former)), back)
+        return PendingChange(intent, edit, lambda _: record)
 
     def _present_names(self, live: LiveIssue) -> dict[str, str]:
         """What the written labels are called now, by their names then: those that were ever on the issue."""
@@ -148,10 +153,10 @@ class Undoer:
 
     def _reason_to_keep(self, live: LiveIssue, name: str | None, label: WrittenLabel) -> str | None:
         """Why a label, so called now, stays; None if it is to be removed, or this undo removed it in an earlier run."""
+        if live.issue.kind == "discussion":
+            return self._reason_to_keep_on_discussion(live, name, label)
         if name is None:
             return NOT_SET if label.id else NOT_FOUND
-        if live.issue.kind == "discussion":
-            return self._reason_to_keep_on_discussion(live, name)
         seen = label.seen
         events = [event for event in live.issue.events or () if event.label == name]
         mine = [event for event in events if event.added and fold(event.actor) == fold(self.before.task.me)]
@@ -165,11 +170,23 @@ class Undoer:
             return "it was set again by somebody else, or by another run"
         return None if name in live.issue.labels else "it is not there any more"
 
-    def _reason_to_keep_on_discussion(self, live: LiveIssue, name: str) -> str | None:
-        """GitHub does not tell who set labels on a discussion: they are the backfill's where there are no others."""
-        if name not in live.issue.labels:
+    def _former(self, label: WrittenLabel) -> str:
+        """The category before, as it is called now; empty where it is gone, or the label is none."""
+        return next((name for name, now in self.writer.available.items() if now.id == label.category), "")
+
+    def _reason_to_keep_on_discussion(
+        self, live: LiveIssue, name: str | None, label: WrittenLabel
+    ) -> str | None:
+        """GitHub does not tell who set labels on a discussion: they are the backfill's where there are no others.
+
+        It does not tell who moved it either: where it is in the category still, that is the backfill's.
+        """
+        if name is None or name not in live.issue.labels:
             return "it is not there any more"
-        others = folded(live.issue.labels) - folded(self._present_names(live).values())
+        if is_category(name):
+            return None if self._former(label) else "the category that it was in before is gone"
+        labels = folded(label for label in live.issue.labels if not is_category(label))
+        others = labels - folded(self._present_names(live).values())
         return (
             "the discussion has other labels by now, and GitHub does not tell who set which"
             if others

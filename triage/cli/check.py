@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,10 +14,10 @@ from triage.config import Config, RuleConfig, elsewhere
 from triage.console import log, log_json
 from triage.decide.case import Attribution
 from triage.decide.fixed_rules import FixedRules, applies, concerns, reads_files
-from triage.decide.policy import DUPLICATE, Policy
+from triage.decide.policy import DUPLICATE, Policy, unsorted
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
-from triage.issue import KINDS, Issue, Names, fold, folded, is_type
+from triage.issue import CATEGORY, KINDS, TYPE, Issue, Names, fold, folded, is_category, is_type, native
 from triage.learn.provenance import provenance_of
 from triage.options import CONFIG_PATH, OTHER_CONFIG_PATH, CheckOptions
 from triage.patterns import NOT, adds_by_pattern
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FINE, WRONG, DOUBTFUL = "✓", "✗", "!"
 # In JSON.
 MARKS = {FINE: "fine", WRONG: "wrong", DOUBTFUL: "doubtful"}
+# By the group of the label, see `native`.
+CALLED = {"": "label", TYPE: "issue type", CATEGORY: "category of discussions"}
 OLD_DAYS = 45
 # Of those whose API GitHub publishes today.
 OLDEST_SERVER = (3, 17)
@@ -139,6 +141,11 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
     yield from _rules_without_effect(config, policy)
     yield from _suggesting(config)
     yield from _naming_duplicates(config, policy)
+    if config.act.categories and not config.act.discussions:
+        yield (
+            DOUBTFUL,
+            "no discussion is moved (act.categories): discussions are not labelled (act.discussions)",
+        )
     for group in labels.exclusive:
         if len(folded(group)) < 2:
             yield WRONG, f"the exclusive group {', '.join(group) or '(empty)'} holds fewer than two labels"
@@ -247,16 +254,23 @@ def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
     known = tracker.labels()
     for mark, sentence in strangers(config, known):
         report.add(mark, sentence, ConfigError)
-    if not config.act.types:
-        return
-    policy, types = Policy.of(config), [name for name in known if is_type(name)]
-    settable = ", ".join(f"`{name}`" for name in types if policy.may_set(name) is None)
+    if config.act.types:
+        _check_native(report, config, [name for name in known if is_type(name)], "issue types", "act.types")
+    if config.act.categories and config.act.discussions:
+        left = unsorted(config.act.categories)
+        categories = [name for name in known if is_category(name) and name not in left]
+        _check_native(report, config, categories, "categories of discussions", "act.categories")
+
+
+def _check_native(report: Report, config: Config, names: Sequence[str], what: str, key: str) -> None:
+    policy = Policy.of(config)
+    settable = ", ".join(f"`{name}`" for name in names if policy.may_set(name) is None)
     if settable:
-        report.add(FINE, f"of issue types, these may be set: {settable} (act.types)")
-    elif types:
-        report.add(DOUBTFUL, "no issue type may be set: labels.deny matches each (act.types)")
+        report.add(FINE, f"of {what}, these may be set: {settable} ({key})")
+    elif names:
+        report.add(DOUBTFUL, f"none of the {what} may be set: labels.deny matches each ({key})")
     else:
-        report.add(DOUBTFUL, "the repository has no issue types to set (act.types)")
+        report.add(DOUBTFUL, f"the repository has no {what} to set ({key})")
 
 
 def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
@@ -268,14 +282,15 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
     named |= dict.fromkeys(config.owners, "has owners")
     if config.labels.abstain:
         named[config.labels.abstain] = "is the abstain label"
+    if config.act.discussions:
+        named |= dict.fromkeys(unsorted(config.act.categories), "is in act.categories")
     there = Names(known)
     missing = {name: role for name, role in Names(named).items() if name not in there}
     for name, role in missing.items():
-        if config.labels.create and not is_type(name):
+        if config.labels.create and not native(name):
             yield DOUBTFUL, f"`{name}` {role}; it does not exist yet and will be created (labels.create)"
         else:
-            what = "issue type" if is_type(name) else "label"
-            yield WRONG, f"`{name}` {role}, but the repository has no such {what}"
+            yield WRONG, f"`{name}` {role}, but the repository has no such {CALLED[native(name)]}"
     if config.act.commands and config.act.off_label not in there and not config.labels.create:
         yield (
             DOUBTFUL,

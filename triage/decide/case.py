@@ -15,8 +15,9 @@ from typing import Literal
 from triage.config import Config, RuleConfig
 from triage.content import NOTHING, language, says_nothing
 from triage.decide.fixed_rules import NO_RULING, FixedRules
-from triage.decide.policy import switched_off
+from triage.decide.policy import switched_off, unsorted
 from triage.issue import (
+    CATEGORY,
     TEAM,
     TYPE,
     Issue,
@@ -25,9 +26,11 @@ from triage.issue import (
     TextBeforeEdit,
     fold,
     folded,
+    is_category,
     is_type,
     matches,
     matching,
+    native,
 )
 from triage.text import render
 
@@ -35,8 +38,13 @@ from triage.text import render
 MATERIAL = 0.1
 UNKNOWN = "which the encoder does not know, and too few issues in that language were learnt"
 NO_LABEL = "the repository has no such label"
-NO_TYPE = "the repository has no such issue type"
-UNTYPED = "only issues have a type"
+# By the group of the label, see `native`.
+NOT_THERE = {
+    "": f"{NO_LABEL} (labels.create)",
+    TYPE: "the repository has no such issue type",
+    CATEGORY: "the repository has no such category of discussions",
+}
+UNTYPED, UNCATEGORISED = "only issues have a type", "only discussions have a category"
 TOUCHED = "a person has set or removed labels on it"
 # Labels of an issue form are set in the second of the opening, or a few later.
 OPENING = timedelta(seconds=5)
@@ -53,10 +61,10 @@ Voice = Literal["person", "bot", "me", "opening"]
 class Case:
     """An issue to decide.
 
-    `existing` are the labels that it carries, without the abstain label: they are not proposed again. `own` are those
-    of them that this bot set. `barred` maps labels that it must not get to the reason. `left_alone` is the reason not
-    to look at the issue at all, or empty. `ruled` maps labels that fixed rules set to the name of the rule; `alone` is
-    the reason why it gets no others, or empty.
+    `existing` are the labels that it carries, without the abstain label and the category that it may be moved out of:
+    they are not proposed again. `own` are those of them that this bot set. `barred` maps labels that it must not get to
+    the reason. `left_alone` is the reason not to look at the issue at all, or empty. `ruled` maps labels that fixed
+    rules set to the name of the rule; `alone` is the reason why it gets no others, or empty.
     """
 
     issue: Issue
@@ -108,12 +116,14 @@ def case_of(
     if available is not None:
         there = folded(available)
         missing = {
-            name: NO_TYPE if is_type(name) else f"{NO_LABEL} (labels.create)"
+            name: NOT_THERE[native(name)]
             for name in (*proposed, *ruling.set)
-            if fold(name) not in there and (is_type(name) or not config.labels.create)
+            if fold(name) not in there and (native(name) or not config.labels.create)
         }
     if issue.kind != "issue":
         missing |= {name: UNTYPED for name in (*proposed, *ruling.set) if is_type(name)}
+    if issue.kind != "discussion":
+        missing |= {name: UNCATEGORISED for name in (*proposed, *ruling.set) if is_category(name)}
     barred = Names({**ruling.barred, **missing, **removed(issue, who)})
     alone = None
     if reason is None and before is not None:
@@ -125,7 +135,8 @@ def case_of(
     if set_by_rule and available is not None:
         spelling = Names(dict.fromkeys(available))
         set_by_rule = {spelling.spelt(name): rule for name, rule in set_by_rule.items()}
-    existing = tuple(name for name in issue.labels if fold(name) != fold(config.labels.abstain or ""))
+    mark, left = fold(config.labels.abstain or ""), unsorted(config.act.categories)
+    existing = tuple(name for name in issue.labels if fold(name) != mark and name not in left)
     return Case(
         issue,
         existing,
@@ -149,7 +160,7 @@ def _reason_to_skip(issue: Issue, config: Config) -> str | None:
         return reason
     if issue.kind not in act.kinds:
         return f"it is a {issue.kind} (act.{issue.kind.replace(' ', '_')}s)"
-    if issue.kind == "discussion" and issue.labels:
+    if issue.kind == "discussion" and not all(map(is_category, issue.labels)):
         return "it has labels, and GitHub keeps no history of those of a discussion"
     if act.skip_bots and issue.author.endswith(BOT):
         return "a bot opened it (act.skip_bots)"
@@ -171,7 +182,7 @@ def reason_of_people(issue: Issue, config: Config, who: Attribution) -> str | No
     if any(fold(event.label) != mark or not event.added for event in touched):
         return TOUCHED
     told = {mark, *(fold(event.label) for event in issue.events or ())}
-    ignored = (*config.learn.ignore, f"{TYPE}*")
+    ignored = (*config.learn.ignore, f"{TYPE}*", f"{CATEGORY}*")
     came = [n for n in issue.labels if fold(n) not in told and not matches(n, ignored)]
     return "it came with labels from elsewhere" if came and issue.events is not None else None
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from triage.config import Config
-from triage.issue import Issue, Names, fold, folded, is_type, matches, matching
+from triage.issue import CATEGORY, TYPE, Issue, Names, fold, folded, matches, matching, native
 
 if TYPE_CHECKING:
     from triage.decide.rules import Evidence, Neighbour
@@ -22,6 +22,7 @@ MOST_DUPLICATES = 3
 # More would be a list to work through.
 MOST_SUGGESTIONS = 3
 NONE_BARRED = Names[str]({})
+ONE_OF = {TYPE: "an issue has one type", CATEGORY: "a discussion has one category"}
 
 
 def switched_off(issue: Issue, config: Config) -> str | None:
@@ -29,6 +30,11 @@ def switched_off(issue: Issue, config: Config) -> str | None:
     name = config.act.off_label
     there = fold(name) in folded(issue.labels)
     return f"triage is switched off here by the label {name} (act.off_label)" if there else None
+
+
+def unsorted(categories: Iterable[str]) -> Names[None]:
+    """The labels of these categories, out of which discussions are moved: as if those had none."""
+    return Names({f"{CATEGORY}{name}": None for name in categories})
 
 
 def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) -> Config:
@@ -96,8 +102,9 @@ class Policy:
     """The maintainers' rules about labels; see `triage.config.LabelsConfig` for each field.
 
     `duplicate` is the similarity of likely duplicates under the encoder alone (None: not looked for). `suggest` is the
-    probability from which labels that are not set are suggested (None: never). Issue types are an exclusive group by
-    themselves, which `most` does not count.
+    probability from which labels that are not set are suggested (None: never). Issue types, and the categories
+    of discussions, are an exclusive group by themselves, which `most` does not count; `categories` are the names of
+    those out of which discussions are moved.
     """
 
     allow: tuple[str, ...] = ("*",)
@@ -112,6 +119,7 @@ class Policy:
     duplicate: float | None = None
     suggest: float | None = None
     types: bool = False
+    categories: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Config) -> Policy:
@@ -131,6 +139,7 @@ class Policy:
             duplicate,
             config.act.suggest,
             config.act.types,
+            config.act.categories,
         )
 
     def duplicates(self, evidence: Evidence) -> tuple[Neighbour, ...]:
@@ -152,17 +161,26 @@ class Policy:
             return "it marks issues on which the bot abstained"
         if self.off is not None and here == fold(self.off):
             return "it keeps the bot away (act.off_label)"
-        if is_type(name) and not self.types:
-            return "issue types are not set (act.types)"
+        if reason := self._switched_off(name):
+            return reason
         if matching(self.deny).match(here):
             return "only people set it (labels.deny)"
-        if is_type(name):
+        if native(name):
             return None
         if not matching(self.allow).match(here):
             return "it is not allowed (labels.allow)"
         if not ruled and matching(self.ignore).match(here):
             return "it belongs to a process (learn.ignore)"
         return None
+
+    def _switched_off(self, name: str) -> str | None:
+        group = native(name)
+        if group == TYPE and not self.types:
+            return "issue types are not set (act.types)"
+        if group == CATEGORY and not self.categories:
+            return "discussions stay in their category (act.categories)"
+        is_left = group == CATEGORY and name in unsorted(self.categories)
+        return "discussions are moved out of it, not into it (act.categories)" if is_left else None
 
     def settable(self, names: Iterable[str], *, ruled: bool = False) -> tuple[str, ...]:
         """Those of the labels that may be set; see `may_set`."""
@@ -199,7 +217,7 @@ class Policy:
         by_rule = folded(ruled)
         there = folded(self.settable(own, ruled=True))
         counted = there | (carried.keys() & (folded(elected) | by_rule))
-        room = self.most - len([name for name in counted if not is_type(name)])
+        room = self.most - len([name for name in counted if not native(name)])
         rest = sorted(
             (name for name in elected if fold(name) not in by_rule),
             key=lambda name: (-scores[name], fold(name)),
@@ -233,7 +251,7 @@ class Policy:
             name
             for name in sorted(scores, key=lambda name: (-scores[name], fold(name)))
             if scores[name] >= self.suggest
-            and not is_type(name)
+            and not native(name)
             and fold(name) not in there
             and name not in barred
             and self._objection(name, labels, carried, len(labels) + 1, ruled=False) is None
@@ -249,16 +267,16 @@ class Policy:
         if reason := self.may_set(name, ruled=ruled):
             return reason
         there = (*carried.values(), *accepted)
-        if is_type(name):
-            rivals = [other for other in there if is_type(other)]
-            return f"an issue has one type, and {rivals[0]} stays" if rivals else None
+        if own := native(name):
+            rivals = [other for other in there if native(other) == own]
+            return f"{ONE_OF[own]}, and {rivals[0]} stays" if rivals else None
         for group in self.exclusive:
             members = folded(group)
             if fold(name) in members:
                 rivals = [other for other in there if fold(other) in members]
                 if rivals:
                     return f"at most one of {', '.join(group)}, and {rivals[0]} stays"
-        if len([other for other in accepted if not is_type(other)]) >= room:
+        if len([other for other in accepted if not native(other)]) >= room:
             return f"at most {self.most} label{'s' * (self.most != 1)} on one issue (labels.max)"
         return None
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from triage.arrays import AnyFloats, Array, Mask
-from triage.issue import Key, Names, fold, folded, is_type
+from triage.issue import Key, Names, fold, folded, native
 from triage.schema import option
 from triage.text import names_kind
 
@@ -418,14 +418,17 @@ def contrast(rule: ZeroShotRule, raw: AnyFloats, against: Mask) -> Array:
     return odds
 
 
-def zero_shot_odds(rule: ZeroShotRule, raw: AnyFloats, rarities: Array, rare: Mask, types: Mask) -> Array:
+def zero_shot_odds(
+    rule: ZeroShotRule, raw: AnyFloats, rarities: Array, rare: Mask, groups: Sequence[str]
+) -> Array:
     """The log-odds of labels [..., L]; see `ZeroShotRule`. The `rare` [L] are compared with each other alone.
 
-    For they are always asked for together, the others only where the vote elects nothing. Issue `types` [L] are no
-    rivals of labels: an issue may have the label `bug` and the type of that name.
+    For they are always asked for together, the others only where the vote elects nothing. Rivals are of one of the
+    `groups` [L], see `native`: an issue may have the label `bug` and the type of that name.
     """
     contrasts = np.zeros_like(raw, dtype=np.float64)
-    for group in (types, ~types):
+    for one in set(groups):
+        group = np.array([other == one for other in groups], dtype=bool)
         among = np.where(rare, contrast(rule, raw, rare & group), contrast(rule, raw, group))
         contrasts = np.where(group, among, contrasts)
     odds: Array = rule.slope * contrasts + rule.intercept + rule.shift * rarities
@@ -436,8 +439,8 @@ def zero_shot_scores(rules: Rules, raw: Mapping[str, float]) -> dict[str, float]
     """Calibrated zero-shot scores; see `ZeroShotRule`."""
     rarities = np.array([rarity(rules, name) for name in raw])
     rare = np.array([name not in rules.needed for name in raw], dtype=bool)
-    types = np.array([is_type(name) for name in raw], dtype=bool)
-    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), rarities, rare, types)
+    groups = [native(name) for name in raw]
+    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), rarities, rare, groups)
     return dict(zip(raw, map(sigmoid, odds.tolist()), strict=True))
 
 

@@ -28,8 +28,8 @@ TABLE = """
 bug: bug, bugs, bug report, defect, fault, error, malfunction, beetle, lady beetle, broken, fix, incorrect
     behavior, incorrect behaviour, erreur, fehler, 缺陷, 错误, バグ
 feature: feature, features, feature request, feature requests, new feature, new features, enhancement,
-    enhancements, enhancement request, improvement, improvements, rfe, wish, wishlist, suggestion, idea, new
-    module, sparkles, 功能, 功能 建议, 建议, ajout de fonctionnalité, missing feature, request, feature suggestion,
+    enhancements, enhancement request, improvement, improvements, rfe, wish, wishlist, suggestion, idea, ideas,
+    new module, sparkles, 功能, 功能 建议, 建议, ajout de fonctionnalité, missing feature, request, feature suggestion,
     feature idea, story, user story
 question: question, questions, support, support request, help, usage, usage question, how to, howto, user
     question, user support, need help, frage, 问题, 咨询, 提问, question mark, q&a, qa, community support, user issue,
@@ -116,8 +116,8 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 # What a label sorts by comes first: `kind/bug`, `type: bug`, `area/testing`, `OS-Windows`, `[outdated] type: bug`.
 _SORT = re.compile(
-    r"^(?:(?:#|\[[^\]]*\]|(?:kind|type|ty|category|issue|t|c|area|a|topic|theme|component|comp|module|mod|os|platform"
-    r"|tag|concerns|scope|sig|pkg|feature|label|dev|contributor|lang)\b)[ :]*)+(?=\w)"
+    r"^(?:(?:#|\[[^\]]*\]|(?:kind|type|ty|discussion category|category|issue|t|c|area|a|topic|theme|component|comp"
+    r"|module|mod|os|platform|tag|concerns|scope|sig|pkg|feature|label|dev|contributor|lang)\b)[ :]*)+(?=\w)"
 )
 # Words before a concept that leave its meaning: a critical bug is a bug.
 _QUALIFIER = re.compile(

@@ -54,7 +54,7 @@ from triage.github.http import (
     read_content,
     read_list,
 )
-from triage.issue import MOST_ISSUES, Kind, Names, RepositoryIds, fold
+from triage.issue import CATEGORY, MOST_ISSUES, Kind, Names, RepositoryIds, fold
 from triage.patterns import NAME
 from triage.schema import part
 
@@ -173,6 +173,7 @@ class IssueChange:
     """What to change on an issue: labels to add and to remove, by id, and the text of a new comment.
 
     `type` is the label of its new type, or empty to remove it; None: it stays. Only this needs the issue's `number`.
+    `category` is the id of a discussion's new category (empty: it stays).
     """
 
     node_id: str
@@ -182,14 +183,17 @@ class IssueChange:
     comment: str = ""
     number: int = 0
     type: str | None = None
+    category: str = ""
 
     def operations(self) -> list[Operation]:
         """The mutations; one that adds or removes no labels is none."""
         adding, issue = [list(self.add)] * bool(self.add), self.node_id
+        moving = [self.category] * bool(self.category)
         return [
             *(Operation("AddLabels", {"issue": issue, "labels": labels}) for labels in adding),
             # Each by itself, since one that was deleted fails.
             *(Operation("RemoveLabels", {"issue": issue, "labels": [label]}) for label in self.remove),
+            *(Operation("MoveDiscussion", {"issue": issue, "category": category}) for category in moving),
             *(Operation("AddComment", {"issue": issue, "body": text}) for text in [self.comment] if text),
         ]
 
@@ -200,7 +204,8 @@ class Tracker(Connection):
     `repo` is OWNER/NAME as given; `repository` has its present name. Pull requests are read with `most_files` of the
     paths that they change, or some more. `with_discussions`: a number that no issue has may be that of a discussion.
     `with_types`: the types of issues are read, as labels; `types_told` are those that an event told, by the numbers of
-    issues. Raises UsageError for an invalid name, and what `Connection` raises.
+    issues. `with_categories`: those of discussions are read, as labels. Raises UsageError for an invalid name, and what
+    `Connection` raises.
     """
 
     # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
@@ -208,6 +213,7 @@ class Tracker(Connection):
     most_files = 0
     with_discussions = False
     with_types = False
+    with_categories = False
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
@@ -288,12 +294,13 @@ class Tracker(Connection):
             raise DataError(f"{where} is not UTF-8 text") from None
 
     def labels(self) -> Names[Label]:
-        """Every label of the repository by its name, and with types every type; said where there are none."""
+        """Every label of the repository by its name, and the types and categories that are read; says if none."""
         path, purpose = "data.repository.labels", Purpose(f"list the labels in {self.repo}", READ)
         names, first = self._names, self._opened.pop("labels", None)
         nodes = self._nodes(Label, path, "Labels", names, purpose, answered=self._answered, first=first)
         labels = {label.name: label for label in nodes}
-        return Names({**labels, **self._types()} if self.with_types else labels)
+        types = self._types() if self.with_types else {}
+        return Names({**labels, **types, **(self._categories() if self.with_categories else {})})
 
     def _types(self) -> dict[str, Label]:
         types = issue_types.types_of(self)
@@ -305,6 +312,18 @@ class Tracker(Connection):
                 "versions of GitHub Enterprise Server do not list them"
             )
         return types
+
+    def _categories(self) -> dict[str, Label]:
+        doing, nodes = f"list the categories of discussions in {self.repo}", tuple[Label, ...]()
+        # A server without discussions does not know the field.
+        with suppress(Rejected):
+            answer = self.graphql("Categories", self._names, doing, "`discussions: read`")
+            nodes = read_list(Label, answer, "data.repository.categories.nodes")
+        if not nodes:
+            self.with_categories = False
+            warning(f"no discussion is moved: {self.repo} has no categories of discussions (act.categories)")
+        named = [replace(node, name=f"{CATEGORY}{node.name}") for node in nodes]
+        return {category.name: category for category in named}
 
     def _answered(self, answer: object) -> None:
         """Keep what another answer says of the repository, which then is not requested."""
@@ -601,7 +620,7 @@ class Tracker(Connection):
             answer = self.graphql("MoreEvents", variables, doing, READ)
             timeline = read(graphql.Timeline, answer, "data.node.timeline")
             events += timeline.nodes
-        return graphql.issue_of(node, events, self._files(node))
+        return graphql.issue_of(node, events, self._files(node), categories=self.with_categories)
 
     def _files(self, node: graphql.IssueNode) -> list[graphql.FileNode] | None:
         """The wanted files of those that a pull request changes; `open` reads the first in any case."""
@@ -677,10 +696,11 @@ def _refusal(failure: TriageError, operation: Operation) -> TriageError | None:
     """Why a change was not made; None where it needs not be made any more."""
     if not isinstance(failure, NotFound):
         return failure
-    labels = operation.variables.get("labels")
+    given = operation.variables
+    labels = given.get("labels") or [given.get("category")]
     if isinstance(labels, list) and any(f"'{label}'" in failure.what for label in labels):
-        gone = LabelGone(failure.what, likely="a label was deleted")
-        return gone if operation.name == "AddLabels" else None
+        gone = LabelGone(failure.what, likely="a label, or a category of discussions, was deleted")
+        return None if operation.name == "RemoveLabels" else gone
     return IssueGone(failure.what, likely="the issue was deleted or transferred")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from triage.comment import MARKER, answers_in
 from triage.issue import (
+    CATEGORY,
     MOST_ISSUES,
     Act,
     ActKind,
@@ -23,6 +24,7 @@ from triage.issue import (
     TextEdit,
     fold,
     handlers,
+    is_category,
 )
 from triage.schema import nested
 
@@ -446,13 +448,24 @@ class IssueNode:
     versions: Versions | None = None
     comments: Commented | None = None
     files: ChangedFiles | None = None
+    category: Label | None = None
 
 
 def issue_of(
-    node: IssueNode, events: Sequence[EventNode], files: Sequence[FileNode] | None = None
+    node: IssueNode,
+    events: Sequence[EventNode],
+    files: Sequence[FileNode] | None = None,
+    *,
+    categories: bool = False,
 ) -> LiveIssue:
-    """An issue with all of its events, and the files that it changes where they were read."""
+    """An issue with all of its events, and the files that it changes where they were read.
+
+    With `categories`, that of a discussion is a label, and others that look like one are left out.
+    """
     labels = {label.name: label.id for label in node.labels}
+    if categories and node.category:
+        labels = {name: label_id for name, label_id in labels.items() if not is_category(name)}
+        labels[f"{CATEGORY}{node.category.name}"] = node.category.id
     author = _login(node.author, node.author_type)
     handled_by = handlers(map(_act, node.acts or ()), author, node.association)
     issue = Issue(

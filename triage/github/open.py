@@ -78,6 +78,7 @@ def open_repository(
         config = Config() if text is None else configuration.from_text(text, where=where, fetch=fetch)
     tracker.with_discussions = config.act.discussions
     tracker.with_types = config.act.types
+    tracker.with_categories = config.act.discussions and bool(config.act.categories)
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
     tracker.most_files = ALL_FILES if config.act.pull_requests and reads_files(config.rules) else 0
     return tracker, config

@@ -114,11 +114,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         return _settle(runner, options, event.number, comment, summary, show)
     if comment and command is None:
         return _left_alone(runner, options, show, NO_COMMAND)
-    numbers, edits = _numbers(options)
-    alone = numbers[0] if len(numbers) == 1 and not (event and event.kind == "discussion") else None
-    tracker, config = open_repository(
-        options.repo, options.config, store=options.store, issue=alone, edits=edits
-    )
+    tracker, config = _opened(options, event)
     if event and (reason := _refused(event, config, tracker)):
         return _left_alone(runner, options, show, reason)
     available = tracker.labels()
@@ -172,6 +168,19 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     return 0
 
 
+def _opened(options: LabelOptions, event: Event | None) -> tuple[Tracker, Config]:
+    numbers, edits = _numbers(options)
+    is_discussion = event is not None and event.kind == "discussion"
+    alone = numbers[0] if len(numbers) == 1 and not is_discussion else None
+    tracker, config = open_repository(
+        options.repo, options.config, store=options.store, issue=alone, edits=edits
+    )
+    # Numbers that a person named may be those of discussions.
+    if not options.issues and not is_discussion:
+        tracker.with_categories = False
+    return tracker, config
+
+
 def _comment_parts(
     outcome: LabelOutcome,
     config: Config,
@@ -211,6 +220,7 @@ def _settle(
 ) -> int:
     """Carry out what people ticked in the bot's comment; no model is needed for it."""
     tracker, config = open_repository(options.repo, options.config, issue=number)
+    tracker.with_categories = False
     if config.act.suggest is None:
         return _left_alone(runner, options, show, SWITCHED_OFF)
     login = tracker.viewer().login

@@ -12,7 +12,7 @@ from triage.decide.case import Attribution, removed
 from triage.errors import TriageError
 from triage.github.client import IssueChange
 from triage.github.errors import LabelGone, Overloaded
-from triage.issue import Names, fold, folded, is_type
+from triage.issue import Names, fold, folded, is_category, is_type, native
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
@@ -152,17 +152,18 @@ class LabelWriter:
         return IssueChange(
             live.node_id,
             live.issue.kind,
-            add=tuple(self._label(name).id for name in names if not is_type(name)),
-            remove=tuple(live.label_ids[name] for name in edit.remove if not is_type(name)),
+            add=tuple(self._label(name).id for name in names if not native(name)),
+            remove=tuple(live.label_ids[name] for name in edit.remove if not native(name)),
             comment=merged("", parts) if parts else "",
             number=live.issue.number,
             type=new_type,
+            category=next((self.available[name].id for name in names if is_category(name)), ""),
         )
 
     def addable(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the labels that the repository has, or may be given; an issue type is never created."""
+        """Those of the labels that the repository has, or may be given; no issue type or category is created."""
         create = self.config.create
-        return tuple(name for name in names if name in self.available or (create and not is_type(name)))
+        return tuple(name for name in names if name in self.available or (create and not native(name)))
 
     def _label(self, name: str) -> Label:
         label = self.available.get(name)

@@ -19,7 +19,7 @@ from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
 from triage.engine.zero_shot import ZeroShotModel
-from triage.issue import FILES_LEARNT, Issue, Names, fold, is_type, matches
+from triage.issue import FILES_LEARNT, Issue, Names, fold, matches, native
 from triage.learn.calibration import calibrated, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
 from triage.learn.head import MIN_EXAMPLES, columns, fit
@@ -418,5 +418,5 @@ class Recipe:
             rarity=np.array([rarity(rules, name) for name in names]),
             elected=elected[:, window.settable],
             voted_truth=window.truth[newest][:, window.settable],
-            types=np.array([is_type(name) for name in names], dtype=bool),
+            groups=[native(name) for name in names],
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -243,7 +243,7 @@ class Trial:
     rarity: Array
     elected: Mask
     voted_truth: Mask
-    types: Mask = field(default_factory=lambda: np.zeros(1, dtype=bool))
+    groups: Sequence[str] = ("",)
 
 
 def affordable(queries: int, labels: int, *, costly: bool) -> int:
@@ -282,7 +282,7 @@ def tune_zero_shot(rules: Rules, trial: Trial, settings: Settings) -> Rules:
 
 
 def _log_odds(rule: ZeroShotRule, trial: Trial) -> Array:
-    return zero_shot_odds(rule, trial.raw, trial.rarity, trial.rare, trial.types)
+    return zero_shot_odds(rule, trial.raw, trial.rarity, trial.rare, trial.groups)
 
 
 def best_threshold(odds: Array, truth: Mask, standing: tuple[int, int, int]) -> float | None:
