@@ -45,11 +45,11 @@ def test_the_report_has_every_part(out: Path) -> None:
         assert part in page
     for part in (
         "A map of the issues",
-        "What is taken for what",
+        "Confusion matrix",
         "Labels, by ",
         "Cost",
         "The data",
-        "To repeat",
+        "How to repeat this",
         "Votes:",
     ):
         assert part in page

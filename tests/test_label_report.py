@@ -88,7 +88,7 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
         "\n"
         "</details>\n"
         "\n"
-        "<sub>Decided by bundle b. Remove a wrong label: it will not be added again.</sub>\n"
+        "<sub>Decided by bundle b. If a label is wrong, remove it: it will not be set again.</sub>\n"
     )
 
 
@@ -105,8 +105,7 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
         (
             (),
             {},
-            "The likeliest label is <code>Bug</code>, with a probability of 0.61: "
-            "3 of the 4 most similar issues are.",
+            "The most probable label is <code>Bug</code>, with 0.61: 3 of the 4 most similar issues have it.",
         ),
     ],
 )

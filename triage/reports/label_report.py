@@ -56,14 +56,14 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
 
 
 def _terminal_reasons(decision: Decision, *, dry_run: bool) -> list[str]:
-    """What supports each label, or why it is held back; without any, what the likeliest labels lack."""
+    """What supports each label, or why it is held back; without any, what the most probable labels lack."""
     rows = [("+", name, _support(decision, name)) for name in decision.labels]
     rows += [("=", name, CARRIED) for name in decision.carried]
     rows += [("?", name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested]
     rows += [("-", name, f"held back: {reason}") for name, reason in _held_back(decision)]
     lines = []
     if decision.unjudged:
-        what = "no label but those of fixed rules" if decision.ruled else "no label"
+        what = "only labels of fixed rules" if decision.ruled else "no label"
         lines = [f"  {what}, since {decision.unjudged}"]
     elif decision.abstained:
         near = ranked(decision.scores)[:SCORES_SHOWN]
@@ -90,7 +90,7 @@ def summary(outcomes: Sequence[LabelOutcome], *, url: Url, dry_run: bool, model:
     else:
         lines = [*_overview(outcomes, url, dry_run), *_details(outcomes, url, dry_run)]
     changed = any(outcome.added for outcome in outcomes) and not dry_run
-    hint = " Remove a wrong label: it will not be added again." if changed else ""
+    hint = " If a label is wrong, remove it: it will not be set again." if changed else ""
     return "\n".join([*lines, f"<sub>Decided by {escape(model)}.{hint}</sub>", ""])
 
 
@@ -145,7 +145,7 @@ def _issue(outcome: LabelOutcome, url: Url, dry_run: bool) -> Iterator[str]:
 
 
 def _lead(decision: Decision) -> str:
-    """What speaks for the labels, or for the likeliest one where there is none, in a sentence; "" where nothing."""
+    """What supports the labels, or the most probable one if none is set, in a sentence; "" if nothing does."""
     names = decision.labels or decision.carried
     if not names:
         return _likeliest(decision)
@@ -169,8 +169,8 @@ def _likeliest(decision: Decision) -> str:
         return ""
     name, score = likeliest[0]
     return (
-        f"The likeliest label is {code(name)}, with a probability of {score:.2f}: "
-        f"{_carriers(decision, name)} of the {len(decision.voters)} most similar issues are."
+        f"The most probable label is {code(name)}, with {score:.2f}: "
+        f"{_carriers(decision, name)} of the {len(decision.voters)} most similar issues have it."
     )
 
 
@@ -215,7 +215,7 @@ def _shortfall(decision: Decision, name: str) -> str:
         return "does not stand out by its name and description"
     votes = f"{count:.1f} of {len(decision.voters)} votes"
     if needed is None:
-        return f"{votes}; a suggestion, never set by votes alone"
+        return f"{votes}; votes alone never set this label"
     return f"{votes}, {needed:.1f} needed"
 
 

@@ -12,8 +12,8 @@ from triage.metrics import wilson
 from triage.reports import render
 
 MEASURED = (
-    "Precision is how often the rule for a label was right on issues newer than those it had been learnt from. It was "
-    "measured on issues that people labelled: among issues left unlabelled because no label fits, fewer will be right."
+    "Precision says how often a label was right on issues newer than the learnt ones. It was measured on issues that "
+    "people labelled. Some issues have no label because none fits: on these, fewer labels will be right."
 )
 
 
@@ -81,7 +81,7 @@ class Expected:
 
 
 def expected(header: Header, counted: Totals) -> Expected | None:
-    """The lowest estimate there is: of these labels' probabilities, and of what was measured on other issues.
+    """The lowest estimate: of these labels' probabilities, and of what was measured on other issues.
 
     None where nothing was measured.
     """
@@ -141,7 +141,7 @@ def markdown(header: Header, counted: Totals) -> str:
         lines += ["Left alone:", ""]
         lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.left.items()), ""]
     if counted.unjudged:
-        lines += ["Nothing to judge by:", ""]
+        lines += ["Could not be judged:", ""]
         lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.unjudged.items()), ""]
     if counted.held:
         lines += ["Held back:", ""]
@@ -184,7 +184,7 @@ def _held_out(header: Header) -> str:
     """The bundle's own figures, in a sentence."""
     figures = header.figures
     return (
-        f"On the newest issues, which were used to choose no setting, the bundle reached a precision of "
+        f"On the newest issues, on which nothing was tuned, the bundle reached a precision of "
         f"{figures.get('precision', 0):.0%}, with a label for {figures.get('coverage', 0):.0%} of "
         f"{figures.get('issues', 0):.0f} issues."
     )
@@ -201,13 +201,14 @@ def _basis(header: Header, counted: Totals) -> Iterator[str]:
     only = f"; only {escape(_filters(header))}" if header.filters else ""
     yield f"Nothing was written to GitHub. {made}{only}."
     if hoped:
-        yield f"Of {counted.planned} labels, {hoped.describe()} should be right, by the lowest estimate there is."
+        yield f"Of {counted.planned} labels, {hoped.describe()} should be right, by the lowest of the estimates."
     if counted.unmeasured:
         yield (
-            f"The precision of {counted.unmeasured} labels was never measured, or on too few issues: check these first."
+            f"The precision of {counted.unmeasured} labels was never measured, or measured on too few issues: check these "
+            "first."
         )
     if counted.disputed:
-        yield f"{counted.disputed} issues carry a label that the same rules would not have set."
+        yield f"{counted.disputed} issues have a label that triage would not have set."
 
 
 def _table(counted: Totals) -> Iterator[str]:
@@ -218,8 +219,8 @@ def _table(counted: Totals) -> Iterator[str]:
         "label",
         "issues that get it",
         "precision",
-        "carried already, rules agree",
-        "carried already, rules disagree",
+        "set already, triage agrees",
+        "set already, triage disagrees",
     )
     rows = (
         (code(one.name), str(one.planned), one.promise.describe(), str(one.agreed), str(one.missed))

@@ -171,7 +171,7 @@ def _gives(point: OperatingPoint) -> str:
 
 
 def _targets(trained: TrainedBundle) -> Iterator[str]:
-    """A table of what each precision target gives, and which one is in force."""
+    """A table of the effect of each precision target, and which one is in force."""
     points = trained.bundle.rules.points
     if not points:
         return
@@ -187,10 +187,10 @@ def _targets(trained: TrainedBundle) -> Iterator[str]:
     ]
     lead = (
         f"Precision target: {f'**{aim:g}**' if aim > BEST_F1 else 'none, thresholds for the best F1'} ({escape(why)}). "
-        "What each target would have given on issues newer than those learnt from:"
+        "What each target would have achieved on issues newer than the learnt ones:"
     )
     lines = table(("target", "issues that get a label", "labels that are right", "labels"), rows)
-    yield from details("What each precision target gives", [lead, "", *lines])
+    yield from details("The effect of each precision target", [lead, "", *lines])
 
 
 def _adaptation(bundle: Bundle) -> str:

@@ -98,7 +98,7 @@ def markdown(study: Study, outcome: StudyOutcome, findings: Findings, command: s
     if outcome.left_out:
         lines += ["Not measured:", ""]
         lines += [*(f"- {name}: {escape(reason)}" for name, reason in outcome.left_out.items()), ""]
-    lines.append(f"To repeat: `{command.replace('`', '')}`")
+    lines.append(f"How to repeat this: `{command.replace('`', '')}`")
     return "\n".join(lines) + "\n"
 
 

@@ -163,7 +163,7 @@ function tableRow(row) {
   const gets = element("td"), carries = element("td");
   title.dir = "auto";
   gets.dataset.name = "Would get";
-  carries.dataset.name = "Carries";
+  carries.dataset.name = "Has";
   number.append(link(urlOf(row.number), `#${row.number}`));
   gets.append(...labelsOf(row).map((label) => choice(row, label)));
   if (row.neighbours) gets.append(whyButton(row, made));
