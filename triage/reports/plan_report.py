@@ -204,8 +204,8 @@ def _basis(header: Header, counted: Totals) -> Iterator[str]:
         yield f"Of {counted.planned} labels, {hoped.describe()} should be right, by the lowest of the estimates."
     if counted.unmeasured:
         yield (
-            f"The precision of {counted.unmeasured} labels was never measured, or measured on too few issues: check these "
-            "first."
+            f"The precision of {counted.unmeasured} labels was never measured, or measured on too few issues: check "
+            "these first."
         )
     if counted.disputed:
         yield f"{counted.disputed} issues have a label that triage would not have set."
