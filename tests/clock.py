@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from triage import progress
+from triage import console, progress
 
 
 class Clock:
@@ -36,4 +36,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(autouse=True)
 def _no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No work takes long enough to tell its progress, however slow the machine is."""
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    still = SimpleNamespace(monotonic=lambda: 0.0)
+    for module in (progress, console):
+        monkeypatch.setattr(module, "time", still)

@@ -6,11 +6,12 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
 from tests.learning import Material
-from triage import progress
+from triage import console, progress
 from triage.config import Config
 from triage.console import log, open_door
 from triage.issue import Issue
@@ -24,19 +25,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_line_comes_after_five_seconds_then_every_fifteen_and_at_the_end(
+def test_a_bar_says_a_line_every_four_seconds_and_at_the_end(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the speed, and what is left."""
-    tell = progress.bar("embedding", 400)
-    for second in range(1, 41):
+    tell = progress.bar("embedding", 100)
+    for second in range(1, 11):
         clock[0] = 100.0 + second
         tell(10 * second)
     assert capsys.readouterr().err.splitlines() == [
-        "embedding: 50 of 400, 10/s, 35 s left",
-        "embedding: 200 of 400, 10/s, 20 s left",
-        "embedding: 350 of 400, 10/s, 5 s left",
-        "embedding: 400 of 400, 10/s in 40 s",
+        "embedding: 40 of 100, 10/s, 6 s left",
+        "embedding: 80 of 100, 10/s, 2 s left",
+        "embedding: 100 of 100, 10/s in 10 s",
     ]
 
 
@@ -53,21 +53,22 @@ def test_what_an_earlier_run_did_is_no_speed_of_this_one(
 ) -> None:
     """A run that goes on at 40,000 says how fast it is itself, and what that leaves."""
     tell = progress.bar("planning", 57_000, start=40_000)
-    for second in range(1, 31):
+    for second in range(1, 11):
         clock[0] = 100.0 + second
         tell(40_000 + 48 * second)
     assert capsys.readouterr().err.splitlines() == [
-        "planning: 40240 of 57000, 48/s, 6 minutes left",
-        "planning: 40960 of 57000, 48/s, 6 minutes left",
+        "planning: 40192 of 57000, 48/s, 6 minutes left",
+        "planning: 40384 of 57000, 48/s, 6 minutes left",
     ]
 
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real time, in which a stage is silent for a hundredth of a second before it speaks."""
-    monkeypatch.setattr(progress, "time", time)
-    monkeypatch.setattr(progress, "FIRST_LINE", 0.01)
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
+    for module in (progress, console):
+        monkeypatch.setattr(module, "time", time)
+    monkeypatch.setattr(progress, "MOST_SILENT", 0.01)
+    monkeypatch.setattr(progress, "SOON", 0.01)
 
 
 def wait_for(capsys: pytest.CaptureFixture[str], words: str) -> str:
@@ -91,39 +92,84 @@ def test_work_that_cannot_be_counted_says_what_it_is(short: None, capsys: pytest
 
 
 class Ended(threading.Event):
-    """The end of a stage that lasts for some pauses, in each of which something happens."""
+    """The end of a stage, at a time on the clock; until then `happens` is called every quarter of a second."""
 
-    def __init__(self, clock: list[float], *happens: Callable[[], None]) -> None:
+    def __init__(self, clock: list[float], end: float, happens: Callable[[float], None]) -> None:
         super().__init__()
-        self._clock, self._happens = clock, iter(happens)
+        self._clock, self._end, self._happens = clock, end, happens
 
     def wait(self, timeout: float | None = None) -> bool:
-        self._clock[0] += timeout or 0.0
-        happens = next(self._happens, None)
-        if happens:
-            happens()
-        return happens is None
+        until = self._clock[0] + (timeout or 0.0)
+        while self._clock[0] < until:
+            quarter = (self._clock[0] // 0.25 + 1) * 0.25
+            self._clock[0] = min(until, quarter)
+            if self._clock[0] == quarter:
+                self._happens(quarter)
+        return self._clock[0] >= self._end
 
 
-def test_a_stage_speaks_only_where_nothing_else_was_shown(
-    clock: list[float], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """After five silent seconds, then every fifteen; a bar that moves and anything printed are signs enough."""
-    tell = progress.bar("embedding", 10_000)
-    happens = (str, lambda: tell(1), lambda: log("hm"), str, str, str)
+def said_at(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, happens: Callable[[float], None], seconds: float = 60
+) -> list[tuple[float, str]]:
+    """The lines of a stage of that length that began at 100, with the seconds after which each came."""
+    lines: list[tuple[float, str]] = []
+
+    def write(text: str, _: object) -> None:
+        console.shown()
+        lines.append((clock[0] - 100, text))
+
+    monkeypatch.setattr(console, "_write", write)
     mark = object()
+    console.shown()
     progress._stages.append(mark)
     try:
-        progress._give_signs("learning", mark, Ended(clock, *happens))
+        progress._give_signs("learning", mark, Ended(clock, 100 + seconds, happens))
     finally:
         progress._stages.remove(mark)
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning")]
-    assert lines == [
+    return lines
+
+
+def longest_silence(lines: list[tuple[float, str]]) -> float:
+    times = [0.0, *(at for at, _ in lines)]
+    return max(later - at for at, later in pairwise(times))
+
+
+def test_a_silent_stage_speaks_before_five_seconds_are_over(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again and again."""
+    lines = said_at(clock, monkeypatch, lambda _: None, seconds=15)
+    assert [text for _, text in lines] == [
         "learning: 5 s so far",
-        "learning: 30 s so far",
-        "learning: 45 s so far",
-        "learning: 60 s so far",
+        "learning: 10 s so far",
+        "learning: 15 s so far",
     ]
+    assert longest_silence(lines) < 5
+
+
+@pytest.mark.parametrize("pause", [0.25, 1.0, 3.0, 7.0, 11.0])
+def test_no_five_seconds_are_silent_however_slowly_a_bar_moves(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    """Where the bar moves too seldom, the stage speaks between its lines; where it moves often, the bar alone does."""
+    tell = progress.bar("embedding", 1_000)
+
+    def move(now: float) -> None:
+        if (now - 100) % pause == 0:
+            tell(int((now - 100) / pause))
+
+    lines = said_at(clock, monkeypatch, move)
+    assert longest_silence(lines) < 5
+    assert any(text.startswith("embedding") for _, text in lines)
+    assert any(text.startswith("learning") for _, text in lines) == (pause > 2)
+
+
+def test_a_stage_is_silent_while_something_is_printed(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result is a sign of life too."""
+    lines = said_at(clock, monkeypatch, lambda now: log("hm") if now % 3 == 0 else None)
+    assert {text for _, text in lines} == {"hm"}
 
 
 def test_nothing_is_said_about_progress_when_asked_to_be_quiet(

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,7 +37,7 @@ COMMAND_MARK = re.compile(r"^([\s\u200b\ufeff]*):(?=:)")
 class _Door:
     quiet: bool = False
     json: bool = False
-    printed: int = 0
+    at: float = 0.0
 
 
 _door = _Door()
@@ -52,14 +53,14 @@ def is_quiet() -> bool:
     return _door.quiet
 
 
-def printed() -> int:
-    """How many times something was printed."""
-    return _door.printed
+def silent_for() -> float:
+    """The seconds since something was shown."""
+    return time.monotonic() - _door.at
 
 
 def shown() -> None:
-    """Count something that a bar has shown, or will show soon, as printed."""
-    _door.printed += 1
+    """Note that something is shown now."""
+    _door.at = time.monotonic()
 
 
 def in_actions() -> bool:
@@ -256,7 +257,7 @@ def _lose(failure: ReportError) -> None:
 
 def _write(text: str, stream: TextIO | None) -> None:
     """Print on `stream`; what cannot be said on standard error is lost."""
-    _door.printed += 1
+    shown()
     is_error = stream is sys.stderr
     try:
         if stream is None:

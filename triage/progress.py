@@ -13,24 +13,29 @@ from triage import console
 from triage.console import harmless, status
 
 T = TypeVar("T")
-# Seconds before the first line in a log and between two lines, and the time of work that is too short for any line.
-FIRST_LINE = 5.0
-SECONDS_BETWEEN_LINES = 15.0
+# Seconds between two lines of a bar in a log, and after which a stage speaks where none came: no five are silent.
+SECONDS_BETWEEN_LINES = 4.0
+MOST_SILENT = 4.8
+# The time of work that is too short for any line.
 AT_ONCE = 1.0
+# Seconds after which a stage that must not speak looks again.
+SOON = 0.1
 # The stages that the program is in, the innermost last.
 _stages: list[object] = []
 
 
 @contextmanager
 def stage(title: str) -> Iterator[None]:
-    """Say on standard error what goes on, and for how long, whenever nothing else was shown for some seconds.
+    """Say on standard error what goes on, and for how long, whenever nothing else was shown for almost five seconds.
 
-    Of stages within each other the innermost speaks.
+    Of stages within each other the innermost speaks; what was silent before the outermost does not count.
     """
     if console.is_quiet():
         yield
         return
     mark, ended = object(), threading.Event()
+    if not _stages:
+        console.shown()
     _stages.append(mark)
     threading.Thread(target=_give_signs, args=(title, mark, ended), daemon=True).start()
     try:
@@ -41,14 +46,10 @@ def stage(title: str) -> Iterator[None]:
 
 
 def _give_signs(title: str, mark: object, ended: threading.Event) -> None:
-    started, seen, pause = time.monotonic(), console.printed(), FIRST_LINE
-    while not ended.wait(pause):
-        spent = time.monotonic() - started
-        silent = console.printed() == seen and _stages[-1:] == [mark] and spent >= FIRST_LINE
-        pause = SECONDS_BETWEEN_LINES if silent else FIRST_LINE
-        if silent:
-            _between_bars(f"{title}: {duration(spent)} so far")
-        seen = console.printed()
+    started = time.monotonic()
+    while not ended.wait(max(SOON, MOST_SILENT - console.silent_for())):
+        if console.silent_for() >= MOST_SILENT and _stages[-1:] == [mark]:
+            _between_bars(f"{title}: {duration(time.monotonic() - started)} so far")
 
 
 def _between_bars(text: str) -> None:
@@ -127,11 +128,9 @@ def duration(seconds: float) -> str:
 class _Lines:
     def __init__(self, title: str, total: int, start: int) -> None:
         self.title, self.total, self.start = title, total, start
-        self.started = time.monotonic()
-        self.said = self.started + FIRST_LINE - SECONDS_BETWEEN_LINES
+        self.started = self.said = time.monotonic()
 
     def __call__(self, done: int) -> None:
-        console.shown()
         now = time.monotonic()
         too_soon = now - self.said < SECONDS_BETWEEN_LINES and done < self.total
         if too_soon or now - self.started < AT_ONCE:

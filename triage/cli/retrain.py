@@ -96,6 +96,11 @@ def parse(args: argparse.Namespace) -> RetrainOptions:
 
 def run(options: RetrainOptions) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
+    with stage("retraining"):
+        return _run(options)
+
+
+def _run(options: RetrainOptions) -> int:
     from triage.bundle.store import refuse_exposure
     from triage.learn.dataset import prepare
     from triage.learn.gate import is_current
@@ -215,10 +220,10 @@ def _learn(
             if active
             else GateResult()
         )
-    with stage("saving the bundle"):
-        manifest = replace(learnt.bundle.manifest, refused=result.objections)
+    manifest = replace(learnt.bundle.manifest, refused=result.objections)
     learnt = replace(learnt, bundle=replace(learnt.bundle, manifest=manifest))
-    saved = store.save(learnt.bundle)
+    with stage("saving the bundle"):
+        saved = store.save(learnt.bundle)
     # A candidate that the gate refuses is an output too, so that another job can store it as staged.
     Runner(os.environ).output("bundle", saved)
     role = "active" if result.passed else "staged"
