@@ -12,13 +12,19 @@ asked for; those of the product are not needed there. FOLDER holds PyTorch weigh
 Seconds to learn are of the processor, tuning included; the product's are all of `triage retrain` but reading, with the
 time of encoding measured on some issues, since --cache keeps vectors. Labelling is a process from start to end for one
 issue: seconds of the processor, peak memory, medians; then the processor's milliseconds for one issue more.
+
+The folder of --work keeps texts of issues and the figures of the peers, so that a run that was stopped goes on, and
+another one measures the product anew beside the same peers.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -107,20 +113,17 @@ def check(given: argparse.Namespace) -> None:
             )
 
 
-def learn(method: str, folder: Path, task: Path, given: argparse.Namespace) -> str:
-    """Have a method learn and be judged, in `folder`; the setting that it chose."""
+def learn(method: str, folder: Path, task: Path, given: argparse.Namespace) -> None:
+    """Have a method learn and be judged, in `folder`."""
     place = (str(task), str(folder))
-    folder.mkdir()
     if method in PRODUCT:
         work(sys.executable, OURS, "learn", method, str(given.cache or ""), *place)
-        return ""
-    options = options_of(method, given)
-    work(given.peer_python, THEIRS, "tune", method, json.dumps(options), *place)
+        return
+    options = json.dumps(options_of(method, given))
+    work(given.peer_python, THEIRS, "tune", method, options, *place)
     work(sys.executable, OURS, "choose", *place)
-    work(given.peer_python, THEIRS, "fit", method, json.dumps(options), *place)
+    work(given.peer_python, THEIRS, "fit", method, options, *place)
     work(sys.executable, OURS, "judge", *place)
-    setting: str = read(folder / "chosen.json")["setting"]
-    return setting
 
 
 def options_of(method: str, given: argparse.Namespace) -> dict[str, Any]:
@@ -136,8 +139,8 @@ def options_of(method: str, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def cost(method: str, folder: Path, task: Path, given: argparse.Namespace) -> tuple[float, float, float]:
-    """(processor seconds and peak MiB of a process that labels one issue, milliseconds of one issue more)."""
+def cost(method: str, folder: Path, task: Path, given: argparse.Namespace) -> dict[str, float]:
+    """Processor seconds and peak MiB of a process that labels one issue, and milliseconds of one issue more."""
     if method in PRODUCT:
         command = [sys.executable, OURS, "label", str(folder), str(task.parent / "issues.jsonl")]
     else:
@@ -145,10 +148,29 @@ def cost(method: str, folder: Path, task: Path, given: argparse.Namespace) -> tu
         command = [given.peer_python, THEIRS, "label", method, str(folder), texts]
     (one,) = in_turn([[*command, "1"]], given.runs)
     many = json.loads(work(*command, str(MANY)).splitlines()[-1])
-    processor, memory = (
-        statistics.median([getattr(r, name) for r in one]) for name in ("processor", "memory")
-    )
-    return processor, memory, many["milliseconds"]
+    return {
+        "process": statistics.median([run.processor for run in one]),
+        "memory": statistics.median([run.memory for run in one]),
+        "more": many["milliseconds"],
+    }
+
+
+def measured(method: str, home: Path, task: Path, given: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """A method's folder and figures; a peer's are kept, the product's always made anew."""
+    folder = home / method
+    if method not in PRODUCT:
+        told = json.dumps(options_of(method, given)).encode()
+        folder = home / f"{method}-{hashlib.sha256(told + Path(THEIRS).read_bytes()).hexdigest()[:16]}"
+    kept = folder / "measured.json"
+    if method in PRODUCT or not kept.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        learn(method, folder, task, given)
+        found = {**read(folder / "figures.json"), **cost(method, folder, task, given)}
+        # The model of SetFit takes hundreds of MiB.
+        shutil.rmtree(folder / "model", ignore_errors=True)
+        kept.write_text(json.dumps(found))
+    return folder, read(kept)
 
 
 def title(method: str) -> str:
@@ -158,25 +180,27 @@ def title(method: str) -> str:
 
 def measure(file: Path, repository: str, home: Path, given: argparse.Namespace) -> list[str]:
     """Print the rows of a file, or of one of its repositories; the lines of the table of differences."""
-    task = home / "task.json"
-    facts = json.loads(
-        work(sys.executable, OURS, "prepare", str(file), str(given.least), repository, str(task))
-    )
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        task = Path(folder) / "task.json"
+        name = work(
+            sys.executable, OURS, "prepare", str(file), str(given.least), repository, str(task)
+        ).strip()
+        home /= hashlib.sha256(task.read_bytes()).hexdigest()[:16]
+        shutil.copytree(folder, home, dirs_exist_ok=True)
+    task, folders = home / "task.json", {}
     for method in given.methods:
-        setting = learn(method, home / method, task, given)
-        figures = read(home / method / "figures.json")
+        folders[method], figures = measured(method, home, task, given)
         quality = " | ".join("" if figures[key] is None else f"{figures[key]:.3f}" for key in SHOWN)
-        seconds, memory, more = cost(method, home / method, task, given)
-        spent = f"{figures['seconds']:.1f} | {seconds:.2f} | {memory:.0f} | {more:.2f}"
-        print(f"| {facts['name']} | {title(method)} | {setting} | {quality} | {spent} |", flush=True)
+        spent = f"{figures['seconds']:.1f} | {figures['process']:.2f} | {figures['memory']:.0f} | {figures['more']:.2f}"
+        print(f"| {name} | {title(method)} | {figures['setting']} | {quality} | {spent} |", flush=True)
     if RIVAL not in given.methods:
         return []
     lines = []
     for method in (name for name in given.methods if name != RIVAL):
-        found = work(sys.executable, OURS, "compare", str(home / RIVAL), str(home / method), str(task))
+        found = work(sys.executable, OURS, "compare", str(folders[RIVAL]), str(folders[method]), str(task))
         d = json.loads(found)
         apart = f"{d['gain']:+.3f} | {d['low']:+.3f} to {d['high']:+.3f}"
-        lines.append(f"| {facts['name']} | {title(method)} | {apart} |")
+        lines.append(f"| {name} | {title(method)} | {apart} |")
     return lines
 
 
@@ -214,6 +238,9 @@ def options() -> argparse.ArgumentParser:
         "--least", type=int, default=20, metavar="N", help="the uses a label needs (default: 20)"
     )
     parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="a folder that keeps what peers learnt and cost"
+    )
+    parser.add_argument(
         "--peer-python", default=sys.executable, metavar="PATH", help="runs the peers (default: this one)"
     )
     for name, model in (("minilm", "all-MiniLM-L6-v2"), ("mpnet", "all-mpnet-base-v2")):
@@ -238,10 +265,12 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     print(HEAD)
     differences = []
-    for file in given.files:
-        for repository in given.repository or [""]:
-            with tempfile.TemporaryDirectory() as home:
-                differences += measure(file, repository, Path(home), given)
+    if given.work:
+        given.work.mkdir(parents=True, exist_ok=True)
+    with contextlib.nullcontext(given.work) if given.work else tempfile.TemporaryDirectory() as folder:
+        for file in given.files:
+            for repository in given.repository or [""]:
+                differences += measure(file, repository, Path(folder), given)
     if differences:
         print(
             f"\nmicro-F1 of {title(RIVAL)} minus that of another method, and its 95 % interval over 1000 resamples"

@@ -57,8 +57,7 @@ def prepare(file: str, least: str, repository: str, task: str) -> None:
             "test": rows(windows.test),
         },
     )
-    known, sought = len(windows.test.known), len(windows.test.query)
-    print(json.dumps({"name": name, "known": known, "judged": sought, "labels": len(data.names)}))
+    print(name)
 
 
 def opened(file: str, least: str, repository: str) -> Dataset:
@@ -110,19 +109,18 @@ def judge(task: str, folder: str) -> None:
     scores, truth = np.array(fitted["scores"]), truth_of(read(Path(task)))
     each = macro_f1(truth, scores >= np.array(chosen["thresholds"]))
     seconds = tuned["seconds"] + fitted["seconds"]
-    judged(home, truth, scores >= chosen["threshold"], scores, seconds, each)
+    more = {"seconds": seconds, "each": each, "setting": chosen["setting"]}
+    judged(home, truth, scores >= chosen["threshold"], scores, more)
 
 
-def judged(
-    home: Path, truth: Mask, predicted: Mask, scores: Array, seconds: float, each: float | None = None
-) -> None:
-    """Write a method's figures; `each` is macro-F1 with a threshold for each label, None for rules of its own."""
+def judged(home: Path, truth: Mask, predicted: Mask, scores: Array, more: Mapping[str, Any]) -> None:
+    """Write a method's figures and `more`: seconds, setting, and macro-F1 with a threshold for each label."""
     import numpy as np
 
     from triage.metrics import summary
 
     np.save(home / "predicted.npy", predicted)
-    write(home / "figures.json", {**summary(truth, predicted, scores), "each": each, "seconds": seconds})
+    write(home / "figures.json", {**summary(truth, predicted, scores), **more})
 
 
 def truth_of(given: Mapping[str, Any]) -> Mask:
@@ -155,7 +153,9 @@ def learn(adapt: str, cache: str, task: str, folder: str) -> None:
     store = LocalStore(Path(folder) / "store")
     store.set_role("active", store.save(trained.bundle))
     result = trained.recipe.result
-    judged(Path(folder), result.truth, result.predicted, result.scores, seconds)
+    # Its rules have thresholds of their own.
+    more = {"seconds": seconds, "each": None, "setting": ""}
+    judged(Path(folder), result.truth, result.predicted, result.scores, more)
 
 
 def label(folder: str, issues: str, count: str) -> None:

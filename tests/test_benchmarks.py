@@ -141,8 +141,8 @@ def test_quality_measures_every_method_on_the_same_issues(tmp_path: Path) -> Non
 
 def test_peers_are_learnt_on_the_rows_of_the_product(tmp_path: Path) -> None:
     """A row for each method, all of them better than the best answer that is the same for every issue."""
-    options = ("--least", "10", "--cache", str(tmp_path), "--methods", "head,svm", "--runs", "1")
-    done = bench_apart("peers.py", str(LEARNT_FROM), *options)
+    options = ("--least", "10", "--cache", str(tmp_path), "--work", str(tmp_path / "work"), "--runs", "1")
+    done = bench_apart("peers.py", str(LEARNT_FROM), *options, "--methods", "head,svm")
     assert done.returncode == 0, done.stderr
     table, _, differences = done.stdout.strip().split("\n\n")
     _, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
@@ -151,6 +151,9 @@ def test_peers_are_learnt_on_the_rows_of_the_product(tmp_path: Path) -> None:
     assert all(float(row[3]) > always + 0.1 for row in rows)
     assert all(float(cell) > 0 for row in rows for cell in row[6:])
     assert [line.split("|")[2].strip() for line in differences.splitlines()[2:]] == ["linear SVM on TF-IDF"]
+    # What the peer learnt and cost is kept.
+    again = bench_apart("peers.py", str(LEARNT_FROM), *options, "--methods", "svm")
+    assert again.stdout.splitlines()[2:] == table.splitlines()[3:]
 
 
 def always_the_same(file: Path, task: Path) -> float:
