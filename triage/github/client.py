@@ -465,12 +465,12 @@ class Tracker(Connection):
                 size = max(SMALLEST_PAGE, size // 4)
                 continue
             nodes = read_list(graphql.IssueNode, answer, "data.repository.page.nodes")
-            lives = [self._with_events(node) for node in nodes]
             info = read(graphql.PageInfo, answer, "data.repository.page.info")
             total = _count(answer, "data.repository.page.total")
-            more = info.more and not any(map(wanted.is_past, lives))
+            oldest = min((node.created_at for node in nodes), default=None)
+            more = info.more and not (wanted.since and oldest and oldest < wanted.since)
             after = _next(info, after) if more else info.cursor or after
-            items = wanted.within_dates(lives)
+            items = tuple(map(self._with_events, wanted.within_dates(nodes)))
             if history:
                 history.read([live.issue for live in items], wanted.updated_since)
                 items = tuple(

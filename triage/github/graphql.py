@@ -147,22 +147,17 @@ class IssueFilter:
     kind: Kind = "issue"
     answers: bool = False
 
-    def within_dates(self, lives: Iterable[LiveIssue]) -> tuple[LiveIssue, ...]:
+    def within_dates(self, nodes: Iterable[IssueNode]) -> list[IssueNode]:
         """The issues within the bounds in time."""
-        return tuple(
-            live
-            for live in lives
+        return [
+            node
+            for node in nodes
             if not (
-                (self.until and live.issue.created_at and live.issue.created_at >= self.until)
-                or self.is_past(live)
-                or (self.updated_since and live.updated_at < self.updated_since)
+                (self.until and node.created_at >= self.until)
+                or (self.since and node.created_at < self.since)
+                or (self.updated_since and node.updated_at < self.updated_since)
             )
-        )
-
-    def is_past(self, live: LiveIssue) -> bool:
-        """Whether the issue was opened before `since`."""
-        opened = live.issue.created_at
-        return self.since is not None and opened is not None and opened < self.since
+        ]
 
 
 @dataclass(frozen=True)

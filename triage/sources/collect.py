@@ -182,7 +182,8 @@ def _row(live: LiveIssue) -> Row:
 
 def _renamed(row: Row, repo: str, names: Mapping[str, str]) -> Issue:
     """The issue with the present names of repository and labels (`names` by id), without deleted labels."""
-    present = Names({old: names.get(label_id) for old, label_id in row.label_ids.items()})
+    then = (*row.issue.labels, *(event.label for event in row.issue.events or ()))
+    present = Names({old: names.get(label_id) for old, label_id in row.label_ids.items()}).among(then)
     events = [(event, present.get(event.label, event.label)) for event in row.issue.events or ()]
     labels = (present.get(name, name) for name in row.issue.labels)
     return dataclasses.replace(
