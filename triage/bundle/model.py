@@ -57,8 +57,9 @@ class Neighbourhood:
 
     def near(self, keys: Sequence[Key], vectors: Floats) -> Iterator[tuple[Neighbour, ...]]:
         """The K_MAX nearest of each, without the issue itself, which (repository, number) identifies."""
-        keys = self._spelt(keys)
-        return (neighbours for neighbours, _ in self._near(keys, vectors))
+        for repo, similarities, rows in self._near(keys, vectors):
+            pairs = zip(similarities, rows.tolist(), strict=True)
+            yield tuple(self._neighbour(repo, similarity, row) for similarity, row in pairs)
 
     def near_and_closest(
         self, keys: Sequence[Key], points: Floats, vectors: Floats
@@ -67,18 +68,19 @@ class Neighbourhood:
 
         `points` are the issues' as the head gives them, `vectors` [n, d] as the encoder does.
         """
-        near = self._near(self._spelt(keys), points)
-        for vector, (neighbours, rows) in zip(vectors, near, strict=True):
-            similarities = self._encoder_similarities(vector, rows)
-            pairs = zip(neighbours, similarities, strict=True)
-            yield tuple(replace(n, encoder_similarity=s) for n, s in pairs), max(similarities, default=1.0)
+        near = self._near(keys, points)
+        for vector, (repo, similarities, rows) in zip(vectors, near, strict=True):
+            own = self._encoder_similarities(vector, rows)
+            triples = zip(similarities, rows.tolist(), own, strict=True)
+            yield tuple(self._neighbour(repo, *triple) for triple in triples), max(own, default=1.0)
 
-    def _near(self, keys: Sequence[Key], points: Floats) -> Iterator[tuple[tuple[Neighbour, ...], Ints]]:
+    def _near(self, keys: Sequence[Key], points: Floats) -> Iterator[tuple[str, list[float], Ints]]:
+        """The repository of each, and the similarities and rows of its nearest."""
+        keys = self._spelt(keys)
         similarities, rows = self.rows(keys, points)
         for i, (repo, _) in enumerate(keys):
             there = rows[i] >= 0
-            pairs = zip(similarities[i][there], rows[i][there], strict=True)
-            yield tuple(self._neighbour(repo, float(s), int(row)) for s, row in pairs), rows[i][there]
+            yield repo, similarities[i][there].tolist(), rows[i][there]
 
     def _encoder_similarities(self, vector: Floats, rows: Ints) -> list[float]:
         """Rounded, since processors round the last bits differently. Points begin with the encoder's vector."""
@@ -111,11 +113,13 @@ class Neighbourhood:
         own: Mask = np.array([key[0] == repo for key in self._keys], dtype=bool)
         return self._index.search(vectors, without=without, within=own)
 
-    def _neighbour(self, repo: str, similarity: float, row: int) -> Neighbour:
+    def _neighbour(
+        self, repo: str, similarity: float, row: int, encoder_similarity: float | None = None
+    ) -> Neighbour:
         key, labels = self._keys[row], self._labels[row]
         if self._shared is not None and key[0] != repo:
             labels = tuple(name for name in labels if matches(name, self._shared))
-        return Neighbour(*key, round(similarity, 6), labels)
+        return Neighbour(*key, round(similarity, 6), labels, encoder_similarity)
 
     @cached_property
     def repositories(self) -> Names[int]:

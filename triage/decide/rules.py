@@ -198,6 +198,21 @@ class Rules:
         return {rule.name: rule.votes for rule in self.voted}
 
     @cached_property
+    def _asked(self) -> dict[tuple[str, ...], tuple[Array, Mask, list[str]]]:
+        return {}
+
+    def asked(self, names: tuple[str, ...]) -> tuple[Array, Mask, list[str]]:
+        """What `zero_shot_odds` takes of labels besides their scores [L]; kept, since most issues ask for the same."""
+        if names not in self._asked:
+            rare = np.array([name not in self.needed for name in names], dtype=bool)
+            self._asked[names] = (
+                np.array([rarity(self, name) for name in names]),
+                rare,
+                [native(name) for name in names],
+            )
+        return self._asked[names]
+
+    @cached_property
     def rarities(self) -> Names[float]:
         """How much rarer than COMMON each label is, in log-odds."""
         return Names({rule.name: _rarity(rule.prior) for rule in self.labels})
@@ -437,10 +452,7 @@ def zero_shot_odds(
 
 def zero_shot_scores(rules: Rules, raw: Mapping[str, float]) -> dict[str, float]:
     """Calibrated zero-shot scores; see `ZeroShotRule`."""
-    rarities = np.array([rarity(rules, name) for name in raw])
-    rare = np.array([name not in rules.needed for name in raw], dtype=bool)
-    groups = [native(name) for name in raw]
-    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), rarities, rare, groups)
+    odds = zero_shot_odds(rules.zero_shot, np.array(list(raw.values())), *rules.asked(tuple(raw)))
     return dict(zip(raw, map(sigmoid, odds.tolist()), strict=True))
 
 

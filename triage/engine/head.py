@@ -221,8 +221,8 @@ def _counted(text: str, paths: Paths) -> tuple[Ints32, Ints]:
     """(buckets, ascending, the number of tokens in each)."""
     tokens = chain.from_iterable(map(_path_tokens, paths[:FILES_LEARNT]))
     views = zip((*_views(text.lower()), _hashes(tokens)), SIZES, STARTS[:-1], strict=True)
-    buckets = [start + hashed % size for view, size, start in views for hashed in view]
-    return np.unique(np.array(buckets, dtype=np.int32), return_counts=True)
+    buckets = [np.fromiter(view, dtype=np.int64) % size + start for view, size, start in views]
+    return np.unique(np.concatenate(buckets).astype(np.int32), return_counts=True)
 
 
 def _views(text: str) -> Iterator[Iterable[int]]:
