@@ -69,6 +69,18 @@ def test_retrain_encodes_the_new_issues_alone() -> None:
     assert weekly[:3] == ["a week later, 5% new", "100", "5"]
 
 
+def test_retrain_measures_the_whole_command() -> None:
+    """Twice, in a process of its own: from nothing on 90 issues, then on 100, of which it encodes the new ones."""
+    done = bench("retrain.py", str(LEARNT_FROM), "--whole", "--parts", "--issues", "100", "--new", "0.1")
+    assert done.returncode == 0, done.stderr
+    table, verdict = done.stdout.split("\n\n")
+    full, weekly = cells(table)
+    assert full[:2] == ["full", "90"]
+    assert weekly[:2] == ["a week later, 10% new", "100"]
+    assert 0 < int(weekly[2]) <= 10 < int(full[2]) <= 90
+    assert "seconds passed without a line" in verdict
+
+
 def test_retrain_refuses_a_week_without_news() -> None:
     """So few issues that none of them is new are told, not divided by."""
     done = bench("retrain.py", str(LEARNT_FROM), "--issues", "10")
