@@ -337,7 +337,7 @@ def _there(issue: Issue) -> None:
     [
         (_set, "bug: a person has set or removed labels on it since the plan"),
         (_taken_away, "bug: a person has set or removed labels on it since the plan"),
-        (_there, "bug: the issue carries it already"),
+        (_there, "bug: the issue already has it"),
         (lambda issue: issue.lock("maintainer"), "bug: it was locked since the plan"),
         (lambda issue: issue.delete(), "it was deleted"),
         (
@@ -430,7 +430,7 @@ def test_a_plan_of_a_fast_clock_is_refused(desk: Desk) -> None:
     path = desk.plan(entry(1, "bug"), created_at="2027-01-01T00:00:00Z")
     assert desk.apply() == 5
     assert desk.err.startswith(
-        f"error: {path}: made at 2027-01-01T00:00:00Z, and by GitHub's clock it is 2026-01-01T00:00:0"
+        f"error: {path}: made at 2027-01-01T00:00:00Z, but GitHub's clock says 2026-01-01T00:00:0"
     )
     assert one.label_events == []
     desk.plan(entry(1, "bug"), created_at="2026-01-01T00:04:00Z")

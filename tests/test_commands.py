@@ -254,7 +254,7 @@ def test_a_comment_is_a_command_only_by_its_first_line(step: Step, issue: Issue,
     say(step, issue, body)
     assert step.label() == 0
     assert (issue.label_names, step.github.log) == ([], [])
-    assert step.out == f"{FERRY}#{STORAGE}: its comment is no command\n"
+    assert step.out == f"{FERRY}#{STORAGE}: its comment is not a command\n"
 
 
 @pytest.mark.parametrize("action", ["edited", "deleted"])

@@ -37,7 +37,7 @@ def test_a_new_discussion_is_labelled(step: Step, discussion: Issue) -> None:
     assert discussion.label_names == STORAGE_LABELS
     assert step.label() == 0
     assert step.out == (
-        f"{FERRY}#{NUMBER}: it has labels, and GitHub keeps no history of those of a discussion\n"
+        f"{FERRY}#{NUMBER}: it has labels, and GitHub keeps no history of a discussion's labels\n"
     )
     assert step.writes == ["mutation addLabelsToLabelable"]
 

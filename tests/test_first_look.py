@@ -48,7 +48,7 @@ def test_a_preview_says_what_a_backfill_would_do(
     for issue in step.repository.issues.values():
         issue.add_labels(["bug"], by="maintainer")
     assert list(preview(tracker, model, sample_config, "somehow")) == [
-        "A backfill has nothing to do: no issue is without a label that the bot may set."
+        "A backfill has nothing to do: every issue has a label that the bot may set."
     ]
 
 
@@ -56,9 +56,9 @@ def test_at_the_first_install_it_learns_for_the_look_alone(past: Step, tmp_path:
     """There is no bundle yet, and none is left behind; labels that cannot promise enough are counted."""
     said = look(past, tmp_path)
     assert said.startswith("Of the newest 12 issues without a label, a backfill would label ")
-    assert ", as learnt for this look alone from 152 of the newest issues.\n" in said
+    assert ", with a temporary bundle, learnt from 152 of the newest issues.\n" in said
     assert re.search(
-        r"\nAt a precision target of 0\.\d+, \d+% of issues newer than those learnt from got a label", said
+        r"\nAt a precision target of 0\.\d+, \d+% of issues newer than the learnt ones got a label", said
     )
     assert re.search(
         r"\n\d of \d labels were set on none of these issues; more labelled issues change that\.\n", said
@@ -89,7 +89,7 @@ def test_without_anything_to_learn_from_descriptions_decide(
         step.repository.issues[STORAGE].add_labels(["bug"], by="maintainer")
         monkeypatch.setitem(sys.modules, "sklearn", None)
     assert look(step, tmp_path) == (
-        "A backfill has nothing to go by: no issue has a label to learn from, and no label a description.\n"
+        "A backfill has nothing to work with: no issue has a label to learn from, and no label has a description.\n"
     )
     step.repository.labels["bug"].description = "Something is broken: an error, a crash, a wrong result"
     assert ", by the descriptions of labels alone.\n" in look(step, tmp_path)

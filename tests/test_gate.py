@@ -101,7 +101,7 @@ def test_a_label_vanishes_only_with_cause(
     """It was deleted from the repository, or the configuration does not let it be set any more."""
     active = bundle_of(material.study(Config()))
     ruling = judge_candidate(active, material.without("question").study(config), exist=exist)
-    words = "the label question has no example left, and had 23"
+    words = "the label question has no examples left; it had 23"
     assert (words in ruling.objections) is objects
 
 
@@ -155,7 +155,7 @@ def test_a_recipe_of_another_version_that_cannot_be_read_is_noted(material: Mate
     other = dataclasses.replace(active.manifest, recipe={"vote": {"depth": 3}, "adaptation": "none"})
     [note, _] = judge_candidate(dataclasses.replace(active, manifest=other), study).notes
     assert note.startswith("the active bundle's recipe cannot be read (")
-    assert note.endswith("): the default takes its place")
+    assert note.endswith("): the default is used instead")
 
 
 def test_an_adaptation_of_another_version_is_noted(material: Material) -> None:
@@ -164,7 +164,7 @@ def test_an_adaptation_of_another_version_is_noted(material: Material) -> None:
     active = bundle_of(study)
     other = dataclasses.replace(active.manifest, recipe={"vote": {}, "adaptation": "magic"})
     ruling = judge_candidate(dataclasses.replace(active, manifest=other), study)
-    assert ruling.notes[0] == "the active bundle's adaptation, 'magic', is unknown: none takes its place"
+    assert ruling.notes[0] == "the active bundle's adaptation, 'magic', is unknown: none is used instead"
 
 
 def test_with_too_few_issues_nothing_is_compared(material: Material) -> None:
@@ -174,7 +174,7 @@ def test_with_too_few_issues_nothing_is_compared(material: Material) -> None:
     )
     study = dataclasses.replace(material, data=few, vectors=material.vectors[:12]).study(Config())
     ruling = judge_candidate(bundle_of(study), study)
-    assert ruling == GateResult(notes=("too few issues to compare recipes on",))
+    assert ruling == GateResult(notes=("too few issues to compare recipes",))
 
 
 def test_a_refused_candidate_is_staged_and_the_active_bundle_stays(

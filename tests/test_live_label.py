@@ -71,7 +71,7 @@ def test_running_twice_changes_nothing(step: Step) -> None:
     after_one, writes = (issue.label_names, issue.label_events), step.writes
     assert step.label() == 0
     assert ((issue.label_names, issue.label_events), step.writes) == (after_one, writes)
-    assert "the issue carries it already" in step.summary
+    assert "the issue already has it" in step.summary
 
 
 def test_a_dry_run_tells_and_changes_nothing(step: Step) -> None:

@@ -313,7 +313,7 @@ def test_an_entry_tells_what_the_rules_would_not_have_set() -> None:
         key=issue.key,
         labels=("web",),
         sources={"web": "neighbours", "bug": "neighbours", "api": "neighbours"},
-        held_back={"bug": "the issue carries it already", "api": "only people set it"},
+        held_back={"bug": "the issue already has it", "api": "only people set it"},
         scores={"web": 0.81234, "bug": 0.9, "docs": 0.1, "api": 0.7},
         needed={},
         evidence=Evidence(issue.key),

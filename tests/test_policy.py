@@ -83,7 +83,7 @@ def test_a_label_there_already_keeps_its_rivals_out() -> None:
         ("docs",),
         {
             "bug": "at most one of bug, question, and question stays",
-            "question": "the issue carries it already",
+            "question": "the issue already has it",
         },
     )
 

@@ -72,7 +72,7 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
     assert main(["label", f"--file={new}", f"--store={store.folder}"]) == 0
     assert "bug" in capsys.readouterr().out
     assert main([*argv[:3], "--adapt=none", "--always"]) == 10
-    assert "the active bundle has an encoder of its own: learn with --adapt encoder, as it did" in (
+    assert "the active bundle has an encoder of its own: learn with --adapt encoder, as before" in (
         capsys.readouterr().err
     )
     assert store.role("active") == name

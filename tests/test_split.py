@@ -278,7 +278,7 @@ def test_labels_of_bots_that_are_not_learnt_anyway_take_no_issue_out() -> None:
                 )
                 for n, (a, b) in enumerate([("ann", False), ("ann", False), ("x[bot]", True)])
             ],
-            "of the issues, these were left out: 2 with labels of an issue form alone, "
+            "of the issues, these were left out: 2 with labels of an issue form only, "
             "1 with a bot's label that no person confirmed",
         ),
     ],

@@ -176,7 +176,7 @@ def _refuse_the_future(plan: Plan, now: datetime) -> None:
     """Refuse a plan dated too late, which would hide what people did after it was made."""
     if parse_time(plan.header.created_at) > now + SKEW:
         raise DataError(
-            f"{plan.path}: made at {plan.header.created_at}, and by GitHub's clock it is {format_time(now)}",
+            f"{plan.path}: made at {plan.header.created_at}, but GitHub's clock says {format_time(now)}",
             likely="the clock of the machine that made the plan is fast",
             next_step="set the clock, and make the plan again",
         )

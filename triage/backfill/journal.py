@@ -41,7 +41,7 @@ KIND, FORMAT = "triage-journal", 3
 # Format 1 has no ids of labels, and 2 no category that a discussion was in before.
 READABLE = (1, 2, FORMAT)
 STEPS = ("intent", "done", "skipped", "failed")
-MOVE = "move it away or give another --journal; what GitHub says was set is not set twice"
+MOVE = "move it away or give another --journal; labels that GitHub has already are not set twice"
 # Of more issues than GitHub has in a repository.
 MAX_JOURNAL = 2**29
 # GitHub drops a longer summary; the journal has all issues.
@@ -428,7 +428,7 @@ def _whole(data: bytes) -> bytes:
 def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
     lines = data.splitlines()
     if not lines:
-        raise DataError(f"{path}: holds no journal", likely="the path is wrong", next_step="check the path")
+        raise DataError(f"{path}: is not a journal", likely="the path is wrong", next_step="check the path")
     task = _read(JournalTask, lines[0], f"{path}, line 1")
     if task.format not in READABLE:
         raise DataError(

@@ -278,7 +278,7 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
             model, basis = _learnt(tracker, config, store)
     except NothingToLabelWith:
         return FirstLook(
-            "A backfill has nothing to go by: no issue has a label to learn from, and no label a description."
+            "A backfill has nothing to work with: no issue has a label to learn from, and no label has a description."
         )
     later = f"triage backfill --from {tracker.repo} --store {home} --unlabelled"
     words = "\n".join([*preview(tracker, model, config, basis), f"To plan it for all issues: {later}"])
@@ -299,7 +299,7 @@ def preview(
     planner = Planner(model, config, frozenset(tracker.labels()))
     entries = [entry for entry in planner.entries(items) if not entry.note]
     if not entries:
-        yield "A backfill has nothing to do: no issue is without a label that the bot may set."
+        yield "A backfill has nothing to do: every issue has a label that the bot may set."
         return
     labelled = sum(bool(entry.labels) for entry in entries)
     yield f"Of the newest {len(entries)} issues without a label, a backfill would label {labelled}, {basis}."
@@ -308,7 +308,7 @@ def preview(
         yield f"  {count:4}  {name} ({promised.get(name, Promise()).describe()})"
     if aim := model.rules.point(policy.target):
         yield (
-            f"At a precision target of {aim.target:g}, {aim.coverage:.0%} of issues newer than those learnt from got a "
+            f"At a precision target of {aim.target:g}, {aim.coverage:.0%} of issues newer than the learnt ones got a "
             f"label, and {aim.right} of {aim.labels} labels were right."
         )
     if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
@@ -345,4 +345,4 @@ def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingMode
     context = RetrainContext(now)
     bundle = learn(data, vectors, config, engines, context, unlabelled_vectors=left).bundle
     model = open_model(bundle, "", engines.encoder, engines.zero_shot, config.labels.descriptions)
-    return model, f"as learnt for this look alone from {len(data)} of the newest issues"
+    return model, f"with a temporary bundle, learnt from {len(data)} of the newest issues"

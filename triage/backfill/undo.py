@@ -188,7 +188,7 @@ class Undoer:
         labels = folded(label for label in live.issue.labels if not is_category(label))
         others = labels - folded(self._present_names(live).values())
         return (
-            "the discussion has other labels by now, and GitHub does not tell who set which"
+            "the discussion has other labels by now, and GitHub does not say who set which"
             if others
             else None
         )

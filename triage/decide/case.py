@@ -161,7 +161,7 @@ def _reason_to_skip(issue: Issue, config: Config) -> str | None:
     if issue.kind not in act.kinds:
         return f"it is a {issue.kind} (act.{issue.kind.replace(' ', '_')}s)"
     if issue.kind == "discussion" and not all(map(is_category, issue.labels)):
-        return "it has labels, and GitHub keeps no history of those of a discussion"
+        return "it has labels, and GitHub keeps no history of a discussion's labels"
     if act.skip_bots and issue.author.endswith(BOT):
         return "a bot opened it (act.skip_bots)"
     if matches(issue.author, act.skip_authors):

@@ -14,7 +14,7 @@ from triage.issue import CATEGORY, TYPE, Issue, Names, fold, folded, matches, ma
 if TYPE_CHECKING:
     from triage.decide.rules import Evidence, Neighbour
 
-CARRIED = "the issue carries it already"
+CARRIED = "the issue already has it"
 # The similarity of likely duplicates under the shipped encoder: the lowest threshold of benchmarks/duplicates.py at
 # which most of what is reported was judged to be a duplicate.
 DUPLICATE = 0.94

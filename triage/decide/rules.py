@@ -28,7 +28,7 @@ WEIGHTINGS = ("uniform", "similarity")
 NEIGHBOURS, ZERO_SHOT = "neighbours", "zero-shot"
 # The probability from which a description counts although the issue resembles nothing that was learnt from.
 STANDS_OUT = 0.8
-UNFAMILIAR = "it resembles no issue that was learnt from"
+UNFAMILIAR = "it does not resemble any learnt issue"
 # Votes are sums of floats, with rounding errors below this.
 EPSILON = 1e-9
 # The target that asks for the best F1 instead of a precision, and the probability below which nothing is set even then.

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 COMMAND = re.compile(r"/triage(?:[ \t]+(.*?))?[ \t\r]*", re.IGNORECASE)
 AGAIN = "again"
 KNOWN = {
-    AGAIN: "decide anew, although people have labelled this issue",
+    AGAIN: "decide again, even if people have labelled this issue",
     "why": "explain the decision, and change nothing",
-    "undo": "take back what triage set here and nobody has touched since",
+    "undo": "take back what triage set here, except what somebody has changed since",
     "off": "leave this issue alone from now on",
 }
 # Reactions, as GraphQL names them.
 DONE, NOT_DONE = "THUMBS_UP", "CONFUSED"
 
-NO_COMMAND = "its comment is no command"
+NO_COMMAND = "its comment is not a command"
 SWITCHED_OFF = "commands are switched off (act.commands)"
 NOT_ALLOWED = "the author of the comment may not give commands"
 
@@ -139,7 +139,7 @@ class CommandHandler:
         back = [*names, *people, *(["the suggestions"] if boxes(told) else [])]
         if not back:
             return _unable(
-                "There is nothing to take back: nothing here was set by triage and left alone since"
+                "There is nothing to take back: triage set nothing here, or somebody has changed it since"
             )
         if not self.dry_run:
             self.writer.remove(live, names)

@@ -498,7 +498,7 @@ def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool)
     for name, left_out in runner.outputs(outputs).items():
         if left_out:
             warning(
-                f"the output `{name}` leaves out the last {left_out} issues: GitHub takes 1 MB of outputs"
+                f"the output `{name}` leaves out the last {left_out} issues: GitHub limits outputs to 1 MB"
             )
 
 

@@ -190,7 +190,7 @@ class SuggestionHandler:
         for answer in accepted:
             name = here.get(fold(answer.what))
             if name is None:
-                notes.append(f"the repository has no label {answer.name} any more")
+                notes.append(f"the repository no longer has the label {answer.name}")
             elif reason := policy.may_set(name):
                 notes.append(f"{name}: {reason}")
             elif self._taken_off(name, answer, issue):

@@ -158,7 +158,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         if unjudged & {"bot", "me"}:
             dropped["with a bot's label that no person confirmed"] += 1
         elif not labels and not learnable(said.negative):
-            dropped["with labels of an issue form alone" if unjudged else "without a label to learn"] += 1
+            dropped["with labels of an issue form only" if unjudged else "without a label to learn"] += 1
         elif edited_since_labelled(issue, attribution):
             dropped["changed by their authors after people had labelled them"] += 1
         else:
@@ -198,8 +198,8 @@ def _nothing(dropped: Counter[str]) -> DataError:
         likely=f"of the issues, these were left out: {likely}"
         if likely
         else "there are no issues, or people only removed labels from them",
-        next_step="let people label some issues, see `learn` in the configuration for whose labels count, or describe "
-        "labels there and do without a bundle",
+        next_step="let people label some issues (`learn` in the configuration says whose labels count), or "
+        "describe labels there and use no bundle",
     )
 
 

@@ -94,15 +94,15 @@ def judge_candidate(
     repository has now (None: unknown), with the `ids` of what was read: a deleted or renamed one may vanish.
     """
     objections = [
-        f"the label {name} has no example left, and had {count}"
+        f"the label {name} has no examples left; it had {count}"
         for name, count in _vanished(active, candidate, exist, ids)
     ]
     if not candidate.enough:
-        return GateResult(objections=tuple(objections), notes=("too few issues to compare recipes on",))
+        return GateResult(objections=tuple(objections), notes=("too few issues to compare recipes",))
     had_own = bool(active.manifest.recipe.get("own_encoder"))
     if had_own and untuned is None:
         objections.append(
-            "the active bundle has an encoder of its own: learn with --adapt encoder, as it did"
+            "the active bundle has an encoder of its own: learn with --adapt encoder, as before"
         )
         return GateResult(objections=tuple(objections))
     rival, notes = _rival(active, candidate if untuned is None or had_own else untuned)
@@ -170,11 +170,11 @@ def _rival(active: Bundle, candidate: Recipe) -> tuple[Recipe, tuple[str, ...]]:
         vote = build(VoteConfig, manifest.recipe.get("vote", {}))
         vote = replace(vote, precision_target=candidate.config.vote.precision_target)
     except SchemaError as error:
-        notes.append(f"the active bundle's recipe cannot be read ({error}): the default takes its place")
+        notes.append(f"the active bundle's recipe cannot be read ({error}): the default is used instead")
         vote = VoteConfig()
     how = str(manifest.recipe.get("adaptation", manifest.adaptation))
     if how not in ADAPTATIONS:
-        notes.append(f"the active bundle's adaptation, {how!r:.40}, is unknown: none takes its place")
+        notes.append(f"the active bundle's adaptation, {how!r:.40}, is unknown: none is used instead")
         how = "none"
     if how == candidate.adaptation and vote == candidate.config.vote:
         return candidate, tuple(notes)
