@@ -40,6 +40,8 @@ is_type = re.compile(TYPE, re.ASCII | re.IGNORECASE).match
 is_category = re.compile(CATEGORY, re.ASCII | re.IGNORECASE).match
 
 
+# The same labels are asked about for every issue.
+@lru_cache(maxsize=1024)
 def native(name: str) -> str:
     """Which of GitHub's own exclusive groups the label is of, TYPE or CATEGORY; empty for a label like any other."""
     return TYPE if is_type(name) else CATEGORY if is_category(name) else ""
