@@ -42,12 +42,13 @@ BATCH = 256
 class Decision:
     """The labels for one issue, the reasons, and the alternatives.
 
-    `sources` maps each elected label to what elected it, `held_back` those of them that are not set to the reason.
-    `ruled` maps labels that a fixed rule sets to the rule's name; they may be without a score.
+    `sources` maps each elected label to what elected it, and `held_back` each elected label that is not set to the
+    reason. `ruled` maps each label that a fixed rule sets to the rule's name; it may have no score.
     `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
-    `left_alone` is the reason why the issue was not looked at, or empty; `unjudged` the reason why it gets no label
-    although it was: nothing to judge it by. `duplicates` are the issues of the same repository that it likely repeats,
-    nearest first: a hint for people. `suggested` are labels that are not set, but that a person may want to set.
+    `left_alone` is the reason why the issue was not looked at, or empty. `unjudged` is the reason why it could not be
+    judged although it was looked at, or empty. `duplicates` are issues of the same repository that it probably
+    repeats, nearest first: a hint for people. `suggested` are labels that are not set, but that a person may want to
+    set.
     """
 
     key: Key
@@ -72,7 +73,7 @@ class Decision:
 
     @property
     def abstained(self) -> bool:
-        """Whether there is no label for the issue: none to set, and none of the right ones there."""
+        """Whether the issue gets no label and already has none of the elected ones."""
         return not self.labels and not self.carried
 
     @cached_property
@@ -116,7 +117,7 @@ def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 class Model(Protocol):
-    """Gathers evidence, and has the rules that judge it."""
+    """Gathers evidence, and knows the rules that judge it."""
 
     @property
     def rules(self) -> Rules: ...
@@ -135,7 +136,7 @@ class Model(Protocol):
 class Recorded:
     """A model that repeats recorded evidence, so that other thresholds or policies ask no engine.
 
-    The rules must have the k, the weighting and the labels of those that the evidence was gathered under.
+    The rules must have the same k, weighting and labels as the rules under which the evidence was gathered.
     """
 
     rules: Rules
@@ -150,7 +151,7 @@ class Recorded:
 def decide(cases: Iterable[Case], model: Model, policy: Policy, batch: int = BATCH) -> Iterator[Decision]:
     """A decision for each case, in order; cases are taken `batch` at a time, as decisions are asked for.
 
-    The model is not asked about a case that is left alone, or whose text gives nothing to judge by.
+    The model is not asked about a case that is left alone or cannot be judged by its text.
     """
     rest = iter(cases)
     while taken := list(islice(rest, batch)):
@@ -188,7 +189,7 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
 
 
 def _without_evidence(case: Case, model: Model, policy: Policy) -> Decision | None:
-    """The decision on a case that no evidence is needed for, or None."""
+    """The decision on a case that needs no evidence, or None."""
     rules, key = model.rules, case.issue.key
     unjudged = "" if case.left_alone else case.unjudgeable(rules.languages, by_files=rules.files > 0)
     if not case.left_alone and not unjudged:

@@ -1,6 +1,6 @@
 """A case: an issue together with what its history on GitHub allows. Pure: works on label events and texts.
 
-The history says whose word the events of the labels are, and which text the issue had when.
+The history says who is behind each label event, and which text the issue had at which time.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ Voice = Literal["person", "bot", "me", "opening"]
 class Case:
     """An issue to decide.
 
-    `existing` are the labels that it carries, without the abstain label and the category that it may be moved out of:
-    they are not proposed again. `own` are those of them that this bot set. `barred` maps labels that it must not get to
-    the reason. `left_alone` is the reason not to look at the issue at all, or empty. `ruled` maps labels that fixed
-    rules set to the name of the rule; `alone` is the reason why it gets no others, or empty.
+    `existing` are the labels that it has, without the abstain label and the category that it may be moved out of; they
+    are not proposed again. `own` are the existing labels that this bot set. `barred` maps each label that it must not
+    get to the reason. `left_alone` is the reason not to look at the issue at all, or empty. `ruled` maps each label
+    that a fixed rule sets to the name of the rule; `alone` is the reason why the issue gets no other labels, or empty.
     """
 
     issue: Issue
@@ -98,12 +98,11 @@ def case_of(
     before: TextBeforeEdit | None = None,
     unasked: bool = False,
 ) -> Case:
-    """The case of an issue under a configuration; without one, of its text alone.
+    """The case of an issue under a configuration; without a configuration, the case depends on its text alone.
 
-    `proposed` are the labels that deciding can come up with, `available` those of the repository (None: unknown).
-    `who` knows the logins under which this bot labels (None: only those of `learn.bots`). `before` is the text before
-    the edit that is acted on, if it is one. `unasked`: no person chose the issue, so that one in people's hands is left
-    alone, as an edited one is.
+    `proposed` are the labels that can be elected, `available` the labels of the repository (None: unknown). `who` knows
+    the logins under which this bot labels (None: only those in `learn.bots`). For an edit, `before` is the text before
+    it. `unasked`: no person chose the issue, so it is left alone if people have handled it or the edit was small.
     """
     if config is None:
         return Case(issue)
@@ -149,7 +148,7 @@ def case_of(
 
 
 def with_rules(case: Case, rules: Sequence[RuleConfig]) -> Case:
-    """The case of an issue of a file, on which nothing but the fixed rules is known, with what they say."""
+    """The case with the fixed rules applied, for an issue of a file, of which no history is known."""
     ruling = FixedRules(rules).on(case.issue)
     return replace(case, barred=ruling.barred, ruled=ruling.set)
 
@@ -172,7 +171,8 @@ def _reason_to_skip(issue: Issue, config: Config) -> str | None:
 def reason_of_people(issue: Issue, config: Config, who: Attribution) -> str | None:
     """Why an issue counts as handled by people: its label events, or labels older than these, as after a transfer.
 
-    A person who sets the abstain label asks for labels; the label that keeps the bot away says nothing once it is gone.
+    Setting the abstain label does not count: it asks for labels. Neither does the label that keeps the bot away, once
+    it is removed.
     """
     if reason := switched_off(issue, config):
         return reason
@@ -188,7 +188,7 @@ def reason_of_people(issue: Issue, config: Config, who: Attribution) -> str | No
 
 
 def _reason_to_leave_edited(issue: Issue, before: TextBeforeEdit, who: Attribution) -> str | None:
-    """Why an edited issue is not decided again: its text is much like the one that was judged last.
+    """Why an edited issue is not decided again: its text is very similar to the text that was judged last.
 
     The text before the edit need not have been judged, since runs are cancelled and skipped; but it may have been.
     """
@@ -210,7 +210,7 @@ def is_material_change(old: str, new: str) -> bool:
 class Attribution:
     """Whose labels count: the logins under which this bot labels, `me`, in lower case, and patterns of logins.
 
-    `trusted` bots act for people; `bots` are other accounts of this bot, and ordinary accounts run by bots.
+    `trusted` bots act for people; `bots` are other accounts of this bot, and user accounts that are bots.
     """
 
     me: frozenset[str] = frozenset()
@@ -239,7 +239,7 @@ class Attribution:
     def handled(self, issue: Issue) -> bool | None:
         """Whether a person dealt with the issue, apart from labels; None where that is not known.
 
-        Where it is not known who did, it was a person.
+        If it is not known who did, it counts as a person.
         """
         by_people = [login for login in issue.handled_by if not self._is_me_or_bot(login)]
         return issue.handled and (bool(by_people) or not issue.handled_by)
@@ -270,7 +270,7 @@ class Attribution:
         return fold(login) in self.me or (self._is_listed(login) and not self._is_trusted(login))
 
     def by_people(self, issue: Issue) -> list[LabelEvent]:
-        """The events that are a person's word."""
+        """The events that count as a person's."""
         return [event for event, voice in self.voices(issue) if voice == "person"]
 
     def own_labels(self, issue: Issue) -> tuple[str, ...]:
@@ -287,8 +287,8 @@ class Attribution:
 def removed(issue: Issue, who: Attribution) -> Names[str]:
     """The labels that were ever removed from the issue, with the reason not to set them again.
 
-    Whoever did it: bots and workflows carry out what people say, some under this bot's own login. This bot itself
-    removes its abstain label, and in `undo`, on a person's word, what it set.
+    Who removed them does not matter: bots and workflows act for people, some under this bot's own login. This bot
+    itself removes only its abstain label and, when a person runs `undo`, the labels that it set.
     """
     gone = [(event.label, voice) for event, voice in who.voices(issue) if not event.added]
     return Names({label: REMOVED if voice == "person" else TAKEN_OFF for label, voice in gone})
@@ -306,7 +306,7 @@ def _at_opening(event: LabelEvent, issue: Issue) -> bool:
 
 
 def _may_label(issue: Issue) -> bool:
-    """Whether the issue's author is a person who can label it while opening it; else the labels are those of a form."""
+    """Whether the issue's author can label it while opening it; if not, an issue form set the first labels."""
     owner, _, _ = issue.repo.partition("/")
     is_owner = bool(issue.author) and fold(issue.author) == fold(owner)
     return is_owner or (issue.association in TEAM and not issue.author.endswith(BOT))
@@ -315,7 +315,7 @@ def _may_label(issue: Issue) -> bool:
 def text_judged(issue: Issue, who: Attribution) -> str | None:
     """The text that was judged last, or None where it is not known.
 
-    It is the one that stood when this bot last set or removed a label, or else the one that the issue was opened with.
+    This is the text when this bot last set or removed a label, or else the text that the issue was opened with.
     """
     return text_at(issue, _last_act(issue, who) or issue.created_at)
 

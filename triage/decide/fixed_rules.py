@@ -21,8 +21,8 @@ NO_ANSWER = "_no response_"
 class Ruling:
     """What the fixed rules say of one issue.
 
-    `set` maps labels to the rule that sets them, in the order of the rules; `barred` maps labels that the issue must
-    not get to the reason.
+    `set` maps each label to the rule that sets it, in the order of the rules; `barred` maps each label that the issue
+    must not get to the reason.
     """
 
     set: Mapping[str, str] = field(default_factory=dict)
@@ -71,12 +71,12 @@ def reads_files(rules: Sequence[RuleConfig]) -> bool:
 
 
 def concerns(rule: RuleConfig, issue: Issue) -> bool:
-    """Whether a rule is about this kind of item: one on changed files is about pull requests alone."""
+    """Whether a rule applies to this kind of item: a rule about changed files applies to pull requests only."""
     return issue.kind == "pull request" or not reads_files([rule])
 
 
 def applies(when: ConditionConfig, issue: Issue) -> bool:
-    """Whether all that a condition asks for holds for an issue."""
+    """Whether all parts of a condition hold for an issue."""
     return all(holds(issue) for holds in _tests(when))
 
 
@@ -109,8 +109,8 @@ def _is_answered(given: Mapping[str, Sequence[str]], wanted: Mapping[str, Sequen
 def answers(body: str) -> dict[str, tuple[str, ...]]:
     """The answers to an issue form, by the field's label in lower case: as a whole, and each of several options.
 
-    GitHub writes several options of a list separated by commas, and check boxes as a list. Of two fields of one name
-    the first counts, so that text further down cannot stand in for an answer.
+    GitHub separates several options of a list by commas, and writes check boxes as a list. If two fields have the same
+    name, the first counts, so that text further down cannot pose as an answer.
     """
     fields: dict[str, list[str]] = {}
     current: list[str] = []

@@ -26,7 +26,7 @@ ONE_OF = {TYPE: "an issue has one type", CATEGORY: "a discussion has one categor
 
 
 def switched_off(issue: Issue, config: Config) -> str | None:
-    """The reason to leave alone an issue with the label that keeps the bot away; None without it."""
+    """The reason to leave an issue alone that has the label which keeps the bot away; None without this label."""
     name = config.act.off_label
     there = fold(name) in folded(issue.labels)
     return f"triage is switched off here by the label {name} (act.off_label)" if there else None
@@ -38,7 +38,7 @@ def unsorted(categories: Iterable[str]) -> Names[None]:
 
 
 def followed(config: Config, renamed: Mapping[str, str], here: Iterable[str]) -> Config:
-    """The configuration that means the labels which it names under their old names; `renamed` has the new ones.
+    """The configuration with the new names of labels that it names by their old ones; `renamed` maps old to new.
 
     What is forbidden, or demanded, of an old name by a pattern holds for the new one too. `here` are the labels that
     there are now: where one of them took an old name, it is the one that is meant otherwise.
@@ -154,7 +154,7 @@ class Policy:
     def may_set(self, name: str, *, ruled: bool = False) -> str | None:
         """Why the label may not be set, or None if it may.
 
-        `ruled`: a fixed rule sets it, so that it may belong to a process, which no vote can tell.
+        `ruled`: a fixed rule sets it. Such a label may belong to a process, which a vote could not predict.
         """
         here = fold(name)
         if self.abstain is not None and here == fold(self.abstain):
@@ -183,7 +183,7 @@ class Policy:
         return "discussions are moved out of it, not into it (act.categories)" if is_left else None
 
     def settable(self, names: Iterable[str], *, ruled: bool = False) -> tuple[str, ...]:
-        """Those of the labels that may be set; see `may_set`."""
+        """The given labels that may be set; see `may_set`."""
         return tuple(name for name in names if self.may_set(name, ruled=ruled) is None)
 
     def target_of(self, name: str) -> float | None:
@@ -204,11 +204,11 @@ class Policy:
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         """(labels to set, best first; label → the reason why it is held back).
 
-        `existing` are the labels that the issue carries: they are not proposed again, and keep the other labels of an
-        exclusive group out. `barred` maps labels that this issue must not get to the reason. `own` are those of the
-        existing labels that the bot set earlier: all that it sets on an issue count, over all runs. `needed` is the
-        probability that each label must have, see `Rules.threshold`. `ruled` are labels that fixed rules set: they come
-        first, in this order, and need no probability.
+        `existing` are the labels that the issue has: they are not proposed again, and they exclude the other labels of
+        an exclusive group. `barred` maps each label that this issue must not get to the reason. `own` are the existing
+        labels that the bot set earlier, because `labels.max` counts over all runs. `needed` is the probability that
+        each label must have, see `Rules.threshold`. `ruled` are labels that fixed rules set: they come first, in this order,
+        and need no probability.
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []
@@ -242,7 +242,7 @@ class Policy:
     ) -> tuple[str, ...]:
         """The labels to suggest, best first, where `labels` are set; see `apply` for the others.
 
-        Labels that only their number keeps out may be suggested: who accepts one has counted.
+        A label that only `labels.max` keeps out may be suggested: whoever accepts it decides about the number.
         """
         if self.suggest is None:
             return ()
@@ -261,7 +261,7 @@ class Policy:
     def _objection(
         self, name: str, accepted: Sequence[str], carried: Mapping[str, str], room: int, *, ruled: bool
     ) -> str | None:
-        """Why an elected label is not set; `carried` are those of the issue by their folded names, in this order."""
+        """Why an elected label is not set; `carried` are the issue's labels by their folded names, in this order."""
         if fold(name) in carried:
             return CARRIED
         if reason := self.may_set(name, ruled=ruled):

@@ -1,8 +1,8 @@
 """The k/m vote and the learnt rules: k, the votes (m) that each label needs, and the calibration of scores.
 
-A label is elected when at least m of the k nearest neighbours carry it. Source: *NLP with Transformers*, chapter 9,
-where every vote counts the same. With similarity weighting a neighbour's vote is exp((s - s_1) / T) of the nearest
-one's, s being its cosine, and the k votes are scaled to sum to k, so that m means the same in both.
+A label is elected if at least m of the k nearest neighbours have it. Source: *NLP with Transformers*, chapter 9, where
+every vote counts the same. With similarity weighting, a neighbour with the cosine s has exp((s - s_1) / T) of the vote
+of the nearest one, which has s_1. The k votes are scaled to sum to k, so that m means the same in both.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ LEAST_SHARE = 1e-12
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A labelled issue near the one that is decided.
+    """A labelled issue that is similar to the one to decide.
 
-    `similarity` is the cosine, -1..1, in the space in which neighbours vote; `encoder_similarity` is that of the
+    `similarity` is the cosine, -1..1, in the space in which neighbours vote; `encoder_similarity` is the cosine of the
     encoder's vectors alone (None: not known).
     """
 
@@ -62,13 +62,13 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the engines say about an issue; `gather` makes it.
+    """What the engines found about an issue; `gather` makes it.
 
     `neighbours` are in falling similarity (ties: rising number). `votes` and `similarity_votes` are those of the k
     nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
     score, weighted by similarity. `head` are the head's probabilities, `zero_shot` raw scores. `propensity` the
     probability that people label an issue like this at all. `closest` is the highest cosine with a neighbour under the
-    encoder alone: under the head, issues are near that may share labels, whatever they are about.
+    encoder alone, because under the head, issues that may share labels are near whatever they are about.
     """
 
     key: Key
@@ -88,7 +88,7 @@ class LabelRule:
     `votes` is the m of this label (None: votes never elect it), `examples` the number of issues with it in the index,
     `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label.
     `precision` was measured over `predicted` issues newer than those learnt from, under the targets in force then;
-    None: the label was set on none. `least` is the probability that it needs besides, since it broke its promise.
+    None: the label was set on none. `least` is a further probability that it must reach, because it broke its promise.
     """
 
     name: str
@@ -104,7 +104,7 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The logistic from what is known of a label on an issue to the probability that a maintainer would set it.
+    """The logistic regression that gives the probability that a maintainer would set a label on an issue.
 
     Its slopes multiply log-odds: of the label's share of the votes, of its probability under the head, and of its
     share of the newest issues. `mass` multiplies the logarithm of the sum of all labels' probabilities under the head:
@@ -120,10 +120,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a precision target would have given on issues newer than those learnt from.
+    """What a precision target would have achieved on issues newer than the learnt ones.
 
-    A label needs the probability `threshold` (None: no threshold reaches the target). At it, `labels` were set on the
-    share `coverage` of the issues, of which `right` were right; the precision is at least `low` with confidence.
+    A label needs the probability `threshold` (None: no threshold reaches the target). With it, `labels` were set on the
+    share `coverage` of the issues, and `right` of them were right; the precision is at least `low` with confidence.
     """
 
     target: float
@@ -240,7 +240,7 @@ class Rules:
         return max(self.threshold(target), least)
 
     def aim(self, target: float | None) -> float:
-        """The target in force where the configuration has this one: None is the recommended target."""
+        """The target in force if the configuration has this one: None means the recommended target."""
         if target is not None:
             return target
         return UNMEASURED if self.recommended is None else self.recommended
@@ -351,7 +351,7 @@ def features(
 ) -> Array:
     """What `Calibration` multiplies, [..., L, 4]; all are [..., L] or broadcast to it, `mass` is [...].
 
-    Where the head does not know a label (NaN), its share of all issues stands in.
+    If the head does not know a label (NaN), its share of all issues is used instead.
     """
     shape = np.broadcast_shapes(votes.shape, priors.shape)
     columns = (
@@ -383,7 +383,7 @@ def sigmoid(x: float) -> float:
 
 
 def unfamiliar(rules: Rules, evidence: Evidence) -> str:
-    """The reason why the issues that were learnt from say nothing about this one, or empty."""
+    """The reason why the learnt issues say nothing about this one, or empty."""
     if not evidence.neighbours:
         return ""
     near = evidence.neighbours[0].similarity >= rules.floor and evidence.closest >= rules.closest
@@ -420,7 +420,7 @@ def _rarity(prior: float) -> float:
 def contrast(rule: ZeroShotRule, raw: AnyFloats, against: Mask) -> Array:
     """Log-odds of each label [..., L] in a softmax of sharpness * raw with the labels `against` [L] and `nothing`.
 
-    So a label stands out from all others, however many there are, or no label does; `nothing` stands for none of them.
+    So either one label stands out from all others, however many there are, or none does; `nothing` stands for "none".
     """
     if not rule.sharpness:
         return np.asarray(raw, dtype=np.float64)
