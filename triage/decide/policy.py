@@ -207,8 +207,8 @@ class Policy:
         `existing` are the labels that the issue has: they are not proposed again, and they exclude the other labels of
         an exclusive group. `barred` maps each label that this issue must not get to the reason. `own` are the existing
         labels that the bot set earlier, because `labels.max` counts over all runs. `needed` is the probability that
-        each label must have, see `Rules.threshold`. `ruled` are labels that fixed rules set: they come first, in this order,
-        and need no probability.
+        each label must have, see `Rules.threshold`. `ruled` are labels that fixed rules set: they come first, in this
+        order, and need no probability.
         """
         held_back: dict[str, str] = {}
         accepted: list[str] = []

@@ -1,7 +1,7 @@
 """Commands in comments: a maintainer writes `/triage again`, `why`, `undo` or `off` as the first line of one.
 
-A command is answered by a reaction, or in the bot's one comment where there is something to say. Whoever may not give
-commands gets no answer.
+A command is answered with a reaction or, if there is something to say, in the bot's one comment. Accounts that may not
+give commands get no answer.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NOT_ALLOWED = "the author of the comment may not give commands"
 
 @dataclass(frozen=True)
 class CommandAnswer:
-    """What became of a command: `done`, in words for the log, and `text` (Markdown, or empty) for the comment."""
+    """The result of a command: `done` for the log, and `text` (Markdown, or empty) for the comment."""
 
     done: str
     text: str = ""
@@ -53,9 +53,9 @@ class CommandAnswer:
 
 
 def command_in(comment: EventComment) -> str | None:
-    """What the comment commands, in lower case and perhaps nothing that is KNOWN; None if it is no command.
+    """The command in the comment, in lower case, which need not be KNOWN; None if there is no command.
 
-    A comment that a bot wrote is none, this one's own above all, and neither is one that was edited.
+    A comment by a bot, such as this one, and an edited comment contain no command.
     """
     match = COMMAND.fullmatch(comment.body.partition("\n")[0])
     return None if match is None or comment.is_bot or comment.edited else fold(match[1] or "")

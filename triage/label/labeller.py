@@ -50,10 +50,10 @@ LABEL_CHANGES = {"labeled", "unlabeled"}
 
 @dataclass(frozen=True)
 class LabelOutcome:
-    """The result for one issue: the decision and the labels that were added, in a dry run would be added.
+    """The result for one issue: the decision, and the labels that were added or, in a dry run, would be added.
 
-    Without a decision the issue was left alone, for the reason in `note`; `missing`: there is no such issue. `answer`
-    says what became of a command that asked for something else than labels, `owners` whom the labels involved.
+    Without a decision, the issue was left alone for the reason in `note`; `missing`: there is no such issue. `answer`
+    is the result of a command that asked for something other than labels, and `owners` says whom the labels involved.
     """
 
     repo: str
@@ -218,7 +218,7 @@ def _settle(
     summary: Summary,
     show: Callable[..., str],
 ) -> int:
-    """Carry out what people ticked in the bot's comment; no model is needed for it."""
+    """Apply what people ticked in the bot's comment; this needs no model."""
     tracker, config = open_repository(options.repo, options.config, issue=number)
     tracker.with_categories = False
     if config.act.suggest is None:
@@ -317,7 +317,7 @@ class Labeller:
         return replace(case, barred=Names({**case.barred, **refused(told, self.model.labels)}))
 
     def _before(self, live: LiveIssue) -> TextBeforeEdit | None:
-        """The text that an issue is compared with; None: it is decided whatever its text was."""
+        """The text that an issue is compared with; None: it is decided in any case."""
         if self.event:
             return self.event.before if self.event.action == "edited" else None
         # The sweep takes an issue that the bot has labelled only where it was edited.
@@ -468,7 +468,7 @@ def _without_a_model(runner: Runner, nothing: NothingToLabelWith, *, unattended:
 
 
 def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
-    """The outcome as a JSON object: the decision with the labels that were set, under another name in a dry run."""
+    """The outcome as a JSON object; labels that were set and labels that would be set have different keys."""
     if outcome.answer:
         labels = {WOULD if dry_run else "labels": list(outcome.added)} if outcome.added else {}
         return {"repo": outcome.repo, "number": outcome.number, "answer": outcome.answer, **labels}
@@ -481,7 +481,7 @@ def _row(outcome: LabelOutcome, *, dry_run: bool) -> dict[str, object]:
 
 
 def _publish(runner: Runner, outcomes: Sequence[LabelOutcome], *, dry_run: bool) -> None:
-    """Set the step's outputs, by issue number; of the neighbours, those of the same repository."""
+    """Set the step's outputs, by issue number; neighbours are only those of the same repository."""
     decided = [(str(o.number), o, o.decision) for o in outcomes if o.decision]
     added = {str(o.number): list(o.added) for o in outcomes if o.decision or o.added}
     near = {number: [n.number for n in d.voters if n.repo == o.repo] for number, o, d in decided}

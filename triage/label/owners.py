@@ -1,6 +1,6 @@
 """Owners by label: who is assigned to an issue, or asked to review a pull request, and which teams are mentioned.
 
-Who answers the issues of each label is what a table of owners can be filled from.
+A table of owners can be filled from who answers the issues of each label.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def owners_of(
 ) -> Owners:
     """The owners in `table` of an issue's `labels` who are to be involved now.
 
-    The number of the issue chooses who comes first: it counts on from the first in the list, so that the choice needs
-    no memory, takes turns, and is the same a second time. With the load of each account, those with less come first.
-    Once anybody else involved people in the issue, nobody is added; once an owner of a label was involved, no other
+    The number of the issue, modulo the length of the list, chooses who comes first. So the choice needs no memory,
+    takes turns, and is the same a second time. If the load of each account is given, the least busy come first. Once
+    anybody else has involved people in the issue, nobody is added. Once an owner of a label was involved, no other
     owner of that label is.
     """
     if any(not who.is_own(event.actor) for event in involved.events):
@@ -75,7 +75,7 @@ def _in_turn(people: Sequence[str], number: int, load: Mapping[str, int]) -> lis
 
 
 def untouched(involved: Involved, who: Attribution) -> tuple[str, ...]:
-    """Those whom this bot involved, who still are, and whom nobody has added or taken off since."""
+    """The owners whom this bot involved, who are still involved, and whom nobody has added or removed since."""
     last = {fold(event.whom): event for event in involved.events}
     there = (last.get(fold(name)) for name in involved.now)
     return tuple(event.whom for event in there if event and event.added and who.is_own(event.actor))
@@ -83,7 +83,7 @@ def untouched(involved: Involved, who: Attribution) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class OwnerDesk:
-    """Involves the owners of labels, and takes that back."""
+    """Involves the owners of labels, and undoes it."""
 
     writer: LabelWriter
     config: Config
@@ -106,7 +106,7 @@ class OwnerDesk:
         return "; ".join(self._assign(live, owners, dry_run))
 
     def take_back(self, live: LiveIssue, *, dry_run: bool) -> tuple[str, ...]:
-        """Take off those whom the bot involved, and nobody has touched since; returns them."""
+        """Remove the owners whom the bot involved and nobody has changed since; returns them."""
         if not self.config.owners:
             return ()
         tracker, number = self.writer.tracker, live.issue.number
@@ -161,7 +161,7 @@ class Answerers:
 
     @property
     def suggested(self) -> tuple[str, ...]:
-        """Those who answer enough of them to own the label, the busiest first."""
+        """The people who answer enough issues to own the label, those with most answers first."""
         needed = max(LEAST, SHARE * self.answered)
         return tuple(login for login, count in self.people if count >= needed)[:MOST_OWNERS]
 

@@ -1,8 +1,8 @@
 """Suggestions: labels that are not set are offered in the bot's one comment, and a maintainer's tick sets them.
 
-Whoever can edit the comment can tick a box in it, and can write anything else. So an answer is read from the versions
-that GitHub keeps of the comment: what was offered is what the bot itself wrote last, and a tick is that of the account
-which made the first version with it. Nothing else of the text is read.
+Anybody who can edit the comment can tick a box in it, and can write anything else. So answers are read from the
+versions of the comment that GitHub keeps: the bot's own last version says what was offered, and a tick belongs to the
+account that made the first version with it. No other text is read.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ NO_TICK = "no suggestion in the comment was ticked"
 
 
 def refused(text: str, labels: Iterable[str]) -> dict[str, str]:
-    """Those of the labels that people refused in the comment with this text, with the reason not to set them."""
+    """The labels that people refused in the comment with this text, with the reason not to set them."""
     who = {fold(answer.what): answer.login for answer in answers_in(text) if not answer.accepted}
     pairs = ((name, fold(code(name))) for name in labels)
     return {name: f"{who[what]} refused it" for name, what in pairs if what in who}
 
 
 def offering(decision: Decision) -> Callable[[str], str]:
-    """Makes the part of the comment from the comment's text before: what was answered is not offered again."""
+    """Makes the part of the comment from its previous text: labels with an answer are not offered again."""
 
     def offer(text: str) -> str:
         if any(boxes(text).values()):
@@ -64,9 +64,9 @@ def offering(decision: Decision) -> Callable[[str], str]:
 
 
 def new_answers(versions: Sequence[CommentVersion], me: Collection[str]) -> list[SuggestionAnswer]:
-    """What was answered since the bot wrote the comment; `versions` are its texts, oldest first, `me` the bot's logins.
+    """The answers since the bot wrote the comment; `versions` are its texts, oldest first, `me` the bot's logins.
 
-    A tick counts if it is still there, for the account that set it. Nothing counts where the bot's text is not known.
+    A tick counts if it is still there, for the account that set it. Nothing counts if the bot's text is not known.
     """
     last = max((i for i, version in enumerate(versions) if fold(version.editor) in me), default=None)
     if last is None:
@@ -89,10 +89,10 @@ def new_answers(versions: Sequence[CommentVersion], me: Collection[str]) -> list
 
 
 def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Callable[[str], str]:
-    """Makes the part of the comment that tells these answers from the comment's text before.
+    """Makes the part of the comment that reports these answers, from its previous text.
 
-    `seen` are the boxes whose ticks were dealt with, be it by ignoring them: these are cleared. While another is ticked
-    the part stays as it is, since that tick has a run of its own.
+    `seen` are the boxes whose ticks were handled or ignored: these are cleared. While another box is ticked, the part
+    stays as it is, because that tick has its own run.
     """
 
     def settle(text: str) -> str:
@@ -108,12 +108,12 @@ def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Call
 
 
 def withdrawn(text: str) -> str:
-    """The part of the comment with this text without what is on offer."""
+    """The part of the comment with this text, without open suggestions."""
     return suggestions_part([], answers_in(text))
 
 
 def suggest_on_github(writer: LabelWriter, live: LiveIssue, decision: Decision) -> str:
-    """Offer the labels as GitHub's own label suggestions; why that did not work, or empty.
+    """Offer the labels as GitHub's own label suggestions; returns why that failed, or empty.
 
     A label that the server set instead is removed again: it misses its precision target.
     """
@@ -156,7 +156,7 @@ class SuggestionHandler:
     dry_run: bool = False
 
     def settle(self, comment_id: str, number: int) -> tuple[tuple[str, ...], str]:
-        """(the labels that were set, what became of the ticks in words). Raises NotFound for the issue."""
+        """(the labels that were set, a description of what happened to the ticks). Raises NotFound for the issue."""
         tracker, me = self.writer.tracker, folded([self.writer.me])
         versions = tracker.comment_versions(comment_id, MARKER)
         ticked = new_answers(versions, me)
@@ -184,7 +184,7 @@ class SuggestionHandler:
     def _settable(
         self, accepted: Sequence[SuggestionAnswer], issue: Issue
     ) -> tuple[tuple[str, ...], list[str]]:
-        """(those of the accepted labels that can be set, why the others cannot)."""
+        """(the accepted labels that can be set, why the others cannot)."""
         policy, here = Policy.of(self.config), {fold(code(name)): name for name in self.writer.available}
         names, notes = list[str](), list[str]()
         for answer in accepted:

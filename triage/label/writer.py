@@ -42,8 +42,8 @@ class LabelWriter:
 
     `who` knows the other logins under which this bot labelled.
 
-    Raises IssueGone where an issue was deleted, and what the tracker raises. Where a label was deleted since the
-    repository's were read, the bot's abstain label may be gone although no label took its place.
+    Raises IssueGone if an issue was deleted, and what the tracker raises. If a label was deleted after the
+    repository's labels were read, the bot's abstain label may have been removed although no label replaced it.
     """
 
     tracker: Tracker
@@ -55,8 +55,8 @@ class LabelWriter:
     def write(self, edits: Sequence[IssueEdit]) -> list[tuple[str, ...] | TriageError]:
         """Make at most TOGETHER edits in one request; for each the labels that were added, or why it failed.
 
-        Labels that the repository lacks are created where that is allowed. Those that were deleted since the
-        repository's were read are left out. Raises what fails for all of the edits.
+        Labels that the repository lacks are created if that is allowed. Labels that were deleted after the
+        repository's labels were read are left out. Raises what fails for all of the edits.
         """
         names = [self.addable(edit.add) for edit in edits]
         failures, commented = self._sent(dict(enumerate(edits)), names)
@@ -86,7 +86,7 @@ class LabelWriter:
         return self._written(IssueEdit(live, names))
 
     def remove(self, live: LiveIssue, names: Iterable[str]) -> None:
-        """Remove labels that the issue carries."""
+        """Remove labels from the issue."""
         self._written(IssueEdit(live, remove=tuple(names)))
 
     def to_mark(self, live: LiveIssue) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ class LabelWriter:
         )
 
     def addable(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the labels that the repository has, or may be given; no issue type or category is created."""
+        """The labels that the repository has or may get; no issue type or category is created."""
         create = self.config.create
         return tuple(name for name in names if name in self.available or (create and not native(name)))
 

@@ -1,7 +1,7 @@
-"""Who set and removed an issue's labels: what people said of them, and what became of the bot's own.
+"""Who set and removed an issue's labels: people's decisions, and what happened to the bot's own labels.
 
-The bot must not learn from its own guesses, nor from those of other bots; and a label that an issue form sets was
-chosen before anybody had read the issue.
+The bot must not learn from its own guesses or those of other bots. A label that an issue form sets was chosen before
+anybody had read the issue.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ LEAST = 10
 
 @dataclass(frozen=True)
 class Provenance:
-    """The labels of one issue that people set and removed; `unjudged` are those that it carries from others.
+    """The labels of one issue that people set and removed; `unjudged` are labels that others set.
 
-    The last are no counter-examples either: no person said that they are wrong.
+    `unjudged` labels are no counter-examples either: no person said that they are wrong.
     """
 
     positive: tuple[str, ...]
@@ -34,8 +34,8 @@ class Provenance:
 def provenance_of(issue: Issue, attribution: Attribution) -> Provenance:
     """The last decision of people on each label.
 
-    Positive: they set it, and it is there. Negative: they removed it, and did not set it again. A label without
-    history is positive.
+    Positive: a person set it, and it is still there. Negative: a person removed it, and it was not set again. A label
+    without history is positive.
     """
     word: dict[str, bool] = {}
     set_by: dict[str, Voice] = {}
@@ -55,8 +55,8 @@ def provenance_of(issue: Issue, attribution: Attribution) -> Provenance:
 def edited_since_labelled(issue: Issue, attribution: Attribution) -> bool:
     """Whether the author changed the text after a person last labelled it: the labels were given to another text.
 
-    Edits by accounts that are unknown, and by bots, which may follow an author's, count too. Where no event tells when
-    people labelled, any edit does.
+    Edits by unknown accounts count too, as do edits by bots, because they may follow an author's edit. If no event says
+    when people labelled the issue, any edit counts.
     """
     if not issue.edits:
         return False
@@ -71,8 +71,8 @@ def edited_since_labelled(issue: Issue, attribution: Attribution) -> bool:
 def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
     """Give events of renamed labels the names that the issues carry, for files without label ids.
 
-    A name that no issue carries any more was renamed where each issue that should carry it by its events has exactly
-    one label without events, and always the same one.
+    A name that no issue has any more was renamed if each issue that should have it by its events has exactly one label
+    without events, and always the same one.
     """
     carried = {name for issue in issues for name in issue.labels}
     candidates: dict[str, set[str]] = defaultdict(set)
@@ -89,12 +89,12 @@ def with_present_names(issues: Sequence[Issue]) -> list[Issue]:
 def process_by_evidence(
     issues: Iterable[Issue], attribution: Attribution, least: int = LEAST
 ) -> dict[str, str]:
-    """Labels of a process, with the reason: bots alone set them, or people set them and take them off again.
+    """Process labels, with the reason: only bots set them, or people set them and remove them again.
 
-    Other bots did more than half of what happened to the label, and no person ever set it; or people removed it for
-    good from more than half of the issues on which a person had set it. What bots do never takes a label out that
-    people set too, or strangers could bring that about, and an App of this bot's own. Only labels on `least` issues or
-    more are examined.
+    Either other bots caused more than half of the label's events, and no person ever set it; or people removed it for
+    good from more than half of the issues on which a person had set it. Bots never exclude a label that people set too:
+    otherwise strangers, or an App of this bot's own, could exclude it. Only labels on at least `least` issues are
+    examined.
     """
     handled: dict[str, Counter[Voice]] = defaultdict(Counter)
     issues_with, set_on, removed_from = Counter[str](), Counter[str](), Counter[str]()
@@ -125,11 +125,11 @@ def _left(issue: Issue) -> set[str]:
 
 @dataclass(frozen=True)
 class LiveAccuracy:
-    """What became of one label: counts of issues.
+    """What happened to one label: counts of issues.
 
-    `set` by the bot; of those `kept` (it is there) and `removed` (by a person, finally); a label that another bot
-    removed is neither. `missed`: a person set it after the bot had looked at the issue and not set it. `accepted` and
-    `refused`: what people said where the bot suggested it.
+    `set` by the bot; of these, `kept` (it is still there) and `removed` (by a person, for good). A label that another
+    bot removed is neither. `missed`: a person set it after the bot had looked at the issue and not set it. `accepted`
+    and `refused`: people's answers when the bot suggested it.
     """
 
     set: int = 0
@@ -157,10 +157,10 @@ def live_accuracy(
     since: datetime | None = None,
     looked_at: Collection[Key] = (),
 ) -> dict[str, LiveAccuracy]:
-    """What people made of the bot's labels, by label.
+    """What people did with the bot's labels, by label.
 
     Counts issues on which the bot acted at `since` or later, and those it `looked_at`, perhaps without setting any.
-    People take their time: a window of some weeks says more than the days since the last run.
+    People take their time: a window of a few weeks says more than the days since the last run.
     """
     by_label: dict[str, LiveAccuracy] = {}
     for issue in issues:
