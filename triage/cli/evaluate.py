@@ -17,14 +17,7 @@ from triage.console import log, warning
 from triage.errors import DataError, MissingExtra
 from triage.options import EvaluateOptions
 from triage.progress import bar, stage
-from triage.sources.load import (
-    LoadedIssues,
-    configured,
-    load_issues,
-    parse_sources,
-    repositories,
-    shared_among,
-)
+from triage.sources.load import LoadedIssues, configured, load_issues, parse_sources, repositories
 
 if TYPE_CHECKING:
     from triage.arrays import Floats
@@ -138,7 +131,6 @@ def run(options: EvaluateOptions) -> int:
         raise MissingExtra(f"nothing can be evaluated here: {lacking}", "learn")
     sources = parse_sources(options.sources)
     tracker, config = configured(sources, options.config)
-    config = shared_among(sources, config)
     names = repositories(sources, connection=tracker).names
     with held(options.out / WORK):
         loaded = load_issues(

@@ -26,14 +26,7 @@ from triage.github.open import open_store, server_url, visibility_of
 from triage.options import ADAPTATIONS, RetrainOptions
 from triage.progress import bar, stage
 from triage.schema import parse_time
-from triage.sources.load import (
-    LoadedIssues,
-    configured,
-    load_issues,
-    parse_sources,
-    repositories,
-    shared_among,
-)
+from triage.sources.load import LoadedIssues, configured, load_issues, parse_sources, repositories
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -108,7 +101,6 @@ def _run(options: RetrainOptions) -> int:
     tune = _tuner(options)
     sources = parse_sources(options.sources)
     tracker, config = configured(sources, options.config, options.against or options.store)
-    config = shared_among(sources, config)
     if config.learn.shared is None and not config.learn.sharing:
         notice(
             "a pattern chooses repositories and `learn.shared` is not set: labels count only in their own repository"

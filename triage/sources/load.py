@@ -281,26 +281,25 @@ def configured(
 ) -> tuple[Tracker | None, Config]:
     """The local configuration if there is one, else that of the first repository given by name, else the default.
 
-    The tracker is that repository's, if it was opened; with the `store`, as `open_repository`. Raises UsageError where
-    there are only patterns.
+    The patterns of `sources` count among its repositories, on which its shared labels depend. The tracker is that
+    repository's, if it was opened; with the `store`, as `open_repository`. Raises UsageError where there are only
+    patterns.
     """
+    tracker: Tracker | None = None
     if source.file or not sources.repositories:
-        return None, configuration.load(source.file)
-    home = next((name for name in sources.repositories if not is_pattern(name)), None)
-    if home is None:
+        config = configuration.load(source.file)
+    elif home := next((name for name in sources.repositories if not is_pattern(name)), None):
+        tracker, config = open_repository(home, source, store=store)
+    else:
         raise UsageError(
             f"{sources.repositories[0]} does not say which repository's configuration applies",
             next_step="give --config, or name the bot's own repository too: --from OWNER/NAME --from 'OWNER/*'",
         )
-    return open_repository(home, source, store=store)
-
-
-def shared_among(sources: Sources, config: Config) -> Config:
-    """The configuration with the patterns of `sources` among its repositories, on which its shared labels depend."""
     patterns = tuple(filter(adds_by_pattern, sources.repositories))
-    if not patterns or config.learn.shared is not None:
-        return config
-    return replace(config, learn=replace(config.learn, repositories=(*config.learn.repositories, *patterns)))
+    if patterns and config.learn.shared is None:
+        learn = replace(config.learn, repositories=(*config.learn.repositories, *patterns))
+        config = replace(config, learn=learn)
+    return tracker, config
 
 
 def repositories(
