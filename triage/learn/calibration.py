@@ -1,10 +1,10 @@
-"""One probability for each label on each issue, and what each precision target would have given.
+"""One probability for each label on each issue, and what each precision target would have achieved.
 
-A logistic of the votes, the head, and how often the label was set lately, with an offset for each label that is shrunk
-towards none (Platt, 1999; Gelman et al., Bayesian Data Analysis, 2013, on shrinkage): a label with few examples gets
-what all labels have in common. It is fitted on issues newer than those that their evidence comes from, the newest
-weighing most, since labels drift. What it is worth is measured one step further on: each block of issues is judged by
-the logistic of the blocks before it.
+A logistic regression on the votes, the head, and how often the label was set lately. Each label has an offset, which
+is shrunk towards zero, so that a label with few examples behaves like all labels (Platt, 1999; Gelman et al., Bayesian
+Data Analysis, 2013, on shrinkage). It is fitted on issues newer than those that their evidence comes from. The newest
+weigh most, because labels drift. It is measured one step later: each block of issues is judged by the regression on
+the blocks before it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def judged(rules: Rules, window: Window) -> Judged:
 def _seen(
     rules: Rules, names: Sequence[str], reviewed: Sequence[tuple[Evidence, Reviewed]]
 ) -> tuple[Judged, Array]:
-    """The issues that the bot labelled, where only the labels that it set count, and their probabilities."""
+    """The issues that the bot labelled, and their probabilities; only the labels that it set count."""
     shape = len(reviewed), len(names)
     truth, eligible = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     probabilities = np.zeros(shape)
@@ -137,7 +137,7 @@ def _seen(
 
 
 def recent_shares(targets: Mask) -> Array:
-    """[L]: each label's share of the newest RECENT of the issues `targets` [n, L], pulled towards that of all."""
+    """[L]: each label's share of the newest RECENT issues of `targets` [n, L], pulled towards its share of all."""
     newest = targets[-RECENT:]
     shares: Array = (newest.sum(axis=0) + PULL * targets.mean(axis=0)) / (len(newest) + PULL)
     return shares
@@ -174,7 +174,7 @@ def fit(past: Judged, *, by_age: bool) -> Logistic:
 
 
 def walk(past: Judged, *, by_age: bool) -> tuple[Judged, Array]:
-    """The issues of all blocks but the first FEWEST, and their probabilities by the blocks before them."""
+    """The issues of all blocks except the first FEWEST, and their probabilities by the blocks before them."""
     size = min(BLOCK, max(1, len(past) // BLOCKS))
     starts = range(FEWEST * size, len(past), size) if len(past) >= BLOCKS else ()
     parts = [
@@ -189,7 +189,7 @@ def walk(past: Judged, *, by_age: bool) -> tuple[Judged, Array]:
 def operating_points(
     past: Judged, probabilities: Array, walked: int | None = None
 ) -> tuple[OperatingPoint, ...]:
-    """What each of TARGETS would have given on these issues; see `OperatingPoint`.
+    """What each of TARGETS would have achieved on these issues; see `OperatingPoint`.
 
     The share of issues that get a label is that of the first `walked` (None: all): those that the bot labelled follow.
     """
@@ -232,10 +232,10 @@ def surely(hits: Ints, of: Ints, chance: float) -> Array:
 
 
 def least_after(truth: Mask, probabilities: Array, rules: Rules, target: float | None) -> float:
-    """What a label needs because its own record is below its target; 0 where that is not sure.
+    """The probability that a label needs because its own record is below its target; 0 if that is not certain.
 
-    NEVER where no probability helps. The record is that of the newest LATELY issues on which it would have been set,
-    `truth` and `probabilities` [q], oldest first: by them it loses its licence, and earns it back.
+    NEVER if no probability helps. The record covers the newest LATELY issues on which the label would have been set,
+    `truth` and `probabilities` [q], oldest first.
     """
     aim, needed = rules.aim(target), rules.threshold(target)
     if aim <= BEST_F1:
@@ -270,8 +270,8 @@ def calibrated(
 ) -> Rules:
     """The rules with the calibration and the operating points of these issues; `names` are their L labels.
 
-    What people left and removed of the labels that the bot set counts for the operating points, though nothing is
-    learnt from these labels: a promise that was not kept is made more carefully.
+    The labels that the bot set are not learnt from. But which of them people kept and removed counts for the operating
+    points, so that a promise that was not kept is made more carefully.
     """
     logistic = fit(past, by_age=by_age)
     newer, probabilities = walk(past, by_age=by_age)

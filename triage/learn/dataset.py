@@ -1,8 +1,8 @@
 """Labelled issues ready to learn from: filtered, de-duplicated, in time order, as a matrix of labels, and split.
 
-Rows are split by time wherever they have dates, since that is how triage happens: all rows that are tuned or judged on
-are newer than those they are compared with. Without dates they are split by iterative stratification (Sechidis et al.,
-2011), which keeps each label's share, rare ones first.
+Rows with dates are split by time, as in production: all rows for tuning and judging are newer than the rows they are
+compared with. Without dates, they are split by iterative stratification (Sechidis et al., 2011), which keeps each
+label's share, rare ones first.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Reviewed:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled issues, oldest first, and which of `names` each carries: `targets` [n, L].
+    """Labelled issues, oldest first, and which of `names` each has: `targets` [n, L].
 
-    `dropped` counts the rows left out, by reason; `process` maps labels left out as a process's to the evidence.
+    `dropped` counts the rows left out, by reason; `process` maps each process label that was left out to the evidence.
     `unlabelled` are the issues without a label to learn, oldest first, of all dates; `handled` says of each whether
-    people dealt with it, be it by labelling it with something else. `reviewed` are the issues that the bot labelled,
+    people dealt with it, for example by setting another label. `reviewed` are the issues that the bot labelled,
     oldest first: nothing is learnt from its labels, but they show whether its promise holds.
     """
 
@@ -122,14 +122,14 @@ class Dataset:
 
 
 def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | None = None) -> Dataset:
-    """Keep labels that people set; drop pull requests (unless learnt from), process labels and repeated texts.
+    """Keep labels that people set; drop pull requests (unless they are learnt from), process labels and repeated texts.
 
-    `attribution` separates people from bots where the issues have a history. An issue from which people only removed
-    labels stays, without labels: it is a neighbour that votes against them. One with labels to learn that bots set and
-    no person confirmed is dropped, since its missing labels are unknown, and so is one whose author changed the text
-    after people had labelled it. Of issues with the same rendered text and changed files, and of much the same by one
-    author, the newest stays, since its labels are the current practice. Raises DataError where no labelled issue is
-    left.
+    If the issues have a history, `attribution` separates people from bots. An issue from which people only removed
+    labels stays, without labels: it is a neighbour that votes against them. An issue is dropped if bots set labels to
+    learn on it that no person confirmed, because its missing labels are unknown, or if its author changed the text
+    after people had labelled it. Of issues with the same rendered text and changed files, and of nearly identical
+    issues by one author, only the newest stays, because its labels are current practice. Raises DataError if no
+    labelled issue is left.
     """
     attribution, given = attribution or Attribution.of(config), with_one_spelling(list(issues))
     kinds = config.learn.kinds
@@ -180,7 +180,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
 
 
 def _reviewed(issue: Issue, said: Provenance, attribution: Attribution) -> list[Reviewed]:
-    """What became of the labels that the bot set on the issue, if people dealt with it."""
+    """What happened to the labels that the bot set on the issue, if people dealt with it."""
     mine = {fold(e.label) for e, voice in attribution.voices(issue) if e.added and voice == "me"}
     if not mine:
         return []
@@ -191,7 +191,7 @@ def _reviewed(issue: Issue, said: Provenance, attribution: Attribution) -> list[
 
 
 def _nothing(dropped: Counter[str]) -> DataError:
-    """The failure where no label is left, with the reasons for which issues were left out."""
+    """The failure if no label is left, with the reasons why issues were left out."""
     likely = ", ".join(f"{n} {reason}" for reason, n in dropped.most_common() if n)
     return DataError(
         "no labelled issue is left to learn from",
@@ -204,7 +204,7 @@ def _nothing(dropped: Counter[str]) -> DataError:
 
 
 def _once_by_author(issues: Sequence[Issue], among: Sequence[Issue] = ()) -> list[Issue]:
-    """The issues without those of which the same author opened a much alike one later, or has one `among` others.
+    """The issues, except those of which the same author opened a nearly identical one later, or has one `among` others.
 
     `issues` are oldest first.
     """

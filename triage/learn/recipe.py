@@ -1,4 +1,4 @@
-"""One recipe on embedded issues: fitted on the past, tuned on the tuning window, measured on the newest one."""
+"""One recipe on embedded issues: fitted on the past, tuned on the tuning window, measured on the newest window."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Engines:
     progress: Callable[[str, int], Callable[[int], None]] | None = None
 
     def listener(self, title: str, total: int) -> Callable[[int], None] | None:
-        """The callback for this work, or None where nobody listens."""
+        """The callback for this work, or None if nobody listens."""
         return self.progress(title, total) if self.progress and total else None
 
 
@@ -74,7 +74,7 @@ class HeldOutResult:
 class Recipe:
     """A recipe, the issues with their encoder vectors [n, d], and the windows to tune and measure on.
 
-    `unlabelled` are newer issues without labels, of which the share that would get one is measured.
+    `unlabelled` are newer issues without labels; the share of them that would get a label is measured.
     `unlabelled_vectors` [u, d] are those of the data's unlabelled issues, or empty.
     """
 
@@ -147,7 +147,7 @@ class Recipe:
     def rules_for(self, rows: Ints) -> Rules:
         """The tuned rules with the examples in `rows`; a label that is new there gets the common m.
 
-        They are calibrated on the newest window too: it has been measured by then, and shows best what comes next.
+        They are calibrated on the newest window too: it was measured before, and is most like the issues to come.
         """
         tuned = self.rules.by_name
         fresh = LabelRule("", 0, 0.0, self.rules.votes)
@@ -202,7 +202,7 @@ class Recipe:
         return recent_shares(targets) if self.split.kind == "time" else np.asarray(targets.mean(axis=0))
 
     def _least_close(self, window: Window) -> float:
-        """How close its closest neighbour is to almost every issue of the tuning window, see `Evidence`."""
+        """The similarity that the closest neighbour has for almost every issue of the tuning window, see `Evidence`."""
         pairs = zip(self._queries, window.rows, strict=False)
         found = [(i, near[near >= 0]) for i, near in pairs if (near >= 0).any()]
         closest = [float(cosines(self.vectors[i], self.vectors[near]).max()) for i, near in found]
@@ -296,7 +296,7 @@ class Recipe:
         )
 
     def propensity(self, rows: Ints) -> tuple[Propensity | None, Array]:
-        """What tells these rows from the unlabelled issues of their time, except those that nobody has looked at.
+        """What distinguishes these rows from the unlabelled issues of their time, except those that nobody looked at.
 
         And what it gives the rows themselves, see `triage.learn.calibration.propensity`.
         """

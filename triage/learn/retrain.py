@@ -1,7 +1,7 @@
 """From labelled issues to a bundle: embed, adapt, tune, judge on the newest window, then index everything.
 
-A large index is compressed, and updated from that of the active bundle where possible. Maintainers get advice with a
-new bundle: what became of the bot's labels, drift, and which issues to label next.
+A large index is compressed and, if possible, updated from the index of the active bundle. With a new bundle,
+maintainers get advice: what happened to the bot's labels, drift, and which issues to label next.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class TrainedBundle:
 class RetrainContext:
     """One retraining: `now` (ISO 8601) becomes the bundle's date; `kind` is the split (None: by the data).
 
-    `after` names the bundle that was active when it began ("": none); `active` is that bundle where it can be read,
-    so that a large index is updated rather than rebuilt. `ids` are those of the repositories that were read.
+    `after` names the bundle that was active when it began ("": none); `active` is that bundle if it can be read, so
+    that a large index is updated rather than rebuilt. `ids` are the ids of the repositories that were read.
     """
 
     now: str
@@ -94,7 +94,7 @@ def assemble(
 ) -> Bundle:
     """The recipe's rules over an index of all its issues.
 
-    A bundle with an encoder of its own gets the files of the `encoder`, and its `vectors` [n, d] and `engines`.
+    A bundle with its own encoder gets the files of the `encoder`, and its `vectors` [n, d] and `engines`.
     """
     data = recipe.data
     everything = np.arange(len(data))
@@ -146,10 +146,10 @@ def _recorded(ids: Iterable[RepositoryIds], names: Iterable[str]) -> tuple[Repos
 
 
 def indexed(bundle: Bundle, active: Bundle | None = None) -> Bundle:
-    """The bundle as it is while its vectors are few, else compressed: with codes in their place.
+    """The bundle unchanged if it has few vectors, otherwise compressed: with codes instead of vectors.
 
-    The index of the `active` bundle is updated only where no head was learnt, since heads differ. Raises BundleError
-    where the compressed index would miss too many neighbours.
+    The index of the `active` bundle is updated only if no head was learnt, because heads differ. Raises BundleError if
+    the compressed index would miss too many neighbours.
     """
     if exact(*bundle.vectors.shape):
         return bundle

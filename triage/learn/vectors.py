@@ -57,7 +57,7 @@ class Embedded:
 
 
 def embedded_before(store: Store) -> bytes | None:
-    """The cache in a store; None, with a warning, where it cannot be read: it is only a cache."""
+    """The cache in a store; None, with a warning, if it cannot be read: it is only a cache."""
     try:
         return store.get(NAME)
     except BundleError as error:
