@@ -25,7 +25,7 @@ demo: .venv/demo.stamp ## learn from the sample issues, label new ones, and comp
 	@echo "  what the labels of a backfill would be   file://$(CURDIR)/out/demo/backfill/plan.html"
 	@echo "  how good labels are, method by method    file://$(CURDIR)/out/demo/evaluation/report.html"
 
-demo-github: .venv/demo.stamp ## one issue's way through a repository on a fake GitHub, told in a minute
+demo-github: .venv/demo.stamp ## follow one issue through a repository on a fake GitHub, in a minute (needs npm)
 	@$(BIN)/python -m tests.fake_github.demo
 
 docs: .venv/docs.stamp ## build the site of docs/ into build/site; any warning is an error
