@@ -31,7 +31,7 @@ def test_where_all_is_well_every_line_says_so(step: Step) -> None:
         "✓ the token may set labels (`issues: write`)",
         "✓ the token acts as github-actions[bot]",
     ]
-    assert lines[6].endswith("is whole and fits the encoder; it was learnt from 161 issues today")
+    assert lines[6].endswith("is undamaged and fits the encoder; it was learnt from 161 issues today")
     assert step.writes == []
 
 

@@ -96,7 +96,7 @@ def test_a_setup_is_checked_without_learning(step: Step, barred: set[str]) -> No
     """With the token, the configuration and the bundle."""
     step.configure(CONFIG.read_text("utf-8"))
     modules, said = run(step.folder, barred, "check", f"--repo={FERRY}", f"--store={step.store}")
-    assert "is whole and fits the encoder" in said
+    assert "is undamaged and fits the encoder" in said
     assert modules & (barred | LEARNING | PAGES) == set()
 
 
