@@ -12,6 +12,7 @@ from tests.fake_github.issue import Issue as FakeIssue
 from tests.learning import HOME, active
 from tests.live import FERRY, Step
 from tests.sample import CONFIG
+from triage.decide.rules import UNFAMILIAR
 from triage.engine.head import STARTS
 from triage.issue import FILES_LEARNT
 
@@ -129,6 +130,24 @@ def test_an_evaluation_counts_files_as_labelling_does(pulls: Step, read: bool) -
     assert pulls.run("evaluate", *options) == 0
     (run,) = json.loads((out / "results.json").read_text("utf-8"))["runs"]
     assert (run["one"]["micro_f1"] > 0.9) == read
+
+
+def test_a_title_like_no_other_is_no_reason_where_files_tell(pulls: Step) -> None:
+    """The encoder knows nothing of files, so that it is asked about texts alone; nor are duplicates looked for."""
+    assert pulls.run(*RETRAIN) == 0
+    title = "Renew the licence headers"
+    same = opened(pulls, 4001, changed("documentation", 77), title)
+    assert pulls.run("label", f"--store={HOME}") == 0
+    assert same.label_names == ["documentation"]
+    # Without files, the same title tells nothing.
+    silent = opened(pulls, 4002, [], title)
+    assert pulls.run("label", f"--store={HOME}") == 0
+    assert silent.label_names == []
+    assert UNFAMILIAR in pulls.out
+    # Thirty pull requests of this title were learnt.
+    again = opened(pulls, 4003, changed("area: cli", 79))
+    assert pulls.run("label", f"--store={HOME}") == 0
+    assert (again.label_names, pulls.outputs["duplicates"]) == (["area: cli"], {})
 
 
 def test_rows_of_a_file_teach_by_their_files_too(pulls: Step) -> None:

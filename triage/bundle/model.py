@@ -230,8 +230,10 @@ class ServingModel:
             head = dict(zip(rules.scored, row.tolist(), strict=True)) if rules.scored else {}
             ask = partial(self._classify, issue, vector)
             fits = float(self.propensity.of(vector[None])[0]) if self.propensity else 1.0
+            # Of changed files the encoder knows nothing: a title like no other may change `docs/` alone.
+            near = 1.0 if rules.files and issue.files else closest
             yield gather(
-                rules, issue.key, neighbours, described, ask, closest=closest, head=head, propensity=fits
+                rules, issue.key, neighbours, described, ask, closest=near, head=head, propensity=fits
             )
 
     def recorded(

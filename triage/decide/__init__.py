@@ -182,7 +182,8 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         k=rules.k,
         bundle=model.name,
         unjudged=unjudged,
-        duplicates=policy.duplicates(evidence),
+        # Titles of pull requests repeat, and the encoder does not know what they change.
+        duplicates=() if case.issue.kind == "pull request" else policy.duplicates(evidence),
         ruled=case.ruled,
         suggested=() if unjudged else policy.suggestions(scores, labels, case.existing, case.barred),
     )

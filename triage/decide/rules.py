@@ -68,7 +68,8 @@ class Evidence:
     nearest for each label with enough examples, 0..k: the first elect, by the weighting of the rules, the second
     score, weighted by similarity. `head` are the head's probabilities, `zero_shot` raw scores. `propensity` the
     probability that people label an issue like this at all. `closest` is the highest cosine with a neighbour under the
-    encoder alone, because under the head, issues that may share labels are near whatever they are about.
+    encoder alone, because under the head, issues that may share labels are near whatever they are about. It is 1 if the
+    changed files count too.
     """
 
     key: Key

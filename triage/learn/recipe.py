@@ -202,9 +202,15 @@ class Recipe:
         return recent_shares(targets) if self.split.kind == "time" else np.asarray(targets.mean(axis=0))
 
     def _least_close(self, window: Window) -> float:
-        """The similarity that the closest neighbour has for almost every issue of the tuning window, see `Evidence`."""
+        """The similarity that the closest neighbour has for almost every issue of the tuning window, see `Evidence`.
+
+        Issues that the head judges by their changed files too do not count.
+        """
         pairs = zip(self._queries, window.rows, strict=False)
-        found = [(i, near[near >= 0]) for i, near in pairs if (near >= 0).any()]
+        by_text = (
+            (i, near) for i, near in pairs if self.adaptation == "none" or not self.data.issues[i].files
+        )
+        found = [(i, near[near >= 0]) for i, near in by_text if (near >= 0).any()]
         closest = [float(cosines(self.vectors[i], self.vectors[near]).max()) for i, near in found]
         return round(float(np.quantile(closest, STRANGE)), 6) if len(closest) >= MIN_QUERIES else -1.0
 
