@@ -57,6 +57,16 @@ def test_from_issues_to_a_bundle_to_labels(past: Step) -> None:
     assert set(issue.label_names) <= {"bug", "area: storage"}
 
 
+def test_the_active_bundle_is_looked_up_at_the_beginning_and_before_another_takes_its_place(
+    past: Step,
+) -> None:
+    """In between a retraining goes by what it has read: GitHub moves the ref only if nobody else has."""
+    past.run(*RETRAIN)
+    past.github.requests.clear()
+    assert past.run(*RETRAIN, "--always") == 0
+    assert list(map(str, past.github.requests)).count(f"GET /repos/{FERRY}/git/ref/triage/active") == 2
+
+
 def test_a_bundle_is_dated_after_the_one_before_whatever_the_clocks(past: Step) -> None:
     """Names sort by it. Here the bundle before comes from a machine whose clock was years ahead."""
     past.run(*RETRAIN)

@@ -68,6 +68,8 @@ class GitStore:
         self._made: dict[str, Commit] = {}
         # What has been read of the bundles with a role, each to be loaded.
         self._tips: dict[str, Commit | Tip] = {}
+        # The ref of each role and the commit it pointed to when it was last read.
+        self._heads: dict[str, tuple[str, str | None]] = {}
 
     def visibility(self) -> str:
         return self._tracker.repository.visibility
@@ -81,6 +83,7 @@ class GitStore:
             tip = self._git.get_commit(sha)
         if tip is None:
             return None
+        self._heads.setdefault(role, (f"{SPACES[0]}/{role}", tip.sha))
         name = _name(tip)
         self._tips[name] = tip
         return name
@@ -136,7 +139,7 @@ class GitStore:
         """Upload the bundle. No ref points to it before `set_role`, so an interruption leaves no trace."""
         files = to_files(bundle)
         name = name_of(files[MANIFEST], bundle.manifest.created_at)
-        active = self._head("active")[1]
+        active = self._last_head("active")[1]
         tree = self._upload(files, self._stored(active) if active else ())
         message = f"{SUBJECT}{name}\n\n{files[MANIFEST].decode()}"
         self._made[name] = self._commit_anew(message, tree, [active] if active else [])
@@ -155,7 +158,9 @@ class GitStore:
         """See `Store`. Raises LostRace if another run made its bundle active in the meantime."""
         if role not in ROLES:
             raise ValueError(role)
-        ref, current = self._head(role)
+        # A bundle of this run becomes active by a fast-forward alone, so GitHub notices where the ref was moved since.
+        ref, current = self._last_head(role) if role == "active" and name in self._made else self._head(role)
+        self._heads.pop(role, None)
         if name is None:
             if current is not None:
                 self._git.delete_ref(ref)
@@ -241,13 +246,15 @@ class GitStore:
         if self._trusts(self._git.get_commit(sha)) and self._git.read_ref(ref) == head:
             self._git.update_ref(ref, sha, force=True)
 
+    def _last_head(self, role: str) -> tuple[str, str | None]:
+        """As `_head`, as it was when it was last read."""
+        return self._heads.get(role) or self._head(role)
+
     def _head(self, role: str) -> tuple[str, str | None]:
         """(the ref of a role, the commit it points to)."""
-        for space in SPACES:
-            sha = self._git.read_ref(f"{space}/{role}")
-            if sha is not None:
-                return f"{space}/{role}", sha
-        return f"{SPACES[0]}/{role}", None
+        found = ((f"{space}/{role}", self._git.read_ref(f"{space}/{role}")) for space in SPACES)
+        self._heads[role] = next((head for head in found if head[1]), (f"{SPACES[0]}/{role}", None))
+        return self._heads[role]
 
     def _commits(self) -> dict[str, Commit]:
         """Every reachable bundle by name; its newest commit if it was made active again."""
