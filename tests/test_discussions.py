@@ -100,6 +100,15 @@ def test_a_discussion_is_explained_in_one_comment(step: Step, discussion: Issue)
     assert comment.author.login == ACTIONS_BOT
 
 
+def test_nothing_is_suggested_on_a_discussion(step: Step, discussion: Issue) -> None:
+    """Nobody could accept it, so that the log does not say so either."""
+    step.configure("act: {discussions: true, suggest: 0.2, comment: true}\nvote: {precision_target: 1.0}")
+    step.happen(discussion, "created")
+    assert step.label() == 0
+    assert (discussion.comments, step.writes) == ([], [])
+    assert "suggested" not in step.said
+
+
 def test_without_the_permission_the_run_says_which(step: Step, discussion: Issue) -> None:
     """With the exit code for access."""
     step.repository.private = True

@@ -453,9 +453,7 @@ def _check_store(report: Report, name: StoreName, config: Config, tracker: Track
     bundle = store.load(active)
     model = open_model(bundle, active, *open_engines(config, bundle), {})
     days = max(0, (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days)
-    state = (
-        f"bundle {active} is undamaged and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
-    )
+    state = f"bundle {active} is undamaged and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
     report.add(FINE, f"{state} {days} days ago" if days else f"{state} today")
     _check_login(report, bundle.manifest.bots, config, tracker)
     if config.act.comment_duplicates and model.policy(config).duplicate != Policy.of(config).duplicate:

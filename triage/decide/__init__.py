@@ -185,7 +185,10 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         # Titles of pull requests repeat, and the encoder does not know what they change.
         duplicates=() if case.issue.kind == "pull request" else policy.duplicates(evidence),
         ruled=case.ruled,
-        suggested=() if unjudged else policy.suggestions(scores, labels, case.existing, case.barred),
+        # Nobody could accept one on a discussion: ticks are read in comments on issues and pull requests only.
+        suggested=()
+        if unjudged or case.issue.kind == "discussion"
+        else policy.suggestions(scores, labels, case.existing, case.barred),
     )
 
 

@@ -372,7 +372,7 @@ class Labeller:
 
     def _suggest(self, live: LiveIssue, decision: Decision | None) -> None:
         """Offer labels as GitHub's own suggestions, once for each issue: which were refused cannot be read."""
-        opened = self.event is not None and self.event.action == "opened" and live.issue.kind != "discussion"
+        opened = self.event is not None and self.event.action == "opened"
         if self.config.act.suggest_in != "github" or not opened or not decision or not decision.suggested:
             return
         if reason := suggest_on_github(self.writer, live, decision):
@@ -384,15 +384,12 @@ class Labeller:
         remove = self.writer.to_unmark(live, labelled=bool(self.writer.addable(labels)))
         if outcome.decision and outcome.decision.abstained:
             labels = self.writer.to_mark(live)
-        return IssueEdit(live, labels, remove, partial(self._comment_parts, live, outcome, remove))
+        return IssueEdit(live, labels, remove, partial(self._comment_parts, outcome, remove))
 
     def _comment_parts(
-        self, live: LiveIssue, outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]
+        self, outcome: LabelOutcome, removed: tuple[str, ...], added: tuple[str, ...]
     ) -> Mapping[str, Part]:
-        parts = self.comment(_changed(outcome, removed, added)) if self.comment else {}
-        # Ticks are read in comments on issues and pull requests only.
-        unheard = {SUGGESTIONS} if live.issue.kind == "discussion" else set()
-        return {name: part for name, part in parts.items() if name not in unheard}
+        return self.comment(_changed(outcome, removed, added)) if self.comment else {}
 
 
 def _outcome(live: LiveIssue, decision: Decision) -> LabelOutcome:
