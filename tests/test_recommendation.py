@@ -53,8 +53,8 @@ def test_the_best_on_validation_is_recommended_and_compared_on_test(truth: Mask)
 def test_a_rival_that_test_puts_ahead_is_named() -> None:
     """The reader must not take the weaker one for the better one."""
     rivals = (
-        Rival(run("b", 0.5), PairedDifference(-0.04, -0.06, -0.02, 0.0)),
-        Rival(run("z", 0.4), PairedDifference(0.01, -0.02, 0.04, 0.7)),
+        Rival(run("b", 0.5), PairedDifference(-0.04, -0.06, -0.02)),
+        Rival(run("z", 0.4), PairedDifference(0.01, -0.02, 0.04)),
     )
     assert list(certainty(rivals, TITLES)) == [
         "Caution: it was chosen on validation, but on test it is significantly worse: -0.040 micro-F1 against method B "

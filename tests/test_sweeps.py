@@ -96,7 +96,6 @@ def test_the_bootstrap_is_sure_of_what_is_plain_and_not_of_chance() -> None:
     coin, other = rng.random((200, 4)) < 0.3, rng.random((200, 4)) < 0.3
     plain = paired(truth, truth, coin)
     assert plain.sure
-    assert plain.better == 1.0
     assert plain.low <= plain.gain <= plain.high
     close = paired(truth, coin, other)
     assert close.low < 0 < close.high

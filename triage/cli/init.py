@@ -230,9 +230,8 @@ def _next_steps(repo: str, labels: Mapping[str, str], *, by_files: bool) -> str:
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the configuration, `section.name`."""
+    """One key of a section of the configuration."""
 
-    section: str
     name: str
     doc: str
     default: object
@@ -262,21 +261,20 @@ def _described_section(section: dataclasses.Field[object], hint: Any) -> tuple[s
     items = [one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)]
     if not items:
         return section.metadata["doc"], []
-    return inspect.cleandoc(items[0].__doc__ or ""), list(_keys(section.name, items[0]))
+    return inspect.cleandoc(items[0].__doc__ or ""), list(_keys(items[0]))
 
 
-def _keys(section: str, cls: Any, prefix: str = "") -> Iterator[Key]:
+def _keys(cls: Any, prefix: str = "") -> Iterator[Key]:
     hints = typing.get_type_hints(cls)
     for option in dataclasses.fields(cls):
         if dataclasses.is_dataclass(hints[option.name]):
-            yield from _keys(section, hints[option.name], f"{prefix}{option.name}.")
+            yield from _keys(hints[option.name], f"{prefix}{option.name}.")
             continue
         default = option.default
         if option.default_factory is not dataclasses.MISSING:
             default = option.default_factory()
         rules = option.metadata
         yield Key(
-            section,
             prefix + option.name,
             rules["doc"],
             default,
