@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from triage.bundle.model import untaught_rule
 from triage.bundle.open import open_serving
 from triage.config import PEOPLE_ONLY, Config, LabelsConfig, VoteConfig, ZeroShotConfig
 from triage.decide import Decision, Evidence, Policy, Recorded, Rules, case_of, decide
-from triage.decide.rules import LabelRule, contrast, zero_shot_scores
+from triage.decide.rules import COMMON, RAREST, LabelRule, contrast, rarity, zero_shot_scores
 from triage.issue import Issue, matches
 from triage.text import names_kind
 
@@ -134,6 +135,26 @@ def test_what_else_is_asked_changes_no_score_of_a_rare_label() -> None:
     apart = zero_shot_scores(rules, {"web": 1.0, "new": 0.0})
     both = zero_shot_scores(rules, {"web": 1.0, "new": 0.0, "bug": 9.0})
     assert {name: both[name] for name in apart} == pytest.approx(apart)
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_the_first_labelled_issues_make_no_label_common(count: int) -> None:
+    """Whoever labels a few bugs first does not find `bug` on everything, nor everything else unlikely."""
+    rule = untaught_rule(ZeroShotConfig(), Scale())  # type: ignore[arg-type]
+    raw = {"bug": -2.0, "question": 1.0}
+    before = zero_shot_scores(Rules(zero_shot=rule), raw)
+    labels = (LabelRule("bug", count, 1.0, None),)
+    after = zero_shot_scores(Rules(labels=labels, zero_shot=rule), raw)
+    assert before["bug"] == after["bug"]
+    assert after["question"] > 0.8 * before["question"]
+
+
+def test_many_labelled_issues_tell_how_common_a_label_is() -> None:
+    """What was assumed before is a small part of them."""
+    labels = (LabelRule("bug", 1800, 0.9, 1.0), LabelRule("web", 400, 0.2, 1.0))
+    rules = Rules(labels=labels)
+    odds = [math.log(prior / (1 - prior)) - math.log(COMMON / (1 - COMMON)) for prior in (0.9, 0.2, RAREST)]
+    assert [rarity(rules, name) for name in ("bug", "web", "new")] == pytest.approx(odds, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,8 @@ def test_a_rarer_label_scores_lower_on_the_same_words() -> None:
     """One raw score means less for a rarer label; without history there is no correction."""
     scores = zero_shot_scores(RULES, {"bug": 0.0, "web": 0.0, "unseen": 0.0})
     assert scores["bug"] > scores["web"] > scores["unseen"] > 0
-    assert rarity(RULES, "unseen") == rarity(replace(RULES, labels=(replace(WEB, prior=0.001),)), "web")
+    many = [replace(RULES, labels=(replace(WEB, examples=n, prior=0.5),)) for n in (1_000, 100_000)]
+    assert rarity(many[0], "unseen") == rarity(many[1], "unseen") < rarity(RULES, "unseen")
     assert zero_shot_scores(replace(RULES, labels=()), {"web": 0.0}) == {"web": 0.5}
 
 

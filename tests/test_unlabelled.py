@@ -12,10 +12,16 @@ from triage.backfill.plan import open_plan
 from triage.cli import main
 
 
-def planned(folder: Path, keep: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:
-    """The labels that a backfill plans for the sample's issues without a label, where only `keep` are labelled."""
+def planned(folder: Path, keep: dict[int, list[str]], **others: object) -> dict[int, tuple[str, ...]]:
+    """The labels that a backfill plans for the sample's issues without a label, where only `keep` are labelled.
+
+    The `others` have these fields.
+    """
     rows = [json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines()]
-    rows = [{**row, "labels": keep.get(row["number"], [])} for row in rows]
+    rows = [
+        {**row, "labels": keep[row["number"]]} if row["number"] in keep else {**row, "labels": [], **others}
+        for row in rows
+    ]
     source = folder / "issues.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     assert main(["retrain", f"--from={source}", f"--store={folder / 'store'}", "--adapt=none"]) == 0
@@ -39,6 +45,16 @@ def test_who_labels_one_kind_alone_finds_the_others_left_alone(
     found = planned(tmp_path, {number: labels for number, labels in known.items() if labels})
     assert len(found) > 50
     assert sum(map(bool, found.values())) <= len(found) / 20
+
+
+@pytest.mark.parametrize("count", [1, 9, 20, 60])
+def test_whoever_begins_with_bugs_does_not_find_them_everywhere(tmp_path: Path, count: int) -> None:
+    """Although nobody has looked at the other issues, so that nothing but the label's name tells what it means."""
+    bugs = [number for number, labels in truth().items() if "bug" in labels]
+    found = planned(tmp_path, {number: ["bug"] for number in bugs[:count]}, handled=False)
+    told = [number for number, labels in found.items() if "bug" in labels]
+    assert len(set(told) - set(bugs)) <= len(found) / 20
+    assert len(set(told) & set(bugs)) >= len(set(bugs[count:])) / 4
 
 
 def test_where_labelling_stopped_half_way_the_rest_gets_labels(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ COMMON, RAREST = 0.1, 0.01
 # How much commoner, in log-odds, labels for the kind of an issue are than others where nothing was learnt
 # (`benchmarks/first_day.py`).
 COMMONER = 0.48
+# How many labelled issues this counts as: of the first ones, nobody knows how common their labels are among all issues
+# (`benchmarks/first_labels.py`).
+ASSUMED = 20
+# The labelled issues that must go without a label before the vote can tell what it does not mean.
+AGAINST = 3
 LEAST_SHARE = 1e-12
 
 
@@ -86,7 +91,8 @@ class Evidence:
 class LabelRule:
     """How one label is elected.
 
-    `votes` is the m of this label (None: votes never elect it), `examples` the number of issues with it in the index,
+    `votes` is the m of this label (None: votes never elect it; where next to all labelled issues have the label, it is
+    judged by its description), `examples` the number of issues with it in the index,
     `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label.
     `precision` was measured over `predicted` issues newer than those learnt from, under the targets in force then;
     None: the label was set on none. `least` is a further probability that it must reach, because it broke its promise.
@@ -190,8 +196,16 @@ class Rules:
 
     @cached_property
     def voted(self) -> tuple[LabelRule, ...]:
-        """The labels with enough examples for the vote."""
-        return tuple(rule for rule in self.labels if rule.examples >= self.min_examples)
+        """The labels with enough examples for the vote, and for what they are told from."""
+        return tuple(
+            rule
+            for rule in self.labels
+            if rule.examples >= self.min_examples and (rule.votes is not None or self.is_opposed(rule))
+        )
+
+    def is_opposed(self, rule: LabelRule) -> bool:
+        """Whether enough labelled issues go without the label to tell what it does not mean, and how common it is."""
+        return round(self.labelled) - rule.examples >= AGAINST
 
     @cached_property
     def needed(self) -> Mapping[str, float | None]:
@@ -214,13 +228,13 @@ class Rules:
         return self._asked[names]
 
     @cached_property
-    def rarities(self) -> Names[float]:
-        """How much rarer than COMMON each label is, in log-odds."""
-        return Names({rule.name: _rarity(rule.prior) for rule in self.labels})
+    def labelled(self) -> float:
+        """The number of issues that the labels' examples and shares are of."""
+        return max((rule.examples / rule.prior for rule in self.labels if rule.prior > 0), default=0.0)
 
     @cached_property
     def rare(self) -> tuple[str, ...]:
-        return tuple(rule.name for rule in self.labels if rule.examples < self.min_examples)
+        return tuple(rule.name for rule in self.labels if rule.name not in self.needed)
 
     def threshold(self, target: float | None) -> float:
         """The probability that a label needs under a precision target; above 1 where no probability reaches it.
@@ -405,17 +419,16 @@ def elect_by_vote(rules: Rules, neighbours: Sequence[Neighbour], votes: Mapping[
 def rarity(rules: Rules, name: str) -> float:
     """How much rarer than COMMON the label is, in log-odds.
 
-    Without any labelled issue, the kinds of issues count as commoner than other labels.
+    Without any labelled issue, and for a label that next to all of them have, as where only bugs are labelled, kinds of
+    issues count as commoner than other labels. This counts as ASSUMED issues.
     """
-    if not rules.labels:
-        return COMMONER if names_kind(name) else 0.0
-    known = rules.rarities.get(name)
-    return _rarity(0.0) if known is None else known
-
-
-def _rarity(prior: float) -> float:
-    prior = min(max(prior, RAREST), 1 - RAREST)
-    return math.log(prior / (1 - prior)) - math.log(COMMON / (1 - COMMON))
+    common, assumed = math.log(COMMON / (1 - COMMON)), COMMONER if names_kind(name) else 0.0
+    rule = rules.by_name.get(name)
+    if not rules.labels or (rule and not rules.is_opposed(rule)):
+        return assumed
+    examples = (rule.examples if rule else 0) + ASSUMED * sigmoid(common + assumed)
+    prior = min(max(examples / (rules.labelled + ASSUMED), RAREST), 1 - RAREST)
+    return math.log(prior / (1 - prior)) - common
 
 
 def contrast(rule: ZeroShotRule, raw: AnyFloats, against: Mask) -> Array:

@@ -14,7 +14,7 @@ from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_rule
 from triage.config import Config
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
-from triage.decide.rules import LabelRule, Rules, kernel, rarity, tally
+from triage.decide.rules import AGAINST, LabelRule, Rules, kernel, rarity, tally
 from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
@@ -189,9 +189,11 @@ class Recipe:
         with_files = sum(bool(self.data.files[i]) for i in rows)
         spoken = Counter(self.data.languages[i] for i in rows)
         learnt = sorted(name for name, count in spoken.items() if name and count >= SPOKEN)
+        alone = self._unopposed(rows)
+        labels = (replace(rule, recent=recent[rule.name]) for rule in rules.labels)
         return replace(
             rules,
-            labels=tuple(replace(rule, recent=recent[rule.name]) for rule in rules.labels),
+            labels=tuple(replace(rule, votes=None) if rule.name in alone else rule for rule in labels),
             scored=tuple(self.data.names[j] for j in scored),
             files=FILES_LEARNT if scored and with_files >= MIN_EXAMPLES else 0,
             languages=self.config.languages or tuple(learnt),
@@ -321,10 +323,18 @@ class Recipe:
     def _queries(self) -> Ints:
         return np.concatenate([fold.query for fold in self.split.tune])
 
+    def _unopposed(self, rows: Ints) -> frozenset[str]:
+        """The labels that next to all of these rows carry, where no other issues show what they do not mean."""
+        counts = self.examples(rows)
+        alone = frozenset(name for name, count in counts.items() if count > len(rows) - AGAINST)
+        return alone if alone and self.propensity(rows)[0] is None else frozenset()
+
     @cached_property
     def _voted(self) -> list[int]:
-        examples, least = self.examples(self.split.test.known), self.config.vote.min_examples
-        return [j for j, name in enumerate(self.data.names) if examples.get(name, 0) >= least]
+        known, least = self.split.test.known, self.config.vote.min_examples
+        examples, alone = self.examples(known), self._unopposed(known)
+        names = enumerate(self.data.names)
+        return [j for j, name in names if examples.get(name, 0) >= least and name not in alone]
 
     def _search(self, fold: Fold) -> Window:
         """A fold's queries, with their neighbours among its known rows."""
