@@ -94,6 +94,18 @@ def test_a_barred_label_says_why() -> None:
     assert (labels, held) == (("docs",), {"bug": "a person removed it"})
 
 
+@pytest.mark.parametrize(
+    ("needed", "reason"),
+    [
+        (0.95, "its probability is below 0.95, which its precision target needs"),
+        (0.904, "its probability is below 0.90, which its precision target needs, by less than 0.01"),
+    ],
+)
+def test_a_label_below_its_target_says_by_how_much(needed: float, reason: str) -> None:
+    """A probability of 0.90 that is below 0.90, as both are shown, would be a riddle."""
+    assert Policy.of(Config()).apply(["bug"], SCORES, needed={"bug": needed}) == ((), {"bug": reason})
+
+
 def test_the_best_labels_are_kept_up_to_the_maximum() -> None:
     """Of more labels than allowed the best stay; equal scores go by name."""
     labels, held = Policy(most=5).apply(SCORES, SCORES)
