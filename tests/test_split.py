@@ -151,6 +151,8 @@ def test_what_is_learnt_from_is_filtered_and_ordered() -> None:
     assert list(data.names) == ["bug", "cli", "new", "web"]
     assert data.targets.tolist() == [[0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]]
     assert data.dropped == {"pull requests": 1, "without a label to learn": 1, "repeated texts": 1}
+    talk = Issue("o/r", 10, "talk", labels=("bug",), kind="discussion")
+    assert prepare([issue(1, "bug", day=1), talk], Config()).dropped == {"discussions": 1}
     with_pulls = prepare([pull], from_dict({"learn": {"pull_requests": True}}))
     assert with_pulls.keys([0]) == [("o/r", 9)]
 

@@ -57,6 +57,20 @@ def test_whoever_begins_with_bugs_does_not_find_them_everywhere(tmp_path: Path, 
     assert len(set(told) & set(bugs)) >= len(set(bugs[count:])) / 4
 
 
+def test_the_report_says_how_a_label_on_every_issue_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing shows what it does not mean."""
+    rows = [json.loads(line) for line in LEARNT_FROM.read_text("utf-8").splitlines()]
+    source = tmp_path / "bugs.jsonl"
+    bugs = ({**row, "labels": ["bug"]} for row in rows if "bug" in row["labels"])
+    source.write_text("".join(json.dumps(row) + "\n" for row in bugs), "utf-8")
+    assert main(["retrain", f"--from={source}", f"--store={tmp_path / 'store'}", "--adapt=none"]) == 0
+    out = capsys.readouterr().out
+    assert "  labels         0 judged by votes, 1 by name and description\n" in out
+    assert "by its description alone: hardly any learnt issue is without it" in out
+
+
 def test_where_labelling_stopped_half_way_the_rest_gets_labels(tmp_path: Path) -> None:
     """Every other issue was labelled, whatever it is about: the others get labels that are right."""
     known = dict(list(truth().items())[::2])

@@ -142,7 +142,7 @@ def prepare(issues: Iterable[Issue], config: Config, attribution: Attribution | 
         kept = (name for name in names if name not in process and not ignored.match(fold(name)))
         return tuple(sorted(kept, key=fold))
 
-    dropped = Counter({"pull requests": len(given) - len(eligible)})
+    dropped = Counter(f"{issue.kind}s" for issue in given if issue.kind not in kinds)
     by_text: dict[Content, Issue] = {}
     without: dict[Content, Issue] = {}
     reviewed: list[Reviewed] = []

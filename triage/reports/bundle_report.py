@@ -12,6 +12,7 @@ from triage.reports.label_report import meter
 
 HEADS = ("bundle", "made", "issues", "labels", "micro-F1", "target", "state")
 UNKNOWN = "?"
+UNOPPOSED = "hardly any learnt issue is without it"
 UNREACHED = ", which no newer issue reached"
 
 
@@ -124,8 +125,8 @@ def is_never_set(rules: Rules, rule: LabelRule) -> bool:
 
 
 def is_settable(rules: Rules, rule: LabelRule) -> bool:
-    """Whether the rules set the label at all: by votes, or by its description where examples are too few."""
-    if rule.examples < rules.min_examples:
+    """Whether the rules set the label at all: by votes, or by its description if these cannot tell."""
+    if rule.name not in rules.needed:
         return rules.zero_shot.rare is not None
     return not is_never_set(rules, rule)
 
@@ -134,8 +135,10 @@ def how_set(rules: Rules, rule: LabelRule, target: float | None, barred: str | N
     """How a label gets set under its precision target, or what keeps it from that, such as why it is `barred`."""
     if barred:
         return f"never: {barred}"
-    if rule.examples < rules.min_examples:
+    if rule.name not in rules.needed:
         by_description = rules.zero_shot.rare is not None
+        if rule.examples >= rules.min_examples:
+            return f"{'by its description alone' if by_description else 'not yet'}: {UNOPPOSED}"
         return "by its description alone" if by_description else "not yet: too few examples"
     needed = f"from {rule.votes or 0:.1f} votes and a probability of {rules.threshold(target):.2f}"
     return f"{needed}{UNREACHED}" if is_never_set(rules, rule) else needed

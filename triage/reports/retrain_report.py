@@ -35,7 +35,7 @@ def terminal(
         f"  left out       {left_out or 'none'}",
         *([f"  unlabelled     {left} issues show what people leave without a label"] if left else []),
         f"  embedded       {computed} texts, {len(data) + left - computed} from the cache",
-        f"  labels         {len(rules.voted)} with at least {rules.min_examples} examples, {len(rules.rare)} rarer",
+        f"  labels         {len(rules.voted)} judged by votes, {len(rules.rare)} by name and description",
         f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
         *(f"  target         {line}" for line in _target_lines(trained)),
