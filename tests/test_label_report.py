@@ -202,6 +202,13 @@ def test_the_terminal_shows_labels_what_was_held_back_and_who_voted() -> None:
     ]
 
 
+@pytest.mark.parametrize(("repo", "name"), [("", "row 3"), (REPO, f"{REPO} row 3")])
+def test_a_row_without_a_number_is_named_by_its_place(repo: str, name: str) -> None:
+    """Nobody has an issue -3."""
+    found = replace(decision("bug"), key=(repo, -3))
+    assert terminal("Crash at start", found).startswith(f"{name}  Crash at start\n")
+
+
 def test_without_a_label_the_highest_scores_are_named() -> None:
     """So that a person sees how far off it was."""
     assert "  no label; the highest scores were runner-up 0.90\n" in terminal("Hm", decision())

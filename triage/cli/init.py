@@ -220,7 +220,7 @@ def _next_steps(repo: str, labels: Mapping[str, str], *, by_files: bool) -> str:
             "true, and uncomment pull_request_target and pull-requests in the workflow `triage`.",
         )
     if not labels:
-        remedy = f"set {TOKEN}" if repo else f"set {TOKEN} and give --repo OWNER/NAME"
+        remedy = f"set {TOKEN}" if repo else f"set {TOKEN}, give --repo OWNER/NAME,"
         steps.insert(
             0,
             f"No labels were read; to add them to {CONFIG_PATH}, {remedy} and run again with --force.",

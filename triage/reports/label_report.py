@@ -27,7 +27,9 @@ Url = Callable[[str, int], str]
 def terminal(title: str, decision: Decision) -> str:
     """One issue for a terminal: its labels and what supports them, the labels held back, and the nearest voters."""
     repo, number = decision.key
-    lines = [f"{repo}#{number}  {one_line(title)[:90]}", *_terminal_reasons(decision, dry_run=True)]
+    # A row without a number has its place in the file below zero.
+    name = f"{repo}#{number}" if number > 0 else f"{repo} row {-number}".lstrip()
+    lines = [f"{name}  {one_line(title)[:90]}", *_terminal_reasons(decision, dry_run=True)]
     lines += [
         f"      {n.similarity:.2f}  {n.repo if n.repo != repo else ''}#{n.number}  {one_line(', '.join(n.labels))}"
         for n in decision.voters[:VOTERS_SHOWN]
