@@ -89,16 +89,17 @@ def parse(args: argparse.Namespace) -> RetrainOptions:
 
 def run(options: RetrainOptions) -> int:
     """Learn, compare, save; raises TriageError, and GateError where the candidate was only staged."""
+    # Before what is learnt with is imported: its packages may be missing.
+    tune = _tuner(options)
     with stage("retraining"):
-        return _run(options)
+        return _run(options, tune)
 
 
-def _run(options: RetrainOptions) -> int:
+def _run(options: RetrainOptions, tune: Tune | None) -> int:
     from triage.bundle.store import refuse_exposure
     from triage.learn.dataset import prepare
     from triage.learn.gate import is_current
 
-    tune = _tuner(options)
     sources = parse_sources(options.sources)
     tracker, config = configured(sources, options.config, options.against or options.store)
     if config.learn.shared is None and not config.learn.sharing:
