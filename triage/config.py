@@ -257,9 +257,9 @@ class ActConfig:
     )
     categories: tuple[str, ...] = option(
         (),
-        "Categories, such as `General`, out of which a discussion that is labelled is moved into the one that it "
-        "belongs to. Within triage, a category is a label called `discussion category: Ideas` and so on. If not set, "
-        "every discussion stays where it is.",
+        "Categories, such as `General`, from which a discussion is moved to the category that it belongs to. triage "
+        "writes a category as a label called `discussion category: Ideas` and so on. If not set, no discussion is "
+        "moved.",
     )
     skip_authors: tuple[str, ...] = option((), "Authors whose issues are not labelled; patterns of logins.")
     skip_bots: bool = option(True, "Do not label issues that a bot opened.")
