@@ -61,6 +61,16 @@ def test_a_dry_run_assigns_nobody(step: Step, issue: Issue) -> None:
     assert "; it would be assigned to cy\n" in step.out
 
 
+def test_one_owner_needs_no_list() -> None:
+    """And a mention is no login."""
+    assert from_dict({"owners": {"bug": "ann", "docs": ["bo", TEAM]}}).owners == {
+        "bug": ("ann",),
+        "docs": ("bo", TEAM),
+    }
+    with pytest.raises(ConfigError, match=r"in 'owners\.bug': found '@ann'"):
+        from_dict({"owners": {"bug": "@ann"}})
+
+
 @pytest.mark.parametrize("off", ["ann", "bo", "cy"])
 def test_nobody_comes_back_who_was_taken_off(step: Step, issue: Issue, off: str) -> None:
     """Nor anybody in their place: the person who did it decides."""

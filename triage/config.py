@@ -420,6 +420,7 @@ class Config:
         {},
         "Who looks after the issues of a label. People (logins) are assigned, or asked to review a pull request. Teams "
         "(`org/team`) are mentioned once in the bot's comment, or asked for a review.",
+        single=True,
     )
     assign: AssignConfig = field(default_factory=AssignConfig)
     extends: ExtendsConfig = field(default_factory=ExtendsConfig)
@@ -471,7 +472,9 @@ def _built(data: object) -> Config:
         if not listed or not all(map(OWNER.fullmatch, listed)):
             wrong = next((owner for owner in listed if not OWNER.fullmatch(owner)), "nobody")
             raise _refused(
-                f"owners.{label:.60}", f"found {wrong!r:.60}", "write logins, or teams as `org/team`"
+                f"owners.{label:.60}",
+                f"found {wrong!r:.60}",
+                "write logins, or teams as `org/team`, without `@`",
             )
     if "{}" not in config.zero_shot.template:
         raise _refused("zero_shot.template", "`{}`, the place of the label, is missing")
