@@ -33,7 +33,7 @@ from triage.issue import Issue, Key
 from triage.metrics import wilson
 from triage.sources.issue_file import read_issues
 
-THRESHOLDS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975)
+THRESHOLDS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98)
 # Issues that could be a duplicate of something: of fewer, the nearest says little.
 LEAST = 100
 LABELLED = re.compile(r"duplicate", re.IGNORECASE)
