@@ -203,11 +203,16 @@ def test_what_bots_alone_dealt_with_nobody_did(handlers: tuple[str, ...], handle
     assert [i.handled for i in data.unlabelled] == [handled]
 
 
-def test_many_unlabelled_issues_are_thinned_evenly() -> None:
-    """So that every time keeps its share."""
-    issues = [issue(n, day=n) for n in range(1, 8)]
-    assert _thinned(issues, 7) == issues
-    assert [i.number for i in _thinned(issues, 3)] == [1, 3, 5]
+def test_of_many_unlabelled_issues_a_week_later_almost_the_same_are_drawn() -> None:
+    """So that their vectors are kept; every time keeps about its share, and the order stays."""
+    issues = [Issue("octo/demo", i + 1, f"Title {i}") for i in range(1_050)]
+    assert _thinned(issues[:7], 7) == issues[:7]
+    before, after = _thinned(issues[:1_000], 400), _thinned(issues, 420)
+    assert (len(before), len(after)) == (400, 420)
+    assert [i.number for i in after] == sorted(i.number for i in after)
+    drawn = {issue.number for issue in before}
+    assert sum(issue.number not in drawn for issue in after) <= 50
+    assert 160 < sum(issue.number <= 500 for issue in before) < 240
 
 
 def test_near_copies_by_one_author_vote_once() -> None:
