@@ -64,7 +64,7 @@ def test_advice_comes_from_the_newest_issues(material: Material, new_issues: lis
     assert advice.drift is not None
     assert (advice.drift.issues, advice.drift.floor) == (
         len(study.split.test.query) + 12,
-        study.rules.floor,
+        study.rules.closest,
     )
     assert len(advice.unsure) == 8
     assert {number for _, number in advice.unsure} <= {issue.number for issue in new_issues}

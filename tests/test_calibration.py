@@ -18,8 +18,11 @@ from triage.issue import Issue
 from triage.learn.calibration import (
     CONFIDENCE,
     NEWEST,
+    SEEN_ENOUGH,
     Judged,
+    best_f1,
     calibrated,
+    elected,
     fit,
     judged,
     least_after,
@@ -31,7 +34,7 @@ from triage.learn.calibration import (
     walk,
 )
 from triage.learn.dataset import Reviewed, split
-from triage.metrics import sigmoid
+from triage.metrics import f1_per_label, macro_f1, micro_f1, sigmoid
 
 
 def drawn(issues: int, labels: int = 4, seed: int = 0, *, skill: float = 2.0) -> tuple[Judged, np.ndarray]:
@@ -147,6 +150,72 @@ def test_the_highest_target_that_still_labels_enough_issues_is_recommended() -> 
     assert recommended(curve) == 0.8
     assert recommended([point(0.7, 0.2), point(0.9, 0.1)]) == 0.7
     assert recommended([]) is None
+
+
+def test_a_label_is_set_from_half_the_best_f1() -> None:
+    """Where probabilities hold, a label is worth setting where it is likelier than half of the F1 that it reaches."""
+    past, chance = drawn(4_000, labels=1)
+    [least] = best_f1(past, chance)
+    [f1] = f1_per_label(past.truth, chance >= least)
+    assert least == pytest.approx(f1 / 2, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_thresholds_are_best_for_micro_and_macro_f1_together(seed: int) -> None:
+    """No common threshold has a better sum where some labels are rarer and less well found."""
+    past, chance = drawn(4_000, labels=6, seed=seed)
+    rarer = np.array([0.0, 0.0, 1.0, 1.5, 2.0, 2.5])
+    chance = np.asarray(sigmoid(np.log(chance / (1 - chance)) / (1 + rarer) - rarer))
+    past = replace(past, truth=np.random.default_rng(seed).random(chance.shape) < chance)
+
+    def worth(predicted: np.ndarray) -> float:
+        return micro_f1(past.truth, predicted) + macro_f1(past.truth, predicted)
+
+    assert len(past) > 10 * SEEN_ENOUGH
+    best = worth(chance >= best_f1(past, chance))
+    assert best >= max(worth(chance >= t) for t in np.arange(0.2, 0.6, 0.02)) - 0.002
+
+
+def test_a_few_lucky_issues_do_not_move_a_labels_threshold() -> None:
+    """Of a label with three issues the probabilities are believed; three hundred issues are believed themselves."""
+    rng = np.random.default_rng(0)
+    likely = np.sort(rng.uniform(0, 0.6, (600, 1)), axis=0)
+    past, _ = drawn(600, labels=1)
+    none = replace(past, truth=np.zeros_like(past.truth))
+    few, many = none.truth.copy(), none.truth.copy()
+    few[-3:], many[-300:] = True, True
+    plain, lucky, clear = (best_f1(replace(past, truth=t), likely)[0] for t in (none.truth, few, many))
+    assert abs(lucky - plain) < 0.02
+    assert abs(clear - float(likely[-300, 0])) < abs(plain - float(likely[-300, 0]))
+
+
+def test_thresholds_hold_for_what_could_be_set_alone() -> None:
+    """Never below the floor, and a half where there is nothing to go by; labels that are never set count nothing."""
+    past, chance = drawn(1_000, labels=3)
+    others = replace(past, eligible=past.eligible & np.array([True, True, False]))
+    with_all, without = best_f1(past, chance), best_f1(others, chance)
+    assert (with_all >= FLOOR).all()
+    assert without[2] == 0.5
+    two = Judged(past.known[:, :2], past.truth[:, :2], past.eligible[:, :2], past.propensity)
+    assert without[:2].tolist() == best_f1(two, chance[:, :2]).tolist()
+    assert best_f1(past.part(slice(0)), chance[:0]).tolist() == [0.5] * 3
+
+
+def test_what_the_rules_elect_is_what_is_measured() -> None:
+    """A label needs its votes and a probability that is enough, on the newest issues as when labelling."""
+    many = tuning_window(queries=400)
+    labels = tuple(LabelRule(name, 60, 0.3, 2.0) for name in many.names)
+    rules = Rules(k=10, labels=labels, scored=tuple(many.names))
+    past = judged(rules, many)
+    alone = calibrated(replace(rules, scored=()), many.names, past, Policy(), by_age=True)
+    assert {rule.enough for rule in alone.labels} == {0.0}
+    rules = calibrated(rules, many.names, past, Policy(), by_age=True)
+    assert all(rule.enough >= FLOOR for rule in rules.labels)
+    taken = elected(rules, many)
+    assert taken.any()
+    assert not (taken & ~past.eligible).any()
+    strict = replace(rules, labels=tuple(replace(rule, enough=NEVER) for rule in rules.labels))
+    assert not elected(strict, many).any()
 
 
 def test_confidence_needs_issues() -> None:

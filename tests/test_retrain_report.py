@@ -144,7 +144,7 @@ def test_advice_holds_what_there_is_and_no_more(learnt: TrainedBundle) -> None:
     assert terminal(learnt, advice) == [
         *terminal(learnt),
         "  live           3 labels set since the active bundle was made, 2 kept, 1 removed by people; 4 missed",
-        "  drift          25% of the newest 8 issues have no close neighbour (usually about 1%)",
+        "  drift          25% of the newest 8 issues have no close neighbour (usually below 1%)",
         "  label next     o/r#7",
     ]
     usual, page = markdown(learnt), markdown(learnt, advice, (Bin(0.8, 0.75, 9),))

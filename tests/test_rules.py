@@ -107,6 +107,15 @@ def test_votes_equal_on_paper_are_reached() -> None:
     assert voted(rules, neighbours) == ["bug"]
 
 
+def test_votes_elect_a_label_that_is_likely_enough() -> None:
+    """Its probability must be enough besides, to the last bit; the score itself stays."""
+    evidence = weigh(RULES, near("bug", "bug"))
+    likely = vote_scores(RULES, evidence)["bug"]
+    for enough, sources in ((likely, {"bug": "neighbours"}), (np.nextafter(likely, 1), {})):
+        rules = replace(RULES, labels=(replace(BUG, enough=float(enough)), DOCS, WEB))
+        assert elect(rules, evidence) == (sources, elect(RULES, evidence)[1])
+
+
 def test_a_rare_label_is_elected_by_its_description() -> None:
     """Labels with few examples and labels only described are left to zero-shot; every known one has a score."""
     evidence = weigh(RULES, near("bug", "bug"), {"web": 9.0, "security": -9.0})

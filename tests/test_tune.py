@@ -20,6 +20,7 @@ from triage.learn.tune import (
     calibrate_odds,
     f1_at,
     label_cut,
+    least_votes,
     sweep,
     tune,
 )
@@ -127,6 +128,45 @@ def test_clear_evidence_moves_a_labels_cut() -> None:
     counted, truth = np.array([4.0, 2.0, 1.0]), np.array([True, False, False])
     assert label_cut(np.repeat(counted, 100), np.repeat(truth, 100), 1.5, 0.5, 10) == 3.0
     assert label_cut(np.zeros(5), np.zeros(5, dtype=bool), 1.5, 0.5, 10) == 1.5
+
+
+@given(COUNTED, st.floats(0.3, 3))
+def test_next_to_no_issue_of_a_label_has_fewer_votes_than_the_label_needs(
+    pair: tuple[np.ndarray, np.ndarray], common: float
+) -> None:
+    """Those without any vote aside, which no m could elect; a few issues of its own hardly move a label's m."""
+    counted, truth = pair
+    found = counted[truth & (counted > 0)]
+    needed = least_votes(counted, truth)
+    assert (found < needed).sum() <= 0.01 * len(found)
+    assert needed == 0.0 or found.min() <= needed <= np.median(found)
+    own = least_votes(counted, truth, common)
+    assert min(common, *found) <= own <= common if len(found) else own == pytest.approx(common)
+
+
+def test_many_issues_move_the_votes_that_a_label_needs() -> None:
+    """A hundred that have fewer votes than others lower its m to theirs; those of other labels say nothing."""
+    counted, truth = np.repeat([3.0, 1.0, 0.5], 100), np.repeat([True, True, False], 100)
+    assert least_votes(counted, truth, 2.0) == 1.0
+    assert least_votes(counted[:100], truth[:100], 2.0) == 2.0
+    assert least_votes(np.zeros(5), np.ones(5, dtype=bool)) == 0.0
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "similarity"])
+def test_with_a_head_votes_only_say_which_labels_come_into_question(weighting: str) -> None:
+    """Where probabilities tell more than votes, a label needs fewer of them, in a vote that counts a whole number."""
+    alone = window(noise=1.0)
+    headed = replace(alone, head=np.full(alone.truth.shape, 0.3))
+    rules, fewer = (
+        tune(w, VoteConfig(weighting=weighting), EXAMPLES, 200, UNTAUGHT) for w in (alone, headed)
+    )
+    assert fewer.k == rules.k
+    needed = [(rule.votes or 0, fewer.by_name[rule.name].votes or 0) for rule in rules.labels]
+    assert all(0 < few <= many for many, few in needed)
+    assert any(few < many for many, few in needed)
+    assert weighting != "uniform" or all(few == int(few) for _, few in needed)
+    fixed = tune(headed, VoteConfig(m=4), EXAMPLES, 200, UNTAUGHT)
+    assert {fixed.votes, *(rule.votes for rule in fixed.labels)} == {4.0}
 
 
 def test_too_little_to_tune_on_gives_a_majority() -> None:

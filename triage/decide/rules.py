@@ -93,7 +93,8 @@ class LabelRule:
 
     `votes` is the m of this label (None: votes never elect it; where next to all labelled issues have the label, it is
     judged by its description), `examples` the number of issues with it in the index,
-    `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label.
+    `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label. It is
+    elected only if it has the probability `enough`, whatever its target, see `triage.learn.calibration.best_f1`.
     `precision` was measured over `predicted` issues newer than those learnt from, under the targets in force then;
     None: the label was set on none. `least` is a further probability that it must reach, because it broke its promise.
     """
@@ -107,6 +108,7 @@ class LabelRule:
     precision: float | None = None
     predicted: int = 0
     least: float = 0.0
+    enough: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -313,7 +315,7 @@ def gather(
     counted = Evidence(
         key, neighbours, votes, similarity_votes, closest=closest, head=head, propensity=propensity
     )
-    elected = [] if unfamiliar(rules, counted) else elect_by_vote(rules, neighbours, votes)
+    elected = likely_enough(rules, counted, vote_scores(rules, counted))
     wanted = asks_zero_shot(rules, described, elected)
     return replace(counted, zero_shot=ask(wanted) if wanted else {})
 
@@ -416,6 +418,14 @@ def elect_by_vote(rules: Rules, neighbours: Sequence[Neighbour], votes: Mapping[
     ]
 
 
+def likely_enough(rules: Rules, evidence: Evidence, scores: Mapping[str, float]) -> list[str]:
+    """The labels that the vote elects and that are likely enough by their `scores`; see `LabelRule`."""
+    if unfamiliar(rules, evidence):
+        return []
+    elected = elect_by_vote(rules, evidence.neighbours, evidence.votes)
+    return [name for name in elected if scores[name] >= rules.by_name[name].enough]
+
+
 def rarity(rules: Rules, name: str) -> float:
     """How much rarer than COMMON the label is, in log-odds.
 
@@ -483,8 +493,8 @@ def elect_by_description(
 def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, float]]:
     """(label → the source that elected it, label → calibrated score of every known label)."""
     strange = unfamiliar(rules, evidence)
-    by_vote = [] if strange else elect_by_vote(rules, evidence.neighbours, evidence.votes)
     scores = vote_scores(rules, evidence)
+    by_vote = likely_enough(rules, evidence, scores)
     described = zero_shot_scores(rules, evidence.zero_shot)
     rare = {name: score for name, score in described.items() if name not in scores}
     rule, least = rules.zero_shot, STANDS_OUT if strange else 0.0

@@ -21,6 +21,7 @@ from triage.decide import Evidence, Policy
 from triage.decide.rules import (
     BEST_F1,
     EPSILON,
+    FLOOR,
     NEVER,
     Calibration,
     OperatingPoint,
@@ -54,6 +55,9 @@ CONFIDENCE = 0.75
 # The newest issues that a label's own record counts, the fewest that make one, and how sure it must be that the record
 # is below the target.
 LATELY, RECORD, BROKEN = 60, 5, 0.95
+# How many issues with a label make what people did count as much as the probabilities when its F1 is judged, and how
+# often all labels are gone through.
+SEEN_ENOUGH, ROUNDS = 160, 10
 # The targets to choose from, and the share of issues that must get a label for a target to be chosen.
 RECOMMENDABLE, WORTHWHILE = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4
 
@@ -62,8 +66,8 @@ RECOMMENDABLE, WORTHWHILE = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4
 class Judged:
     """Issues to learn from, oldest first: `known` [q, L, f] of `triage.decide.rules.features` and `truth` [q, L].
 
-    `eligible` [q, L] says which labels could have been set: elected, and allowed by the policy. `propensity` [q] is
-    the probability that people label an issue like this at all.
+    `eligible` [q, L] says which labels could have been set: with the votes, and allowed by the policy. `propensity` [q]
+    is the probability that people label an issue like this at all.
     """
 
     known: Array
@@ -103,7 +107,8 @@ def judged(rules: Rules, window: Window) -> Judged:
     carries = window.carries()
     by_similarity = tally(kernel(window.similarities, "similarity"), carries, rules.k)
     votes = tally(kernel(window.similarities, rules.weighting), carries, rules.k)
-    needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
+    own = (rules.by_name[name].votes for name in window.names)
+    needed = np.array([np.inf if m is None else m for m in own])
     near = window.similarities[:, :1] >= rules.floor
     return Judged(
         known=features(
@@ -118,6 +123,14 @@ def judged(rules: Rules, window: Window) -> Judged:
         eligible=near & (votes > 0) & (votes >= needed - EPSILON) & window.settable,
         propensity=window.propensity,
     )
+
+
+def elected(rules: Rules, window: Window) -> Mask:
+    """[q, L]: which labels the rules elect on the newest queries of the window that they were calibrated on."""
+    past = judged(rules, window)
+    offsets, enough = np.array([(rules.by_name[n].offset, rules.by_name[n].enough) for n in window.names]).T
+    likely = Logistic(rules.calibration, offsets).probabilities(past.known) * past.propensity[:, None]
+    return np.asarray(past.eligible & (likely >= enough))
 
 
 def _seen(
@@ -184,6 +197,59 @@ def walk(past: Judged, *, by_age: bool) -> tuple[Judged, Array]:
     rest = past.part(slice(FEWEST * size, None)) if parts else past.part(slice(0))
     probabilities = np.concatenate(parts) if parts else np.zeros(rest.truth.shape)
     return rest, probabilities * rest.propensity[:, None]
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """All ways to set a label on the issues where it is likeliest, the first on none, the last on all; all are [c].
+
+    `values` are the lowest probabilities that it is set at, `hits` what those issues are worth, `predicted` how many.
+    """
+
+    values: Array
+    hits: Array
+    predicted: Ints
+
+    @classmethod
+    def of(cls, probabilities: Array, worth: Array) -> _Ranking:
+        order = np.argsort(-probabilities, kind="stable")
+        ranked, gained = probabilities[order], worth[order].cumsum()
+        # Issues with the same probability all get the label, or none of them does.
+        ends = np.flatnonzero(np.diff(ranked, append=-1.0))
+        return cls(np.append(1.0, ranked[ends]), np.append(0.0, gained[ends]), np.append(0, ends + 1))
+
+
+def best_f1(past: Judged, probabilities: Array) -> Array:
+    """[L]: the probability that each label needs for the best sum of micro- and macro-F1, and FLOOR at least.
+
+    It is 0.5 for a label that no issue shows with FLOOR. Each label in turn takes its best cut while the others stay,
+    until none changes. The best cut of a label with few issues is luck, so there the probabilities count in place of
+    what people did: by them a label's F1 is best where the probability is half of it (Lipton et al., Optimal
+    Thresholding of Classifiers to Maximize F1, 2014).
+    """
+    seen = past.truth.sum(axis=0)
+    trust = seen / (seen + SEEN_ENOUGH)
+    counts = past.eligible.any(axis=0)
+    worth = np.where(counts, trust * past.truth + (1 - trust) * probabilities, 0.0)
+    there = worth.sum(axis=0)
+    candidates = (past.eligible & (probabilities >= FLOOR)).T
+    rankings = [_Ranking.of(probabilities[rows, j], worth[rows, j]) for j, rows in enumerate(candidates)]
+    chosen = np.array([len(ranking.values) - 1 for ranking in rankings], dtype=np.int64)
+    hits = np.array([ranking.hits[-1] for ranking in rankings])
+    taken = np.array([ranking.predicted[-1] for ranking in rankings])
+    for _ in range(ROUNDS):
+        before = chosen.copy()
+        for j, ranking in enumerate(rankings):
+            right = hits.sum() - hits[j] + ranking.hits
+            total = taken.sum() - taken[j] + ranking.predicted + there.sum()
+            own = ranking.hits / np.maximum(ranking.predicted + there[j], EPSILON)
+            gain = right / np.maximum(total, EPSILON) + own / max(1, np.count_nonzero(counts))
+            chosen[j] = gain.argmax()
+            hits[j], taken[j] = ranking.hits[chosen[j]], ranking.predicted[chosen[j]]
+        if np.array_equal(chosen, before):
+            break
+    halfway = [np.append(r.values, 0.0)[i : i + 2].mean() for r, i in zip(rankings, chosen, strict=True)]
+    return np.maximum(np.array(halfway, dtype=np.float64), FLOOR).round(6)
 
 
 def operating_points(
@@ -268,7 +334,7 @@ def calibrated(
     by_age: bool,
     reviewed: Sequence[tuple[Evidence, Reviewed]] = (),
 ) -> Rules:
-    """The rules with the calibration and the operating points of these issues; `names` are their L labels.
+    """The rules with calibration, thresholds and operating points of these issues; `names` are their L labels.
 
     The labels that the bot set are not learnt from. But which of them people kept and removed counts for the operating
     points, so that a promise that was not kept is made more carefully.
@@ -276,6 +342,9 @@ def calibrated(
     logistic = fit(past, by_age=by_age)
     newer, probabilities = walk(past, by_age=by_age)
     walked = len(newer)
+    # Without a head, one curve from votes to probabilities for all labels tells less of a rare one than its own m does.
+    enough = best_f1(newer, probabilities) if rules.scored else np.zeros(len(names))
+    newer = replace(newer, eligible=newer.eligible & (probabilities >= enough))
     if reviewed:
         offsets = dict(zip(names, logistic.offsets.tolist(), strict=True))
         labels = tuple(replace(rule, offset=offsets.get(rule.name, 0.0)) for rule in rules.labels)
@@ -300,6 +369,7 @@ def calibrated(
             "precision": round(float(right[j] / count[j]), 4) if count[j] else None,
             "predicted": int(count[j]),
             "least": broken[j],
+            "enough": float(enough[j]),
         }
         for j, name in enumerate(names)
     }

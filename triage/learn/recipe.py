@@ -14,13 +14,13 @@ from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_rule
 from triage.config import Config
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
-from triage.decide.rules import AGAINST, LabelRule, Rules, kernel, rarity, tally
+from triage.decide.rules import AGAINST, LabelRule, Rules, rarity
 from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
 from triage.engine.zero_shot import ZeroShotModel
 from triage.issue import FILES_LEARNT, Issue, Names, fold, matches, native
-from triage.learn.calibration import calibrated, judged, propensity, recent_shares
+from triage.learn.calibration import NEWEST, calibrated, elected, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
 from triage.learn.head import MIN_EXAMPLES, columns, fit
 from triage.learn.tune import (
@@ -40,7 +40,7 @@ from triage.text import LabelText
 SPOKEN = 20
 # The share of the tuning window's issues that are as far from all neighbours as an issue about something else. Of texts
 # about anything but software, most are further.
-STRANGE = 0.02
+STRANGE = 0.005
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class Recipe:
         rules = self._known_of(tuned, known)
         if not window.names:
             return rules
-        rules = tune_zero_shot(rules, self._trial(rules), self.config.zero_shot)
-        return self._calibrated(rules, window)
+        rules = self._calibrated(rules, window)
+        return tune_zero_shot(rules, self._trial(rules), self.config.zero_shot)
 
     def rules_for(self, rows: Ints) -> Rules:
         """The tuned rules with the examples in `rows`; a label that is new there gets the common m.
@@ -414,13 +414,10 @@ class Recipe:
         columns, window = np.flatnonzero(self.settable).tolist(), self.window
         names = [self.data.names[j] for j in columns]
         queries, zero_shot = self._queries, self.engines.zero_shot
-        newest = slice(len(queries) - affordable(len(queries), len(names), costly=zero_shot.costly), None)
-        asked = queries[newest]
+        most = min(NEWEST, affordable(len(queries), len(names), costly=zero_shot.costly))
+        asked = queries[-most:]
         texts = [self.data.issues[i].text for i in asked]
         labels = self._label_texts(names)
-        needed = np.array([rules.by_name[name].votes or np.inf for name in window.names])
-        weights = kernel(window.similarities[newest], rules.weighting)
-        elected = tally(weights, window.carries()[newest], rules.k) >= needed
         return Trial(
             raw=zero_shot.raw(
                 texts,
@@ -432,7 +429,7 @@ class Recipe:
             truth=self.data.targets[asked][:, columns],
             rare=np.array([name not in window.names for name in names], dtype=bool),
             rarity=np.array([rarity(rules, name) for name in names]),
-            elected=elected[:, window.settable],
-            voted_truth=window.truth[newest][:, window.settable],
+            elected=elected(rules, window)[-most:, window.settable],
+            voted_truth=window.truth[-most:, window.settable],
             groups=[native(name) for name in names],
         )

@@ -199,16 +199,16 @@ def _updated(bundle: Bundle, active: Bundle) -> tuple[Built, int] | None:
 
 @dataclass(frozen=True)
 class Drift:
-    """The share of `issues` without a close neighbour: whose nearest is less similar than `floor`."""
+    """The share of `issues` without a close neighbour: whose closest is less similar than `floor`."""
 
     share: float
     issues: int
     floor: float
 
 
-def drift(nearest: AnyFloats, floor: float) -> Drift:
-    """`nearest` [n] holds each new issue's similarity to its nearest neighbour; NaN where it has none."""
-    distant = ~(np.asarray(nearest) >= floor)
+def drift(closest: AnyFloats, floor: float) -> Drift:
+    """`closest` [n] holds each new issue's similarity to its closest neighbour; NaN where it has none."""
+    distant = ~(np.asarray(closest) >= floor)
     return Drift(float(distant.mean()) if len(distant) else 0.0, len(distant), floor)
 
 
@@ -228,13 +228,13 @@ def advise(
     live = live_accuracy_since(issues, attribution, since) if since else {}
     if not recipe.enough:
         return RetrainAdvice(live)
-    nearest = [
-        decision.evidence.neighbours[0].similarity if decision.evidence.neighbours else np.nan
+    closest = [
+        decision.evidence.closest if decision.evidence.neighbours else np.nan
         for decision in (*recipe.newest, *recipe.on_unlabelled)
     ]
     return RetrainAdvice(
         live,
-        drift(np.array(nearest), recipe.rules.floor),
+        drift(np.array(closest), recipe.rules.closest),
         unsure(recipe.on_unlabelled, recipe.result.names),
     )
 

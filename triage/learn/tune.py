@@ -28,14 +28,14 @@ from triage.decide.rules import (
 from triage.metrics import Cuts
 
 KS = (3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
-# Pseudo-counts that pull a label's threshold towards the common one: with few positives in the tuning window
-# the label's own optimum is mostly luck.
-SHRINK = 20.0
-# A label's threshold stays within this factor of the common one.
+# Pseudo-counts that pull a label's own votes towards the common ones: with few positives in the tuning window its own
+# optimum is mostly luck.
+SHRINK = 20
+# Where the vote alone decides, a label's threshold stays within this factor of the common one.
 REACH = 3.0
 HIGHEST_SHARE = 0.95
-# The share of the tuning window's issues without a neighbour above the floor.
-FLOOR_QUANTILE = 0.01
+# Where the head decides too, the share of a label's issues that may have too few votes.
+MISSED = 0.01
 MIN_QUERIES = 20
 MIN_POSITIVES = 10
 
@@ -147,6 +147,17 @@ def label_cut(counted: Array, truth: Mask, common: float, f1: float, k: int) -> 
     return cuts.below(best)
 
 
+def least_votes(counted: Array, truth: Mask, common: float | None = None) -> float:
+    """The votes that all but few of the issues with a label have, of those with any vote for it.
+
+    `counted` and `truth` are [q] of one label, pulled towards the `common` votes, or [q, L] of all labels. The vote
+    only says which labels come into question: whether one is set is for its probability to say.
+    """
+    found = counted[truth & (counted > 0)]
+    pulled = found if common is None else np.append(found, np.full(SHRINK, common))
+    return float(np.quantile(pulled, MISSED, method="lower")) if len(pulled) else 0.0
+
+
 def calibrate_odds(odds: AnyFloats, truth: Mask) -> tuple[float, float]:
     """(slope, intercept) of the logistic from log-odds, or any raw scores, to probabilities."""
     if truth.all() or not truth.any():
@@ -173,41 +184,39 @@ def tune(
 ) -> Rules:
     """The rules for the labels of the window; `examples` of `total` indexed issues carry each known label.
 
-    The k with the best micro-F1, then each label's own m by its F1, shrunk towards the common one.
+    The k with the best micro-F1, then each label's own m, shrunk towards the common one: by its F1, or where there is a
+    head the `least_votes`, since probabilities then tell more than votes do.
     """
     known = {name: (count, count / max(1, total)) for name, count in examples.items()}
     if len(window.truth) < MIN_QUERIES or not any(window.settable):
         return _untuned(vote, known, zero_shot)
     best = max(sweep(window, vote), key=lambda s: (round(s.micro_f1, 4), -s.k))
-    carries = window.carries()
-    counted = tally(kernel(window.similarities, vote.weighting), carries, best.k)
+    counted = tally(kernel(window.similarities, vote.weighting), window.carries(), best.k)
+    settable = window.settable
+    headed = bool(np.isfinite(window.head).any())
+    common = least_votes(counted[:, settable], window.truth[:, settable]) if headed else best.votes
+    common = float(vote.m or common)
+    own = [
+        least_votes(counts, truth, common)
+        if headed
+        else label_cut(counts, truth, common, best.micro_f1, best.k)
+        for counts, truth in zip(counted.T, window.truth.T, strict=True)
+    ]
+    whole = math.ceil if vote.weighting == "uniform" else float
     rules = {
-        name: _label_rule(name, known[name], counted[:, j], window.truth[:, j], best, vote)
-        for j, name in enumerate(window.names)
+        name: LabelRule(name, *known[name], votes=float(vote.m or whole(m)))
+        for name, m in zip(window.names, own, strict=True)
     }
     # A label that reaches `min_examples` only with the rows held out here has no m of its own yet.
-    others = (LabelRule(n, e, p, best.votes) for n, (e, p) in known.items() if n not in rules)
+    others = (LabelRule(n, e, p, common) for n, (e, p) in known.items() if n not in rules)
     return Rules(
         k=best.k,
         weighting=vote.weighting,
-        votes=best.votes,
-        floor=float(np.quantile(window.similarities[:, 0], FLOOR_QUANTILE)),
+        votes=common,
         min_examples=vote.min_examples,
         labels=tuple(sorted((*rules.values(), *others), key=lambda rule: rule.name)),
         zero_shot=zero_shot,
     )
-
-
-def _label_rule(
-    name: str,
-    known: tuple[int, float],
-    counted: Array,
-    truth: Mask,
-    best: Setting,
-    vote: VoteConfig,
-) -> LabelRule:
-    cut = float(vote.m) if vote.m else label_cut(counted, truth, best.votes, best.micro_f1, best.k)
-    return LabelRule(name, *known, votes=float(math.ceil(cut)) if vote.weighting == "uniform" else cut)
 
 
 def _untuned(vote: VoteConfig, known: dict[str, tuple[int, float]], zero_shot: ZeroShotRule) -> Rules:

@@ -140,5 +140,6 @@ def how_set(rules: Rules, rule: LabelRule, target: float | None, barred: str | N
         if rule.examples >= rules.min_examples:
             return f"{'by its description alone' if by_description else 'not yet'}: {UNOPPOSED}"
         return "by its description alone" if by_description else "not yet: too few examples"
-    needed = f"from {rule.votes or 0:.1f} votes and a probability of {rules.threshold(target):.2f}"
+    least = max(rule.enough, rules.threshold(target))
+    needed = f"from {rule.votes or 0:.1f} votes and a probability of {least:.2f}"
     return f"{needed}{UNREACHED}" if is_never_set(rules, rule) else needed

@@ -288,7 +288,7 @@ def _answers(live: LiveAccuracy) -> str:
 
 
 def _drift(drift: Drift) -> str:
-    return f"{drift.share:.0%} of the newest {drift.issues} issues have no close neighbour (usually about 1%)"
+    return f"{drift.share:.0%} of the newest {drift.issues} issues have no close neighbour (usually below 1%)"
 
 
 def _next_steps(advice: RetrainAdvice, url: Url) -> Iterator[str]:
