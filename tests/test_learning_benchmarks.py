@@ -17,7 +17,7 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
 
 
-@pytest.mark.parametrize("script", ["promise.py", "replay.py", "retrain.py"])
+@pytest.mark.parametrize("script", ["backfill.py", "promise.py", "replay.py", "retrain.py"])
 def test_every_benchmark_of_learning_tells_its_options(script: str) -> None:
     """Each program answers --help with how it is called."""
     done = bench(script, "--help")
@@ -101,3 +101,13 @@ def test_promise_sets_fewer_labels_where_more_is_promised(tmp_path: Path) -> Non
     assert applied == sorted(applied, reverse=True)
     assert applied[0] > applied[-1] == 0
     assert plot.read_bytes().startswith(PNG)
+
+
+def test_backfill_plans_for_the_newest_third_at_each_target() -> None:
+    """The hidden third is planned for at each target; more labels are set where nothing is promised."""
+    done = bench("backfill.py", str(LEARNT_FROM))
+    assert done.returncode == 0, done.stderr
+    none, recommended, high = cells(done.stdout)
+    assert [none[1], recommended[1], high[1]] == ["none", "recommended", "0.9"]
+    assert none[2] == recommended[2] == high[2] == "54"
+    assert int(none[4]) > int(high[4])
