@@ -93,6 +93,7 @@ def row(name: str, target: float | None, truth: Sequence[Issue], planner: Planne
     )
     found = totals(header, entries)
     promised = expected(header, found)
+    words = promised.describe() if promised else "unknown"
     known = {label for label, promise in measured.items() if promise.reliable is not None}
     hits = [
         (label in issue.labels, label in known)
@@ -105,7 +106,7 @@ def row(name: str, target: float | None, truth: Sequence[Issue], planner: Planne
     there = sum(may_set(label) is None for issue in truth for label in issue.labels)
     print(
         f"| {name} | {NAMES.get(target, target)} | {len(truth)} | {share(found.labelled, len(truth))} | {len(hits)} "
-        f"| {promised.describe() if promised else 'unknown'} | {share(sum(kept), len(kept))} | {len(other)} | {share(sum(other), len(other))} "
+        f"| {words} | {share(sum(kept), len(kept))} | {len(other)} | {share(sum(other), len(other))} "
         f"| {share(sum(kept) + sum(other), there)} |",
         flush=True,
     )
