@@ -93,6 +93,23 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
 
 
 @pytest.mark.parametrize(
+    ("enough", "reason"),
+    [
+        (0.85, "5.0 of 2 votes; its probability is below 0.85, the least at which this label is set"),
+        (
+            0.8001,
+            "5.0 of 2 votes; its probability is below 0.80, the least at which this label is set, by less than 0.01",
+        ),
+    ],
+)
+def test_a_label_with_the_votes_that_is_too_unlikely_says_so(enough: float, reason: str) -> None:
+    """What is said to be missing is what is missing."""
+    decided = replace(decision("bug", votes=5.0), enough={"runner-up": enough})
+    text = html.unescape(page(LabelOutcome(REPO, 7, decided, ("bug",))))
+    assert f"| {reason} |" in text
+
+
+@pytest.mark.parametrize(
     ("labels", "sources", "said"),
     [
         (("bug", "docs"), {}, "3 of the 4 most similar issues are <code>bug</code>, 1 <code>docs</code>."),

@@ -44,7 +44,8 @@ class Decision:
 
     `sources` maps each elected label to what elected it, and `held_back` each elected label that is not set to the
     reason. `ruled` maps each label that a fixed rule sets to the rule's name; it may have no score.
-    `scores` are probabilities of all known labels, `needed` the votes that elect a label (None: votes never do).
+    `scores` are probabilities of all known labels. `needed` are the votes without which the vote does not elect a label
+    (None: it never does), and `enough` the probability that it needs as well.
     `left_alone` is the reason why the issue was not looked at, or empty. `unjudged` is the reason why it could not be
     judged although it was looked at, or empty. `duplicates` are issues of the same repository that it probably
     repeats, nearest first: a hint for people. `suggested` are labels that are not set, but that a person may want to
@@ -65,6 +66,7 @@ class Decision:
     duplicates: tuple[Neighbour, ...] = ()
     ruled: Mapping[str, str] = field(default_factory=dict)
     suggested: tuple[str, ...] = ()
+    enough: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def carried(self) -> tuple[str, ...]:
@@ -189,6 +191,7 @@ def _judge(case: Case, evidence: Evidence, model: Model, policy: Policy) -> Deci
         suggested=()
         if unjudged or case.issue.kind == "discussion"
         else policy.suggestions(scores, labels, case.existing, case.barred),
+        enough=rules.enough,
     )
 
 

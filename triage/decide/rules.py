@@ -215,6 +215,11 @@ class Rules:
         return {rule.name: rule.votes for rule in self.voted}
 
     @cached_property
+    def enough(self) -> Mapping[str, float]:
+        """The probability that each of these labels needs to be elected, see `LabelRule`."""
+        return {rule.name: rule.enough for rule in self.voted}
+
+    @cached_property
     def _asked(self) -> dict[tuple[str, ...], tuple[Array, Mask, list[str]]]:
         return {}
 

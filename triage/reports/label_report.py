@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
-from triage.decide.policy import CARRIED
+from triage.decide.policy import CARRIED, too_low
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold
 from triage.label.labeller import LabelOutcome, possible_duplicates
@@ -218,6 +218,9 @@ def _shortfall(decision: Decision, name: str) -> str:
     votes = f"{count:.1f} of {len(decision.voters)} votes"
     if needed is None:
         return f"{votes}; votes alone never set this label"
+    score, enough = decision.scores.get(name, 0.0), decision.enough.get(name, 0.0)
+    if count >= needed and score < enough:
+        return f"{votes}; {too_low(score, enough, 'the least at which this label is set')}"
     return f"{votes}, {needed:.1f} needed"
 
 
