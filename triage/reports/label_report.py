@@ -220,7 +220,7 @@ def _shortfall(decision: Decision, name: str) -> str:
         return f"{votes}; votes alone never set this label"
     score, enough = decision.scores.get(name, 0.0), decision.enough.get(name, 0.0)
     if count >= needed and score < enough:
-        return f"{votes}; {too_low(score, enough, 'the least at which this label is set')}"
+        return f"{votes}; {too_low(score, enough, ', the least at which this label is set')}"
     return f"{votes}, {needed:.1f} needed"
 
 
