@@ -64,7 +64,7 @@ def read(issues: Sequence[Issue], model: ZeroShotModel, encoder: Encoder) -> Rep
 
 
 def learnt(repository: Repository, labelled: int, rule: ZeroShotRule, *, alone: bool) -> Rules:
-    """The rules after so many labelled issues; `alone`: with the commonest label, of which there may be fewer."""
+    """The rules after the first labelled issues; `alone`: only those with the most common label."""
     common = repository.others.sum(axis=0).argmax()
     rows = repository.others[repository.others[:, common]] if alone else repository.others
     counts = rows[:labelled].sum(axis=0) * (np.arange(rows.shape[1]) == common if alone else 1)

@@ -13,8 +13,8 @@ Seconds to learn are of the processor, tuning included; the product's are all of
 time of encoding measured on some issues, since --cache keeps vectors. Labelling is a process from start to end for one
 issue: seconds of the processor, peak memory, medians; then the processor's milliseconds for one issue more.
 
-The folder of --work keeps texts of issues and the figures of the peers, so that a run that was stopped goes on, and
-another one measures the product anew beside the same peers.
+The folder of --work keeps texts of issues and the figures of the peers. An interrupted run resumes from it, and a later
+run measures only the product again.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def learn(method: str, folder: Path, task: Path, given: argparse.Namespace) -> N
 
 
 def options_of(method: str, given: argparse.Namespace) -> dict[str, Any]:
-    """What the peer is told besides the task: SetFit's options."""
+    """The options of SetFit, as the peer's process reads them."""
     if not PEERS[method].weights:
         return {}
     return {
@@ -156,7 +156,7 @@ def cost(method: str, folder: Path, task: Path, given: argparse.Namespace) -> di
 
 
 def measured(method: str, home: Path, task: Path, given: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
-    """A method's folder and figures; a peer's are kept, the product's always made anew."""
+    """The folder and figures of a method. Those of a peer are kept; the product is measured in every run."""
     folder = home / method
     if method not in PRODUCT:
         told = json.dumps(options_of(method, given)).encode()

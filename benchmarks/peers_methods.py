@@ -4,7 +4,7 @@
     python peers_methods.py fit METHOD OPTIONS TASK FOLDER    under FOLDER/chosen.json; FOLDER/fitted.json and /model
     python peers_methods.py label METHOD FOLDER TEXTS COUNT   on standard output: the labels of the first text
 
-TASK is what `peers_ours.py prepare` wrote: texts, labels and windows. OPTIONS is a JSON object, of which SetFit takes
+TASK is what `peers_ours.py prepare` wrote: texts, labels and windows. OPTIONS is a JSON object; SetFit reads
 `weights`, `pairs`, `tokens`, `blocks` and `bfloat16`. METHOD is a name of METHODS.
 """
 
@@ -81,6 +81,7 @@ class OneForEach:
     @staticmethod
     def load(folder: Path) -> Any:
         """From a folder that `save` wrote."""
+        # As a script would do it. The file is this program's own, written by `fit` in the folder of --work.
         return pickle.loads((folder / "model.pickle").read_bytes())
 
     def fitted(self, settings: Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What a weekly retraining saves: 1 % new issues with the embedding cache, beside a full run without.
+"""How much time a weekly retraining saves: with new issues and the embedding cache, compared with a full run.
 
     python benchmarks/retrain.py FILE [--issues 1000] [--new 0.01]
     python benchmarks/retrain.py FILE --whole [--parts] [--issues 10000] [--new 0.1]
@@ -121,7 +121,7 @@ def whole(issues: Sequence[Issue], new: int) -> tuple[Run, Run]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="The time of a weekly retraining beside a full one.")
+    parser = argparse.ArgumentParser(description="The time of a weekly retraining, compared with a full one.")
     parser.add_argument("file", type=Path, metavar="FILE", help="issues")
     parser.add_argument("--issues", type=int, default=1000, metavar="N", help="that many (default: 1000)")
     parser.add_argument("--new", type=float, default=0.01, metavar="SHARE", help="new ones (default: 0.01)")

@@ -42,10 +42,10 @@ COMMON, RAREST = 0.1, 0.01
 # How much commoner, in log-odds, labels for the kind of an issue are than others where nothing was learnt
 # (`benchmarks/first_day.py`).
 COMMONER = 0.48
-# How many labelled issues this counts as: of the first ones, nobody knows how common their labels are among all issues
+# The weight of this assumption, in labelled issues: the first ones do not show how common labels are
 # (`benchmarks/first_labels.py`).
 ASSUMED = 20
-# The labelled issues that must go without a label before the vote can tell what it does not mean.
+# The labelled issues that must lack a label before the vote can tell what it does not mean.
 AGAINST = 3
 LEAST_SHARE = 1e-12
 
@@ -91,10 +91,10 @@ class Evidence:
 class LabelRule:
     """How one label is elected.
 
-    `votes` is the m of this label (None: votes never elect it; where next to all labelled issues have the label, it is
-    judged by its description), `examples` the number of issues with it in the index,
-    `prior` their share, and `recent` their share of the newest. `offset` is added to the log-odds of the label. It is
-    elected only if it has the probability `enough`, whatever its target, see `triage.learn.calibration.best_f1`.
+    `votes` is the m of this label (None: votes never elect it; if nearly all labelled issues have the label, it is
+    judged by its description). `examples` is the number of issues with it in the index, `prior` their share, and
+    `recent` their share of the newest. `offset` is added to the log-odds of the label. The label is elected only with
+    the probability `enough`, whatever its target, see `triage.learn.calibration.best_f1`.
     `precision` was measured over `predicted` issues newer than those learnt from, under the targets in force then;
     None: the label was set on none. `least` is a further probability that it must reach, because it broke its promise.
     """
@@ -168,12 +168,12 @@ class ZeroShotRule:
 class Rules:
     """The settings of one bundle.
 
-    `votes` is the m of labels without one of their own. The vote elects nothing if the nearest neighbour is less
-    similar than `floor`, or all are further than `closest` (see `Evidence`). Labels that match none of the patterns
-    `shared` count only for issues of their own repository. `languages` are those besides English in which issues are
-    judged (see `triage.content.language`; "*": all). `scored` are the labels of the head, in its order, which reads
-    so many of the changed `files` of a pull request. `points` say
-    what each precision target would give; `recommended` is one of these targets (None: too few issues to tell).
+    `votes` is the m of labels without one of their own. The vote elects nothing if all neighbours are further than
+    `closest` (see `Evidence`), or if the nearest is less similar than `floor`, which only bundles of earlier versions
+    set. Labels that match none of the patterns `shared` count only for issues of their own repository. `languages` are
+    those besides English in which issues are judged (see `triage.content.language`; "*": all). `scored` are the labels
+    of the head, in its order, which reads so many of the changed `files` of a pull request. `points` say what each
+    precision target would give; `recommended` is one of these targets (None: too few issues to tell).
     """
 
     k: int = option(10, "", low=1)
@@ -198,7 +198,7 @@ class Rules:
 
     @cached_property
     def voted(self) -> tuple[LabelRule, ...]:
-        """The labels with enough examples for the vote, and for what they are told from."""
+        """The labels that the vote judges: enough issues have them, and enough do not."""
         return tuple(
             rule
             for rule in self.labels
@@ -206,7 +206,7 @@ class Rules:
         )
 
     def is_opposed(self, rule: LabelRule) -> bool:
-        """Whether enough labelled issues go without the label to tell what it does not mean, and how common it is."""
+        """Whether enough labelled issues lack the label to show what it does not mean, and how common it is."""
         return round(self.labelled) - rule.examples >= AGAINST
 
     @cached_property
@@ -434,8 +434,8 @@ def likely_enough(rules: Rules, evidence: Evidence, scores: Mapping[str, float])
 def rarity(rules: Rules, name: str) -> float:
     """How much rarer than COMMON the label is, in log-odds.
 
-    Without any labelled issue, and for a label that next to all of them have, as where only bugs are labelled, kinds of
-    issues count as commoner than other labels. This counts as ASSUMED issues.
+    Kinds of issues are assumed to be commoner than other labels, with the weight of ASSUMED issues. Only this counts
+    if no issue is labelled, or for a label that nearly all of them have, such as `bug` where only bugs are labelled.
     """
     common, assumed = math.log(COMMON / (1 - COMMON)), COMMONER if names_kind(name) else 0.0
     rule = rules.by_name.get(name)

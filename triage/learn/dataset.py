@@ -232,12 +232,14 @@ def _words(issue: Issue) -> frozenset[str]:
 
 
 def _thinned(issues: Sequence[Issue], most: int) -> Sequence[Issue]:
-    """At most so many of the issues, in their order: those with the lowest digests.
+    """At most `most` of the issues, in their order: those with the lowest digests, which is a random sample.
 
-    By chance every time keeps its share. A week later almost the same ones are drawn, whose vectors are kept.
+    A week later, the sample is almost the same, so that most vectors are cached.
     """
+    if len(issues) <= most:
+        return issues
     drawn = sorted(range(len(issues)), key=lambda i: issues[i].digest)[:most]
-    return issues if len(issues) <= most else [issues[i] for i in sorted(drawn)]
+    return [issues[i] for i in sorted(drawn)]
 
 
 def _age(issue: Issue) -> tuple[datetime, str, int]:

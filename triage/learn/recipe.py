@@ -287,6 +287,8 @@ class Recipe:
     def model(self, rows: Ints, rules: Rules) -> ServingModel:
         """The serving model with an index of these rows."""
         projection, points = self.adapted(rows)
+        is_known = rows is self.split.test.known
+        propensity, _ = self._known_propensity if is_known else self.propensity(rows)
         return ServingModel(
             encoder=self.engines.encoder,
             zero_shot=self.engines.zero_shot,
@@ -295,9 +297,7 @@ class Recipe:
             neighbourhood=self._neighbourhood(points, rows),
             head=projection,
             prior=self.vectors[rows].mean(axis=0),
-            propensity=(self._known_propensity if rows is self.split.test.known else self.propensity(rows))[
-                0
-            ],
+            propensity=propensity,
             never=frozenset(
                 fold(name) for name, may in zip(self.data.names, self.settable, strict=True) if not may
             ),
@@ -324,7 +324,7 @@ class Recipe:
         return np.concatenate([fold.query for fold in self.split.tune])
 
     def _unopposed(self, rows: Ints) -> frozenset[str]:
-        """The labels that next to all of these rows carry, where no other issues show what they do not mean."""
+        """The labels that nearly all of these rows have, if no unlabelled issues show what they do not mean."""
         counts = self.examples(rows)
         alone = frozenset(name for name, count in counts.items() if count > len(rows) - AGAINST)
         return alone if alone and self.propensity(rows)[0] is None else frozenset()
