@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,7 +27,6 @@ from triage.options import (
     ranges,
 )
 from triage.study.methods import chosen
-from triage.training import cli as training
 
 FROM = ("--from=x", "--store=s")
 
@@ -203,37 +201,6 @@ def test_a_word_that_is_like_nothing_is_refused_without_a_guess(capsys: pytest.C
     with pytest.raises(SystemExit):
         main(["label", "--xyzzy"])
     assert capsys.readouterr().err.endswith("triage label: error: unrecognized arguments: --xyzzy\n")
-
-
-@pytest.mark.parametrize(
-    ("was", "now"),
-    [
-        (["label", "--file=x"], ["label", "--from=x"]),
-        (["label", "--file=x", "--repo=o/r"], ["label", "--from=x", "--repo-of-rows=o/r"]),
-        (["retrain", *FROM, "--repo=o/r"], ["retrain", *FROM, "--repo-of-rows=o/r"]),
-        (["retrain", *FROM, "--budget=2h"], ["retrain", *FROM, "--time-limit=2h"]),
-        (["evaluate", "--from=x", "--budget", "2h"], ["evaluate", "--from=x", "--time-limit", "2h"]),
-        (["evaluate", "--from=x", "--least=5"], ["evaluate", "--from=x", "--min-examples=5"]),
-        (["evaluate", "--from=x", "--issues=5"], ["evaluate", "--from=x", "--limit=5"]),
-        (["evaluate", "--from=x", "--unlabelled=5"], ["evaluate", "--from=x", "--unlabelled-limit=5"]),
-        (["backfill", "--from=x", "--repo=o/r"], ["backfill", "--from=x", "--repo-of-rows=o/r"]),
-    ],
-)
-def test_an_option_by_its_former_name_is_the_same_option(was: list[str], now: list[str]) -> None:
-    """It is not shown any more, and means what it did."""
-    assert parser().parse_args(was) == parser().parse_args(now)
-
-
-@pytest.mark.parametrize(
-    "argv",
-    [
-        ["models", "train", "encoder", "a", "b", "--out=o"],
-        ["models", "train", "encoder", "--from=a", "--from=b", "--out=o"],
-    ],
-)
-def test_the_files_to_train_on_are_named_as_elsewhere(argv: list[str]) -> None:
-    """With `--from`; as words of their own, as before."""
-    assert training.parse(parser().parse_args(argv)).files == (Path("a"), Path("b"))
 
 
 def test_every_option_has_one_meaning() -> None:

@@ -26,9 +26,8 @@ def planned(desk: Desk, *labels: str) -> list[Issue]:
 
 
 def without_ids(desk: Desk) -> None:
-    """Let an earlier version have written the journal."""
+    """As where a run was killed before it knew the ids of labels that it created."""
     rows = [json.loads(line) for line in desk.journal.read_text("utf-8").splitlines()]
-    rows[0]["format"] = 1
     for row in rows:
         row.pop("ids", None)
     desk.journal.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -102,7 +101,7 @@ def test_undo_leaves_a_label_that_took_the_name(desk: Desk) -> None:
 
 
 def test_what_is_not_found_is_not_reported_as_set_back(desk: Desk) -> None:
-    """An earlier version's journal has no ids: a renamed label stays, and the counts and the reason say so."""
+    """Where the journal lacks its id, a renamed label stays, and the counts and the reason say so."""
     one, other = planned(desk, "bug", "docs")
     assert desk.apply() == 0
     without_ids(desk)
@@ -110,30 +109,7 @@ def test_what_is_not_found_is_not_reported_as_set_back(desk: Desk) -> None:
     assert desk.undo() == 0
     assert one.label_names == other.label_names == ["defect"]
     assert desk.out.endswith("0 of 2 issues undone, 2 in part, 0 left alone\n")
-    assert "or it was renamed since: this journal, of an earlier version, has no ids of labels" in desk.out
-
-
-@pytest.mark.parametrize("change", ["none", "case"])
-def test_a_journal_of_an_earlier_version_is_undone(desk: Desk, change: str) -> None:
-    """By the names of labels, in any case."""
-    one, other = planned(desk, "bug")
-    assert desk.apply() == 0
-    without_ids(desk)
-    if change == "case":
-        desk.demo.rename_label("bug", "Bug")
-    assert desk.undo() == 0
-    assert one.label_names == other.label_names == []
-    assert desk.out.endswith("2 of 2 issues undone, 0 left alone\n")
-
-
-def test_a_journal_of_an_earlier_version_is_continued(desk: Desk) -> None:
-    """The issues that it has done are not read again."""
-    planned(desk, "bug")
-    assert desk.apply() == 0
-    without_ids(desk)
-    desk.github.requests.clear()
-    assert desk.apply() == 0, desk.err
-    assert not [request for request in desk.github.requests if request.writes]
+    assert "or it was renamed since: the journal does not have its id" in desk.out
 
 
 def test_a_plan_goes_with_its_repository_under_a_new_name(desk: Desk) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from tests.sample import Trained
 from triage.bundle.bundle import MANIFEST, Bundle, from_files, to_files
-from triage.decide.rules import Calibration
 from triage.errors import BundleError
 
 Files = dict[str, bytes]
@@ -46,17 +45,6 @@ def test_a_bundle_is_read_back_equal(bundle: Bundle, files: Files) -> None:
     assert to_files(again) == files
     assert (again.rules, again.rows) == (bundle.rules, bundle.rows)
     assert again.vectors.tobytes() == bundle.vectors.tobytes()
-
-
-def test_a_bundle_of_the_first_version_is_read(files: Files) -> None:
-    """Its calibration was a slope and an intercept of the votes, and it knew no more of labels than these need."""
-    stated = json.loads(files["rules.json"])
-    for name in ("calibration", "scored", "points", "recommended", "languages"):
-        stated["rules"].pop(name, None)
-    stated.pop("ids", None)
-    stated["rules"] |= {"slope": 1.25, "intercept": -0.5}
-    old = resealed({**files, "rules.json": json.dumps(stated).encode()})
-    assert from_files(old, where="b").rules.calibration == Calibration(vote=1.25, intercept=-0.5)
 
 
 def test_a_bundle_holds_no_text_of_an_issue(files: Files) -> None:

@@ -196,7 +196,7 @@ def test_a_bundle_of_another_encoder_is_wrong(
 ) -> None:
     """Its vectors mean nothing to this one."""
     path = tmp_path / "triage.yml"
-    path.write_text("encoder: {budget: 64}", "utf-8")
+    path.write_text("encoder: {max_tokens: 64}", "utf-8")
     assert main(["check", f"--store={own_store.folder}", f"--config={path}"]) == 7
     assert f"✗ bundle {own_store.name} was learnt with another encoder" in capsys.readouterr().out
 

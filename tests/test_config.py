@@ -207,7 +207,7 @@ def test_nothing_said_is_the_default(text: str) -> None:
             "zero_shot: {template: About}",
             ", line 1: in 'zero_shot.template': `{}`, the place of the label, is missing",
         ),
-        ("encoder: {budget: 8}", ", line 1: in 'encoder.budget': expected at least 16, found 8"),
+        ("encoder: {max_tokens: 8}", ", line 1: in 'encoder.max_tokens': expected at least 16, found 8"),
         (
             'labels: {abstain: "\\ud800"}',
             ", line 1: in 'labels.abstain': expected text that UTF-8 can carry, found '\\ud800'",
@@ -402,17 +402,6 @@ def test_a_key_cannot_begin_a_line_of_an_error() -> None:
     assert "\n" not in refused.value.what
 
 
-def test_a_key_by_its_former_name_means_the_same_and_not_twice() -> None:
-    """An error names the key as it was written."""
-    assert from_text("encoder: {budget: 64}", where="f") == from_text("encoder: {max_tokens: 64}", where="f")
-    with pytest.raises(ConfigError, match=r"in 'encoder.budget': expected at least 16, found 8"):
-        from_text("encoder: {budget: 8}", where="f")
-    with pytest.raises(
-        ConfigError, match=r"in 'encoder.budget': it is now called 'max_tokens', which is there too"
-    ):
-        from_text("encoder: {budget: 64, max_tokens: 64}", where="f")
-
-
 # The JSON Schema of the configuration, for editors.
 
 
@@ -429,14 +418,14 @@ def schema() -> Draft202012Validator:
     [
         "{}",
         "labels:\nrules:\n",
-        "encoder: {budget: 64}",
+        "encoder: {max_tokens: 64}",
         "rules: [{when: {title: a}, set: b}]",
         template({}),
         json.dumps(EVERY_KEY),
     ],
 )
 def test_the_schema_takes_what_the_program_takes(schema: Draft202012Validator, text: str) -> None:
-    """Every key, the template of `init`, former names, and one text in place of a list."""
+    """Every key, the template of `init`, and one text in place of a list."""
     from_text(text, where="it", fetch=lambda _: ("base", "{}"))
     assert [error.message for error in schema.iter_errors(yaml.safe_load(text))] == []
 

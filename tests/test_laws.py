@@ -39,7 +39,6 @@ RULES = st.builds(
     Rules,
     k=st.integers(1, 12),
     weighting=st.sampled_from(("uniform", "similarity")),
-    floor=COSINES,
     labels=st.tuples(
         *(
             st.builds(LabelRule, st.just(n), st.just(50), st.just(0.2), VOTES, enough=st.floats(0, 0.6))
@@ -76,15 +75,14 @@ def decision(
 
 
 @given(RULES, neighbourhoods(), st.floats(0, 5), st.floats(0, 1))
-def test_raising_the_votes_the_floor_or_what_is_enough_never_adds_a_label(
+def test_raising_the_votes_or_what_is_enough_never_adds_a_label(
     rules: Rules, near: tuple[Neighbour, ...], more: float, higher: float
 ) -> None:
-    """A stricter m, floor or threshold elects a subset of what was elected by vote."""
+    """A stricter m or threshold elects a subset of what was elected by vote."""
     counted = gather(rules, ("o/r", 99), near).votes
-    before = set(elect_by_vote(rules, near, counted))
+    before = set(elect_by_vote(rules, counted))
     needs = tuple(replace(r, votes=None if r.votes is None else r.votes + more) for r in rules.labels)
-    assert set(elect_by_vote(replace(rules, labels=needs), near, counted)) <= before
-    assert set(elect_by_vote(replace(rules, floor=rules.floor + higher), near, counted)) <= before
+    assert set(elect_by_vote(replace(rules, labels=needs), counted)) <= before
     evidence = gather(rules, ("o/r", 99), near)
     scores = vote_scores(rules, evidence)
     stricter = replace(rules, labels=tuple(replace(r, enough=r.enough + higher) for r in rules.labels))

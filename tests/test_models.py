@@ -81,13 +81,6 @@ def test_a_wrong_manifest_is_refused_with_its_place(change: dict[str, object], m
     assert caught.value.what == message
 
 
-def test_a_model_that_an_earlier_version_pulled_still_opens() -> None:
-    """What its manifest says beyond today's keys is not read."""
-    judging = {"kind": "zero-shot", "labels": ["yes", "no"], "entailment": 0}
-    earlier = {"layout": "pair", "slope": 1.0, "intercept": 0.0, "threshold": 0.5, "similarity": 0.0}
-    assert ModelManifest.from_dict(GOOD | judging | earlier) == ModelManifest.from_dict(GOOD | judging)
-
-
 def test_a_missing_key_is_named() -> None:
     """A manifest without a key is refused with that key."""
     with pytest.raises(ModelError) as caught:
@@ -355,12 +348,12 @@ PINNED = f'  model: org/small\n  revision: "{COMMIT}"\n  sha256:\n    "model.onn
         ("", f"encoder:\n{PINNED}"),
         ("vote:\n  k: 5  # mine\n", f"vote:\n  k: 5  # mine\n\nencoder:\n{PINNED}"),
         (
-            "# top\nencoder:  # which\n  budget: 128 # few\n  model: builtin\nvote:\n  k: 5\n",
-            f"# top\nencoder:  # which\n{PINNED}  budget: 128 # few\nvote:\n  k: 5\n",
+            "# top\nencoder:  # which\n  max_tokens: 128 # few\n  model: builtin\nvote:\n  k: 5\n",
+            f"# top\nencoder:  # which\n{PINNED}  max_tokens: 128 # few\nvote:\n  k: 5\n",
         ),
         (
-            "encoder:\n    sha256: {a: b}\n\n    # why\n    budget: 64\n    revision: x\n\nvote: {k: 5}\n",
-            f"encoder:\n{PINNED}\n  # why\n  budget: 64\n\nvote: {{k: 5}}\n",
+            "encoder:\n    sha256: {a: b}\n\n    # why\n    max_tokens: 64\n    revision: x\n\nvote: {k: 5}\n",
+            f"encoder:\n{PINNED}\n  # why\n  max_tokens: 64\n\nvote: {{k: 5}}\n",
         ),
     ],
 )
@@ -377,9 +370,9 @@ def test_pinning_keeps_the_rest_of_the_configuration(tmp_path: Path, before: str
 def test_a_section_in_braces_is_left_alone(tmp_path: Path) -> None:
     """A section that cannot be edited line by line is not touched; the message shows what to write."""
     config = tmp_path / "triage.yml"
-    config.write_text("encoder: {budget: 64}\n", encoding="utf-8")
+    config.write_text("encoder: {max_tokens: 64}\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         pin(config, "encoder", "org/small", PINS)
     assert caught.value.what.startswith(f"cannot pin org/small in {config}: its section `encoder` does not")
     assert caught.value.next_step == f"add these lines yourself:\nencoder:\n{PINNED}".rstrip()
-    assert config.read_text(encoding="utf-8") == "encoder: {budget: 64}\n"
+    assert config.read_text(encoding="utf-8") == "encoder: {max_tokens: 64}\n"

@@ -110,7 +110,7 @@ def test_a_header_is_read_back_as_it_was() -> None:
             '{"kind": "triage-plan", "format": 4}',
             "plan.jsonl, line 1: the plan's format is 4, this version of triage reads 3",
         ),
-        ('{"kind": "triage-plan", "format": 1}', "plan.jsonl, line 1: in 'repo': missing"),
+        ('{"kind": "triage-plan", "format": 3}', "plan.jsonl, line 1: in 'repo': missing"),
     ],
 )
 def test_a_broken_header_is_named(text: str, what: str) -> None:

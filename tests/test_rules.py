@@ -53,7 +53,7 @@ def weigh(
 
 def voted(rules: Rules, neighbours: tuple[Neighbour, ...] = ()) -> list[str]:
     """The labels that the neighbours elect under the rules."""
-    return elect_by_vote(rules, neighbours, weigh(rules, neighbours).votes)
+    return elect_by_vote(rules, weigh(rules, neighbours).votes)
 
 
 def test_equal_votes_are_counted() -> None:
@@ -91,13 +91,6 @@ def test_a_label_needs_its_own_votes() -> None:
     assert voted(RULES, neighbours) == ["bug", "docs"]
     strict = replace(RULES, labels=(replace(BUG, votes=3.5), replace(DOCS, votes=None)))
     assert voted(strict, neighbours) == []
-
-
-def test_nothing_near_elects_nothing() -> None:
-    """Where the nearest neighbour is below the floor the vote is silent."""
-    neighbours = near("bug", "bug", similarity=0.3)
-    assert voted(replace(RULES, floor=0.3), neighbours) == ["bug"]
-    assert voted(replace(RULES, floor=0.31), neighbours) == []
 
 
 def test_votes_equal_on_paper_are_reached() -> None:

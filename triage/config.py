@@ -176,7 +176,6 @@ class EncoderConfig:
         "(benchmarks/README.md). If not set, the model decides.",
         low=16,
         high=512,
-        was="budget",
     )
 
 

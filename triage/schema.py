@@ -47,14 +47,13 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
-    was: str = "",
     single: bool = False,
 ) -> Any:
-    """A dataclass field with a default, its documentation and its bounds; its former name is still read.
+    """A dataclass field with a default, its documentation and its bounds.
 
     `single`: one text may stand for a list of one, as a value of a mapping too.
     """
-    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "was": was, "single": single}
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "single": single}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -109,18 +108,11 @@ def build(cls: type[T], data: object, path: str = "", *, strict: bool = True) ->
     if not isinstance(data, Mapping):
         raise _wrong(path, "a mapping", data)
     fields = _fields(typing.cast(type, cls))
-    former = {field.metadata["was"] for field, *_ in fields.values() if field.metadata.get("was")}
-    if strict and (unknown := [key for key in data if key not in fields and key not in former]):
+    if strict and (unknown := [key for key in data if key not in fields]):
         raise _unknown(joined(path, str(unknown[0])), str(unknown[0]), list(fields))
     values = {}
     for name, (field, hint, optional) in fields.items():
         place = field.metadata.get("path", name)
-        if former and (was := field.metadata.get("was")) and was in data:
-            if name in data:
-                raise SchemaError(
-                    f"in '{joined(path, was)}': it is now called {name!r}, which is there too", path
-                )
-            place = was
         found = data.get(name, MISSING) if place == name else within(data, place)
         if found is MISSING and not optional:
             raise SchemaError(f"in '{joined(path, place)}': missing")

@@ -38,8 +38,6 @@ from triage.progress import bar, stage
 from triage.schema import SchemaError, build, convert, decoded, option
 
 KIND, FORMAT = "triage-journal", 3
-# Format 1 has no ids of labels, and 2 no category that a discussion was in before.
-READABLE = (1, 2, FORMAT)
 STEPS = ("intent", "done", "skipped", "failed")
 MOVE = "move it away or give another --journal; labels that GitHub has already are not set twice"
 # Of more issues than GitHub has in a repository.
@@ -414,7 +412,6 @@ def _taken_up(file: IO[bytes], task: JournalTask, path: Path) -> list[JournalRec
 
 def _continued(whole: bytes, task: JournalTask, path: Path) -> list[JournalRecord]:
     earlier, records = _parsed(whole, path)
-    earlier = dataclasses.replace(earlier, format=task.format)
     if earlier != task:
         what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
         raise DataError(f"{path}: this journal is for {what}", likely="it is an older one", next_step=MOVE)
@@ -430,7 +427,7 @@ def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
     if not lines:
         raise DataError(f"{path}: is not a journal", likely="the path is wrong", next_step="check the path")
     task = _read(JournalTask, lines[0], f"{path}, line 1")
-    if task.format not in READABLE:
+    if task.format != FORMAT:
         raise DataError(
             f"{path}: a journal of format {task.format}", likely="another version", next_step=MOVE
         )

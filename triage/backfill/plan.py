@@ -31,8 +31,6 @@ from triage.options import MOST_SHARDS
 from triage.schema import SchemaError, build, decoded, is_utf8, option, parse_time
 
 KIND, FORMAT = "triage-plan", 3
-# Format 1 has no ids, format 2 neither colours nor neighbours.
-READABLE = (1, 2, FORMAT)
 END = json.dumps({"complete": True}) + "\n"
 MAX_TITLE = 120
 # A share of fewer issues says nothing.
@@ -222,7 +220,7 @@ def read_header(text: str, where: str) -> Header:
     data = _decoded(text, where)
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise DataError(f"{where}: not the first line of a plan", likely="another file", next_step=REMAKE)
-    if data.get("format") not in READABLE:
+    if data.get("format") != FORMAT:
         raise DataError(
             f"{where}: the plan's format is {data.get('format')!r:.20}, this version of triage reads {FORMAT}",
             likely="another version of triage made it",

@@ -31,7 +31,7 @@ from triage.progress import stage
 from triage.schema import parse_time
 
 NOT_SET = "the backfill did not set it"
-NOT_FOUND = f"{NOT_SET}, or it was renamed since: this journal, of an earlier version, has no ids of labels"
+NOT_FOUND = f"{NOT_SET}, or it was renamed since: the journal does not have its id"
 
 
 def undo(options: UndoOptions) -> int:

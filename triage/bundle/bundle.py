@@ -57,7 +57,7 @@ from triage.schema import SchemaError, build, decoded, parse_time
 from triage.text import TEXT_VERSION
 
 FORMAT = 1
-FORMAT_COMPRESSED = 4
+FORMAT_COMPRESSED = 2
 MANIFEST, RULES = "manifest.json", "rules.json"
 ENCODER = "encoder-"
 PROPENSITY = "propensity.npy"
@@ -372,27 +372,16 @@ def _stated(data: bytes) -> Stated:
         raise SchemaError(f"{RULES} is longer than {MAX_JSON:,} bytes")
     try:
         raw = decoded(data)
-        stated = build(Stated, _under_present_keys(raw))
+        stated = build(Stated, raw)
     except SchemaError as error:
         raise SchemaError(f"{RULES}: {error}") from None
     if wrong := next((number for number in _numbers(raw) if abs(number) > MAX_PARAMETER), None):
         raise SchemaError(f"{RULES}: {wrong!r:.60} is out of range")
     rules = stated.rules
-    # Versions that told `bug` from `Bug` learnt both.
     names = {rule.name for rule in rules.labels}
     if len(names) != len(rules.labels) or not all(0 <= rule.prior <= 1 for rule in rules.labels):
         raise SchemaError(f"{RULES}: a label is there twice, or its prior is no share")
     return stated
-
-
-def _under_present_keys(raw: object) -> object:
-    """Rules of the versions whose calibration was a slope and an intercept of the votes."""
-    rules = raw.get("rules") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or not isinstance(rules, dict) or "slope" not in rules:
-        return raw
-    rest = {name: value for name, value in rules.items() if name not in ("slope", "intercept")}
-    calibration = {"vote": rules["slope"], "intercept": rules.get("intercept", 0.0)}
-    return {**raw, "rules": {**rest, "calibration": calibration}}
 
 
 def _numbers(value: object) -> Iterator[float]:
@@ -430,7 +419,7 @@ def _assemble(
     }
     prior = _array(arrays, "prior.npy", np.float32, 1)
     _check_dimensions(manifest, prior, head, encoder, dimension)
-    if head and stated.rules.scored and len(stated.rules.scored) != len(head["intercept"]):
+    if len(stated.rules.scored) != (len(head["intercept"]) if head else 0):
         raise BundleError(f"{RULES} names other labels than the head scores")
     propensity = None
     if PROPENSITY in arrays:

@@ -226,8 +226,7 @@ class ServingModel:
         for issue, vector, row, (neighbours, closest) in zip(
             issues, vectors, probabilities, nearest, strict=True
         ):
-            # Bundles of earlier versions do not name the labels of their head.
-            head = dict(zip(rules.scored, row.tolist(), strict=True)) if rules.scored else {}
+            head = dict(zip(rules.scored, row.tolist(), strict=True))
             ask = partial(self._classify, issue, vector)
             fits = float(self.propensity.of(vector[None])[0]) if self.propensity else 1.0
             # Of changed files the encoder knows nothing: a title like no other may change `docs/` alone.

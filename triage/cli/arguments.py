@@ -240,27 +240,16 @@ def add_store(
     )
 
 
-def add_renamed(parser: Parser, name: str, was: str, **settings: Any) -> None:
-    """An option, which its former name still sets, without being shown."""
-    option = parser.add_argument(name, **settings)
-    hidden = {"dest": option.dest, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+def add_repo_of_rows(parser: Parser, *, default: str = "", more: str = "") -> None:
+    """`--repo-of-rows`, for files; it sets what `--repo` sets."""
     parser.add_argument(
-        was, **{key: settings[key] for key in settings if key in {"type", "metavar"}} | hidden
+        "--repo-of-rows",
+        dest="repo",
+        type=repository,
+        default=default,
+        metavar="OWNER/NAME",
+        help=f"with a file: repository of rows that name none{more}",
     )
-
-
-def add_repo_of_rows(parser: Parser, *, renamed: bool = True, more: str = "") -> None:
-    """`--repo-of-rows`, for files; it was `--repo` where that means nothing else."""
-    settings: dict[str, Any] = {
-        "dest": "repo",
-        "type": repository,
-        "metavar": "OWNER/NAME",
-        "help": f"with a file: repository of rows that name none{more}",
-    }
-    if renamed:
-        add_renamed(parser, "--repo-of-rows", "--repo", default="", **settings)
-    else:
-        parser.add_argument("--repo-of-rows", default=argparse.SUPPRESS, **settings)
 
 
 def add_repository(parser: Parser, meaning: str, *, default: str = "", required: bool = False) -> None:

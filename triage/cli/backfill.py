@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.add_config(parser)
     arguments.add_json(parser, "the result")
     arguments.add_repository(parser, "with --apply: the repository that the plan must be for")
-    arguments.add_repo_of_rows(parser, renamed=False, more=", and the only one planned for")
+    arguments.add_repo_of_rows(parser, default=argparse.SUPPRESS, more=", and the only one planned for")
     arguments.add_skip_bad(parser)
 
 

@@ -57,39 +57,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"random draws of each slice (default: {EvaluateOptions.seeds})",
     )
-    arguments.add_renamed(
-        what,
+    what.add_argument(
         "--time-limit",
-        was="--budget",
         dest="budget",
         type=arguments.duration,
         metavar="TIME",
         help="time limit, such as 20m or 2h; runs that do not fit are left out, and listed",
     )
     arguments.add_split(what, "issues are split 50 / 25 / 25")
-    arguments.add_renamed(
-        what,
+    what.add_argument(
         "--min-examples",
-        was="--least",
         dest="least",
         type=arguments.count,
         default=EvaluateOptions.least,
         metavar="N",
         help=f"skip labels with fewer than N uses (default: {EvaluateOptions.least})",
     )
-    arguments.add_renamed(
-        what,
+    what.add_argument(
         "--limit",
-        was="--issues",
         dest="issues",
         type=arguments.count,
         metavar="N",
         help="use only the newest N labelled issues (default: all)",
     )
-    arguments.add_renamed(
-        what,
+    what.add_argument(
         "--unlabelled-limit",
-        was="--unlabelled",
         dest="unlabelled",
         type=arguments.count,
         default=EvaluateOptions.unlabelled,

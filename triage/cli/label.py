@@ -17,10 +17,8 @@ from triage.options import LabelOptions
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     which = parser.add_argument_group("which issues (default: that of the event in GITHUB_EVENT_PATH)")
-    arguments.add_renamed(
-        which,
+    which.add_argument(
         "--from",
-        was="--file",
         dest="file",
         type=Path,
         metavar="FILE",
@@ -30,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--event", type=Path, metavar="FILE", help="webhook event that started the workflow, as JSON"
     )
     arguments.add_repository(which, "repository of the issues on GitHub")
-    arguments.add_repo_of_rows(which, renamed=False)
+    arguments.add_repo_of_rows(which, default=argparse.SUPPRESS)
     arguments.add_issues(which)
     which.add_argument(
         "--since",

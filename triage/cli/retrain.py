@@ -58,10 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how vectors are adapted to the labels: auto trains a head if it helps (default), encoder fine-tunes the "
         "encoder, which needs the extra `train`",
     )
-    arguments.add_renamed(
-        parser,
+    parser.add_argument(
         "--time-limit",
-        was="--budget",
         dest="budget",
         type=arguments.duration,
         default=RetrainOptions.budget,

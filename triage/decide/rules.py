@@ -169,17 +169,16 @@ class Rules:
     """The settings of one bundle.
 
     `votes` is the m of labels without one of their own. The vote elects nothing if all neighbours are further than
-    `closest` (see `Evidence`), or if the nearest is less similar than `floor`, which only bundles of earlier versions
-    set. Labels that match none of the patterns `shared` count only for issues of their own repository. `languages` are
-    those besides English in which issues are judged (see `triage.content.language`; "*": all). `scored` are the labels
-    of the head, in its order, which reads so many of the changed `files` of a pull request. `points` say what each
-    precision target would give; `recommended` is one of these targets (None: too few issues to tell).
+    `closest` (see `Evidence`). Labels that match none of the patterns `shared` count only for issues of their own
+    repository. `languages` are those besides English in which issues are judged (see `triage.content.language`; "*":
+    all). `scored` are the labels of the head, in its order, which reads so many of the changed `files` of a pull
+    request. `points` say what each precision target would give; `recommended` is one of these targets (None: too few
+    issues to tell).
     """
 
     k: int = option(10, "", low=1)
     weighting: str = option("similarity", "", choices=WEIGHTINGS)
     votes: float | None = None
-    floor: float = -1.0
     min_examples: int = 10
     calibration: Calibration = field(default=Calibration())
     labels: tuple[LabelRule, ...] = ()
@@ -408,14 +407,11 @@ def unfamiliar(rules: Rules, evidence: Evidence) -> str:
     """The reason why the learnt issues say nothing about this one, or empty."""
     if not evidence.neighbours:
         return ""
-    near = evidence.neighbours[0].similarity >= rules.floor and evidence.closest >= rules.closest
-    return "" if near else UNFAMILIAR
+    return "" if evidence.closest >= rules.closest else UNFAMILIAR
 
 
-def elect_by_vote(rules: Rules, neighbours: Sequence[Neighbour], votes: Mapping[str, float]) -> list[str]:
-    """The labels that have the votes they need. Raising any `votes` of a rule or the floor never adds a label."""
-    if not neighbours or neighbours[0].similarity < rules.floor:
-        return []
+def elect_by_vote(rules: Rules, votes: Mapping[str, float]) -> list[str]:
+    """The labels that have the votes they need. Raising any `votes` of a rule never adds a label."""
     return [
         name
         for name, count in votes.items()
@@ -427,7 +423,7 @@ def likely_enough(rules: Rules, evidence: Evidence, scores: Mapping[str, float])
     """The labels that the vote elects and that are likely enough by their `scores`; see `LabelRule`."""
     if unfamiliar(rules, evidence):
         return []
-    elected = elect_by_vote(rules, evidence.neighbours, evidence.votes)
+    elected = elect_by_vote(rules, evidence.votes)
     return [name for name in elected if scores[name] >= rules.by_name[name].enough]
 
 

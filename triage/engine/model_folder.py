@@ -27,8 +27,6 @@ KINDS = ("encoder", "zero-shot")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
 # The concept head of an encoder (`triage.engine.concepts`): its vectors do not depend on it.
 CONCEPTS_FILE = "concepts.npy"
-# Keys of zero-shot models that earlier versions wrote.
-RETIRED = frozenset({"layout", "slope", "intercept", "threshold", "similarity"})
 # Of one file of a model.
 MAX_BYTES = 2 * 2**30
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -63,8 +61,6 @@ class ModelManifest:
     @classmethod
     def from_dict(cls, data: object, where: str = "") -> ModelManifest:
         """Check every field; raises ModelError that begins with `where` and names the first wrong one."""
-        if isinstance(data, dict):
-            data = {key: value for key, value in data.items() if key not in RETIRED}
         try:
             return build(cls, data, "manifest")
         except SchemaError as error:

@@ -109,7 +109,6 @@ def judged(rules: Rules, window: Window) -> Judged:
     votes = tally(kernel(window.similarities, rules.weighting), carries, rules.k)
     own = (rules.by_name[name].votes for name in window.names)
     needed = np.array([np.inf if m is None else m for m in own])
-    near = window.similarities[:, :1] >= rules.floor
     return Judged(
         known=features(
             votes=by_similarity,
@@ -120,7 +119,7 @@ def judged(rules: Rules, window: Window) -> Judged:
             mass=window.mass,
         ),
         truth=window.truth,
-        eligible=near & (votes > 0) & (votes >= needed - EPSILON) & window.settable,
+        eligible=(votes > 0) & (votes >= needed - EPSILON) & window.settable,
         propensity=window.propensity,
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.open import need
 from triage.console import log, status
-from triage.errors import MissingExtra, UsageError
+from triage.errors import MissingExtra
 from triage.options import TrainOptions
 from triage.progress import bar
 
@@ -30,12 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="files",
         action="append",
         type=Path,
-        default=[],
+        required=True,
         metavar="FILE",
         help="issues of many repositories in a file of rows; may be repeated",
     )
-    # As it was written before.
-    parser.add_argument("more", nargs="*", type=Path, default=[], metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument(
         "--out",
         type=Path,
@@ -69,13 +67,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(args: argparse.Namespace) -> TrainOptions:
-    """The options of a command line. Raises UsageError where they name no file."""
-    files = (*args.files, *args.more)
-    if not files:
-        raise UsageError("there is nothing to train on", next_step="give --from FILE")
+    """The options of a command line."""
     return TrainOptions(
         kind=args.kind,
-        files=files,
+        files=tuple(args.files),
         out=args.out,
         work=args.work,
         weights=args.weights,
