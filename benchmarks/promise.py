@@ -4,11 +4,13 @@
 
 Issues with a label of at least 20 uses in the whole FILE, as in `quality.py`. The newest 20 % come in blocks; before
 each block everything older is learnt by the program that `triage retrain` runs, and the block is then labelled at each
-precision target, as well as at the recommended one. *Kept* is the share of the labels set that were right, with the
-95 % interval of a bootstrap over issues. *Learnt once* are the same issues, labelled by the bundle of the first block.
-*With hindsight* is the share of issues that the best single threshold on the same probabilities would have labelled
-at that precision. The second table is for the probabilities: of pairs of issue and label with a similar one, how many
-were right. Labels with few examples do not occur in these data, so the zero-shot model is the quick one.
+precision target, as well as at the recommended one. *Kept* is the share of the labels set that were right, with the 95
+% interval of a bootstrap over issues. *Learnt once* are the same issues, labelled by the bundle of the first block.
+*With hindsight* is the share of issues that the best single threshold on the same probabilities would have labelled at
+that precision, and *each label as likely* the share of this that is left if every label has to be right as often as the
+target, not only all labels on average, by probabilities fitted to the same issues. The second table is for the
+probabilities: of pairs of issue and label with a similar one, how many were right. Labels with few examples do not
+occur in these data, so the zero-shot model is the quick one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from replay import Period, Replay
 from shared import add_data_options, described, embedded, labelled, table_head
+from sklearn.isotonic import IsotonicRegression
 
 from triage.arrays import Array, Mask
 from triage.bundle.model import ServingModel
@@ -114,6 +117,12 @@ def with_hindsight(truth: Mask, scores: Array, target: float) -> float:
     return coverage(scores >= cuts.values[reached[-1]]) if len(reached) else 0.0
 
 
+def each_as_likely(truth: Mask, scores: Array, target: float) -> float:
+    """The share of issues with a label that is right as often as the target by an isotonic fit to these same issues."""
+    fit = IsotonicRegression(out_of_bounds="clip").fit(scores.ravel(), truth.ravel())
+    return coverage(fit.predict(scores.ravel()).reshape(scores.shape) >= target)
+
+
 def rows_of(measured: Measured) -> Iterator[str]:
     """A file's rows."""
     truth, scores = np.concatenate(measured.truth), np.concatenate(measured.scores)
@@ -140,19 +149,27 @@ def rows_of(measured: Measured) -> Iterator[str]:
 def together(measured: Sequence[Measured]) -> Iterator[str]:
     """All files as one, by target."""
     yield "\nAll files together:\n"
-    yield table_head("target", "precision kept", "labels set", "share of the coverage with hindsight")
+    yield table_head(
+        "target",
+        "precision kept",
+        "labels set",
+        "share of the coverage with hindsight",
+        "each label as likely",
+    )
     for i, first in enumerate(measured[0].kept):
         right = applied = 0
         shares = []
         for each in measured:
             truth, predicted = np.concatenate(each.truth), np.concatenate(each.kept[i].predicted)
             right, applied = right + int((truth & predicted).sum()), applied + int(predicted.sum())
-            best = with_hindsight(truth, np.concatenate(each.scores), first.target) if first.target else 0.0
-            shares.append((coverage(predicted) * len(truth), best * len(truth)))
-        covered, best = np.sum(shares, axis=0)
+            scores, target = np.concatenate(each.scores), first.target
+            best = with_hindsight(truth, scores, target) if target else 0.0
+            likely = each_as_likely(truth, scores, target) if target else 0.0
+            shares.append(np.array([coverage(predicted), likely, best]) * len(truth))
+        covered, likely, best = np.sum(shares, axis=0)
         name = f"{first.target:g}" if first.target else "recommended"
-        share = f"{covered / best:.2f}" if best else ""
-        yield f"| {name} | {right / max(1, applied):.3f} | {applied} | {share} |"
+        share, possible = (f"{x / best:.2f}" if best else "" for x in (covered, likely))
+        yield f"| {name} | {right / max(1, applied):.3f} | {applied} | {share} | {possible} |"
 
 
 @dataclass(frozen=True)

@@ -429,10 +429,7 @@ def _section(cls: typing.Any) -> Schema:
     for field in dataclasses.fields(cls):
         rules = field.metadata
         doc = rules.get("doc") or inspect.getdoc(_item(hints[field.name]))
-        schema = {"description": doc} | _value(hints[field.name], rules)
-        properties[field.name] = schema
-        if rules.get("was"):
-            properties[rules["was"]] = schema | {"deprecated": True}
+        properties[field.name] = {"description": doc} | _value(hints[field.name], rules)
     whole: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {"anyOf": [{"type": "string"}, whole]} if getattr(cls, "short", "") else whole
 
