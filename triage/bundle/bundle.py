@@ -400,8 +400,8 @@ def _assemble(
     vectors, codes = np.empty((0, 0), np.float32), None
     if manifest.format != FORMAT_COMPRESSED:
         vectors = _array(arrays, "vectors.npy", np.float32, 2)
-        is_small = (np.abs(vectors) <= 1 + ALMOST).all()
-        if not is_small or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) < ALMOST).all():
+        # Squares that overflow are infinite; einsum makes no array of the size of all vectors.
+        if not (np.abs(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)) - 1) < ALMOST).all():
             raise BundleError("vectors.npy holds vectors that are not of unit length")
         rows, dimension = _rows(stated, arrays), vectors.shape[1]
     elif manifest.index is None:

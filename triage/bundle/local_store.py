@@ -38,6 +38,8 @@ from triage.issue import RepositoryIds
 
 # A bundle is written within seconds; one that is still incomplete after this many was left by a killed run.
 LEFT_BEHIND = 86_400.0
+# Bytes from which mapping a file costs less than reading it.
+LARGE = 1 << 20
 
 
 class LocalStore:
@@ -167,8 +169,9 @@ def _files(folder: Path) -> dict[str, Data]:
 
 
 def _content(path: Path) -> Data:
-    """Most of a large index is mapped, so that only what is searched is read."""
-    if path.name not in MAPPED or not path.stat().st_size:
+    """What is large is mapped: it is not copied, and of a large index only what is searched is read."""
+    size = path.stat().st_size
+    if size < LARGE and (path.name not in MAPPED or not size):
         return read(path, MAX_BYTES)
     with path.open("rb") as file:
         return mmap(file.fileno(), 0, access=ACCESS_READ)

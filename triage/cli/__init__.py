@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -31,6 +33,8 @@ COMMANDS = {
 
 
 QUIET = ("-q", "--quiet")
+# The thresholds of the three generations of the garbage collector.
+COLLECT_AFTER = (50_000, 20, 20)
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -94,6 +98,10 @@ def _unusable(error: OSError) -> DataError:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The `triage` program: `main_inner` with errors printed and returned as exit codes."""
+    # What a start allocates lives to the end: looking through it for garbage again and again, and once more at the
+    # end, took a tenth of the time that labelling an issue takes.
+    gc.set_threshold(*COLLECT_AFTER)
+    atexit.register(gc.freeze)
     guard()
     try:
         with to_the_end():
