@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -156,6 +157,37 @@ def test_a_static_audit_finds_nothing_in_the_actions_and_the_workflows(tmp_path:
     assert looked_at == {str(copy) for copy in copies}
     excepted = [line for copy in copies for line in copy.read_text("utf-8").splitlines() if "zizmor" in line]
     assert excepted == ["  issue_comment: # zizmor: ignore[dangerous-triggers]"] * 2
+
+
+def test_the_audit_flags_the_event_of_comments_whatever_the_job_does(tmp_path: Path) -> None:
+    """This is why there is an exception: the job here may do nothing, does nothing, and obeys the owner alone."""
+    harmless = tmp_path / "harmless.yml"
+    harmless.write_text(
+        """\
+name: harmless
+on:
+  issue_comment:
+    types: [created]
+permissions: {}
+concurrency:
+  group: harmless
+  cancel-in-progress: false
+jobs:
+  nothing:
+    name: nothing
+    if: github.event.comment.author_association == 'OWNER'
+    runs-on: ubuntu-latest
+    timeout-minutes: 5
+    permissions: {}
+    steps:
+      - run: "true"
+""",
+        "utf-8",
+    )
+    command = [tool("zizmor"), "--offline", "--no-progress", "--format", "json", str(harmless)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)
+    assert [one["ident"] for one in found] == ["dangerous-triggers"]
 
 
 def test_a_linter_finds_nothing_in_the_actions_and_the_workflows(tmp_path: Path) -> None:

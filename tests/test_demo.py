@@ -45,6 +45,6 @@ def test_one_issue_is_followed_through_a_repository(
     assert re.search(rf"  #{number} .* {{2}}area: storage\n", parts["A person disagrees"])
     assert "bundle 2026" in parts["The week after"]
     labels = re.findall(r"  #\d+ .{60}  (.*)", parts["The backlog"])
-    assert len(labels) == 8
+    assert len(labels) == 9
     assert any(label != "no label" for label in labels)
-    assert re.findall(r"  #\d+ .{60}  (.*)", parts["Undo"]) == ["area: storage", *["no label"] * 8]
+    assert re.findall(r"  #\d+ .{60}  (.*)", parts["Undo"]) == ["area: storage", *["no label"] * 9]

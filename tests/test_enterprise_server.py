@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +107,55 @@ def test_one_job_without_artifacts_learns_publishes_and_then_labels(past: Step, 
     past.happen(past.repository.issues[STORAGE])
     assert past.run("action") == 0
     assert "bug" in past.repository.issues[STORAGE].label_names
+
+
+def test_the_steps_of_the_page_bring_a_release_to_a_server(tmp_path: Path) -> None:
+    """With git itself: the copy names the registry, has no workflow of github.com, and is what workflows name."""
+    release, server = tmp_path / "github" / "triage", tmp_path / "server"
+    page = (ROOT / "docs" / "start" / "enterprise-server.md").read_text("utf-8")
+    text = page.replace("https://github.com/triage-bot/triage", str(release))
+    text = text.replace("https://SERVER/ORG/triage", str(server))
+    copying = "\n".join(re.findall(r"^ +\$ ((?:git|cd|sed) .*)$", text, re.MULTILINE))
+    copying, naming = copying.rsplit("\n", 1)
+
+    def run(command: str, at: Path) -> str:
+        who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.com"}
+        who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=at,
+            env=os.environ | who,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    for path in [ROOT / "action.yml", *ROOT.glob("*/action.yml"), *ROOT.glob(".github/workflows/*.yml")]:
+        copy = release / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        pinned = f"  image: docker://ghcr.io/triage-bot/triage@sha256:{'0' * 64}"
+        copy.write_text(re.sub(r"(?m)^  image: .*Dockerfile$", pinned, path.read_text("utf-8")), "utf-8")
+    run("git init -q && git add . && git commit -qm release && git tag v0.1.0", release)
+    run(f"git init -q --bare {server}", tmp_path)
+    run(copying, tmp_path)
+    assert run("git for-each-ref --format='%(refname)'", server).split() == [
+        "refs/heads/main",
+        "refs/tags/v0",
+        "refs/tags/v0.1.0",
+    ]
+    files = run("git ls-tree -r --name-only v0", server).split()
+    assert "action.yml" in files
+    assert not any(file.startswith(".github/") for file in files)
+    images = run("git grep -h 'image:' v0", server).split("\n")[:-1]
+    assert len(images) == len(files)
+    assert {image.partition("@")[0] for image in images} == {"  image: docker://REGISTRY/triage"}
+    assert run("git grep -F '$/' v0 || true", server) == ""
+
+    workflows = tmp_path / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    for path in EXAMPLES.glob("*.yml"):
+        (workflows / path.name).write_text(path.read_text("utf-8"), "utf-8")
+    run(naming, tmp_path)
+    named = "".join(path.read_text("utf-8") for path in workflows.iterdir())
+    assert "triage-bot" not in named
+    assert "uses: ORG/triage/retrain@v0" in named

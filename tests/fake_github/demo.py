@@ -213,24 +213,25 @@ def _tell(demo: Demo) -> None:
     demo.run("retrain", f"--from={REPO}", f"--store={STORE}", lines=4)
     demo.show_summary(2)
 
+    bare = [issue for issue in repository.issues.values() if not issue.label_names]
     demo.say(
         "The backlog",
-        f"{len(left)} older issues were never labelled. A backfill plans labels for them, and writes nothing. People "
-        "review the plan on a page (plan.html), and then exactly that is applied.",
+        f"{len(bare)} issues have no label, {len(left)} of them from before the bot. A backfill plans labels for them, "
+        "and writes nothing. People review the plan on a page (plan.html), and then exactly this plan is applied.",
     )
     demo.run("backfill", f"--from={REPO}", f"--store={STORE}", "--unlabelled", "--out=plan")
     demo.run("backfill", "--apply=plan/plan.jsonl", "--per-minute=6000")
-    demo.show_labels(*left)
+    demo.show_labels(*bare)
 
     demo.say(
         "Undo", "All of that was a mistake? One command takes back what the backfill set, and nothing else."
     )
     demo.run("undo", "plan/plan.journal.jsonl", "--per-minute=6000")
-    demo.show_labels(issue, *left)
+    demo.show_labels(issue, *bare)
     demo.say(
         "That is all",
         f"{len(demo.github.requests)} requests to a GitHub that does not exist, in {time.monotonic() - began:.0f} "
-        "seconds. Try it on your own repository, where these commands write nothing: "
+        "seconds. Try it on your own repository; these commands write nothing to GitHub: "
         "triage retrain --from OWNER/NAME --store bundles; triage backfill --from OWNER/NAME --store bundles",
     )
 

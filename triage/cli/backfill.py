@@ -145,5 +145,8 @@ def _report(plan: Plan, *, as_json: bool) -> int:
         return 0
     log(f"{counts.labelled} of {counts.issues} issues would get a label, {counts.planned} labels in all")
     log(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")
-    log(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")
+    if counts.planned:
+        log(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")
+    else:
+        log(f"there is nothing to apply; the reasons are in {report}")
     return 0

@@ -293,7 +293,7 @@ def template(chosen: Mapping[str, str]) -> str:
 
 
 def _section(name: str, doc: str, keys: list[Key], chosen: Mapping[str, str]) -> Iterator[str]:
-    yield from (f"# {line}" for line in doc.split("\n"))
+    yield from (f"# {line}".rstrip() for line in doc.split("\n"))
     default = getattr(Config(), name)
     if not dataclasses.is_dataclass(default):
         # A list or a value, whose keys, if any, are in the documentation.
