@@ -99,7 +99,7 @@ def test_every_key_stands_in_the_configuration_with_its_meaning() -> None:
     text = template({})
     lines = text.splitlines()
     for section, doc, keys in sections():
-        assert all(f"# {line}" in lines for line in doc.split("\n"))
+        assert all(f"# {line}".rstrip() in lines for line in doc.split("\n"))
         listed = {f"#{section}: []", f"#{section}: {{}}"} & {*lines}
         assert listed or f"{section}:" in lines
         assert listed or all(f"  # {key.doc}" in lines for key in keys)
