@@ -7,7 +7,6 @@ python serve_ours.py embed WEIGHTS TEXTS.json             WEIGHTS: "builtin" or 
 
 from __future__ import annotations
 
-import gc
 import json
 import resource
 import sys
@@ -121,12 +120,11 @@ def widened(arrays: Arrays, rng: Generator) -> Arrays:
 
 
 def label(*arguments: str) -> None:
-    """The command, which first makes ready to talk to GitHub as the peer does, though a file does not need it."""
-    from triage.cli import COLLECT_AFTER, main
-    from triage.github.http import Http
+    """The command. PyGithub is loaded as on the peer's side, though an issue in a file does not need it."""
+    import github  # noqa: F401
 
-    gc.set_threshold(*COLLECT_AFTER)
-    Http("token")
+    from triage.cli import main
+
     sys.exit(main(["label", *arguments]))
 
 

@@ -54,6 +54,8 @@ class Index:
         ranks = sorted(range(len(order)), key=lambda i: order[i])  # type: ignore[arg-type, return-value]  # keys of one type
         self._order, self._rank = order, np.empty(len(order), dtype=np.int64)
         self._rank[ranks] = np.arange(len(order))
+        self._flat = library().IndexFlatIP(self.vectors.shape[1])
+        self._flat.add(self.vectors)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -73,23 +75,12 @@ class Index:
         return _filled(len(queries), (self._ordered(*triple, within) for triple in triples))
 
     def _candidates(self, queries: Floats, wide: int, within: Mask | None) -> Ints:
-        """The rows [q, wide] with the greatest inner products, -1 where there are no more.
-
-        What faiss's flat index does when it is searched, without the copy of all vectors that it holds.
-        """
-        faiss, selector = library(), None
+        faiss, params = library(), None
         if within is not None:
             bits = np.packbits(within, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
+            params = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        shape = len(queries), min(len(self), wide)
-        products, rows = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-        faiss.knn_inner_product(
-            *map(faiss.swig_ptr, (queries, self.vectors)),
-            *(self.vectors.shape[1], len(queries), len(self), shape[1]),
-            *map(faiss.swig_ptr, (products, rows)),
-            selector,
-        )
+        rows: Ints = self._flat.search(queries, min(len(self), wide), params=params)[1]
         return rows
 
     def _ordered(
