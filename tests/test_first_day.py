@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.sample import Trained
 from triage.bundle.model import untaught_rule
 from triage.bundle.open import open_serving
-from triage.config import PEOPLE_ONLY, Config, LabelsConfig, VoteConfig, ZeroShotConfig
+from triage.config import PEOPLE_ONLY, PROCESS, Config, LabelsConfig, VoteConfig, ZeroShotConfig
 from triage.decide import Decision, Evidence, Policy, Recorded, Rules, case_of, decide
 from triage.decide.rules import COMMON, RAREST, LabelRule, contrast, rarity, zero_shot_scores
 from triage.issue import Issue, matches
@@ -198,6 +198,10 @@ def test_other_labels_name_no_kind(name: str) -> None:
             "Status: Help Wanted",
             "E-help-wanted",
             "spam",
+            ":raised_hand: Up for Grabs",
+            "up-for-grabs",
+            "Contributions welcome",
+            "contribution-welcome",
         ),
     ],
 )
@@ -212,6 +216,42 @@ def test_what_only_people_decide_is_never_set(name: str) -> None:
 def test_labels_of_a_subject_are_no_decisions(name: str) -> None:
     """Names that only sound alike stay settable."""
     assert not matches(name, PEOPLE_ONLY)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Stale",
+        "never-stale",
+        "inactive",
+        "no-issue-activity",
+        "no-recent-activity",
+        "📌 Pinned",
+        "📍 Assigned",
+        "needs-triage",
+        "need repro",
+        "triaged",
+        "awaiting: user response",
+        "pending clarification",
+        "blocked",
+        "on hold",
+        "work in progress",
+        "state: confirmed",
+        "status/waiting",
+    ],
+)
+def test_labels_for_the_state_of_an_issue_are_not_learnt(name: str) -> None:
+    """Under the names that projects give it, with a picture or a prefix too."""
+    assert matches(name, PROCESS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bug", "progress bar", "area: activity", "note-editor-activity", "hold-to-record", "statement", "pins"],
+)
+def test_labels_of_a_subject_are_no_states(name: str) -> None:
+    """Names that only sound alike are learnt."""
+    assert not matches(name, PROCESS)
 
 
 def test_githubs_default_labels_are_right_without_any_setting() -> None:
