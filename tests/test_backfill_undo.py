@@ -214,6 +214,19 @@ def test_a_persons_token_must_say_whose_labels_are_meant(desk: Desk) -> None:
     assert one.label_names == ["docs"]
 
 
+def test_a_second_undo_of_a_day_knows_what_came_after_the_first(desk: Desk) -> None:
+    """Its journal is that of the first, in which the issue is finished."""
+    issue = desk.demo.add_issue("Crash")
+    words = ("undo", "--since=1 day", f"--repo={DEMO}", FAST, f"--journal={desk.folder / 'undone.jsonl'}")
+    for name in ("bug", "docs"):
+        issue.add_labels([name], ACTIONS_BOT)
+        assert desk.run(*words) == 0
+        assert issue.label_names == []
+        assert "1 of 1 issues undone, 0 left alone" in desk.out
+    assert desk.run(*words) == 0
+    assert "0 of 0 issues undone" in desk.out
+
+
 @pytest.mark.parametrize(
     "words", [(), ("--since=7 days",), (f"--repo={DEMO}",), ("journal.jsonl", "--since=7 days")]
 )

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fake_github.faults import Hook, forbidden
+from tests.fake_github.faults import Answer, Hook, Partial, When, forbidden
+from tests.fake_github.fixtures import BOT_TOKEN
 from tests.fake_github.issue import Comment
 from tests.fake_github.state import ACTIONS_BOT
-from tests.fake_github.wire import Request
+from tests.fake_github.wire import Reply, Request
 from tests.live import FERRY, QUESTION, STORAGE, Step
 from tests.test_commands import say
 from triage.comment import (
@@ -250,6 +251,123 @@ def test_without_permission_to_write_the_run_says_so(step: Step, offered: Commen
     assert offered.issue.label_names == []
     assert step.label() == 0
     assert offered.issue.label_names == ["bug"]
+
+
+def test_an_accepted_label_takes_the_place_of_the_abstain_label(step: Step) -> None:
+    """At once: a label that the workflow's own token sets starts no other run."""
+    step.repository.add_label("unclear")
+    step.configure(f"labels: {{abstain: unclear}}\n{ON}")
+    step.repository.roles[MAINTAINER] = "triage"
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    assert step.label() == 0
+    assert issue.label_names == ["unclear"]
+    [comment] = issue.comments
+    tick(step, comment, BUG)
+    assert step.label() == 0
+    assert issue.label_names == ["bug"]
+
+
+def test_undoing_a_week_leaves_what_was_accepted(step: Step, offered: Comment) -> None:
+    """The bot set it on a maintainer's word; what it set by itself goes."""
+    tick(step, offered, BUG)
+    assert step.label() == 0
+    offered.issue.add_labels(["area: storage"], ACTIONS_BOT)
+    since = ["--since=7 days", f"--repo={FERRY}", f"--by={ACTIONS_BOT}", "--per-minute=60000"]
+    step.environment.chdir(step.folder)
+    assert step.run("undo", *since) == 0
+    assert offered.issue.label_names == ["bug"]
+    assert "1 of 1 issues undone" in step.out
+
+
+def test_undo_leaves_what_was_accepted_before_suggestions_were_switched_off(
+    step: Step, offered: Comment
+) -> None:
+    """The comment still tells whose word it was."""
+    tick(step, offered, BUG)
+    assert step.label() == 0
+    step.configure("act: {commands: true}")
+    say(step, offered.issue, "/triage undo")
+    assert step.label() == 0
+    assert offered.issue.label_names == ["bug"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("named", [(), (f"--issue={STORAGE}",)])
+def test_a_backfill_sets_nothing_that_was_refused(
+    step: Step, offered: Comment, tmp_path: Path, named: tuple[str, ...], late: bool
+) -> None:
+    """Whether that was before the plan, or since it was made."""
+    on, plan = "act: {suggest: 0.2}\nvote: {precision_target: 0.0}", tmp_path / "plans" / "plan.jsonl"
+
+    def refuse() -> None:
+        step.configure(ON)
+        tick(step, offered, NONE)
+        assert step.label() == 0
+        step.configure(on)
+
+    if not late:
+        refuse()
+    step.configure(on)
+    made = ["backfill", f"--from={FERRY}", f"--store={step.store}", f"--out={plan.parent}", *named]
+    assert step.run(*made) == 0
+    entries = (json.loads(line) for line in plan.read_text("utf-8").splitlines())
+    entry = next(entry for entry in entries if entry.get("number") == STORAGE)
+    assert ("labels" in entry) is late
+    if late:
+        refuse()
+    assert step.run("backfill", f"--apply={plan}", "--per-minute=60000") == 0
+    assert offered.issue.label_names == []
+
+
+def test_a_refusal_in_an_apps_comment_is_read_with_another_token(step: Step, offered: Comment) -> None:
+    """Where an App labels and the workflow's own token learns, `learn.bots` names the App; nobody else is believed."""
+    tick(step, offered, NONE)
+    assert step.label() == 0
+    refused = offered.body
+    for author in ("my-app[bot]", STRANGER, "another[bot]"):
+        other = step.repository.add_issue("Crash", "It crashes", "somebody")
+        comment = other.comment("", author)
+        comment.edit(refused, author)
+    step.configure("learn: {bots: ['my-app*', passer-by]}")
+    step.environment.setenv("GITHUB_TOKEN", BOT_TOKEN)
+    config = Config(act=ActConfig(suggest=0.5), learn=LearnConfig(bots=("my-app*", STRANGER)))
+    [collected] = read_repositories([FERRY], step.folder / "work", config).collected
+    told = {issue.number: [e.label for e in issue.events or ()] for issue in collected.issues}
+    newest = sorted(told)[-3:]
+    assert [len(told[number]) for number in newest] == [2, 0, 0]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_outage_neither_loses_nor_doubles_the_offer(step: Step, when: When) -> None:
+    """Nothing else was to be written, and GitHub answered with an error although, or before, it wrote."""
+    step.configure(ON)
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    step.github.faults.add(Answer(Reply(502, {"message": "Server Error"}), when), operation="mutation")
+    assert step.label() == 0
+    assert len(issue.comments) == 1
+
+
+def test_an_outage_of_the_comment_alone_is_made_up_for(step: Step) -> None:
+    """The labels were set; GraphQL says of the comment in the same request that something went wrong."""
+    step.configure("act: {comment: true}")
+    issue = step.repository.issues[STORAGE]
+    step.happen(issue)
+    problem = {"message": "Something went wrong while executing your query.", "path": ["a1"]}
+    step.github.faults.add(Partial([problem], [["a1"]]), operation="mutation")
+    assert step.label() == 0
+    assert (issue.label_names, len(issue.comments)) == (["bug", "area: storage"], 1)
+
+
+def test_a_tick_under_another_token_is_told(step: Step, offered: Comment) -> None:
+    """An App wrote the comment, and the workflow for ticks has its own token: it could only ever do nothing."""
+    copy = offered.issue.comment(offered.body, "my-app[bot]")
+    tick(step, copy, BUG)
+    assert step.label() == 0
+    assert offered.issue.label_names == []
+    assert "my-app[bot] wrote the comment, and this workflow's token is github-actions[bot]'s" in step.out
+    assert "::warning" in step.out + step.err
 
 
 def test_undo_withdraws_the_suggestions_and_leaves_what_was_accepted(step: Step, offered: Comment) -> None:

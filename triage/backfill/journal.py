@@ -180,7 +180,8 @@ class Job:
     """Changes to `total` issues of `repo`, with the journal at `path`.
 
     `doing` and `done` are the words for it: "labelling", "labelled". If `whole`, an issue that was not changed in all
-    its labels counts as done in part.
+    its labels counts as done in part. If `again`, issues that an earlier run finished are looked at again: more may
+    have happened to them.
     `json`: print the result as JSON.
     """
 
@@ -192,6 +193,7 @@ class Job:
     dry_run: bool
     json: bool = False
     whole: bool = False
+    again: bool = False
 
 
 def run_job(
@@ -228,7 +230,8 @@ def _taken(
     progress, records, earlier, rest = bar(job.doing, job.total), list[JournalRecord](), 0, iter(items)
     try:
         while batch := list(islice(rest, throttle.together)):
-            settled = {number: journal.last[number] for number, _ in batch if journal.settled(number)}
+            finished = (number for number, _ in batch if journal.settled(number) and not job.again)
+            settled = {number: journal.last[number] for number in finished}
             earlier += sum(
                 record.step == "done" and not _is_partial(job, record) for record in settled.values()
             )

@@ -97,10 +97,15 @@ class Planner:
         ruled = (name for rule in self.config.rules for name in rule.set)
         return self.names.union(self.policy.settable(ruled, ruled=True))
 
+    @property
+    def bots(self) -> Sequence[str]:
+        """The logins under which this bot labelled what the bundle was learnt from."""
+        return self.model.bundle.manifest.bots if self.model.bundle else ()
+
     def entries(self, items: Sequence[PastIssue]) -> list[Entry]:
         """The entries of these issues, in order."""
         names = self.names
-        who = Attribution.of(self.config, self.model.bundle.manifest.bots if self.model.bundle else ())
+        who = Attribution.of(self.config, self.bots)
         cases = [
             case_of(past.issue, self.config, proposed=names, available=self.available, who=who)
             for past in items
@@ -166,11 +171,13 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     store = open_store(options.store, config, tracker) if options.store else None
     planner = _planner(config, store, cluster, described, tracker.ids(labels))
     tracker.most_files = max(tracker.most_files, planner.model.rules.files)
+    tracker.bots = (*tracker.bots, *planner.bots)
     selection = _selection(options, now)
     selection = replace(selection, labels=tuple(map(labels.spelt, selection.labels)))
 
     def batches(place: str) -> Iterator[Batch]:
-        return prefetch(of_repository(tracker, selection, planner.policy.may_set, place, config.act.kinds))
+        may_set, kinds, answers = planner.policy.may_set, config.act.kinds, config.act.suggest is not None
+        return prefetch(of_repository(tracker, selection, may_set, place, kinds, answers=answers))
 
     ids = tracker.ids(labels.among(planner.proposed))
     header = _header(options, planner, config, tracker.repository.name, now)

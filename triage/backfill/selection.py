@@ -167,11 +167,20 @@ def grouped(batches: Iterable[Batch], least: int) -> Iterator[Batch]:
 
 
 def of_repository(
-    tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, kinds: Collection[Kind]
+    tracker: Tracker,
+    wanted: Selection,
+    may_set: MaySet,
+    place: str,
+    kinds: Collection[Kind],
+    *,
+    answers: bool = False,
 ) -> Iterator[Batch]:
-    """The chosen items from `place` on ("": from the beginning), one kind after the other, newest first."""
+    """The chosen items from `place` on ("": from the beginning), one kind after the other, newest first.
+
+    `answers` as in `IssueFilter`.
+    """
     if wanted.numbers is not None:
-        yield from _numbered(tracker, wanted, may_set, place)
+        yield from _numbered(tracker, wanted, may_set, place, answers=answers)
         return
     first, taken, cursor = _read(place)
     for kind in (later for later in KINDS[KINDS.index(first) :] if later in kinds):
@@ -181,6 +190,7 @@ def of_repository(
             state=wanted.state,
             labels=wanted.labels,
             kind=kind,
+            answers=answers,
         )
         for page in _pages(tracker, query, cursor if kind == first and cursor else None):
             room = None if wanted.limit is None else wanted.limit - taken
@@ -207,7 +217,9 @@ def _read(place: str) -> tuple[Kind, int, str]:
     return next(kind for kind in KINDS if PLACES[kind] == name), int(taken), cursor
 
 
-def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) -> Iterator[Batch]:
+def _numbered(
+    tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, *, answers: bool
+) -> Iterator[Batch]:
     """Issues by their numbers, newest first; those that do not exist are left out. Raises NotFound where none does."""
     taken, below = (int(part) for part in (place or "0 0").split())
     found = bool(place)
@@ -215,7 +227,8 @@ def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) 
     rest = iter([number for number in numbers if not below or number < below])
     while chunk := list(islice(rest, NUMBERS)):
         room = None if wanted.limit is None else wanted.limit - taken
-        existing = [live for live in tracker.issues(chunk) if not isinstance(live, NotFound)]
+        lives = tracker.issues(chunk, answers=answers)
+        existing = [live for live in lives if not isinstance(live, NotFound)]
         found = found or bool(existing)
         fits = [live for live in existing if wanted.state in ("all", live.state)]
         chosen = [live for live in fits if wanted.takes(live.issue, may_set)][:room]

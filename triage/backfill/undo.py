@@ -57,7 +57,16 @@ def undo(options: UndoOptions) -> int:
     numbers = ((number, number) for number in reversed(before.written))
     path = options.journal or path
     job = Job(
-        "removing", "undone", repo, len(before.written), path, options.dry_run, options.json, whole=True
+        "removing",
+        "undone",
+        repo,
+        len(before.written),
+        path,
+        options.dry_run,
+        options.json,
+        whole=True,
+        # GitHub's history tells what is there now, and an earlier run of the day knew less.
+        again=not options.undone,
     )
     task = JournalTask("undo", repo, before.task.of, writer.me)
     return run_job(job, task, numbers, undoer, throttle)
@@ -87,11 +96,12 @@ def _since(tracker: Tracker, viewer: Actor, options: UndoOptions) -> tuple[Journ
         )
     me = options.by or viewer.login
     at = options.since.at(tracker.now()) if options.since else tracker.now()
-    records = list[JournalRecord]()
+    records, tracker.bots = list[JournalRecord](), (me,)
     with stage("reading what was labelled"):
         # Of discussions, GitHub has no such history.
         for kind in (kind for kind in KINDS if kind != "discussion"):
-            for page in tracker.pages(IssueFilter(updated_since=at, kind=kind)):
+            # A label that somebody accepted is that person's.
+            for page in tracker.pages(IssueFilter(updated_since=at, kind=kind, answers=True)):
                 records += [_record(live, me, at) for live in page.items]
     found = sorted((record for record in records if record.labels), key=lambda record: record.number)
     day = f"{at:%Y-%m-%d}"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar, Unpack, cast
 from urllib.parse import quote
 
@@ -66,6 +66,13 @@ SMALLEST_PAGE = 10
 # GitHub lists no more of a pull request.
 ALL_FILES = 3_000
 VERSION = re.compile(r"\d{1,4}(\.\d{1,6}){1,3}")
+# What a change is called in messages, the chief one first.
+CHANGING = {
+    "AddLabels": "add labels",
+    "RemoveLabels": "remove labels",
+    "MoveDiscussion": "move discussions",
+    "AddComment": "write a comment",
+}
 log = logging.getLogger(__name__)
 METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
 
@@ -204,8 +211,8 @@ class Tracker(Connection):
     `repo` is OWNER/NAME as given; `repository` has its present name. Pull requests are read with `most_files` of the
     paths that they change, or some more. `with_discussions`: a number that no issue has may be that of a discussion.
     `with_types`: the types of issues are read, as labels; `types_told` are those that an event told, by the numbers of
-    issues. `with_categories`: those of discussions are read, as labels. Raises UsageError for an invalid name, and what
-    `Connection` raises.
+    issues. `with_categories`: those of discussions are read, as labels. `bots` are patterns of other logins under which
+    this bot comments. Raises UsageError for an invalid name, and what `Connection` raises.
     """
 
     # What `open` has read, by what it is; each is taken once, since it may have changed by the second time.
@@ -214,6 +221,7 @@ class Tracker(Connection):
     with_discussions = False
     with_types = False
     with_categories = False
+    bots: Sequence[str] = ()
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
@@ -346,21 +354,27 @@ class Tracker(Connection):
         return live
 
     def issues(
-        self, numbers: Iterable[int], *, edits: bool = False, typed: Collection[int] | None = None
+        self,
+        numbers: Iterable[int],
+        *,
+        edits: bool = False,
+        answers: bool = False,
+        typed: Collection[int] | None = None,
     ) -> Iterator[LiveIssue | NotFound]:
         """Issues in the given order, as `issue`, TOGETHER in a request; the failure in place of one that is not there.
 
-        Too many for GitHub at once are requested one by one. Of those in `typed` (None: all) types are read, which
-        takes one or two requests for each.
+        Too many for GitHub at once are requested one by one. `answers` as in `IssueFilter`. Of those in `typed` (None:
+        all) types are read, which takes one or two requests for each.
         """
         rest = iter(numbers)
         while batch := list(islice(rest, TOGETHER)):
             try:
-                found = self._issues(batch, edits=edits)
+                found = self._issues(batch, edits=edits, answers=answers)
             except Overloaded:
                 if len(batch) == 1:
                     raise
-                found = [live for number in batch for live in self._issues([number], edits=edits)]
+                alone = (self._issues([number], edits=edits, answers=answers) for number in batch)
+                found = list(chain.from_iterable(alone))
             for number, live in zip(batch, found, strict=True):
                 is_wanted = self.with_types and (typed is None or number in typed)
                 yield self._typed(live) if is_wanted and isinstance(live, LiveIssue) else live
@@ -375,17 +389,17 @@ class Tracker(Connection):
             told = issue_types.type_of(self, number)
         return issue_types.live_typed(live, nodes, self._type_names, told or "")
 
-    def _issues(self, numbers: Sequence[int], *, edits: bool) -> list[LiveIssue | NotFound]:
+    def _issues(self, numbers: Sequence[int], *, edits: bool, answers: bool) -> list[LiveIssue | NotFound]:
         if len(numbers) == 1 and (opened := self._opened.pop((numbers[0], edits), None)) is not None:
             return [self._with_events(read(graphql.IssueNode, opened))]
         there = [number for number in numbers if number <= MOST_ISSUES]
         doing = f"read issue {there[0]}" if len(there) == 1 else "read issues"
-        variables = {**self._names, "edits": edits, "files": self.most_files > 0}
+        variables = {**self._names, "edits": edits, "files": self.most_files > 0, "texts": answers}
         operations = [Operation("Issue", {**variables, "number": number}) for number in there]
-        answers = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
+        nodes = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
         if self.with_discussions:
-            answers = self._or_discussions(there, answers, edits=edits)
-        found = {n: self._live(n, answer) for n, answer in zip(there, answers, strict=True)}
+            nodes = self._or_discussions(there, nodes, edits=edits)
+        found = {n: self._live(n, node) for n, node in zip(there, nodes, strict=True)}
         return [found[number] if number in found else self._beyond(number) for number in numbers]
 
     def _or_discussions(
@@ -498,13 +512,15 @@ class Tracker(Connection):
         steps = [(i, operation) for i, change in enumerate(changes) for operation in change.operations()]
         if not steps:
             return [None] * len(changes)
-        adds = any(change.add for change in changes)
-        doing = f"{'add' if adds else 'remove'} labels in {self.repo}"
+        names = {step.name for _, step in steps}
+        doing = f"{next(what for name, what in CHANGING.items() if name in names)} in {self.repo}"
         repeatable = not any(change.comment for change in changes)
         needs = "`discussions: write`" if {change.kind for change in changes} == {"discussion"} else WRITE
         try:
             outcomes = self.graphql_together([step for _, step in steps], doing, needs, repeatable)
-        except (Rejected, Overloaded):
+        except (Rejected, Overloaded) as error:
+            if len(changes) == 1 and isinstance(error, Rejected):
+                return [error]
             # Without words about each, and where it is too much work for GitHub at once, each is sent alone.
             if len(changes) == 1 or not repeatable:
                 raise
@@ -620,7 +636,9 @@ class Tracker(Connection):
             answer = self.graphql("MoreEvents", variables, doing, READ)
             timeline = read(graphql.Timeline, answer, "data.node.timeline")
             events += timeline.nodes
-        return graphql.issue_of(node, events, self._files(node), categories=self.with_categories)
+        return graphql.issue_of(
+            node, events, self._files(node), categories=self.with_categories, bots=self.bots
+        )
 
     def _files(self, node: graphql.IssueNode) -> list[graphql.FileNode] | None:
         """The wanted files of those that a pull request changes; `open` reads the first in any case."""

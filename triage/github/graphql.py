@@ -25,6 +25,7 @@ from triage.issue import (
     fold,
     handlers,
     is_category,
+    matches,
 )
 from triage.schema import nested
 
@@ -452,10 +453,12 @@ def issue_of(
     files: Sequence[FileNode] | None = None,
     *,
     categories: bool = False,
+    bots: Sequence[str] = (),
 ) -> LiveIssue:
     """An issue with all of its events, and the files that it changes where they were read.
 
-    With `categories`, that of a discussion is a label, and others that look like one are left out.
+    With `categories`, that of a discussion is a label, and others that look like one are left out. `bots` are patterns
+    of other logins under which this bot comments.
     """
     labels = {label.name: label.id for label in node.labels}
     if categories and node.category:
@@ -475,6 +478,7 @@ def issue_of(
         events=_answered(
             tuple([_event(event, event.label) for event in events if event.label]),
             (*(node.acts or ()), *node.answers),
+            bots,
         ),
         handled=None if node.acts is None else bool(handled_by),
         handled_by=handled_by,
@@ -515,11 +519,14 @@ def _event(node: EventNode, label: Label) -> LabelEvent:
     )
 
 
-def _answered(events: tuple[LabelEvent, ...], acts: Iterable[ActNode]) -> tuple[LabelEvent, ...]:
+def _answered(
+    events: tuple[LabelEvent, ...], acts: Iterable[ActNode], bots: Sequence[str]
+) -> tuple[LabelEvent, ...]:
     """The events with what people answered to suggestions: who accepted a label set it, who refused it took it off.
 
-    A comment counts only where its author wrote the text that it has, and for a label that the author set, or the
-    token's owner refused: what strangers write into comments of their own is nobody's word.
+    A comment counts only where its author wrote the text that it has, and for a label that the author set, or that was
+    refused in a comment of this bot's: what strangers write into comments of their own is nobody's word. This bot is
+    the token's owner, or an App among `bots`; the login of an App is nobody else's.
     """
     for act in acts:
         author = _login(act.actor, act.actor_type)
@@ -535,7 +542,7 @@ def _answered(events: tuple[LabelEvent, ...], acts: Iterable[ActNode]) -> tuple[
             for event in events
         )
         refused = [answer for answer in answers.values() if not answer.accepted]
-        if act.own and act.edited_at:
+        if act.edited_at and (act.own or (author.endswith(BOT) and matches(author, bots))):
             events += tuple(LabelEvent(a.name, False, a.login, False, act.edited_at) for a in refused)
     return tuple(sorted(events, key=lambda event: event.at))
 

@@ -29,7 +29,15 @@ from triage import __version__
 from triage.concurrency import map_concurrently
 from triage.config import ActConfig
 from triage.errors import AccessError, TriageError
-from triage.github.errors import TRANSIENT, Unreachable, UnusableAnswer, failure, quoted, rate_limited
+from triage.github.errors import (
+    TRANSIENT,
+    Overloaded,
+    Unreachable,
+    UnusableAnswer,
+    failure,
+    quoted,
+    rate_limited,
+)
 from triage.github.graphql import Operation, aliases, document, document_of, root_of
 from triage.github.rate_limit import WIDTH, RateLimiter
 from triage.github.transport import Broken, Transport, checked_url, origin
@@ -293,6 +301,9 @@ class Http:
             (only,) = operations
             try:
                 answer = self.graphql(only.name, only.variables, doing, needs, repeatable)
+            except Overloaded:
+                # It says nothing of the operation, as with several.
+                raise
             except TriageError as error:
                 return [error]
             return [part(answer, f"data.{root_of(only.name)}")]

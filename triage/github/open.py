@@ -79,6 +79,7 @@ def open_repository(
     tracker.with_discussions = config.act.discussions
     tracker.with_types = config.act.types
     tracker.with_categories = config.act.discussions and bool(config.act.categories)
+    tracker.bots = config.learn.bots
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
     tracker.most_files = ALL_FILES if config.act.pull_requests and reads_files(config.rules) else 0
     return tracker, config

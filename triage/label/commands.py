@@ -123,7 +123,8 @@ class CommandHandler:
 
     def _undo(self, live: LiveIssue) -> CommandAnswer:
         """Remove what the bot set, but for labels that anybody touched or accepted; withdraw suggestions."""
-        told = self.writer.comment_on(live) if self.config.act.suggest is not None else ""
+        # What was accepted stays accepted, also where suggestions are switched off by now.
+        told = self.writer.comment_on(live)
         accepted = {fold(answer.what) for answer in answers_in(told) if answer.accepted}
         policy, who = Policy.of(self.config), self.writer.who
         ruled = folded(name for rule in self.config.rules for name in rule.set)

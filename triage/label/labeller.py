@@ -26,10 +26,17 @@ from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
-from triage.issue import KINDS, Names, TextBeforeEdit
+from triage.issue import KINDS, Names, TextBeforeEdit, fold
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.owners import OwnerDesk
-from triage.label.suggestions import SWITCHED_OFF, SuggestionHandler, offering, refused, suggest_on_github
+from triage.label.suggestions import (
+    NOT_MINE,
+    SWITCHED_OFF,
+    SuggestionHandler,
+    offering,
+    refused,
+    suggest_on_github,
+)
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, issue_link
 from triage.options import Event, EventComment, LabelOptions
@@ -224,6 +231,10 @@ def _settle(
     if config.act.suggest is None:
         return _left_alone(runner, options, show, SWITCHED_OFF)
     login = tracker.viewer().login
+    if comment.is_bot and fold(comment.author) != fold(login):
+        reason = NOT_MINE.format(author=comment.author, me=login)
+        warning(f"nothing that was ticked is set: {reason}")
+        return _left_alone(runner, options, show, reason)
     writer = LabelWriter(tracker, login, config.labels, tracker.labels(), Attribution.of(config, (login,)))
     try:
         added, words = SuggestionHandler(writer, config, options.dry_run).settle(comment.node_id, number)

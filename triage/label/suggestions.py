@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from triage.label.writer import LabelWriter
 
 SWITCHED_OFF = "suggestions are switched off (act.suggest)"
+NOT_MINE = (
+    "{author} wrote the comment, and this workflow's token is {me}'s: give both workflows the same token"
+)
 NOT_THERE = "GitHub Enterprise Server has no label suggestions; set act.suggest_in to comment"
 # The least probabilities of GitHub's words for confidence.
 MEDIUM, HIGH = 0.5, 0.8

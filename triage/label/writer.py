@@ -82,8 +82,9 @@ class LabelWriter:
         return [failures.get(i) or names[i] for i in range(len(edits))]
 
     def add(self, live: LiveIssue, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Add labels to one issue; see `write`."""
-        return self._written(IssueEdit(live, names))
+        """Add labels to one issue, in place of the abstain label that the bot set; see `write`."""
+        unmark = self.to_unmark(live, labelled=bool(self.addable(names)))
+        return self._written(IssueEdit(live, names, unmark))
 
     def remove(self, live: LiveIssue, names: Iterable[str]) -> None:
         """Remove labels from the issue."""
@@ -129,17 +130,21 @@ class LabelWriter:
                 changes[i] = self._change(edit, names[i])
             except TriageError as error:
                 failures[i] = error
+        answers, with_comment = dict[int, TriageError | None](), {i for i in changes if changes[i].comment}
         try:
-            answers = self.tracker.change(list(changes.values()))
-        except Overloaded:
-            # A comment may have been written: it is looked for before it is written again.
-            alone = {i: replace(change, comment="") for i, change in changes.items()}
-            if alone == changes:
+            answers = self._answers(changes)
+        except Overloaded as overloaded:
+            if not with_comment:
                 raise
-            changes = alone
-            answers = self.tracker.change(list(changes.values()))
-        failures |= {i: failure for i, failure in zip(changes, answers, strict=True) if failure}
-        return failures, {i for i, change in changes.items() if change.comment}
+            answers = dict.fromkeys(changes, overloaded)
+        again = [i for i, answer in answers.items() if with_comment and isinstance(answer, Overloaded)]
+        # What has a comment is sent once. It may have been written: it is looked for before it is written again.
+        answers |= self._answers({i: replace(changes[i], comment="") for i in again})
+        failures |= {i: failure for i, failure in answers.items() if failure}
+        return failures, with_comment.difference(again)
+
+    def _answers(self, changes: Mapping[int, IssueChange]) -> dict[int, TriageError | None]:
+        return dict(zip(changes, self.tracker.change(list(changes.values())), strict=True))
 
     def _change(self, edit: IssueEdit, names: tuple[str, ...]) -> IssueChange:
         """The edit by ids, with its comment if there is none yet; creates labels that the repository lacks."""

@@ -265,6 +265,8 @@ def read_repositories(
     """
     limiter = RateLimiter(say=status)
     trackers = [open_tracker(name, config.learn.max_rate_limit_wait, limiter) for name in names]
+    for tracker in trackers:
+        tracker.bots = (*config.learn.bots, *recorded)
     viewer = trackers[0].viewer()
     bot = identity(viewer.login, viewer.is_bot, recorded)
     if bot.warning:
