@@ -205,6 +205,23 @@ def test_what_was_refused_is_neither_set_nor_offered_again(step: Step, offered: 
     assert f"held back: {MAINTAINER} refused it" in step.out
 
 
+def test_no_fixed_rule_sets_what_was_refused(step: Step) -> None:
+    """Also where the label is not learnt any more, so that nothing but the rule knows it."""
+    step.repository.add_label("storms")
+    step.configure(ON)
+    step.repository.roles[MAINTAINER] = "triage"
+    issue = step.repository.issues[STORAGE]
+    text = f"- [ ] {code('storms')}, probability 0.50\n- [ ] {NONE}"
+    comment = issue.comment(merged("", {SUGGESTIONS: text}), ACTIONS_BOT)
+    tick(step, comment, NONE)
+    assert step.label() == 0
+    assert f"{MAINTAINER} refused storms" in step.out
+    step.configure("act: {suggest: 0.9}\nrules:\n- {when: {title: '.'}, set: storms}")
+    step.happen(issue, "reopened")
+    assert step.label() == 0
+    assert "storms" not in issue.label_names
+
+
 def test_an_answer_counts_whatever_the_case_of_the_label_is_now(step: Step, offered: Comment) -> None:
     """GitHub compares names without it."""
     offered.tick(BUG, MAINTAINER)

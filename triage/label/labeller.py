@@ -26,7 +26,7 @@ from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
-from triage.issue import KINDS, Names, TextBeforeEdit, fold
+from triage.issue import KINDS, Names, TextBeforeEdit, distinct, fold
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.owners import OwnerDesk
 from triage.label.suggestions import (
@@ -325,7 +325,9 @@ class Labeller:
         if not asked or live.commented is False or case.left_alone:
             return case
         told = self.writer.comment_on(live)
-        return replace(case, barred=Names({**case.barred, **refused(told, self.model.labels)}))
+        # A fixed rule may set a label that is not learnt.
+        names = distinct((*self.model.labels, *self.writer.available))
+        return replace(case, barred=Names({**case.barred, **refused(told, names)}))
 
     def _before(self, live: LiveIssue) -> TextBeforeEdit | None:
         """The text that an issue is compared with; None: it is decided in any case."""
