@@ -91,6 +91,18 @@ def test_scores_are_those_of_a_model_fitted_without_the_issue() -> None:
         assert np.allclose(scores[i], expected[i] + alone)
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 30])
+def test_the_factor_is_the_same_in_one_block_and_in_several(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """Kernels that end within a block or with one; what is above the diagonal is not read."""
+    rows = np.random.default_rng(n).normal(size=(n, 5))
+    kernel = rows @ rows.T + np.eye(n)
+    expected = np.linalg.inv(np.linalg.cholesky(kernel))
+    monkeypatch.setattr(learning, "BLOCK", 8)
+    found = learning._inverse_factor(np.tril(kernel) + np.triu(np.full((n, n), np.nan), 1))
+    assert np.allclose(found, expected, atol=1e-12)
+    assert not np.triu(found, 1).any()
+
+
 def test_weights_of_features_score_as_the_kernel_does() -> None:
     """A text projected as new lands where the dual solution puts it, up to the rounding of 16-bit weights."""
     texts, vectors, targets = issues(60)

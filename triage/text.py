@@ -171,12 +171,24 @@ def _prose(lines: Iterable[str]) -> Iterator[str]:
         logs = logs + 1 if _is_log(text) else 0
         if logs > LOG_LINES_KEPT and (_FRAME.match(text) or not _ERROR.search(text)):
             continue
-        for pattern in (_IMAGE, _LINK, _URL):
-            text = pattern.sub(r"\1", text)
-        text = _TAG.sub(" ", text).replace("`", "").replace("**", "")
-        text = _SPACE.sub(" ", _LONG_WORD.sub(r"\1", text)).strip()
-        if text:
+        if text := _plain(text):
             yield text
+
+
+def _plain(text: str) -> str:
+    """A line without markup, addresses and long words; most lines have none, and no pattern is tried on them."""
+    if "](" in text:
+        text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
+    if "://" in text:
+        text = _URL.sub(r"\1", text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    text = text.replace("`", "").replace("**", "")
+    if len(text) > MAX_WORD:
+        text = _LONG_WORD.sub(r"\1", text)
+    if "  " in text or "\t" in text or not text.isascii():
+        text = _SPACE.sub(" ", text)
+    return text.strip()
 
 
 def _without_empty_sections(lines: Iterable[str]) -> Iterator[str]:

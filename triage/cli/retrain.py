@@ -161,6 +161,8 @@ def _learn(
     previous: PreviousBundle,
     tune: Tune | None,
 ) -> int:
+    import numpy as np
+
     from triage.actions import Runner
     from triage.bundle.store import activate_or_stage
     from triage.learn.gate import GateResult, judge_candidate
@@ -170,13 +172,16 @@ def _learn(
 
     store, against = stores
     engines = Engines(*open_engines(loaded.config), progress=bar)
+    unlabelled, untuned = loaded.unlabelled(UNLABELLED), None
+    # These are looked at by every recipe, but not learnt from.
+    seen = [] if tune else [*unlabelled, *(one.issue for one in data.reviewed)]
     # As many unlabelled issues as labelled ones are enough to tell them apart.
     data = data.with_unlabelled(max(UNLABELLED, len(data)))
     with stage("reading kept vectors"):
         kept = embedded_before(against)
     with workers(options.engine) as cluster, stage("embedding"):
         embedded = embed(
-            [*data.issues, *data.unlabelled],
+            [*data.issues, *data.unlabelled, *seen],
             engines.encoder,
             kept,
             lambda vectors: store.put(NAME, vectors),
@@ -193,8 +198,8 @@ def _learn(
         active=previous.bundle,
         ids=loaded.ids,
     )
-    vectors, left = embedded.vectors[: len(data)], embedded.vectors[len(data) :]
-    unlabelled, untuned = loaded.unlabelled(UNLABELLED), None
+    vectors, left, others = np.split(embedded.vectors, [len(data), len(data) + len(data.unlabelled)])
+    encoded = dict(zip((issue.digest for issue in seen), others, strict=True))
     if tune:
         from triage.finetune.fine_tune import Untuned, learn_tuned
 
@@ -203,7 +208,7 @@ def _learn(
             learnt, untuned = learn_tuned(data, shipped, loaded.config, context, tune, unlabelled)
     else:
         with stage("adapting vectors, tuning and measuring"):
-            learnt = learn(data, vectors, loaded.config, engines, context, unlabelled, left)
+            learnt = learn(data, vectors, loaded.config, engines, context, unlabelled, left, encoded)
     active = previous.bundle
     with stage("comparing with the active recipe"):
         result = (

@@ -210,11 +210,14 @@ def _once_by_author(issues: Sequence[Issue], among: Sequence[Issue] = ()) -> lis
     """
     kept: list[Issue] = []
     by_author: dict[str, list[frozenset[str]]] = defaultdict(list)
+    opened = Counter(fold(issue.author) for issue in (*issues, *among) if issue.author not in NO_ACTOR)
     for issue in among:
-        by_author[fold(issue.author)].append(_words(issue))
+        if opened[fold(issue.author)] > 1:
+            by_author[fold(issue.author)].append(_words(issue))
     for issue in reversed(issues):
-        words = _words(issue)
-        others = [] if issue.author in NO_ACTOR or not words else by_author[fold(issue.author)]
+        # Words are looked for only where there is another issue to compare with.
+        words = _words(issue) if opened[fold(issue.author)] > 1 else frozenset()
+        others = by_author[fold(issue.author)] if words and issue.author not in NO_ACTOR else []
         if not any(len(words ^ other) <= ALIKE * len(words | other) for other in others[-COMPARED:]):
             others.append(words)
             kept.append(issue)

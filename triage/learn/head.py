@@ -38,10 +38,14 @@ PRIOR = 0.3
 VECTOR_LENGTH = 0.3
 # Rows of the kernel computed, or factorised, at a time: the sparse product of all at once takes three times its memory.
 BLOCK = 512
+# Features whose weights are computed at a time.
+FEATURES_AT_ONCE = 4096
 # Features in more than this share of the issues are few, but take nine tenths of a sparse product's time.
 OFTEN = 0.1
 PRIOR_WEIGHT = 2.0
 NEWTON_STEPS = 25
+# Log-odds change by less with another step than they are rounded by.
+CONVERGED = 1e-9
 # Features of a single issue do not generalise.
 MIN_TEXTS = 2
 # Bounds the size of a head: two bytes for each feature and label.
@@ -147,10 +151,18 @@ class _Space:
     def head(self, alpha: Array, start: Array, shift: Array, balance: float) -> Head:
         """The dual solution [n, l] written as weights of features; `start` [d, l] and `shift` [l] are added to them."""
         dense = self.stretch**2 * self.around.T @ alpha + start
+        across = self.lexical.T.tocsr()
+        words = np.empty((across.shape[0], alpha.shape[1]), dtype=np.float16)
+
+        def fill(at: int) -> int:
+            words[at : at + FEATURES_AT_ONCE] = across[at : at + FEATURES_AT_ONCE] @ alpha
+            return at
+
+        in_threads(fill, range(0, len(words), FEATURES_AT_ONCE), None)
         return Head(
             buckets=self.kept.buckets,
             idf=self.kept.idf,
-            words=(self.lexical.T @ alpha).astype(np.float16),
+            words=words,
             dense=dense.astype(np.float32),
             intercept=(alpha.sum(axis=0) + shift - self.centre @ dense).astype(np.float32),
             balance=np.array([balance], dtype=np.float32),
@@ -173,14 +185,18 @@ def _ridge(kernel: Array, labels: Array, expected: Array) -> tuple[Array, Array]
 def _inverse_factor(kernel: Array) -> Array:
     """The inverse of the kernel's Cholesky factor, in its place: no second matrix of this size is held.
 
-    By bordering, a block of rows after the other. LAPACK does it in one call that lets no other thread run, such as the
-    one that shows progress.
+    By bordering, a block of rows after the other; what is zero is not multiplied. LAPACK does it in one call that lets
+    no other thread run, such as the one that shows progress.
     """
     for start in range(0, len(kernel), BLOCK):
         before, here = slice(start), slice(start, start + BLOCK)
-        factor = kernel[here, before] @ kernel[before, before].T
+        blocks = [slice(at, at + BLOCK) for at in range(0, start, BLOCK)]
+        factor = np.empty_like(kernel[here, before])
+        for block in blocks:
+            factor[:, block] = kernel[here, : block.stop] @ kernel[block, : block.stop].T
         corner = np.linalg.inv(np.linalg.cholesky(kernel[here, here] - factor @ factor.T))
-        kernel[here, before] = -corner @ (factor @ kernel[before, before])
+        for block in blocks:
+            kernel[here, block] = -corner @ (factor[:, block.start :] @ kernel[block.start : start, block])
         kernel[here, here], kernel[before, here] = np.tril(corner), 0
     return kernel
 
@@ -208,6 +224,8 @@ def _curves(scores: Array, labels: Array) -> tuple[Array, Array]:
         # loss never rises (Bach, Self-concordant analysis for logistic regression, 2010).
         reach = np.maximum(np.abs(z * step[:, 0] + step[:, 1]).max(axis=0), 1e-12)
         w -= step * (np.log1p(reach) / reach)[:, None]
+        if reach.max(initial=0) < CONVERGED:
+            break
     slope = np.maximum(w[:, 0], 0) / deviation
     return slope, w[:, 1] - slope * mean
 

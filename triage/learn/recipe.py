@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -75,7 +75,8 @@ class Recipe:
     """A recipe, the issues with their encoder vectors [n, d], and the windows to tune and measure on.
 
     `unlabelled` are newer issues without labels; the share of them that would get a label is measured.
-    `unlabelled_vectors` [u, d] are those of the data's unlabelled issues, or empty.
+    `unlabelled_vectors` [u, d] are those of the data's unlabelled issues, or empty. `encoded` are the vectors of other
+    issues that were encoded already, by the digest of their text.
     """
 
     data: Dataset
@@ -86,6 +87,7 @@ class Recipe:
     adaptation: str
     unlabelled: Sequence[Issue] = ()
     unlabelled_vectors: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    encoded: Mapping[str, Floats] = field(default_factory=dict)
 
     @cached_property
     def enough(self) -> bool:
@@ -173,8 +175,16 @@ class Recipe:
         reviewed = self.data.reviewed
         if not reviewed:
             return []
+        issues = [one.issue for one in reviewed]
         model = self.model(self.split.test.known, self.rules)
-        return list(zip(model.evidence([one.issue for one in reviewed]), reviewed, strict=True))
+        return list(zip(model.evidence_near(issues, self._encode(issues)), reviewed, strict=True))
+
+    def _encode(self, issues: Sequence[Issue]) -> Floats:
+        """The encoder's vectors of these issues; only those that are not known are computed."""
+        missing = {issue.digest: issue.text for issue in issues if issue.digest not in self.encoded}
+        computed = self.engines.encoder.encode(list(missing.values()))
+        known = {**self.encoded, **dict(zip(missing, computed, strict=True))}
+        return np.array([known[issue.digest] for issue in issues]).reshape(len(issues), -1)
 
     def _known_of(self, rules: Rules, rows: Ints) -> Rules:
         """The rules with what else serving knows of these rows.
@@ -256,8 +266,8 @@ class Recipe:
         report = self.engines.listener("deciding the newest issues", len(issues))
         known = model.recorded(issues, self.vectors[rows], report).recorded
         report = self.engines.listener("deciding unlabelled issues", len(self.unlabelled))
-        evidence = counted(model.evidence(self.unlabelled), report) if self.unlabelled else ()
-        more = {each.key: each for each in evidence}
+        near = model.evidence_near(self.unlabelled, self._encode(self.unlabelled)) if self.unlabelled else ()
+        more = {each.key: each for each in counted(near, report)}
         return Recorded(self.rules, {**known, **more}, model.name)
 
     def under(self, target: float) -> Recipe:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
@@ -63,12 +64,13 @@ def learn(
     context: RetrainContext,
     unlabelled: Sequence[Issue] = (),
     unlabelled_vectors: Floats | None = None,
+    encoded: Mapping[str, Floats] = MappingProxyType({}),
 ) -> TrainedBundle:
     """The bundle of embedded issues, `vectors` [n, d] in the order of `data`; see `Recipe` for the rest."""
     left = np.empty((0, 0), np.float32) if unlabelled_vectors is None else unlabelled_vectors
     windows = split(data, context.kind)
     names = ("none", "head") if context.adapt == "auto" else (context.adapt,)
-    first = Recipe(data, vectors, windows, config, engines, names[0], unlabelled, left)
+    first = Recipe(data, vectors, windows, config, engines, names[0], unlabelled, left, encoded)
     recipe, tried = best([first, *(first.rival(name, config) for name in names[1:])])
     return TrainedBundle(assemble(recipe, context), recipe, tried)
 
