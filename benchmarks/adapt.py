@@ -32,8 +32,8 @@ from triage.engine.encoder import Encoder
 from triage.engine.head import count
 from triage.engine.index import Index
 from triage.engine.model_folder import MANIFEST_FILE
-from triage.finetune.fine_tune import Budget, Labelled, fine_tune
-from triage.finetune.training_loop import TrainingStep
+from triage.finetune.fine_tune import Labelled, fine_tune
+from triage.finetune.training_loop import TrainingSchedule, TrainingStep
 from triage.finetune.weights import Weights, find_weights
 from triage.learn.dataset import Dataset, stratify
 from triage.learn.head import fit
@@ -74,8 +74,7 @@ class Training:
     """How encoders are tuned, and where they are kept."""
 
     weights: Weights
-    budget: Budget
-    seed: int
+    plan: TrainingSchedule
     work: Path
 
     def tuned(self, name: str, material: Material, known: Indices) -> tuple[Floats, float]:
@@ -88,8 +87,7 @@ class Training:
                 issues,
                 self.weights,
                 out,
-                seed=self.seed,
-                budget=self.budget,
+                plan=self.plan,
                 checkpoint=self.work / f"{name}-run",
                 progress=say,
             )
@@ -172,26 +170,25 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Adaptations compared within repositories.")
     parser.add_argument("file", type=Path, help="issues with exactly one label each")
-    parser.add_argument("--weights", help="folder or hub model (default: the installed package)")
-    parser.add_argument("--revision", help="commit of the hub model")
+    parser.add_argument("--weights", help="folder, or org/name@COMMIT (default: the shipped encoder's)")
     parser.add_argument("--folds", type=int, choices=range(1, PARTS + 1), default=1, help="parts asked about")
     parser.add_argument("--each", action="store_true", help="one encoder for each repository")
     parser.add_argument("--budget", type=float, help="seconds for each encoder")
-    parser.add_argument("--epochs", type=int, default=Budget.max_epochs)
-    parser.add_argument("--tokens", type=int, default=Budget.max_tokens)
+    parser.add_argument("--epochs", type=int, default=TrainingSchedule.epochs)
+    parser.add_argument("--tokens", type=int, default=TrainingSchedule.max_tokens)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="a folder that keeps tuned encoders")
     given = parser.parse_args()
-    weights = find_weights(given.weights, given.revision)
-    budget = Budget(given.budget, given.epochs, given.tokens)
+    weights = find_weights(given.weights)
+    plan = TrainingSchedule(given.epochs, given.tokens, seconds=given.budget, seed=given.seed)
     material = Material.read(given.file)
     with TemporaryDirectory() as scratch:
-        training = Training(weights, budget, given.seed, given.work or Path(scratch))
+        training = Training(weights, plan, given.work or Path(scratch))
         training.work.mkdir(parents=True, exist_ok=True)
         done = [fold(material, training, number, given.each) for number in range(given.folds)]
     print(table(sorted(set(material.repos)), [scores for scores, _ in done]))
     taken = ", ".join(f"{minutes:.1f}" for _, minutes in done)
-    print(f"\nseed {given.seed}, {budget.max_epochs} epochs, {budget.max_tokens} tokens; minutes: {taken}")
+    print(f"\nseed {given.seed}, {plan.epochs} epochs, {plan.max_tokens} tokens; minutes: {taken}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
-from shared import described, embedded, labelled, sampled
+from shared import described, embedded, held_out_groups, labelled, sampled
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 from zero_shot import THREE
@@ -52,7 +52,6 @@ from triage.learn.tune import best_cut
 from triage.metrics import bootstrap, macro_f1, micro_f1, precision_recall
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
-from triage.training.corpus import held_out_groups
 
 FOLDS, SEED = 4, 0
 # Random subsets of the labels of each repository, besides all of them.

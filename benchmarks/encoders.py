@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from baselines import Material, answer, plain_vote
-from shared import BEST_F1, add_data_options, described, embedded, labelled
+from shared import BEST_F1, add_data_options, described, embedded, held_out_groups, labelled
 from within import BEST, answers_within, baseline, product
 
 from triage.arrays import Mask
@@ -32,7 +32,6 @@ from triage.learn.recipe import Engines, Recipe
 from triage.metrics import bootstrap, macro_f1, micro_f1
 from triage.sources.issue_file import iter_issues
 from triage.study.analysis import paired
-from triage.training.corpus import held_out_groups
 
 WAYS = ("plain k/m vote", "`--adapt none`", "`--adapt head`")
 ASIDE_LEAST, ASIDE_ISSUES = 10, 60

@@ -24,6 +24,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from shared import held_out_groups
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -38,7 +39,7 @@ from triage.engine.zero_shot import LabelText, ZeroShotModel, calibrated, open_z
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
 from triage.text import names_kind
-from triage.training.corpus import grouped, held_out_groups, label_names
+from triage.training.corpus import grouped, label_names
 
 SEED, SAMPLE, LEAST_USES, FEWEST = 20, 40, 2, 10
 # Random subsets of a repository's labels, so that the fit knows few labels too, and what each weighs.

@@ -20,6 +20,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from shared import held_out_groups
 
 from triage.arrays import Array, Mask
 from triage.bundle.model import untaught_rule
@@ -32,7 +33,7 @@ from triage.engine.zero_shot import ZeroShotModel, open_zero_shot
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
 from triage.text import LabelText
-from triage.training.corpus import held_out_groups, label_names
+from triage.training.corpus import label_names
 
 SEED, JUDGED, FEWEST, LEAST_USES = 20, 25, 60, 2
 ASSUMPTIONS, LABELLED = (0, 5, 10, 20, 40, 80), (1, 2, 4, 8, 16, 32, 64)

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,16 @@ from triage.issue import Issue, matches
 from triage.learn.dataset import Dataset, prepare
 from triage.learn.recipe import Engines
 from triage.sources.issue_file import read_issues
-from triage.training.corpus import label_names
+from triage.training.corpus import grouped, label_names
+from triage.training.held_out import EVALUATED, kept_aside
 
 # Where methods are compared by F1, none is held to a precision.
 BEST_F1 = Config(vote=VoteConfig(precision_target=0.0))
+
+
+def held_out_groups(issues: Iterable[Issue]) -> dict[str, list[Issue]]:
+    """The repositories held out by the draw; those that results are checked on are left out."""
+    return grouped(issues, lambda repo: kept_aside(repo) and not matches(repo, EVALUATED))
 
 
 def labelled(source: Path | Sequence[Issue], least: int) -> Dataset:

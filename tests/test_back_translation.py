@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import transformers
 
-from tests.toy_language import train
+from tests.toy_language import context_of, train
 from triage.study.augment import BackTranslation
 
 HOME = ("salt", "key", "rain", "cup")
@@ -57,9 +57,9 @@ def test_texts_come_back_in_other_words(tmp_path: Path) -> None:
     for name in ("there", "back"):
         (tmp_path / name).mkdir()
     augmenter = BackTranslation(
-        (
-            save_translator(tmp_path / "there", HOME, ABROAD),
-            save_translator(tmp_path / "back", ABROAD, OTHER),
+        context_of(
+            there=save_translator(tmp_path / "there", HOME, ABROAD),
+            back=save_translator(tmp_path / "back", ABROAD, OTHER),
         )
     )
     assert augmenter.unavailable() == ""

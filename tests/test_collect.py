@@ -32,6 +32,7 @@ from tests.fake_github.issue import Issue as FakeIssue
 from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
+from tests.killing import Killed
 from tests.tracking import Sleeps, tracker_of
 from triage import issue as issues
 from triage.errors import AccessError, DataError, TriageError, UsageError
@@ -243,10 +244,6 @@ def test_a_run_that_is_killed_goes_on_at_its_page(github: FakeGitHub, demo: Repo
     assert numbers(done) == list(range(330, 0, -1))
     # Two pages that were left, and one with what changed since.
     assert asked(github, "Issues") == 3
-
-
-class Killed(BaseException):
-    """Nothing may catch it, like a signal that cannot be caught."""
 
 
 @pytest.mark.parametrize("step", range(12))

@@ -211,7 +211,7 @@ def test_a_head_is_added_to_an_encoder_and_read_again(tmp_path: Path) -> None:
 def test_a_head_that_does_not_fit_is_refused(tmp_path: Path, rows: Floats) -> None:
     """In words that name the file and what belongs there."""
     folder = encoder_folder(tmp_path)
-    training.add(folder, make_head(), "")
+    training.add(folder, make_head(), "## Concept head\n")
     np.save(folder / models.CONCEPTS_FILE, rows)
     manifest = models.read_manifest(folder)
     files = {**manifest.files, models.CONCEPTS_FILE: models.sha256_of(folder / models.CONCEPTS_FILE)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.killing import Killed, killed_after
 from tests.toy_encoder import save_bert, toy_issues
 from triage.errors import ModelError
 from triage.finetune import training_loop as checkpoint
 from triage.finetune import training_loop as loop
 from triage.finetune.fine_tune import ContrastiveTraining, Labelled, contrast
+from triage.finetune.tokenization import unit_vectors
 from triage.finetune.training_loop import (
     LIKE_LENGTH,
     Batches,
@@ -112,7 +114,7 @@ def accuracy(run: ContrastiveTraining, texts: Sequence[str], targets: npt.NDArra
     """Share of the labels of the texts from the `n`th on that a majority of the 5 nearest of the first n tells."""
     run.model.eval()
     with torch.inference_mode():
-        vectors = run.embed(np.arange(len(texts))).numpy()
+        vectors = unit_vectors(run.model, run.texts).numpy()
     nearest = np.argsort(-(vectors[n:] @ vectors[:n].T), axis=1)[:, :5]
     return float(((targets[nearest].mean(axis=1) > 0.5) == targets[n:]).mean())
 
@@ -153,18 +155,6 @@ def test_the_same_seed_gives_the_same_weights(weights: Weights) -> None:
     assert not same(state(one), state(other))
     before = weights.open()[0].get_input_embeddings().weight
     assert torch.equal(one.model.get_input_embeddings().weight, before)
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
-def killed_after(number: int) -> Callable[[TrainingStep], None]:
-    def listen(step: TrainingStep) -> None:
-        if step.number == number:
-            raise Killed
-
-    return listen
 
 
 @pytest.mark.parametrize("number", [2, 7])

@@ -13,6 +13,7 @@ import transformers
 from tests.toy_language import (
     LABELS,
     agreement,
+    context_of,
     labelled_texts,
     pairs_of,
     save_causal,
@@ -26,6 +27,7 @@ from triage.finetune.weights import find_weights
 from triage.study import masked_lm as masked
 from triage.study.augment import BackTranslation, Contextual
 from triage.study.masked_lm import adapt
+from triage.study.methods import few_shot
 from triage.study.methods import fine_tuned as classify
 from triage.study.methods.few_shot import FewShot
 from triage.study.methods.fill_mask import FillMask
@@ -51,7 +53,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("kind", ["fine-tuned", "domain-adapted"])
 def test_fine_tuning_tells_the_labels_of_new_texts(kind: str, weights: str, tmp_path: Path) -> None:
     """With the labels of the issues it is nearly always right, with shuffled ones it is not; twice it is the same."""
-    method = FineTuned(weights) if kind == "fine-tuned" else DomainAdapted(tmp_path, weights)
+    method = (FineTuned if kind == "fine-tuned" else DomainAdapted)(context_of(tmp_path, weights=weights))
     task, queries = task_of(KNOWN, TRUTH, pairs_of(30, seed=3)), texts_of(NEW)
     found = method.fit(task).scores(queries)
     assert agreement(found, WANTED) > 0.9
@@ -63,7 +65,7 @@ def test_fine_tuning_tells_the_labels_of_new_texts(kind: str, weights: str, tmp_
 
 def test_a_score_depends_on_no_other_query(weights: str) -> None:
     """A text alone gets, bit for bit, what it gets among others."""
-    fitted = FineTuned(weights).fit(task_of(KNOWN[:30], TRUTH[:30]))
+    fitted = FineTuned(context_of(weights=weights)).fit(task_of(KNOWN[:30], TRUTH[:30]))
     together = fitted.scores(texts_of(NEW[:4]))
     for at in range(4):
         assert fitted.scores(texts_of([NEW[at]]))[0].tolist() == together[at].tolist()
@@ -98,17 +100,18 @@ def save_guesser(folder: Path) -> str:
 def test_a_gap_tells_labels_without_an_example(weights: str, tmp_path: Path) -> None:
     """A model that fills "this issue is about …" names the labels; untrained it cannot; labels play no part."""
     method, task, queries = (
-        FillMask(tmp_path, save_guesser(tmp_path / "guesser")),
+        FillMask(context_of(masked=save_guesser(tmp_path / "guesser"))),
         task_of(KNOWN, TRUTH, NEW[:20]),
         texts_of(NEW),
     )
     found = method.fit(task).scores(queries)
     assert agreement(found, WANTED) > 0.8
-    assert agreement(FillMask(tmp_path, weights).fit(task).scores(queries), WANTED) < 0.7
+    untrained = FillMask(context_of(masked=weights)).fit(task).scores(queries)
+    assert agreement(untrained, WANTED) < 0.7
     assert method.fit(replace(task, targets=~TRUTH)).scores(queries).tolist() == found.tolist()
 
 
-def test_a_prompt_follows_its_examples(tmp_path: Path) -> None:
+def test_a_prompt_follows_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The labels of the nearest issues come out; of an untrained model they do not; twice it is the same."""
     (tmp_path / "trained").mkdir()
     (tmp_path / "raw").mkdir()
@@ -117,7 +120,8 @@ def test_a_prompt_follows_its_examples(tmp_path: Path) -> None:
     task = replace(task_of(texts, truth), unlabelled=texts_of([]))
     queries = texts_of(["zo ba", "tu mi"] * 2, np.eye(2, dtype=bool)[[0, 1, 0, 1]])
     wanted = np.eye(2, dtype=bool)[[0, 1, 0, 1]]
-    method = FewShot(save_causal(tmp_path / "trained", 120), shots=1)
+    monkeypatch.setattr(few_shot, "SHOTS", 1)
+    method = FewShot(context_of(causal=save_causal(tmp_path / "trained", 120)))
     found = method.fit(task).scores(queries)
     assert (found.argmax(axis=1) == wanted.argmax(axis=1)).all()
     assert agreement(found, wanted) == 1.0
@@ -130,7 +134,7 @@ def test_a_prompt_follows_its_examples(tmp_path: Path) -> None:
 def test_words_in_context_are_other_words_that_fit(insert: bool, weights: str, tmp_path: Path) -> None:
     """Lines stay, words are replaced or added out of the vocabulary, and a seed repeats itself."""
     head = adapt(pairs_of(80, seed=1), find_weights(weights), tmp_path, plan=masked.PLAN)
-    augmenter = Contextual(insert, str(head.folder), tmp_path)
+    augmenter = Contextual(context_of(masked=str(head.folder)), insert)
     assert augmenter.unavailable() == ""
     texts = ["salt pepper\nlock key cup saucer", "", "12 ?"]
     found = augmenter.augment(texts, seed=3)
@@ -141,9 +145,13 @@ def test_words_in_context_are_other_words_that_fit(insert: bool, weights: str, t
     assert found[0] != texts[0]
 
 
-def test_what_is_not_at_hand_is_named(tmp_path: Path) -> None:
+def test_what_is_not_at_hand_is_named() -> None:
     """Without a model there is a reason in words, and no number."""
-    assert FewShot().unavailable() == "no causal language model was named"
-    assert BackTranslation(None).unavailable().startswith("no translation models were named")
-    assert Contextual(True, None, tmp_path).unavailable().startswith("no masked language model was named")
-    assert FineTuned("no such folder").unavailable().startswith("no weights 'no such folder'")
+    assert FewShot(context_of()).unavailable() == "no causal language model was named"
+    assert BackTranslation(context_of()).unavailable().startswith("no translation models were named")
+    assert Contextual(context_of(), True).unavailable().startswith("no masked language model was named")
+    assert (
+        FineTuned(context_of(weights="no such folder"))
+        .unavailable()
+        .startswith("no weights 'no such folder'")
+    )

@@ -20,7 +20,7 @@ from triage.errors import ConfigError, ModelError
 from triage.finetune.export import export
 from triage.learn.recipe import Engines
 from triage.options import ExportOptions
-from triage.study.methods.zero_shot import make_nli
+from triage.study.methods.zero_shot import Inference
 from triage.study.protocol import LabellingTask, MethodContext, Texts
 from triage.text import LabelText
 
@@ -227,11 +227,11 @@ def test_the_study_asks_the_same_judge(trained: tuple[Path, EntailmentZeroShot])
     task = LabellingTask(
         [label.name for label in LABELS], none, np.zeros((0, len(LABELS)), dtype=bool), none, {}, 0
     )
-    found = make_nli(means).fit(task).scores(Texts(TEXTS, NONE))
+    found = Inference(means).fit(task).scores(Texts(TEXTS, NONE))
     raw = trained[1].raw(TEXTS, NONE, LABELS)
     assert found.tolist() == calibrated(raw, 1.0, 0.0).astype(float).tolist()
     assert (
-        make_nli(dataclasses.replace(means, models={"nli": "nowhere"}))
+        Inference(dataclasses.replace(means, models={"nli": "nowhere"}))
         .unavailable()
         .startswith("no entailment model 'nowhere'")
     )

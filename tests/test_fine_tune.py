@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from tests.killing import Killed, killed_after
 from tests.toy_encoder import save_bert, toy_issues
 from triage.engine import model_folder as models
 from triage.engine.encoder import Encoder
@@ -21,18 +23,11 @@ from triage.errors import DataError, ModelError
 from triage.finetune import export, fine_tune
 from triage.finetune import training_loop as checkpoint
 from triage.finetune import training_loop as loop
-from triage.finetune.fine_tune import (
-    Budget,
-    Labelled,
-)
-from triage.finetune.training_loop import LOSSES_FILE, TrainingStep
-from triage.finetune.weights import (
-    Weights,
-    find_weights,
-    weights_of,
-)
+from triage.finetune.fine_tune import Labelled
+from triage.finetune.training_loop import LOSSES_FILE, TrainingSchedule, TrainingStep
+from triage.finetune.weights import Weights, find_weights, weights_of
 
-SHORT = Budget(max_epochs=2, max_tokens=16)
+SHORT = TrainingSchedule(epochs=2, max_tokens=16)
 ISSUES = Labelled(*toy_issues(70, seed=1))
 
 
@@ -48,7 +43,7 @@ def losses(folder: Path) -> list[int]:
 
 def test_the_folder_serves_the_tuned_encoder(weights: Weights, tmp_path: Path) -> None:
     """It is verified, says what it was made of, and is no longer the model that it started from."""
-    manifest = fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", seed=7, budget=SHORT)
+    manifest = fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", plan=replace(SHORT, seed=7))
     assert manifest == models.verify(tmp_path / "tuned")
     assert (manifest.kind, manifest.dimension, manifest.max_tokens) == ("encoder", 32, 16)
     assert (manifest.name, manifest.source) == (f"{weights.name}-tuned", weights.name)
@@ -65,13 +60,9 @@ def test_the_folder_serves_the_tuned_encoder(weights: Weights, tmp_path: Path) -
 
 def test_the_same_seed_gives_the_same_model(weights: Weights, tmp_path: Path) -> None:
     """Two runs give files with the same hashes."""
-    one = fine_tune.fine_tune(ISSUES, weights, tmp_path / "one", seed=7, budget=SHORT)
-    two = fine_tune.fine_tune(ISSUES, weights, tmp_path / "two", seed=7, budget=SHORT)
+    one = fine_tune.fine_tune(ISSUES, weights, tmp_path / "one", plan=replace(SHORT, seed=7))
+    two = fine_tune.fine_tune(ISSUES, weights, tmp_path / "two", plan=replace(SHORT, seed=7))
     assert one == two
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
 
 
 def test_a_killed_run_gives_the_model_of_one_never_killed(
@@ -79,20 +70,18 @@ def test_a_killed_run_gives_the_model_of_one_never_killed(
 ) -> None:
     """Taken up from its checkpoint: the same hashes, each step once in the log, and no tensors left over."""
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    whole = fine_tune.fine_tune(ISSUES, weights, tmp_path / "whole", budget=SHORT)
-
-    def kill(step: TrainingStep) -> None:
-        if step.number == 4:
-            raise Killed
+    whole = fine_tune.fine_tune(ISSUES, weights, tmp_path / "whole", plan=SHORT)
 
     kept = tmp_path / "kept"
     with pytest.raises(Killed):
-        fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=kill)
+        fine_tune.fine_tune(
+            ISSUES, weights, tmp_path / "tuned", plan=SHORT, checkpoint=kept, progress=killed_after(4)
+        )
     assert losses(kept) == [1, 2, 3, 4]
     assert not (tmp_path / "tuned").exists()
     seen: list[TrainingStep] = []
     resumed = fine_tune.fine_tune(
-        ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=kept, progress=seen.append
+        ISSUES, weights, tmp_path / "tuned", plan=SHORT, checkpoint=kept, progress=seen.append
     )
     assert [step.number for step in seen] == [4, 5, 6]
     assert resumed == whole
@@ -104,16 +93,16 @@ def test_a_budget_of_nothing_still_gives_a_model(weights: Weights, tmp_path: Pat
     """Training stops after its first step, and the export is made all the same."""
     seen: list[TrainingStep] = []
     manifest = fine_tune.fine_tune(
-        ISSUES, weights, tmp_path / "tuned", budget=Budget(seconds=0.0), progress=seen.append
+        ISSUES, weights, tmp_path / "tuned", plan=TrainingSchedule(seconds=0.0), progress=seen.append
     )
     assert [(step.number, step.total) for step in seen] == [(1, 1)]
     assert manifest == models.verify(tmp_path / "tuned")
 
 
-@pytest.mark.parametrize(("seconds", "training"), [(None, None), (1800.0, 1740.0), (40.0, 30.0)])
-def test_a_budget_keeps_time_for_the_export(seconds: float | None, training: float | None) -> None:
+@pytest.mark.parametrize(("seconds", "training"), [(1800.0, 1740.0), (40.0, 30.0)])
+def test_a_budget_keeps_time_for_the_export(seconds: float, training: float) -> None:
     """A minute of it, of a small one a quarter."""
-    assert Budget(seconds).plan(seed=0).seconds == training
+    assert fine_tune.before_export(seconds) == training
 
 
 def test_an_untrue_export_is_refused_and_training_is_kept(
@@ -122,7 +111,7 @@ def test_an_untrue_export_is_refused_and_training_is_kept(
     """Where int8 is too far from PyTorch no model folder appears, and the checkpoint lies there for another try."""
     monkeypatch.setattr(export, "LEAST_COSINE", 1.1)
     with pytest.raises(ModelError) as caught:
-        fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", budget=SHORT, checkpoint=tmp_path / "kept")
+        fine_tune.fine_tune(ISSUES, weights, tmp_path / "tuned", plan=SHORT, checkpoint=tmp_path / "kept")
     assert "differs too much from it: cosine 0.9" in caught.value.what
     assert not (tmp_path / "tuned").exists()
     assert (tmp_path / "kept" / checkpoint.FILE).is_file()
@@ -139,7 +128,7 @@ def test_labels_that_part_nothing_are_refused(weights: Weights, tmp_path: Path, 
 
 def test_the_fingerprint_tells_runs_apart(weights: Weights, tmp_path: Path) -> None:
     """Other texts, labels, groups, seeds or weights make another run; another budget of time does not."""
-    plan = SHORT.plan(seed=0)
+    plan = SHORT
     base = fine_tune.fingerprint(ISSUES, weights, plan)
     shutil.copytree(weights.folder, tmp_path / "other")
     with (tmp_path / "other" / "model.safetensors").open("ab") as file:
@@ -149,12 +138,11 @@ def test_the_fingerprint_tells_runs_apart(weights: Weights, tmp_path: Path) -> N
         fine_tune.fingerprint(Labelled([*texts[:-1], "other"], targets), weights, plan),
         fine_tune.fingerprint(Labelled(texts, ~targets), weights, plan),
         fine_tune.fingerprint(Labelled(texts, targets, ["a"] * 70), weights, plan),
-        fine_tune.fingerprint(ISSUES, weights, SHORT.plan(seed=1)),
+        fine_tune.fingerprint(ISSUES, weights, replace(plan, seed=1)),
         fine_tune.fingerprint(ISSUES, find_weights(str(tmp_path / "other")), plan),
     ]
     assert len({base, *others}) == 6
-    bounded = Budget(60.0, SHORT.max_epochs, SHORT.max_tokens).plan(seed=0)
-    assert fine_tune.fingerprint(ISSUES, weights, bounded) == base
+    assert fine_tune.fingerprint(ISSUES, weights, replace(plan, seconds=60.0)) == base
 
 
 def test_a_pickle_is_not_read(weights: Weights, tmp_path: Path) -> None:
@@ -211,15 +199,15 @@ def test_a_model_folder_without_its_configuration_gives_no_weights(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("spec", "revision", "what"),
+    ("spec", "what"),
     [
-        ("no such folder", None, "no weights 'no such folder': neither a folder nor a hub model `org/name`"),
-        ("org/name", None, "the weights org/name are not pinned by a revision of 40 hex digits"),
-        ("org/name", "main", "the weights org/name are not pinned by a revision of 40 hex digits"),
+        ("no such folder", "no weights 'no such folder': neither a folder nor a hub model `org/name`"),
+        ("org/name", "the weights org/name are not pinned by a revision of 40 hex digits"),
+        ("org/name@main", "the weights org/name are not pinned by a revision of 40 hex digits"),
     ],
 )
-def test_weights_that_cannot_be_meant_are_refused(spec: str, revision: str | None, what: str) -> None:
+def test_weights_that_cannot_be_meant_are_refused(spec: str, what: str) -> None:
     """Neither a guess nor a branch that may move is accepted."""
     with pytest.raises(ModelError) as caught:
-        find_weights(spec, revision)
+        find_weights(spec)
     assert caught.value.what == what

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.killing import Killed, killed_after
 from tests.toy_language import PAIRS, pairs_of, save_toy
 from triage.errors import ConfigError, DataError, ModelError
 from triage.finetune import training_loop as loop
@@ -96,10 +97,6 @@ def test_the_same_texts_are_learnt_once(weights: Weights, adapted: Weights, home
     assert [path.name for path in adapted.folder.parent.iterdir()] == [MODEL]
 
 
-class Killed(BaseException):
-    """Stands for the end of the process."""
-
-
 def test_a_killed_adaptation_ends_as_one_never_killed(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,12 +104,8 @@ def test_a_killed_adaptation_ends_as_one_never_killed(
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     whole = adapt(TEXTS, weights, tmp_path / "whole", plan=SHORT)
 
-    def kill(done: TrainingStep) -> None:
-        if done.number == 4:
-            raise Killed
-
     with pytest.raises(Killed):
-        adapt(TEXTS, weights, tmp_path / "killed", plan=SHORT, progress=kill)
+        adapt(TEXTS, weights, tmp_path / "killed", plan=SHORT, progress=killed_after(4))
     [folder] = (tmp_path / "killed").iterdir()
     assert [path.name for path in folder.iterdir()] == [CHECKPOINT]
     steps: list[TrainingStep] = []

@@ -17,7 +17,7 @@ from triage.bundle.local_store import LocalStore
 from triage.cli import main
 from triage.config import Config
 from triage.engine.model_folder import BUILTIN_ENCODER, shipped
-from triage.finetune.fine_tune import Untuned, learn_tuned
+from triage.finetune.fine_tune import learn_tuned
 from triage.learn.dataset import split
 from triage.learn.retrain import RetrainContext
 
@@ -138,9 +138,8 @@ def test_what_is_measured_was_not_tuned_on(material: Material) -> None:
         tuned[name] = rows
         return shipped(BUILTIN_ENCODER)
 
-    data = material.data
-    untuned = Untuned(material.vectors, material.engines)
-    learnt, rival = learn_tuned(data, untuned, Config(), RetrainContext(NOW), tune)
+    data, context = material.data, RetrainContext(NOW)
+    learnt, rival = learn_tuned(data, material.vectors, Config(), material.engines, context, tune)
     windows = learnt.recipe.split
     measured = np.concatenate([fold.query for fold in (*windows.tune, windows.test)])
     assert tuned["early"].max() < measured.min()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.killing import Killed, killed_after
 from tests.toy_encoder import FILLER, TELLING, save_bert
 from triage.cli import main
 from triage.engine.encoder import Encoder
@@ -23,7 +24,7 @@ from triage.rows import to_row
 from triage.training import train
 from triage.training.corpus import Group, corpus, halves, varied
 from triage.training.held_out import EVALUATED, kept_aside
-from triage.training.multitask import EncoderSchedule
+from triage.training.train import EncoderSchedule
 
 # Whether a name is kept aside hangs on a hash of it alone.
 TAUGHT = [name for name in (f"team/project-{i}" for i in range(40)) if not kept_aside(name)][:4]
@@ -66,7 +67,7 @@ def test_a_group_kept_aside_is_refused_even_so(everything: list[Issue]) -> None:
     """Were the door left open, training would stop before its first step."""
     [group, *_] = corpus(everything)
     stranger = dataclasses.replace(group, repo=ASIDE[0])
-    with pytest.raises(DataError, match="kept aside"):
+    with pytest.raises(DataError, match="held out"):
         train.checked([group, stranger], SHORT)
 
 
@@ -141,7 +142,7 @@ def test_a_continued_training_holds_the_topics_of_another_encoder(
 ) -> None:
     """Held to another encoder's topics, training starts with a loss that it lacks when it is held to its own."""
     # The toy encoder has fewer dimensions than are free otherwise.
-    monkeypatch.setattr("triage.training.multitask.FREE", 4)
+    monkeypatch.setattr("triage.training.train.FREE", 4)
     changed, other = tmp_path / "other", weights.open()[0]
     with torch.no_grad():
         for at, weight in enumerate(other.parameters()):
@@ -172,17 +173,9 @@ def test_a_killed_training_ends_as_one_never_killed(
     """The checkpoint, and draws that hang on the step alone, make both runs the same to the last bit."""
     monkeypatch.setattr("triage.finetune.training_loop.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     plan = dataclasses.replace(SHORT, steps=8)
-
-    class Killed(Exception):
-        pass
-
-    def kill(step: TrainingStep) -> None:
-        if step.number == 5:
-            raise Killed
-
     with pytest.raises(Killed):
         train.train_encoder(
-            everything, train.TrainingRun(weights, plan, tmp_path / "a", kill), tmp_path / "m"
+            everything, train.TrainingRun(weights, plan, tmp_path / "a", killed_after(5)), tmp_path / "m"
         )
     train.train_encoder(everything, train.TrainingRun(weights, plan, tmp_path / "a"), tmp_path / "m")
     train.train_encoder(everything, train.TrainingRun(weights, plan, tmp_path / "b"), tmp_path / "n")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.killing import Killed
 from tests.learning import Material
 from tests.sample import LEARNT_FROM
 from triage.arrays import Floats
@@ -158,10 +159,6 @@ def test_a_compressed_cache_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> 
     """A few bytes could become more than the machine holds."""
     monkeypatch.setattr(zipfile.ZipFile, "read", None)
     assert vectors._read(archive(bytes(10**7), zipfile.ZIP_DEFLATED), "stamp", 3)[0] == []
-
-
-class Killed(BaseException):
-    """Stands for a process that ends here."""
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from triage.arrays import Mask
-from triage.study.protocol import LabellingTask, Texts
+from triage.config import Config
+from triage.learn.recipe import Engines
+from triage.study.protocol import LabellingTask, MethodContext, Texts
 
 PAIRS = [("salt", "pepper"), ("bread", "butter"), ("lock", "key"), ("thunder", "rain"), ("cup", "saucer")]
 LABELS = ("kitchen", "weather")
@@ -59,6 +61,11 @@ def task_of(
 ) -> LabellingTask:
     """A task with the toy's labels."""
     return LabellingTask(LABELS, texts_of(texts, targets), targets, texts_of(unlabelled), {}, seed)
+
+
+def context_of(folder: Path | None = None, **models: str) -> MethodContext:
+    """What a method is built from that needs none of the engines; adapted models are kept in the folder."""
+    return MethodContext(Config(), cast(Engines, None), models=models, folder=folder)
 
 
 def agreement(scores: np.ndarray, targets: Mask) -> float:

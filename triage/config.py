@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from triage.errors import ConfigError
 from triage.issue import Kind, distinct, fold, folded
-from triage.patterns import NAME, adds_by_pattern, fault
+from triage.patterns import NAME, NOT, PatternError, adds_by_pattern, fault, glob, regex
 from triage.schema import SchemaError, build, option
 
 # Labels that state a person's decision rather than what the issue is about: no text can tell them.
@@ -86,6 +86,16 @@ OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:/[A-Za-z0-9][A-Za-z0-9_
 REPOSITORIES = "write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one"
 
 
+def share(default: Any, doc: str) -> Any:
+    """A number from 0 to 1, such as a probability."""
+    return option(default, doc, low=0.0, high=1.0)
+
+
+def one_or_more(doc: str, **rules: Any) -> Any:
+    """A list, empty by default, for which a single text may stand."""
+    return option((), doc, single=True, **rules)
+
+
 @dataclass(frozen=True)
 class LabelsConfig:
     """Which labels the bot may set, and what they mean."""
@@ -97,12 +107,10 @@ class LabelsConfig:
     descriptions: dict[str, str] = option(
         {}, "What each label means, in one sentence; zero-shot classification reads it."
     )
-    targets: dict[str, float] = option(
+    targets: dict[str, float] = share(
         {},
         "Precision targets of single labels, instead of `vote.precision_target`; patterns. A label's own name takes "
         "precedence over a pattern, and an earlier pattern over a later one.",
-        low=0.0,
-        high=1.0,
     )
     exclusive: tuple[tuple[str, ...], ...] = option(
         (),
@@ -134,17 +142,26 @@ class VoteConfig:
     min_examples: int = option(
         10, "Labels with fewer labelled issues than this are judged by zero-shot classification.", low=1
     )
-    precision_target: float | None = option(
+    precision_target: float | None = share(
         None,
         "Set a label only if the probability that it is right is at least this. If not set, each retraining chooses "
         "the highest target at which enough issues still get a label. 0 asks for the best F1 instead.",
-        low=0.0,
-        high=1.0,
     )
 
 
 @dataclass(frozen=True)
-class ZeroShotConfig:
+class PinnedModel:
+    """A model, and what pins it if it comes from the hub."""
+
+    model: str = option("builtin", "`builtin`, a folder, or a model of the hub.")
+    revision: str | None = option(None, "The commit of a hub model; `triage models pull` writes it.")
+    sha256: dict[str, str] = option(
+        {}, "The hash of each file of a hub model; `triage models pull` writes it."
+    )
+
+
+@dataclass(frozen=True)
+class ZeroShotConfig(PinnedModel):
     """Classification by name and description, for labels with too few examples."""
 
     model: str = option(
@@ -152,19 +169,13 @@ class ZeroShotConfig:
         "`builtin` (known concepts, and similarity to the label's name and description), `embedding` (similarity "
         "only), or an entailment model: a folder, or a model of the hub.",
     )
-    revision: str | None = option(None, "The commit of a hub model; `triage models pull` writes it.")
-    sha256: dict[str, str] = option(
-        {}, "The hash of each file of a hub model; `triage models pull` writes it."
-    )
     template: str = option(
         "This issue is about {}.", "The hypothesis for an entailment model; `{}` is replaced by the label."
     )
-    threshold: float | None = option(
+    threshold: float | None = share(
         None,
         "The minimum probability of a label, in addition to its precision target. If not set, it is tuned; before "
         "anything is learnt, it is 0.5.",
-        low=0.0,
-        high=1.0,
     )
     top_k: int | None = option(
         None,
@@ -175,14 +186,9 @@ class ZeroShotConfig:
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class EncoderConfig(PinnedModel):
     """The sentence encoder, which turns the text of an issue into a vector."""
 
-    model: str = option("builtin", "`builtin`, a folder, or a model of the hub.")
-    revision: str | None = option(None, "The commit of a hub model; `triage models pull` writes it.")
-    sha256: dict[str, str] = option(
-        {}, "The hash of each file of a hub model; `triage models pull` writes it."
-    )
     max_tokens: int | None = option(
         None,
         "The maximum number of tokens that are read of an issue. Fewer are faster; 128 cost hardly any accuracy "
@@ -286,20 +292,16 @@ class ActConfig:
         "Obey `/triage again`, `why`, `undo` and `off` in comments by people who have at least the role triage. The "
         "workflow must listen to `issue_comment`.",
     )
-    duplicates: float | None = option(
+    duplicates: float | None = share(
         None,
         "The minimum similarity (cosine of the encoder's vectors) at which issues are shown as possible duplicates. If "
         "not set, 0.94 for the included encoder (see benchmarks/README.md); with other encoders, none are shown.",
-        low=0.0,
-        high=1.0,
     )
-    suggest: float | None = option(
+    suggest: float | None = share(
         None,
         "Suggest labels that are not set but have at least this probability. The bot lists them in its one comment, "
         "and a maintainer sets them with a tick. The workflow must listen to `issue_comment`. If not set, none are "
         "suggested.",
-        low=0.0,
-        high=1.0,
     )
     suggest_in: str = option(
         "comment",
@@ -322,34 +324,26 @@ class ActConfig:
 class ConditionConfig:
     """When a rule applies: all conditions that are given must hold."""
 
-    title: tuple[str, ...] = option(
-        (),
+    title: tuple[str, ...] = one_or_more(
         "A regular expression (RE2) that must match somewhere in the title, or several, which must all match. "
-        "`(?i)` at the start ignores case.",
-        single=True,
+        "`(?i)` at the start ignores case."
     )
-    body: tuple[str, ...] = option((), "The same for the body.", single=True)
+    body: tuple[str, ...] = one_or_more("The same for the body.")
     form: dict[str, tuple[str, ...]] = option(
         {},
         "Answers in an issue form: the name of each field, with one option, or several of which one must be chosen. "
         "Case is ignored.",
         single=True,
     )
-    association: tuple[str, ...] = option(
-        (),
+    association: tuple[str, ...] = one_or_more(
         "The author's relation to the repository, as GitHub names it; several are alternatives.",
         choices=ASSOCIATIONS,
-        single=True,
     )
-    files: tuple[str, ...] = option(
-        (),
-        "For pull requests only: globs, one of which must match a changed file: `docs/**`; `!docs/api/**` excludes.",
-        single=True,
+    files: tuple[str, ...] = one_or_more(
+        "For pull requests only: globs, one of which must match a changed file: `docs/**`; `!docs/api/**` excludes."
     )
-    all_files: tuple[str, ...] = option(
-        (),
-        "For pull requests only: globs; each changed file must match one of them. `!docs/api/**` excludes.",
-        single=True,
+    all_files: tuple[str, ...] = one_or_more(
+        "For pull requests only: globs; each changed file must match one of them. `!docs/api/**` excludes."
     )
 
 
@@ -365,14 +359,10 @@ class RuleConfig:
         ConditionConfig(), "When the rule applies: all conditions that are given must hold."
     )
     name: str = option("", "The name of the rule in the summary; if not set, its position in the list.")
-    set: tuple[str, ...] = option((), "Labels to set.", single=True)
-    bar: tuple[str, ...] = option(
-        (), "Labels that the issue does not get, whatever elects them.", single=True
-    )
-    require: tuple[str, ...] = option(
-        (),
-        "Labels that an issue gets only if this rule, or another rule that requires them, applies.",
-        single=True,
+    set: tuple[str, ...] = one_or_more("Labels to set.")
+    bar: tuple[str, ...] = one_or_more("Labels that the issue does not get, whatever elects them.")
+    require: tuple[str, ...] = one_or_more(
+        "Labels that an issue gets only if this rule, or another rule that requires them, applies."
     )
 
 
@@ -392,10 +382,8 @@ class ExtendsConfig:
         "The file: `OWNER/NAME:PATH` on the default branch of a repository that the token can read, or a path in the "
         "same repository. In a local configuration, a path relative to its folder.",
     )
-    append: tuple[str, ...] = option(
-        (),
-        "Lists, such as `labels.deny` or `rules`, to which this file adds entries instead of replacing them.",
-        single=True,
+    append: tuple[str, ...] = one_or_more(
+        "Lists, such as `labels.deny` or `rules`, to which this file adds entries instead of replacing them."
     )
 
 
@@ -511,8 +499,6 @@ def _check_appended(config: Config) -> None:
 
 def _check_rule(rule: RuleConfig, path: str) -> None:
     """Raise SchemaError for a rule that says nothing, or whose patterns cannot be read."""
-    from triage.patterns import NOT, PatternError, glob, regex
-
     when = rule.when
     if not any(vars(when).values()):
         raise _refused(
@@ -645,13 +631,10 @@ def elsewhere(name: str) -> tuple[str, str] | None:
 
 
 def _read(path: Path) -> str:
-    """The text of a local configuration, or the beginning of a file that is too long for one."""
-    from triage.yaml_text import MAX_CHARACTERS
+    from triage import yaml_text
 
     try:
-        # A character more than may be read, so that a device or a pipe without end has one.
-        with path.open(encoding="utf-8-sig") as file:
-            return file.read(MAX_CHARACTERS + 1)
+        return yaml_text.read(path)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: there is no such file",

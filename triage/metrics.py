@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from triage.arrays import AnyFloats, Array, Ints, Mask
 
@@ -20,18 +21,20 @@ def sigmoid(odds: AnyFloats) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * odds)), dtype=np.float64)
 
 
+def f1(hits: npt.ArrayLike, predicted: npt.ArrayLike, true: npt.ArrayLike) -> Array:
+    """F1 of any shape, from counts of labels: right ones, predicted ones and true ones; 0 of none."""
+    total = np.add(predicted, true)
+    return np.asarray(np.divide(np.multiply(2.0, hits), total, out=np.zeros(total.shape), where=total > 0))
+
+
 def f1_per_label(truth: Mask, predicted: Mask) -> Array:
     """F1 of each label [L]; 0 where it neither occurs nor is predicted."""
-    hits = (truth & predicted).sum(axis=0)
-    total = truth.sum(axis=0) + predicted.sum(axis=0)
-    scores: Array = np.divide(2.0 * hits, total, out=np.zeros(truth.shape[1]), where=total > 0)
-    return scores
+    return f1((truth & predicted).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0))
 
 
 def micro_f1(truth: Mask, predicted: Mask) -> float:
     """F1 over all pairs of issue and label."""
-    total = int(truth.sum() + predicted.sum())
-    return 2.0 * int((truth & predicted).sum()) / total if total else 0.0
+    return float(f1((truth & predicted).sum(), predicted.sum(), truth.sum()))
 
 
 def macro_f1(truth: Mask, predicted: Mask) -> float:
@@ -101,8 +104,7 @@ class Cuts:
 
     def f1(self, hits: float = 0, predicted: float = 0, true: float = 0) -> Array:
         """F1 of each cut, on top of decisions that stand already; `true` counts what should be predicted in all."""
-        f1: Array = 2 * (hits + self.hits) / np.maximum(1, predicted + self.predicted + true)
-        return f1
+        return f1(hits + self.hits, predicted + self.predicted, true)
 
     def below(self, last: int, smallest: float = 0.0) -> float:
         """A threshold halfway between the value at `last` and the next smaller one."""

@@ -294,35 +294,27 @@ def to_row(issue: Issue) -> dict[str, object]:
         "is_pull_request": issue.kind == "pull request",
         "author": issue.author,
     }
-    if issue.kind == "discussion":
-        row["kind"] = issue.kind
-    if issue.files is not None:
-        row["files"] = list(issue.files)
-    if issue.handled is not None:
-        row["handled"] = issue.handled
-    if issue.handled_by:
-        row["handled_by"] = list(issue.handled_by)
-    if issue.events is not None:
-        row["label_events"] = [
-            {
-                "label": e.label,
-                "action": "labeled" if e.added else "unlabeled",
-                "actor": e.actor,
-                "actor_type": "Bot" if e.actor_is_bot else "User",
-                "created_at": format_time(e.at),
-                **({"accepted": True} if e.accepted else {}),
-            }
-            for e in issue.events
-        ]
-    if issue.association:
-        row["author_association"] = issue.association
-    if issue.edits:
-        row["text_edits"] = [
-            {
-                "actor": e.actor,
-                "actor_type": "Bot" if e.actor_is_bot else "User",
-                "created_at": format_time(e.at),
-            }
-            for e in issue.edits
-        ]
-    return row
+    # Written where they say something.
+    events, edits = issue.events, [_act(edit) for edit in issue.edits]
+    more: dict[str, object] = {
+        "kind": issue.kind if issue.kind == "discussion" else None,
+        "files": None if issue.files is None else list(issue.files),
+        "handled": issue.handled,
+        "handled_by": list(issue.handled_by) or None,
+        "label_events": None if events is None else list(map(_label_event, events)),
+        "author_association": issue.association or None,
+        "text_edits": edits or None,
+    }
+    return row | {name: value for name, value in more.items() if value is not None}
+
+
+def _label_event(event: LabelEvent) -> dict[str, object]:
+    action = "labeled" if event.added else "unlabeled"
+    accepted = {"accepted": True} if event.accepted else {}
+    return {"label": event.label, "action": action, **_act(event), **accepted}
+
+
+def _act(act: LabelEvent | TextEdit) -> dict[str, object]:
+    """By whom and when."""
+    kind = "Bot" if act.actor_is_bot else "User"
+    return {"actor": act.actor, "actor_type": kind, "created_at": format_time(act.at)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -46,6 +47,15 @@ class Document:
         node = self.nodes.get(path)
         is_text = not isinstance(node, yaml.ScalarNode) or node.style is not None or node.tag == f"{TAG}str"
         return "" if is_text else str(node.value)  # type: ignore[union-attr]  # a node, since it is no text
+
+
+def read(path: Path) -> str:
+    """The text of a file in UTF-8, or its beginning, a character more than may be decoded: devices have no end.
+
+    Raises OSError, and ValueError for another encoding.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        return file.read(MAX_CHARACTERS + 1)
 
 
 def decode(text: str, where: str) -> Document:

@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -208,6 +209,45 @@ def build(options: type[T], args: argparse.Namespace, **values: object) -> T:
     return built
 
 
+# Options that several commands have. In a help, `{}` stands for what the command says of it.
+SHARED: Mapping[str, Mapping[str, Any]] = {
+    "--repo": {"type": repository, "default": "", "metavar": "OWNER/NAME", "help": "{}"},
+    "--issue": {
+        "dest": "issues",
+        "type": issue_numbers,
+        "default": (),
+        "metavar": "NUMBERS",
+        "help": f"these issues: {ISSUES}",
+    },
+    "--out": {"type": Path, "metavar": "DIR", "help": "folder for {}"},
+    "--cache": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "folder for issues read from GitHub, so that later runs read only changes{}",
+    },
+    "--engine": {
+        "type": engine,
+        "default": LOCAL,
+        "metavar": "local|ray[://ADDRESS]",
+        "help": "where texts are encoded: in this process (local, the default), or by Ray workers on this machine "
+        "(ray), in the cluster that this machine has joined (ray://auto), or at ray://HOST:PORT; Ray needs the extra "
+        "`ray`",
+    },
+    "--split": {
+        "choices": ("time", "stratified"),
+        "help": "how {} (default: by time if every row has a date)",
+    },
+    "--json": {"action": "store_true", "help": "print {} as JSON, and nothing else"},
+    "--skip-bad": {"action": "store_true", "help": "skip invalid rows with a warning instead of stopping"},
+}
+
+
+def add(parser: Parser, name: str, what: str = "", **own: Any) -> None:
+    """Add an option of SHARED: `what` completes its help, `own` settings are added to the shared ones."""
+    settings = {**SHARED[name], **own}
+    parser.add_argument(name, **settings | {"help": settings["help"].format(what)})
+
+
 def add_config(parser: Parser) -> None:
     """`--config` and `--config-path`, which `build` combines."""
     parser.add_argument(
@@ -252,48 +292,6 @@ def add_repo_of_rows(parser: Parser, *, default: str = "", more: str = "") -> No
     )
 
 
-def add_repository(parser: Parser, meaning: str, *, default: str = "", required: bool = False) -> None:
-    """`--repo`, a repository on GitHub."""
-    parser.add_argument(
-        "--repo", type=repository, default=default, required=required, metavar="OWNER/NAME", help=meaning
-    )
-
-
-def add_issues(parser: Parser) -> None:
-    """`--issue`."""
-    parser.add_argument(
-        "--issue",
-        dest="issues",
-        type=issue_numbers,
-        default=(),
-        metavar="NUMBERS",
-        help=f"these issues: {ISSUES}",
-    )
-
-
-def add_out(parser: Parser, what: str, default: str) -> None:
-    """`--out`, a folder."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(default),
-        metavar="DIR",
-        help=f"folder for {what} (default: {default})",
-    )
-
-
-def add_json(parser: Parser, what: str) -> None:
-    """`--json`."""
-    parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, and nothing else")
-
-
-def add_skip_bad(parser: Parser) -> None:
-    """`--skip-bad`."""
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="skip invalid rows with a warning instead of stopping"
-    )
-
-
 def add_sources(parser: Parser) -> None:
     """`--from`, `--repo-of-rows` and `--skip-bad`: where labelled issues come from."""
     parser.add_argument(
@@ -307,38 +305,7 @@ def add_sources(parser: Parser) -> None:
         "of an owner, and !OWNER/NAME excludes one; may be repeated",
     )
     add_repo_of_rows(parser)
-    add_skip_bad(parser)
-
-
-def add_split(parser: Parser, what: str) -> None:
-    """`--split`."""
-    parser.add_argument(
-        "--split",
-        choices=("time", "stratified"),
-        help=f"how {what} (default: by time if every row has a date)",
-    )
-
-
-def add_cache(parser: Parser, default: str = "") -> None:
-    """`--cache`."""
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help=f"folder for issues read from GitHub, so that later runs read only changes{default}",
-    )
-
-
-def add_engine(parser: Parser) -> None:
-    """`--engine`."""
-    parser.add_argument(
-        "--engine",
-        type=engine,
-        default=LOCAL,
-        metavar="local|ray[://ADDRESS]",
-        help="where texts are encoded: in this process (local, the default), or by Ray workers on this machine (ray), "
-        "in the cluster that this machine has joined (ray://auto), or at ray://HOST:PORT; Ray needs the extra `ray`",
-    )
+    add(parser, "--skip-bad")
 
 
 def add_writing(parser: Parser, would: str) -> None:

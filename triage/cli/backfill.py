@@ -43,10 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_planning(parser)
     arguments.add_writing(parser.add_argument_group("applying"), "set")
     arguments.add_config(parser)
-    arguments.add_json(parser, "the result")
-    arguments.add_repository(parser, "with --apply: the repository that the plan must be for")
+    arguments.add(parser, "--json", "the result")
+    arguments.add(parser, "--repo", "with --apply: the repository that the plan must be for")
     arguments.add_repo_of_rows(parser, default=argparse.SUPPRESS, more=", and the only one planned for")
-    arguments.add_skip_bad(parser)
+    arguments.add(parser, "--skip-bad")
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         help="with this label; repeat it for issues with any of several labels",
     )
     which.add_argument("--unlabelled", action="store_true", help="without any label that the bot may set")
-    arguments.add_issues(which)
+    arguments.add(which, "--issue")
     which.add_argument("--limit", type=arguments.count, metavar="N", help="the newest N of them")
     which.add_argument(
         "--shard",
@@ -83,8 +83,8 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     )
     plan = parser.add_argument_group("planning")
     arguments.add_store(plan)
-    arguments.add_engine(plan)
-    arguments.add_out(plan, "plan and report", OUT)
+    arguments.add(plan, "--engine")
+    arguments.add(plan, "--out", f"plan and report (default: {OUT})", default=Path(OUT))
 
 
 def parse(args: argparse.Namespace) -> BackfillOptions:

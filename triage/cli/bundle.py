@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             usual = "active" if name == "show" else "staged"
             action.add_argument("name", nargs="?", metavar="NAME", help=f"bundle (default: the {usual} one)")
         if name in {"list", "show"}:
-            arguments.add_json(action, "the bundles" if name == "list" else "manifest and rules")
+            arguments.add(action, "--json", "the bundles" if name == "list" else "manifest and rules")
         if name == "publish":
             arguments.add_store(action, "store to copy from", name="--of", required=True)
 

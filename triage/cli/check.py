@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -43,6 +43,10 @@ NO_DUPLICATES = (
 )
 
 
+# What a check found, as (mark, sentence).
+Findings = Iterable[tuple[str, str]]
+
+
 @dataclass
 class Report:
     """Prints findings; `code` is the exit code of the first failure."""
@@ -50,22 +54,27 @@ class Report:
     code: int = 0
     findings: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, mark: str, sentence: str, failure: type[TriageError] | None = None) -> None:
+    def add(self, found: Findings, failure: type[TriageError] = ConfigError) -> None:
+        """Print what is found until a check fails, which does not prevent others; what is wrong is a `failure`."""
+        try:
+            for mark, sentence in found:
+                self._add(mark, sentence, failure)
+        except TriageError as error:
+            self._add(WRONG, str(error), type(error))
+
+    def _add(self, mark: str, sentence: str, failure: type[TriageError]) -> None:
         log(f"{mark} {sentence}")
         self.findings.append({"finding": MARKS[mark], "text": sentence})
-        if mark == WRONG and failure is not None:
+        if mark == WRONG:
             self.code = self.code or failure.exit_code
-
-    def fail(self, error: TriageError) -> None:
-        self.add(WRONG, str(error), type(error))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    arguments.add_repository(parser, "check the configuration and labels of this repository, and the token")
+    arguments.add(parser, "--repo", "check the configuration and labels of this repository, and the token")
     arguments.add_store(parser)
     arguments.add_config(parser)
-    arguments.add_json(parser, "the findings")
+    arguments.add(parser, "--json", "the findings")
 
 
 def parse(args: argparse.Namespace) -> CheckOptions:
@@ -95,24 +104,23 @@ def _check(report: Report, options: CheckOptions) -> None:
         else:
             config = configuration.load(options.config.file)
         base = f", which extends {config.extends.config}" if config.extends.config else ""
-        report.add(FINE, f"the configuration is valid ({_source(options, tracker)}{base})")
+        report.add([(FINE, f"the configuration is valid ({_source(options, tracker)}{base})")])
     except (ConfigError, AccessError) as error:
-        report.fail(error)
+        report.add([(WRONG, str(error))], type(error))
         return
-    for mark, sentence in (*contradictions(config), *teaching(config)):
-        report.add(mark, sentence, ConfigError)
-    if tracker:
-        _attempt(report, lambda: _check_server(report, tracker, config))
-        _attempt(report, lambda: _check_labels(report, tracker, config))
-        _attempt(report, lambda: _check_token(report, tracker, config))
-        _attempt(report, lambda: _check_owners(report, tracker, config))
-    if tracker and config.rules:
-        _attempt(report, lambda: _check_rules(report, tracker, config))
+    report.add(contradictions(config))
+    report.add(teaching(config))
     name = options.store or (StoreName(repo=tracker.repo) if tracker else None)
+    if tracker:
+        report.add(_server(tracker, config))
+        report.add(_labels(tracker, config))
+        report.add(_token(tracker, config), AccessError)
+        report.add(_owners(tracker, config))
+        report.add(_rules(tracker, config) if config.rules else ())
     if name and tracker and config.learn.repositories:
-        _attempt(report, lambda: _check_sources(report, tracker, config, name))
+        report.add(_sources(tracker, config, name))
     if name:
-        _attempt(report, lambda: _check_store(report, name, config, tracker))
+        report.add(_store(name, config, tracker))
 
 
 def _source(options: CheckOptions, tracker: Tracker | None) -> str:
@@ -132,7 +140,7 @@ def _source(options: CheckOptions, tracker: Tracker | None) -> str:
     return path if elsewhere(path) else f"{path} of {tracker.repo}"
 
 
-def contradictions(config: Config) -> Iterator[tuple[str, str]]:
+def contradictions(config: Config) -> Findings:
     """The contradictions within a configuration, as (mark, sentence)."""
     policy, labels = Policy.of(config), config.labels
     for name in labels.descriptions:
@@ -158,7 +166,7 @@ def contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield WRONG, "every pattern in labels.allow is in labels.deny too: nothing can be set"
 
 
-def _suggesting(config: Config) -> Iterator[tuple[str, str]]:
+def _suggesting(config: Config) -> Findings:
     suggest, target = config.act.suggest, config.vote.precision_target
     if suggest is not None and target is not None and suggest >= target:
         yield (
@@ -177,7 +185,7 @@ def _suggesting(config: Config) -> Iterator[tuple[str, str]]:
         yield DOUBTFUL, "no label is suggested on GitHub (act.suggest_in): act.suggest is not set"
 
 
-def _naming_duplicates(config: Config, policy: Policy) -> Iterator[tuple[str, str]]:
+def _naming_duplicates(config: Config, policy: Policy) -> Findings:
     if policy.duplicate is None and config.act.comment_duplicates:
         yield DOUBTFUL, NO_DUPLICATES.format("another encoder than the shipped one")
     elif policy.duplicate is not None and policy.duplicate < DUPLICATE and config.has_shipped_encoder:
@@ -188,7 +196,7 @@ def _naming_duplicates(config: Config, policy: Policy) -> Iterator[tuple[str, st
         )
 
 
-def _rules_without_effect(config: Config, policy: Policy) -> Iterator[tuple[str, str]]:
+def _rules_without_effect(config: Config, policy: Policy) -> Findings:
     for rule, given in FixedRules(config.rules).named:
         for name in given.set:
             if reason := policy.may_set(name, ruled=True):
@@ -200,7 +208,7 @@ def _rules_without_effect(config: Config, policy: Policy) -> Iterator[tuple[str,
             )
 
 
-def teaching(config: Config) -> Iterator[tuple[str, str]]:
+def teaching(config: Config) -> Findings:
     """Who may teach whom, where several repositories are learnt from, as (mark, sentence)."""
     learn = config.learn
     patterns = ", ".join(f"`{given}`" for given in learn.repositories if adds_by_pattern(given))
@@ -224,56 +232,47 @@ def teaching(config: Config) -> Iterator[tuple[str, str]]:
         )
 
 
-def _attempt(report: Report, check: Callable[[], None]) -> None:
-    """Make a check; its failure does not prevent the others."""
-    try:
-        check()
-    except TriageError as error:
-        report.fail(error)
-
-
-def _check_server(report: Report, tracker: Tracker, config: Config) -> None:
+def _server(tracker: Tracker, config: Config) -> Findings:
     """What GitHub Enterprise Server lacks; nothing is said of github.com."""
     from triage.label.suggestions import NOT_THERE
 
     if version := tracker.enterprise_version():
-        report.add(FINE, f"the server is GitHub Enterprise Server {version}")
+        yield FINE, f"the server is GitHub Enterprise Server {version}"
         if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
             oldest = ".".join(map(str, OLDEST_SERVER))
-            report.add(DOUBTFUL, f"triage is tested with the API of {oldest} and later: update the server")
-        report.add(
+            yield DOUBTFUL, f"triage is tested with the API of {oldest} and later: update the server"
+        yield (
             DOUBTFUL,
             "the server does not run version 4 and later of the actions that upload and download artifacts: retrain "
             "with `triage-retrain-one-job.yml`, and write `@v3` in `triage-backfill.yml`",
         )
         if config.act.suggest is not None and config.act.suggest_in == "github":
-            report.add(WRONG, f"no label is suggested: {NOT_THERE}", ConfigError)
+            yield WRONG, f"no label is suggested: {NOT_THERE}"
 
 
-def _check_labels(report: Report, tracker: Tracker, config: Config) -> None:
+def _labels(tracker: Tracker, config: Config) -> Findings:
     known = tracker.labels()
-    for mark, sentence in strangers(config, known):
-        report.add(mark, sentence, ConfigError)
+    yield from strangers(config, known)
     if config.act.types:
-        _check_native(report, config, [name for name in known if is_type(name)], "issue types", "act.types")
+        yield from _native(config, [name for name in known if is_type(name)], "issue types", "act.types")
     if config.act.categories and config.act.discussions:
         left = unsorted(config.act.categories)
         categories = [name for name in known if is_category(name) and name not in left]
-        _check_native(report, config, categories, "categories of discussions", "act.categories")
+        yield from _native(config, categories, "categories of discussions", "act.categories")
 
 
-def _check_native(report: Report, config: Config, names: Sequence[str], what: str, key: str) -> None:
+def _native(config: Config, names: Sequence[str], what: str, key: str) -> Findings:
     policy = Policy.of(config)
     settable = ", ".join(f"`{name}`" for name in names if policy.may_set(name) is None)
     if settable:
-        report.add(FINE, f"of {what}, these may be set: {settable} ({key})")
+        yield FINE, f"of {what}, these may be set: {settable} ({key})"
     elif names:
-        report.add(DOUBTFUL, f"none of the {what} may be set: labels.deny matches each ({key})")
+        yield DOUBTFUL, f"none of the {what} may be set: labels.deny matches each ({key})"
     else:
-        report.add(DOUBTFUL, f"the repository has no {what} to set ({key})")
+        yield DOUBTFUL, f"the repository has no {what} to set ({key})"
 
 
-def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str, str]]:
+def strangers(config: Config, known: Mapping[str, Label]) -> Findings:
     """The labels that the configuration names and the repository lacks, as (mark, sentence)."""
     named = dict.fromkeys(config.labels.descriptions, "is described")
     named |= {name: "is in an exclusive group" for group in config.labels.exclusive for name in group}
@@ -301,7 +300,7 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Iterator[tuple[str,
         yield FINE, f"every label that the configuration names exists; the repository has {len(known)}"
 
 
-def _check_owners(report: Report, tracker: Tracker, config: Config) -> None:
+def _owners(tracker: Tracker, config: Config) -> Findings:
     """Whether the owners of labels can be assigned; of teams, whether they are of this repository's owner."""
     from triage.github.involvement import can_be_assigned
 
@@ -309,11 +308,11 @@ def _check_owners(report: Report, tracker: Tracker, config: Config) -> None:
     home = tracker.repository.name.partition("/")[0]
     for owner, label in owned.items():
         if "/" in owner and fold(owner.partition("/")[0]) != fold(home):
-            report.add(WRONG, f"{owner} owns `{label}`, and is no team of {home}", ConfigError)
+            yield WRONG, f"{owner} owns `{label}`, and is no team of {home}"
         elif "/" not in owner and not can_be_assigned(tracker, owner):
-            report.add(WRONG, f"{owner} owns `{label}`, and issues cannot be assigned to them", ConfigError)
+            yield WRONG, f"{owner} owns `{label}`, and issues cannot be assigned to them"
     if owned:
-        report.add(FINE, f"{len(owned)} accounts and teams own {len(config.owners)} labels")
+        yield FINE, f"{len(owned)} accounts and teams own {len(config.owners)} labels"
 
 
 @dataclass
@@ -369,7 +368,7 @@ class RuleTrial:
             self.missed += not people.isdisjoint(folded(self.rule.require))
 
 
-def _check_rules(report: Report, tracker: Tracker, config: Config) -> None:
+def _rules(tracker: Tracker, config: Config) -> Findings:
     """Try the fixed rules on the newest page of issues, and of pull requests."""
     from triage.github.graphql import IssueFilter
 
@@ -381,10 +380,10 @@ def _check_rules(report: Report, tracker: Tracker, config: Config) -> None:
             for trial in trials:
                 trial.count(live.issue, people)
     for trial in trials:
-        report.add(DOUBTFUL if trial.is_doubtful else FINE, trial.describe())
+        yield DOUBTFUL if trial.is_doubtful else FINE, trial.describe()
 
 
-def _check_token(report: Report, tracker: Tracker, config: Config) -> None:
+def _token(tracker: Tracker, config: Config) -> Findings:
     may, act = tracker.permissions(), config.act
     suggests = act.suggest is not None and act.suggest_in == "comment"
     comments = act.comment or act.comment_duplicates or act.commands or suggests
@@ -394,25 +393,21 @@ def _check_token(report: Report, tracker: Tracker, config: Config) -> None:
         (may.write_labels, f"set labels {'and comment ' * comments}(`issues: write`)"),
     ):
         if allowed is None:
-            report.add(DOUBTFUL, f"whether the token may {permission} is known only once there is an issue")
+            yield DOUBTFUL, f"whether the token may {permission} is known only once there is an issue"
         else:
-            report.add(
-                FINE if allowed else WRONG,
-                f"the token may {'' if allowed else 'not '}{permission}",
-                AccessError,
-            )
+            yield FINE if allowed else WRONG, f"the token may {'' if allowed else 'not '}{permission}"
     viewer = tracker.viewer()
     if viewer.is_bot:
-        report.add(FINE, f"the token acts as {viewer.login}")
+        yield FINE, f"the token acts as {viewer.login}"
         return
-    report.add(
+    yield (
         DOUBTFUL,
         f"the token acts as {viewer.login}, a person: learning cannot tell what the bot labelled from what they did; "
         "use the workflow's own token or an App's",
     )
 
 
-def _check_sources(report: Report, tracker: Tracker, config: Config, name: StoreName) -> None:
+def _sources(tracker: Tracker, config: Config, name: StoreName) -> Findings:
     """Raises NotFound for a pattern without a match, BundleError where the store is too public."""
     from triage.bundle.store import refuse_exposure
     from triage.sources.load import select
@@ -423,21 +418,21 @@ def _check_sources(report: Report, tracker: Tracker, config: Config, name: Store
     refuse_exposure(store, selected.names, lambda repo: known.get(repo) or visibility_of(repo))
     skipped = f"; skipped as forks or without issues: {selected.left_out}" if selected.left_out else ""
     number = f"{len(selected.names)} repositor{'y' if len(selected.names) == 1 else 'ies'}"
-    report.add(FINE, f"learn.repositories names {number}{skipped}")
+    yield FINE, f"learn.repositories names {number}{skipped}"
 
 
-def _check_login(report: Report, bots: tuple[str, ...], config: Config, tracker: Tracker | None) -> None:
+def _login(bots: tuple[str, ...], config: Config, tracker: Tracker | None) -> Findings:
     """Whether learning knows the account that labels, where the bundle says who learnt it."""
     viewer = tracker.viewer() if tracker else None
     if viewer and viewer.is_bot and bots and not Attribution.of(config, bots).is_own(viewer.login):
-        report.add(
+        yield (
             DOUBTFUL,
             f"the token acts as {viewer.login}, and the bundle knows this bot as {', '.join(bots)}: if it labels with "
             "this token, list the account in `learn.bots`, so that its labels count as this bot's",
         )
 
 
-def _check_store(report: Report, name: StoreName, config: Config, tracker: Tracker | None) -> None:
+def _store(name: StoreName, config: Config, tracker: Tracker | None) -> Findings:
     """Raises BundleError where the active bundle cannot be used, ModelError where the encoder cannot."""
     from triage.bundle.model import open_model
     from triage.bundle.open import open_engines
@@ -445,21 +440,21 @@ def _check_store(report: Report, name: StoreName, config: Config, tracker: Track
     store = open_store(name, config, tracker)
     active = store.role("active")
     if name.is_missing:
-        report.add(DOUBTFUL, f"{name}: there is no such store; is the path mistyped?")
+        yield DOUBTFUL, f"{name}: there is no such store; is the path mistyped?"
         return
     if active is None:
-        report.add(DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`")
+        yield DOUBTFUL, "there is no bundle yet: run `triage retrain`, or the workflow `triage-retrain`"
         return
     bundle = store.load(active)
     model = open_model(bundle, active, *open_engines(config, bundle), {})
     days = max(0, (datetime.now(UTC) - parse_time(bundle.manifest.created_at)).days)
     state = f"bundle {active} is undamaged and fits the encoder; it was learnt from {bundle.manifest.issues} issues"
-    report.add(FINE, f"{state} {days} days ago" if days else f"{state} today")
-    _check_login(report, bundle.manifest.bots, config, tracker)
+    yield FINE, f"{state} {days} days ago" if days else f"{state} today"
+    yield from _login(bundle.manifest.bots, config, tracker)
     if config.act.comment_duplicates and model.policy(config).duplicate != Policy.of(config).duplicate:
-        report.add(DOUBTFUL, NO_DUPLICATES.format("the bundle's own encoder"))
+        yield DOUBTFUL, NO_DUPLICATES.format("the bundle's own encoder")
     if days > OLD_DAYS:
-        report.add(
+        yield (
             DOUBTFUL,
             f"the bundle is {days} days old: is the workflow `triage-retrain` switched off? "
             "GitHub stops schedules after 60 days without activity",

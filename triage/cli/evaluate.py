@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     arguments.add_sources(parser)
     arguments.add_config(parser)
-    arguments.add_out(parser, "report and results", OUT)
+    arguments.add(parser, "--out", f"report and results (default: {OUT})", default=Path(OUT))
     what = parser.add_argument_group("what is measured")
     what.add_argument(
         "--methods",
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="time limit, such as 20m or 2h; runs that do not fit are left out, and listed",
     )
-    arguments.add_split(what, "issues are split 50 / 25 / 25")
+    arguments.add(what, "--split", "issues are split 50 / 25 / 25")
     what.add_argument(
         "--min-examples",
         dest="least",
@@ -98,7 +98,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="model that a method needs: a folder, or org/name@COMMIT (names in docs/how-to/compare-methods.md); "
         "may be repeated",
     )
-    arguments.add_cache(parser, " (default: in --out)")
+    arguments.add(parser, "--cache", " (default: in --out)")
 
 
 def parse(args: argparse.Namespace) -> EvaluateOptions:

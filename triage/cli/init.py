@@ -69,8 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the repository (default: the current one)",
     )
-    arguments.add_repository(
+    arguments.add(
         parser,
+        "--repo",
         f"read labels and their descriptions from this repository; needs {TOKEN}",
         default=os.environ.get("GITHUB_REPOSITORY", ""),
     )

@@ -27,9 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--event", type=Path, metavar="FILE", help="webhook event that started the workflow, as JSON"
     )
-    arguments.add_repository(which, "repository of the issues on GitHub")
+    arguments.add(which, "--repo", "repository of the issues on GitHub")
     arguments.add_repo_of_rows(which, default=argparse.SUPPRESS)
-    arguments.add_issues(which)
+    arguments.add(which, "--issue")
     which.add_argument(
         "--since",
         type=arguments.when,
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the decisions, and change nothing on GitHub"
     )
-    arguments.add_skip_bad(parser)
+    arguments.add(parser, "--skip-bad")
 
 
 def parse(args: argparse.Namespace) -> LabelOptions:

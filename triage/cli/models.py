@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from triage.bundle.open import need
 from triage.cli import arguments
-from triage.console import log, log_json
+from triage.console import log, log_json, status
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.files import write
-from triage.options import ExportOptions
-from triage.progress import stage
+from triage.issue import Issue
+from triage.options import ExportOptions, TrainOptions
+from triage.progress import bar, stage
 from triage.yaml_text import decode
 
+if TYPE_CHECKING:
+    from triage.finetune.training_loop import TrainingStep
+
 KEYS = ("model", "revision", "sha256")
+TRAINED = ("encoder", "concepts")
+STEPS_BETWEEN_LINES = 25
+VECTORS_FILE = "concept-vectors.npz"
 Action = Callable[[], int]
 
 
@@ -26,20 +36,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listed = arguments.add_action(actions, "list", "show the models on this machine")
-    arguments.add_json(listed, "the models")
+    arguments.add(listed, "--json", "the models")
     listed.set_defaults(parse=lambda args: partial(_list, as_json=args.json))
     verify = arguments.add_action(actions, "verify", "compare the files of the models with their manifests")
     verify.add_argument("name", nargs="?", metavar="NAME", help="model to verify (default: all)")
     verify.set_defaults(parse=lambda args: partial(_verify, args.name))
     _configure_pull(arguments.add_action(actions, "pull", "download a hub model and pin it"))
     _configure_export(arguments.add_action(actions, "export", "make a model folder from PyTorch weights"))
-    from triage.training import cli as training
-
-    train = arguments.add_action(
-        actions, "train", "train an encoder for all repositories, or its concept head"
+    _configure_train(
+        arguments.add_action(actions, "train", "train an encoder for all repositories, or its concept head")
     )
-    training.configure(train)
-    train.set_defaults(parse=lambda args: partial(training.run, training.parse(args)))
 
 
 def _configure_pull(pull: argparse.ArgumentParser) -> None:
@@ -76,6 +82,50 @@ def _parse_export(args: argparse.Namespace) -> Action:
     name = args.name or args.out.name
     options = arguments.build(ExportOptions, args, name=name, int8=not args.fp32)
     return partial(_export, options, args.out)
+
+
+def _configure_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument("kind", choices=TRAINED, help="kind of model to train")
+    train.add_argument(
+        "--from",
+        dest="files",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="issues of many repositories in a file of rows; may be repeated",
+    )
+    train.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="model folder to make; for concepts the folder of an encoder, which gets a concept head",
+    )
+    train.add_argument(
+        "--work",
+        type=Path,
+        default=Path("training"),
+        metavar="DIR",
+        help="folder for checkpoints, losses and PyTorch weights, from which an interrupted run resumes (default: "
+        "training)",
+    )
+    train.add_argument("--weights", help="PyTorch weights to start from, a folder or org/name@COMMIT")
+    train.add_argument(
+        "--topics",
+        metavar="WEIGHTS",
+        help="PyTorch weights whose topics are held, when training is continued (default: those to start from)",
+    )
+    train.add_argument("--origin", help="origin of a folder of weights, for the model card")
+    train.add_argument("--licence", help="licence of a folder of weights, for the model card")
+    train.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="number of training steps (default: as for the shipped encoder)",
+    )
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    train.set_defaults(parse=lambda args: partial(_train, arguments.build(TrainOptions, args)))
 
 
 def parse(args: argparse.Namespace) -> Action:
@@ -153,6 +203,55 @@ def _export(options: ExportOptions, out: Path) -> int:
         manifest, parity = export(options, out)
     log(f"{manifest.name}: {out}, cosine to PyTorch {parity.mean:.4f} (least {parity.least:.4f})")
     return 0
+
+
+def _train(options: TrainOptions) -> int:
+    """Train and export; raises DataError, ModelError and MissingExtra."""
+    from triage.sources.issue_file import iter_issues
+
+    issues = (issue for path in options.files for issue in iter_issues(path))
+    return (_train_concepts if options.kind == "concepts" else _train_encoder)(issues, options)
+
+
+def _train_encoder(issues: Iterable[Issue], options: TrainOptions) -> int:
+    try:
+        from triage.finetune.weights import find_weights
+        from triage.training import train
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"`triage models train` needs {error.name}", "train") from error
+
+    weights = find_weights(options.weights or None)
+    weights = replace(
+        weights,
+        origin=options.origin or weights.origin,
+        licence=options.licence or weights.licence,
+    )
+    plan = train.EncoderSchedule(seed=options.seed)
+    if options.steps is not None:
+        plan = replace(plan, steps=options.steps)
+    topics = find_weights(options.topics) if options.topics else None
+    training = train.TrainingRun(weights, plan, options.work, _print_step, topics)
+    manifest = train.train_encoder(issues, training, options.out)
+    log(f"{manifest.name}: {options.out}; losses and weights in {options.work}")
+    return 0
+
+
+def _train_concepts(issues: Iterable[Issue], options: TrainOptions) -> int:
+    need("learn", "sklearn", "scipy", to="`triage models train concepts`")
+    from triage.training import concepts
+
+    options.work.mkdir(parents=True, exist_ok=True)
+    head = concepts.train(issues, options.out, options.work / VECTORS_FILE, partial(bar, "encoding"))
+    log(f"{options.out}: a head of {len(head.names)} concepts: {', '.join(head.names)}")
+    return 0
+
+
+def _print_step(step: TrainingStep) -> None:
+    if step.number % STEPS_BETWEEN_LINES and step.number < step.total:
+        return
+    left = (step.total - step.number) * step.seconds / step.number
+    losses = ", ".join(f"loss {loss:.3f} ({objective})" for objective, loss in step.losses.items())
+    status(f"training: step {step.number} of {step.total}, {losses}, {step.seconds:.0f} s, {left:.0f} s left")
 
 
 def pinning_lines(model: str, pins: models.Pins) -> list[str]:

@@ -21,7 +21,7 @@ PEOPLE_SHOWN = 5
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    arguments.add_repository(parser, "repository on GitHub", required=True)
+    arguments.add(parser, "--repo", "repository on GitHub", required=True)
     parser.add_argument(
         "--suggest",
         action="store_true",
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --suggest: only answers since a date, or within a time span (default: 365 days)",
     )
     arguments.add_config(parser)
-    arguments.add_json(parser, "the table")
+    arguments.add(parser, "--json", "the table")
 
 
 def parse(args: argparse.Namespace) -> OwnersOptions:

@@ -29,7 +29,6 @@ from triage.schema import parse_time
 from triage.sources.load import LoadedIssues, configured, load_issues, parse_sources, repositories
 
 if TYPE_CHECKING:
-    from triage.bundle.bundle import Bundle
     from triage.bundle.store import Store
     from triage.finetune.fine_tune import Tune
     from triage.learn.dataset import Dataset
@@ -70,13 +69,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", help="with --adapt encoder: initial PyTorch weights, a folder or org/name@COMMIT"
     )
-    arguments.add_split(parser, "validation and test issues are split off")
-    arguments.add_cache(parser)
+    arguments.add(parser, "--split", "validation and test issues are split off")
+    arguments.add(parser, "--cache")
     parser.add_argument(
         "--plots", type=Path, metavar="DIR", help="folder for a plot of the scores' calibration"
     )
-    arguments.add_engine(parser)
-    arguments.add_json(parser, "the report")
+    arguments.add(parser, "--engine")
+    arguments.add(parser, "--json", "the report")
     parser.add_argument("--always", action="store_true", help="learn even if there are few new labels")
 
 
@@ -167,7 +166,7 @@ def _learn(
     from triage.bundle.store import activate_or_stage
     from triage.learn.gate import GateResult, judge_candidate
     from triage.learn.recipe import Engines
-    from triage.learn.retrain import RetrainContext, learn
+    from triage.learn.retrain import RetrainContext, advise, learn
     from triage.learn.vectors import NAME, embed, embedded_before
 
     store, against = stores
@@ -201,11 +200,10 @@ def _learn(
     vectors, left, others = np.split(embedded.vectors, [len(data), len(data) + len(data.unlabelled)])
     encoded = dict(zip((issue.digest for issue in seen), others, strict=True))
     if tune:
-        from triage.finetune.fine_tune import Untuned, learn_tuned
+        from triage.finetune.fine_tune import learn_tuned
 
-        shipped = Untuned(vectors, engines)
         with stage("fine-tuning"):
-            learnt, untuned = learn_tuned(data, shipped, loaded.config, context, tune, unlabelled)
+            learnt, untuned = learn_tuned(data, vectors, loaded.config, engines, context, tune, unlabelled)
     else:
         with stage("adapting vectors, tuning and measuring"):
             learnt = learn(data, vectors, loaded.config, engines, context, unlabelled, left, encoded)
@@ -226,18 +224,12 @@ def _learn(
     with stage("making the bundle active" if result.passed else "staging the bundle"):
         activate_or_stage(store, saved, learnt.bundle, role, against=against)
     with stage("finding what to label next"):
-        advice = _advice(loaded, learnt, active)
+        since = parse_time(active.manifest.created_at) if active else None
+        advice = advise(learnt.recipe, loaded.issues, Attribution.of(loaded.config, loaded.bots), since)
     _report(options, saved, learnt, result, previous, advice, embedded.computed)
     if not result.passed:
         raise GateError(f"{saved} was not made active: {'; '.join(result.objections)}")
     return 0
-
-
-def _advice(loaded: LoadedIssues, learnt: TrainedBundle, active: Bundle | None) -> RetrainAdvice:
-    from triage.learn.retrain import advise
-
-    since = parse_time(active.manifest.created_at) if active else None
-    return advise(learnt.recipe, loaded.issues, Attribution.of(loaded.config, loaded.bots), since)
 
 
 def _report(

@@ -14,10 +14,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from triage import yaml_text
 from triage.config import ConditionConfig, RuleConfig
 from triage.errors import DataError, TriageError
 from triage.patterns import NOT, PatternError, glob, regex
-from triage.yaml_text import MAX_CHARACTERS, decode
+from triage.yaml_text import decode
 
 GLOBS, REGEXES, FORMS = "actions/labeler", "github/issue-labeler", "advanced-issue-labeler"
 FORM_FOLDER = "ISSUE_TEMPLATE"
@@ -79,15 +80,13 @@ def _are_regexes(patterns: Sequence[str]) -> bool:
 
 def _read(path: Path) -> object:
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_CHARACTERS + 1)
+        return decode(yaml_text.read(path), str(path)).data
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
             likely="the path is wrong",
             next_step="check --import",
         ) from None
-    return decode(text, str(path)).data
 
 
 def _unknown(path: Path, reason: str) -> DataError:

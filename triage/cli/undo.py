@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN",
         help="instead of a journal: labels set since a date, or within a time span such as `7 days`; needs --repo",
     )
-    arguments.add_repository(parser, "with --since: the repository")
+    arguments.add(parser, "--repo", "with --since: the repository")
     parser.add_argument(
         "--by",
         default="",
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "it is a bot's)",
     )
     arguments.add_writing(parser, "removed")
-    arguments.add_json(parser, "the result")
+    arguments.add(parser, "--json", "the result")
 
 
 def parse(args: argparse.Namespace) -> UndoOptions:

@@ -38,6 +38,7 @@ from triage.arrays import Floats
 from triage.engine.encoder import OnnxModel
 from triage.engine.hub import CONFIG_FILE, entailment_of, labels_of
 from triage.engine.model_folder import (
+    CARD_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
     TOKENIZER_FILE,
@@ -52,7 +53,6 @@ TASKS = {"encoder": "feature-extraction", "zero-shot": "text-classification"}
 # Of exports to the weights in fp32. One text may suffer from int8 more than others do, tuned encoders above all.
 LEAST_COSINE, MEAN_COSINE = 0.95, 0.98
 LIBRARIES = ("optimum-onnx", "onnxruntime", "torch", "transformers")
-CARD_FILE = "MODEL_CARD.md"
 
 
 def export(recipe: ExportOptions, out: Path) -> tuple[ModelManifest, Parity]:

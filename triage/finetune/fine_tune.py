@@ -32,12 +32,12 @@ from triage.arrays import Floats, Indices, Ints, Mask
 from triage.config import Config
 from triage.console import status
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import ModelManifest, sha256_of
+from triage.engine.model_folder import ModelManifest
 from triage.engine.zero_shot import open_zero_shot
 from triage.errors import DataError
 from triage.finetune import training_loop as checkpoints
 from triage.finetune.export import export
-from triage.finetune.tokenization import TokenizedTexts, summed
+from triage.finetune.tokenization import TokenizedTexts, unit_vectors
 from triage.finetune.training_loop import (
     Batches,
     Loop,
@@ -49,7 +49,7 @@ from triage.finetune.training_loop import (
     freeze_words,
     logged,
 )
-from triage.finetune.weights import Weights, named_weights
+from triage.finetune.weights import Weights, find_weights
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, Split, split
 from triage.learn.recipe import Engines, Recipe
@@ -58,6 +58,7 @@ from triage.options import ExportOptions, RetrainOptions
 
 # Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
 EXPORT_SECONDS, EXPORT_SHARE = 60.0, 0.25
+SCHEDULE = TrainingSchedule()
 TEMPERATURE = 0.07
 # The labels' directions start at random, the encoder does not.
 DIRECTION_RATE = 20.0
@@ -82,6 +83,12 @@ class Labelled:
         if len(rows) > 1:
             raise ValueError("texts, targets and groups must have a row for each issue")
 
+    @classmethod
+    def of(cls, data: Dataset, rows: Ints) -> Labelled:
+        """These rows of a data set."""
+        issues = [data.issues[i] for i in rows]
+        return cls([issue.text for issue in issues], data.targets[rows], [issue.repo for issue in issues])
+
     @property
     def group_numbers(self) -> list[int]:
         """The repository of each text as a number; all zero without groups."""
@@ -90,20 +97,9 @@ class Labelled:
         return [at[name] for name in names]
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What fine-tuning may take: `seconds` in all, export included (None: no bound)."""
-
-    seconds: float | None = None
-    max_epochs: int = TrainingSchedule.epochs
-    max_tokens: int = TrainingSchedule.max_tokens
-
-    def plan(self, seed: int) -> TrainingSchedule:
-        """The schedule that leaves time for the export."""
-        rest = self.seconds
-        if rest is not None:
-            rest -= min(EXPORT_SECONDS, EXPORT_SHARE * rest)
-        return TrainingSchedule(epochs=self.max_epochs, max_tokens=self.max_tokens, seconds=rest, seed=seed)
+def before_export(seconds: float) -> float:
+    """What a time budget leaves for training."""
+    return seconds - min(EXPORT_SECONDS, EXPORT_SHARE * seconds)
 
 
 def fine_tune(
@@ -111,16 +107,17 @@ def fine_tune(
     weights: Weights,
     out: Path,
     *,
-    seed: int = 0,
-    budget: Budget = Budget(),
+    plan: TrainingSchedule = SCHEDULE,
     checkpoint: Path | None = None,
     progress: OnStep | None = None,
 ) -> ModelManifest:
     """Train an encoder from `weights` to tell the labels apart, and write its model folder `out`.
 
-    The folder `checkpoint` lets a killed run resume and keeps the losses of each step (JSON Lines); its tensors are
-    deleted once the model is made. Raises DataError where there is nothing to learn, ModelError where the weights
-    cannot be read or the export deviates from them; `out` is not touched then.
+    The plan's `seconds` are for all of that, export included. The folder `checkpoint` lets a killed run resume and
+    keeps the losses of each step (JSON Lines); its tensors are deleted once the model is made.
+
+    Raises DataError where there is nothing to learn, ModelError where the weights cannot be read or the export
+    deviates from them; `out` is not touched then.
     """
     counts = issues.targets.sum(axis=0)
     if not ((counts >= 2) & (counts < len(issues.texts))).any():
@@ -129,7 +126,8 @@ def fine_tune(
             likely="there are too few labelled issues",
             next_step="label more issues, or learn with --adapt head",
         )
-    plan = budget.plan(seed)
+    if plan.seconds is not None:
+        plan = replace(plan, seconds=before_export(plan.seconds))
     model, tokenizer = weights.open()
     training = ContrastiveTraining(model, tokenizer, issues, plan)
     listen = logged(checkpoint, progress) if checkpoint else progress
@@ -143,7 +141,7 @@ def fine_tune(
             origin=weights.origin,
             licence=weights.licence,
             note=f"Fine-tuned on {len(issues.texts)} labelled issues with {issues.targets.shape[1]} labels, in "
-            f"{steps} steps of at most {plan.batch} issues, seed {seed}: it knows their repository best.",
+            f"{steps} steps of at most {plan.batch} issues, seed {plan.seed}: it knows their repository best.",
             max_tokens=plan.max_tokens,
         )
         manifest, _ = export(recipe, out)
@@ -158,7 +156,7 @@ def fingerprint(issues: Labelled, weights: Weights, plan: TrainingSchedule) -> s
         json.dumps({**asdict(plan), "seconds": None, "torch": version("torch"), "triage": __version__}),
         json.dumps([list(issues.texts), list(issues.groups or ()), issues.targets.shape]),
         np.packbits(issues.targets).tobytes().hex(),
-        *map(sha256_of, sorted(weights.folder.glob("*.safetensors"))),
+        weights.digest(),
     )
 
 
@@ -177,14 +175,14 @@ class ContrastiveTraining:
         plan: TrainingSchedule,
     ) -> None:
         self.model = model.train()
-        self._texts = TokenizedTexts(model, tokenizer, issues.texts, plan.max_tokens)
+        self.texts = TokenizedTexts(model, tokenizer, issues.texts, plan.max_tokens)
         self._targets = torch.from_numpy(issues.targets.astype(np.float32))
         freeze_words(model)
         torch.manual_seed(plan.seed)
         self._directions = Directions(issues.targets.shape[1], model.config.hidden_size)
         self._loop = Loop(
             plan,
-            Batches(self._texts.lengths, issues.group_numbers, plan.batch, plan.seed).epoch,
+            Batches(self.texts.lengths, issues.group_numbers, plan.batch, plan.seed).epoch,
             [Part.of(model), Part.of(self._directions, "directions.", DIRECTION_RATE)],
             self._losses,
         )
@@ -202,12 +200,8 @@ class ContrastiveTraining:
         return steps
 
     def _losses(self, rows: Indices) -> dict[str, Tensor]:
-        vectors, targets = self.embed(rows), self._targets[rows]
+        vectors, targets = unit_vectors(self.model, self.texts, rows), self._targets[rows]
         return {"contrast": contrast(vectors, targets), "labels": self._directions(vectors, targets)}
-
-    def embed(self, rows: Indices) -> Tensor:
-        """Unit vectors [n, d], pooled as the encoder is served: the mean over all tokens of a text."""
-        return functional.normalize(summed(self.model, *self._texts.batch(rows)), dim=1)
 
 
 def contrast(vectors: Tensor, targets: Tensor, temperature: float = TEMPERATURE) -> Tensor:
@@ -243,36 +237,30 @@ class Directions(torch.nn.Module):
         return losses.sum(dim=1).mean()
 
 
-@dataclass(frozen=True)
-class Untuned:
-    """The encoder as it is shipped: the issues' vectors [n, d] and the engines, to compare with."""
-
-    vectors: Floats
-    engines: Engines
-
-
 def learn_tuned(
     data: Dataset,
-    untuned: Untuned,
+    vectors: Floats,
     config: Config,
+    engines: Engines,
     context: RetrainContext,
     tune: Tune,
     unlabelled: Sequence[Issue] = (),
 ) -> tuple[TrainedBundle, Recipe]:
     """The bundle with an encoder of its own, and the recipe of the untuned encoder on the same windows.
 
-    Raises what `tune` raises: DataError where there is too little to learn, ModelError where the export fails.
+    `vectors` [n, d] and `engines` are those of the untuned encoder. Raises what `tune` raises: DataError where there is
+    too little to learn, ModelError where the export fails.
     """
     windows = later_half(split(data, context.kind))
     first = windows.tune[0].known if windows.tune else np.arange(len(data))
-    early = _opened(tune(data, first, "early"), config, untuned.engines)
-    vectors = _vectors(early, data)
+    early = _opened(tune(data, first, "early"), config, engines)
+    tuned = _vectors(early, data)
     recipe, tried = best(
-        [Recipe(data, vectors, windows, config, early, how, unlabelled) for how in ("none", "head")]
+        [Recipe(data, tuned, windows, config, early, how, unlabelled) for how in ("none", "head")]
     )
-    rival = Recipe(data, untuned.vectors, windows, config, untuned.engines, "head", unlabelled)
+    rival = Recipe(data, vectors, windows, config, engines, "head", unlabelled)
     folder = tune(data, np.arange(len(data)), "final")
-    final = _opened(folder, config, untuned.engines)
+    final = _opened(folder, config, engines)
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     bundle = assemble(recipe, context, vectors=_vectors(final, data), engines=final, encoder=files)
     return TrainedBundle(bundle, recipe, tried), rival
@@ -296,20 +284,17 @@ def _vectors(engines: Engines, data: Dataset) -> Floats:
 
 def tuner(options: RetrainOptions) -> Tune:
     """The function that fine-tunes for `learn_tuned`, twice within the budget. Raises ModelError for the weights."""
-    weights = named_weights(options.weights or None)
+    weights = find_weights(options.weights or None)
     # Checkpoints survive an interruption next to the collected issues, or else in the store's own folder.
     home = options.cache or options.store.work_folder
 
     def tune(data: Dataset, rows: Ints, name: str) -> Path:
-        issues = Labelled(
-            [data.issues[i].text for i in rows], data.targets[rows], [data.issues[i].repo for i in rows]
-        )
         folder = home / "fine-tuning" / name
         fine_tune(
-            issues,
+            Labelled.of(data, rows),
             weights,
             folder / "model",
-            budget=Budget(options.budget / 2),
+            plan=TrainingSchedule(seconds=options.budget / 2),
             checkpoint=folder / "checkpoint",
             progress=lambda step: _say(name, step),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.arrays import Indices
@@ -63,6 +64,20 @@ def states(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
 def summed(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
     """The sum of each text's states over its tokens, fp32 [n, d]."""
     return (states(model, ids, mask) * mask[:, :, None]).sum(dim=1)
+
+
+def token_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """The tokens of a text, all of them, without special ones around."""
+    ids: list[int] = tokenizer(encodable(text), add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def unit_vectors(
+    model: PreTrainedModel, texts: TokenizedTexts, rows: Indices | Sequence[int] | None = None
+) -> Tensor:
+    """Unit vectors of these texts (None: all), fp32 [n, d], pooled as the encoder is served: the mean over tokens."""
+    ids, mask = texts.batch(range(len(texts)) if rows is None else rows)
+    return functional.normalize(summed(model, ids, mask), dim=1)
 
 
 def encodable(text: str) -> str:

@@ -110,8 +110,8 @@ class Weights:
         return cast(PreTrainedModel, model), tokenizer
 
 
-def find_weights(spec: str | None = None, revision: str | None = None) -> Weights:
-    """Weights from a folder, from the hub (`org/name` at a commit), or, for None, the shipped encoder's.
+def find_weights(spec: str | None = None) -> Weights:
+    """Weights from a folder, from the hub (`org/name@COMMIT`), or, for None, the shipped encoder's.
 
     Raises ModelError where there are none, or the hub model is not pinned.
     """
@@ -122,27 +122,20 @@ def find_weights(spec: str | None = None, revision: str | None = None) -> Weight
     if Path(spec).is_dir():
         name = Path(spec).resolve().name
         return Weights(Path(spec), name, name)
-    if not HUB_ID.fullmatch(spec):
+    model, _, revision = spec.partition("@")
+    if not HUB_ID.fullmatch(model):
         raise ModelError(
-            f"no weights {spec!r}: neither a folder nor a hub model `org/name`",
+            f"no weights {model!r}: neither a folder nor a hub model `org/name`",
             likely="a typing mistake",
             next_step=WHAT_TO_NAME,
         )
-    if revision is None or not REVISION.fullmatch(revision):
+    if not REVISION.fullmatch(revision):
         raise ModelError(
-            f"the weights {spec} are not pinned by a revision of 40 hex digits",
+            f"the weights {model} are not pinned by a revision of 40 hex digits",
             likely="only the name was given",
             next_step="add the commit, as the hub shows it under `History`",
         )
-    return Weights(_fetched(spec, revision), spec.split("/")[1], spec)
-
-
-def named_weights(spec: str | None) -> Weights:
-    """Weights from a folder or from `org/name@COMMIT`, or, for None, the shipped encoder's; raises ModelError."""
-    if spec is None or Path(spec).is_dir():
-        return find_weights(spec)
-    name, _, revision = spec.partition("@")
-    return find_weights(name, revision or None)
+    return Weights(_fetched(model, revision), model.split("/")[1], model)
 
 
 def _ours(folder: Path) -> Weights:

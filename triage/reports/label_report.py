@@ -59,11 +59,7 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
 
 def _terminal_reasons(decision: Decision, *, dry_run: bool) -> list[str]:
     """What supports each label, or why it is held back; without any, what the most probable labels lack."""
-    rows = [("+", name, _support(decision, name)) for name in decision.labels]
-    rows += [("=", name, CARRIED) for name in decision.carried]
-    rows += [("?", name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested]
-    rows += [("-", name, f"held back: {reason}") for name, reason in _held_back(decision)]
-    lines = []
+    rows, lines = _judged(decision, ("+", "=", "?", "-"), dry_run=dry_run), []
     if decision.unjudged:
         what = "only labels of fixed rules" if decision.ruled else "no label"
         lines = [f"  {what}, since {decision.unjudged}"]
@@ -183,10 +179,7 @@ def _carriers(decision: Decision, name: str) -> int:
 
 
 def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
-    rows = [("✓", name, _support(decision, name)) for name in decision.labels]
-    rows += [("✓", name, CARRIED) for name in decision.carried]
-    rows += [("?", name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested]
-    rows += [("✗", name, f"held back: {reason}") for name, reason in _held_back(decision)]
+    rows = _judged(decision, ("✓", "✓", "?", "✗"), dry_run=dry_run)
     shown = {*decision.labels, *decision.held_back, *decision.suggested}
     rest = [name for name, _ in ranked(decision.scores) if name not in shown]
     rows += [("", name, _shortfall(decision, name)) for name in rest[: max(0, RUNNERS_UP - len(rows))]]
@@ -198,10 +191,19 @@ def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
     yield from table(heads, cells, "^<<<", forms=(str, code, str, escape))
 
 
-def _held_back(decision: Decision) -> list[tuple[str, str]]:
-    """The elected labels that the issue neither has nor gets, with the reason; without those that are suggested."""
+def _judged(decision: Decision, marks: Sequence[str], *, dry_run: bool) -> list[tuple[str, str, str]]:
+    """(mark, label, reason) of the labels that are set, that are there, that are suggested, and that are held back.
+
+    `marks` are for these four.
+    """
+    set_, there, offered, held = marks
     other = {*decision.carried, *decision.suggested}
-    return [(name, reason) for name, reason in decision.held_back.items() if name not in other]
+    return [
+        *((set_, name, _support(decision, name)) for name in decision.labels),
+        *((there, name, CARRIED) for name in decision.carried),
+        *((offered, name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested),
+        *((held, name, f"held back: {why}") for name, why in decision.held_back.items() if name not in other),
+    ]
 
 
 def _suggestion(decision: Decision, name: str, *, dry_run: bool) -> str:

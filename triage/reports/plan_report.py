@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from triage.backfill.plan import Entry, Header, Promise, to_dict
@@ -137,16 +137,15 @@ def markdown(header: Header, counted: Totals) -> str:
     ]
     if header.figures:
         lines += [_held_out(header), ""]
-    if counted.left:
-        lines += ["Left alone:", ""]
-        lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.left.items()), ""]
-    if counted.unjudged:
-        lines += ["Could not be judged:", ""]
-        lines += [*(f"- {count}: {escape(reason)}" for reason, count in counted.unjudged.items()), ""]
-    if counted.held:
-        lines += ["Held back:", ""]
-        lines += [f"- {n} label{'s' * (n > 1)}: {escape(reason)}" for reason, n in counted.held.items()]
-        lines += [""]
+    held = {reason: f"{n} label{'s' * (n > 1)}" for reason, n in counted.held.items()}
+    parts: dict[str, Mapping[str, object]] = {
+        "Left alone": counted.left,
+        "Could not be judged": counted.unjudged,
+        "Held back": held,
+    }
+    for title, counts in parts.items():
+        if counts:
+            lines += [f"{title}:", "", *(f"- {n}: {escape(reason)}" for reason, n in counts.items()), ""]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.metrics import Bin, bootstrap, f1_per_label, micro_f1, precision_at_coverage, reliability
+from triage.metrics import Bin, bootstrap, f1, f1_per_label, micro_f1, precision_at_coverage, reliability
 from triage.study.methods.neighbours import FittedNeighbours
 from triage.study.run import StudyRun
 from triage.study.study import Study, StudyOutcome
@@ -89,17 +89,14 @@ class PairedDifference:
 def paired(truth: Mask, ours: Mask, theirs: Mask) -> PairedDifference:
     """Both judged on the same issues [n, L], in bootstrap resamples of them."""
     drawn = bootstrap(len(truth))
-    whole = np.arange(len(truth))[None, :]
-    gains = _f1(truth, ours, drawn) - _f1(truth, theirs, drawn)
-    low, high = np.quantile(gains, (0.025, 0.975))
-    gain = _f1(truth, ours, whole)[0] - _f1(truth, theirs, whole)[0]
-    return PairedDifference(float(gain), float(low), float(high))
+    low, high = np.quantile(_f1(truth, ours, drawn) - _f1(truth, theirs, drawn), (0.025, 0.975))
+    return PairedDifference(micro_f1(truth, ours) - micro_f1(truth, theirs), float(low), float(high))
 
 
 def _f1(truth: Mask, predicted: Mask, drawn: Ints) -> Array:
-    hits, total = (truth & predicted).sum(axis=1), truth.sum(axis=1) + predicted.sum(axis=1)
-    f1: Array = 2 * hits[drawn].sum(axis=1) / np.maximum(1, total[drawn].sum(axis=1))
-    return f1
+    """Micro-F1 of each resample of issues [draws, n]."""
+    counts = (count.sum(axis=1)[drawn].sum(axis=1) for count in (truth & predicted, predicted, truth))
+    return f1(*counts)
 
 
 @dataclass(frozen=True)
@@ -307,28 +304,22 @@ def _voted(study: Study, voters: FittedNeighbours) -> Voted:
 
 def _labels(names: Sequence[str], truth: Mask, scores: Array, run: StudyRun) -> list[LabelLine]:
     lines, predicted = [], scores >= run.common
-    own = f1_per_label(truth, scores >= np.array(run.per_label))
+    hits, support = (truth & predicted).sum(axis=0), truth.sum(axis=0)
+    figures: dict[str, Array] = {
+        "precision": hits / np.maximum(1, predicted.sum(axis=0)),
+        "recall": hits / np.maximum(1, support),
+        "f1": f1_per_label(truth, predicted),
+        "own_f1": f1_per_label(truth, scores >= np.array(run.per_label)),
+        "threshold": np.array(run.per_label),
+    }
     for j, name in enumerate(names):
-        hits = int((truth[:, j] & predicted[:, j]).sum())
-        precision, recall = hits / max(1, int(predicted[:, j].sum())), hits / max(1, int(truth[:, j].sum()))
         missed = truth[:, j] & ~predicted[:, j]
         instead = (predicted & ~truth)[missed].sum(axis=0)
         other = int(instead.argmax())
-        times = int(instead[other])
-        f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-        support = int(truth[:, j].sum())
+        confused = names[other] if instead[other] else ""
+        of_label = {key: round(float(values[j]), 4) for key, values in figures.items()}
         lines.append(
-            LabelLine(
-                name,
-                support,
-                round(precision, 4),
-                round(recall, 4),
-                round(f1, 4),
-                round(float(own[j]), 4),
-                round(run.per_label[j], 4),
-                names[other] if times else "",
-                times,
-            )
+            LabelLine(name, int(support[j]), confused=confused, times=int(instead[other]), **of_label)
         )
     return sorted(lines, key=lambda line: (-line.support, line.name))
 

@@ -12,7 +12,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triage.errors import DataError, ModelError, UsageError
-from triage.study.protocol import ADAPTED, LabellingTask, MethodContext, why_not
+from triage.study.protocol import LabellingTask, MethodContext, why_not
 
 if TYPE_CHECKING:
     from triage.finetune.weights import Weights
@@ -36,7 +36,11 @@ class Augmenter(ABC):
     """A way to change texts that keeps their topic; `identity` changes with whatever changes the copies."""
 
     name: str
-    identity: str
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """See the class. Raises ModelError, and ModuleNotFoundError without torch, where a model is missing."""
 
     def unavailable(self) -> str:
         """What it lacks here; "" where it can be used."""
@@ -53,19 +57,21 @@ class Augmenter(ABC):
 
 @dataclass(frozen=True)
 class Changed(Augmenter):
-    """Changes the words of one text at a time."""
+    """Changes the words of one text at a time; the title stays a line of its own. `data` is what it looks up."""
 
     name: str
     change: Callable[[list[str], int, Random], list[str]]
     lacks: str = ""
-    identity: str = ""
+    data: str = ""
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name} 1 {self.data}".rstrip()
 
     def unavailable(self) -> str:
-        """See `Augmenter`."""
         return self.lacks
 
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:
-        """See `Augmenter`. The title stays a line of its own."""
         rng = np.random.default_rng(seed)
 
         def changed(line: str) -> str:
@@ -120,10 +126,10 @@ def augmenters(synonyms: Mapping[str, Sequence[str]] | None) -> list[Augmenter]:
     lacks = "" if synonyms else "no WordNet was found (Debian: wordnet-base; or --model synonyms=FOLDER)"
     table = hashlib.sha256(repr(sorted((synonyms or {}).items())).encode()).hexdigest()
     return [
-        Changed("synonyms", synonymous(synonyms or {}), lacks, f"synonyms 1 {table}"),
-        Changed("insertion", insert, identity="insertion 1"),
-        Changed("swap", swap, identity="swap 1"),
-        Changed("deletion", delete, identity="deletion 1"),
+        Changed("synonyms", synonymous(synonyms or {}), lacks, table),
+        Changed("insertion", insert),
+        Changed("swap", swap),
+        Changed("deletion", delete),
     ]
 
 
@@ -166,70 +172,64 @@ def _wordnet(files: Sequence[Path]) -> dict[str, list[str]]:
     return {word: sorted(others) for word, others in table.items()}
 
 
-@dataclass(frozen=True)
 class Contextual(Augmenter):
-    """Words in context; `masked` names the masked language model, `own` is one that was adapted to the issues."""
+    """Words in context, inserted or replaced; `own` is a masked language model that was adapted to the issues.
 
-    insert: bool
-    masked: str | None
-    folder: Path
-    base: str | None = None
-    own: Path | None = None
+    A text's copy depends on the seed and its place, not on the others.
+    """
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return "insertion in context" if self.insert else "substitution in context"
+    def __init__(self, context: MethodContext, insert: bool, own: Path | None = None) -> None:
+        self.name = "insertion in context" if insert else "substitution in context"
+        self.context, self.insert, self.own = context, insert, own
 
     @cached_property
     def weights(self) -> Weights:
         """The masked language model, or the encoder to adapt. Raises ModelError; ModuleNotFoundError without torch."""
-        if self.masked is None:
+        models = self.context.models
+        if "masked" not in models:
             raise ModelError("no masked language model was named (--model masked=FOLDER, or masked=adapted)")
-        from triage.finetune.weights import named_weights
+        from triage.finetune.weights import find_weights
 
-        if self.own:
-            return named_weights(str(self.own))
-        return named_weights(self.base if self.masked == ADAPTED else self.masked)
+        return find_weights(str(self.own) if self.own else self.context.masked or models.get("weights"))
 
     @property
-    def identity(self) -> str:  # type: ignore[override]
-        """See `Augmenter`; raises as `weights` does."""
+    def identity(self) -> str:
         weights = self.weights
         from triage.study.masked_lm import PLAN
 
-        return f"{self.name} 1 {weights.digest()} {PLAN if self.masked == ADAPTED else 'as named'}"
+        return f"{self.name} 1 {weights.digest()} {'as named' if self.context.masked else PLAN}"
 
     def adapted(self, task: LabellingTask) -> Contextual:
-        """See `Augmenter`."""
-        if self.masked != ADAPTED or self.own:
+        if self.context.masked or self.own:
             return self
         from triage.study.methods.fine_tuned import adapted
 
-        return replace(self, own=adapted(self.weights, task, self.folder).folder)
+        return Contextual(self.context, self.insert, adapted(self.weights, task, self.context.home).folder)
 
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:
-        """See `Augmenter`. A text's copy depends on the seed and its place, not on the others."""
         from triage.study.model_augment import Rewriter
 
         rewriter = Rewriter(self.weights)
         return [rewriter.rewrite(text, self.insert, [seed, at]) for at, text in enumerate(texts)]
 
 
-@dataclass(frozen=True)
 class BackTranslation(Augmenter):
-    """`pair` names two translation models, there and back."""
+    """By two translation models, there and back."""
 
-    pair: tuple[str, str] | None
-    name: str = "back-translation"
+    name = "back-translation"
+
+    def __init__(self, context: MethodContext) -> None:
+        self.context = context
 
     @cached_property
     def weights(self) -> tuple[Weights, Weights]:
         """Both models. Raises ModelError; ModuleNotFoundError without torch."""
-        if self.pair is None:
+        models = self.context.models
+        if "there" not in models:
             raise ModelError("no translation models were named (--model there=FOLDER --model back=FOLDER)")
-        from triage.finetune.weights import named_weights
+        from triage.finetune.weights import find_weights
 
-        return named_weights(self.pair[0]), named_weights(self.pair[1])
+        return find_weights(models["there"]), find_weights(models["back"])
 
     @cached_property
     def _translators(self) -> tuple[Translator, Translator]:
@@ -239,25 +239,18 @@ class BackTranslation(Augmenter):
         return Translator(there), Translator(back)
 
     @property
-    def identity(self) -> str:  # type: ignore[override]
-        """See `Augmenter`; raises as `weights` does."""
+    def identity(self) -> str:
         return f"{self.name} 1 {' '.join(weights.digest() for weights in self.weights)}"
 
     def augment(self, texts: Sequence[str], seed: int) -> list[str]:  # noqa: ARG002 - nothing is drawn
-        """See `Augmenter`. Raises ModelError."""
         there, back = self._translators
         return [back.translate(there.translate(text)) for text in texts]
 
 
 def by_models(context: MethodContext) -> list[Augmenter]:
     """Those that need a model, each saying what it lacks. Raises UsageError for half a pair of translators."""
-    models = context.models
-    there, back = models.get("there"), models.get("back")
-    if (there is None) != (back is None):
+    if ("there" in context.models) != ("back" in context.models):
         raise UsageError(
             "back-translation takes two models", next_step="name both: --model there=… --model back=…"
         )
-    masked = [
-        Contextual(new, models.get("masked"), context.home, models.get("weights")) for new in (False, True)
-    ]
-    return [*masked, BackTranslation((there, back) if there and back else None)]
+    return [Contextual(context, insert=False), Contextual(context, insert=True), BackTranslation(context)]

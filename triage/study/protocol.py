@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from triage.arrays import Array, Floats, Mask
 from triage.config import Config
 from triage.engine.model_folder import pulled_root
@@ -20,6 +22,10 @@ from triage.errors import MissingExtra, TriageError
 
 if TYPE_CHECKING:
     from triage.learn.recipe import Engines
+
+
+# In place of a masked language model: the encoder of `weights`, adapted to the issues without labels.
+ADAPTED = "adapted"
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,11 @@ class MethodContext:
         """Where adapted models are kept."""
         return self.folder or pulled_root().parent / "adapted"
 
-
-# In place of a masked language model: the encoder of `weights`, adapted to the issues without labels.
-ADAPTED = "adapted"
+    @property
+    def masked(self) -> str | None:
+        """The masked language model that was named; None: the encoder of `weights` is adapted to the issues."""
+        named = self.models.get("masked")
+        return None if named == ADAPTED else named
 
 
 class Fitted(ABC):
@@ -95,7 +103,7 @@ class Fitted(ABC):
 
 
 class Method(ABC):
-    """One row of the comparison.
+    """One row of the comparison, made from a `context`.
 
     `needs` names the extra it takes (`learn` or `train`); `learns` is False for a zero-shot method, whose scores do
     not depend on how many labelled issues there are. `identity` changes with whatever changes the scores, such as
@@ -106,6 +114,9 @@ class Method(ABC):
     name: str
     needs = "learn"
     learns = True
+
+    def __init__(self, context: MethodContext) -> None:
+        self.context = context
 
     @cached_property
     def identity(self) -> str:
@@ -139,3 +150,9 @@ def why_not(look: Callable[[], object]) -> str:
     except TriageError as error:
         return error.what
     return ""
+
+
+def spread(n: int, most: int) -> list[int]:
+    """At most so many of n rows, as far from one another as can be."""
+    rows: list[int] = np.linspace(0, max(0, n - 1), min(most, n)).round().astype(int).tolist()
+    return rows

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triage.arrays import Array, Ints, Mask
-from triage.metrics import macro_f1, micro_f1
+from triage.metrics import f1, macro_f1, micro_f1
 from triage.study.methods.neighbours import Near
 
 THRESHOLDS = tuple(round(0.01 * i, 2) for i in range(1, 101))
@@ -93,8 +93,8 @@ def neighbour_sweep(
         for k in range(1, depth + 1):
             counted = votes[queries, np.minimum(k, reach)]
             predicted, hits = _cuts(counted, truth, k)
-            micro[k - 1, :k, t] = _f1(hits.sum(axis=1), predicted.sum(axis=1), labels.sum())
-            macro[k - 1, :k, t] = _f1(hits, predicted, labels)[:, labels > 0].mean(axis=1)
+            micro[k - 1, :k, t] = f1(hits.sum(axis=1), predicted.sum(axis=1), labels.sum())
+            macro[k - 1, :k, t] = f1(hits, predicted, labels)[:, labels > 0].mean(axis=1)
     return Grid(tuple(floors), micro, macro)
 
 
@@ -111,8 +111,3 @@ def _cuts(counted: npt.NDArray[np.int16], truth: Mask, k: int) -> tuple[Ints, In
 def _from_above(counts: Ints) -> Ints:
     """How many have at least m votes, [k, L], from how many have 0..k of them, [L, k + 1]."""
     return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:].T)
-
-
-def _f1(hits: Ints, predicted: Ints, true: Ints) -> Array:
-    total = predicted + true
-    return np.asarray(np.divide(2.0 * hits, total, out=np.zeros(hits.shape), where=total > 0))

@@ -13,12 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from triage.arrays import AnyArray
 from triage.console import CommandParser, alert, log
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import read_manifest, sha256_of, write_manifest
+from triage.engine.model_folder import CARD_FILE, read_manifest, sha256_of, write_manifest
 from triage.engine.zero_shot import BACKGROUND_FILE
 from triage.errors import DataError, TriageError
 from triage.issue import Issue, matches
@@ -26,11 +28,9 @@ from triage.sources.issue_file import iter_issues
 from triage.training.corpus import grouped
 from triage.training.held_out import EVALUATED
 
-CARD_FILE = "MODEL_CARD.md"
 MOST = 512
 OF_EACH = 5
 SEED = 20
-_SECTION = re.compile(r"\n*## Background vectors\n.*?(?=\n## |\Z)", re.S)
 
 
 def by_repository(issues: Iterable[Issue], exclude: Sequence[str] = EVALUATED) -> dict[str, list[Issue]]:
@@ -68,15 +68,23 @@ def write(folder: Path, chosen: Sequence[Issue]) -> None:
     encoder = Encoder.load(folder)
     vectors = encoder.encode([issue.text for issue in chosen])
     shuffled = np.random.default_rng(SEED).permutation(vectors)
-    np.save(folder / BACKGROUND_FILE, shuffled.astype(np.float16), allow_pickle=False)
+    add_array(folder, BACKGROUND_FILE, shuffled.astype(np.float16), describe(chosen))
+
+
+def add_array(folder: Path, name: str, array: AnyArray, section: str, **changes: Any) -> None:
+    """Add an array to a model folder: the file, its hash, and a section of the card in place of the former one.
+
+    `changes` are further fields of the manifest.
+    """
+    np.save(folder / name, array, allow_pickle=False)
     manifest = read_manifest(folder)
-    names = {*manifest.files, BACKGROUND_FILE}
+    files = {each: sha256_of(folder / each) for each in sorted({*manifest.files, name})}
+    write_manifest(folder, dataclasses.replace(manifest, files=files, **changes))
     card = folder / CARD_FILE
     if card.is_file():
-        kept = _SECTION.sub("", card.read_text("utf-8")).rstrip()
-        card.write_text(f"{kept}\n\n{describe(chosen)}", "utf-8")
-    files = {name: sha256_of(folder / name) for name in sorted(names)}
-    write_manifest(folder, dataclasses.replace(manifest, files=files))
+        heading = re.escape(section.partition("\n")[0])
+        kept = re.sub(rf"\n*{heading}\n.*?(?=\n## |\Z)", "", card.read_text("utf-8"), flags=re.DOTALL)
+        card.write_text(f"{kept.rstrip()}\n\n{section}", "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

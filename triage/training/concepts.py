@@ -9,7 +9,6 @@ the root of its issues, so that neither a common concept nor a large repository 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,15 +20,15 @@ import numpy as np
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.engine.concepts import CONCEPTS, KIND_CONCEPTS, ConceptHead, concept_of
 from triage.engine.encoder import Encoder
-from triage.engine.model_folder import CONCEPTS_FILE, read_manifest, sha256_of, write_manifest
+from triage.engine.model_folder import CONCEPTS_FILE
 from triage.errors import DataError
 from triage.files import write
 from triage.issue import Issue
 from triage.learn.vectors import embed
 from triage.text import LabelText
-from triage.training.background import CARD_FILE
+from triage.training.background import add_array
 from triage.training.corpus import Group, corpus
-from triage.training.held_out import ONE_IN, kept_aside
+from triage.training.held_out import ONE_IN, refuse_held_out
 
 # Issues read of a repository and concept, and tokens read of each: more teach little and take longer.
 MOST, TOKENS = 150, 128
@@ -39,7 +38,6 @@ LEAST_ISSUES, LEAST_REPOSITORIES = 30, 2
 KIND_PENALTIES, PENALTIES = (1e-4, 3e-4, 1e-3), (0.3, 1.0, 3.0)
 FOLDS, SEED = 3, 0
 LEAST_SHARE = 1e-12
-_SECTION = re.compile(r"\n*## Concept head\n.*?(?=\n## |\Z)", re.S)
 
 
 @dataclass(frozen=True)
@@ -265,8 +263,7 @@ def train(
     """
     encoder = Encoder.load(folder, budget=TOKENS)
     found = examples(corpus(issues))
-    if aside := [repo for repo in found.repositories if kept_aside(repo)]:
-        raise DataError(f"issues of {aside[0]} are held out to check results on, and reached the training")
+    refuse_held_out(found.repositories)
     kept = cache.read_bytes() if cache.is_file() else None
     vectors = embed(found.issues, encoder, kept, partial(write, cache), progress).vectors
     kind_penalty, penalty = chosen(found, vectors)
@@ -277,14 +274,7 @@ def train(
 
 def add(folder: Path, head: ConceptHead, section: str) -> None:
     """Add a head to the encoder in a model folder."""
-    np.save(folder / CONCEPTS_FILE, head.rows(), allow_pickle=False)
-    manifest = read_manifest(folder)
-    files = {name: sha256_of(folder / name) for name in sorted({*manifest.files, CONCEPTS_FILE})}
-    write_manifest(folder, dataclasses.replace(manifest, files=files, concepts=head.names))
-    card = folder / CARD_FILE
-    if card.is_file():
-        text = _SECTION.sub("", card.read_text("utf-8")).rstrip()
-        card.write_text(f"{text}\n\n{section}", "utf-8")
+    add_array(folder, CONCEPTS_FILE, head.rows(), section, concepts=head.names)
 
 
 def described(found: Examples, kind_penalty: float, penalty: float) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from triage.config import PEOPLE_ONLY, PROCESS
 from triage.issue import Issue, matches
 from triage.text import readable
-from triage.training.held_out import EVALUATED, kept_aside
+from triage.training.held_out import kept_aside
 
 # A label with fewer uses in its repository teaches its name more than its meaning.
 LEAST_USES = 3
@@ -83,11 +83,6 @@ def grouped(issues: Iterable[Issue], wanted: Callable[[str], bool]) -> dict[str,
         if issue.kind == "issue" and wanted(issue.repo):
             by_text[issue.repo].setdefault(issue.digest, issue)
     return {repo: list(by_text[repo].values()) for repo in sorted(by_text)}
-
-
-def held_out_groups(issues: Iterable[Issue]) -> dict[str, list[Issue]]:
-    """The repositories held out by the draw; those that results are checked on are left out."""
-    return grouped(issues, lambda repo: kept_aside(repo) and not matches(repo, EVALUATED))
 
 
 def label_names(issues: Iterable[Issue], least: int) -> list[str]:

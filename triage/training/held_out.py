@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
+from triage.errors import DataError
 from triage.issue import matches
 
 EVALUATED = (
@@ -33,3 +35,9 @@ def kept_aside(repo: str) -> bool:
     name = repo.lower()
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return matches(name, EVALUATED) or int.from_bytes(digest[:4], "big") % ONE_IN == 0
+
+
+def refuse_held_out(repos: Iterable[str]) -> None:
+    """Raise DataError where a held-out repository is among those to train on."""
+    if aside := next(filter(kept_aside, repos), None):
+        raise DataError(f"issues of {aside} are held out to check results on, and reached the training")

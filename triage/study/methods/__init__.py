@@ -9,22 +9,21 @@ from importlib.util import find_spec
 from triage.errors import MissingExtra, TriageError, UsageError, did_you_mean, install
 from triage.study.protocol import Method, MethodContext
 
-# name → module of this package, and the function or class in it that makes the method from a MethodContext. Cheap
-# methods first: a budget is spent in this order.
+# name → module of this package, and its class. Cheap methods first: a budget is spent in this order.
 METHODS: Mapping[str, tuple[str, str]] = {
-    "naive-bayes": ("classical", "make_naive_bayes"),
-    "tfidf": ("classical", "make_tfidf"),
-    "embedding": ("zero_shot", "make_embedding"),
-    "concepts": ("zero_shot", "make_concepts"),
-    "neighbours": ("neighbours", "make"),
+    "naive-bayes": ("classical", "NaiveBayes"),
+    "tfidf": ("classical", "Tfidf"),
+    "embedding": ("zero_shot", "Embedding"),
+    "concepts": ("zero_shot", "Concepts"),
+    "neighbours": ("neighbours", "Neighbours"),
     "adapted": ("product", "Product"),
-    "naive-bayes-augmented": ("classical", "make_augmented"),
-    "fill-mask": ("fill_mask", "make"),
-    "nli": ("zero_shot", "make_nli"),
-    "fine-tuned": ("fine_tuned", "make_fine_tuned"),
-    "domain-adapted": ("fine_tuned", "make_domain_adapted"),
+    "naive-bayes-augmented": ("classical", "AugmentedNaiveBayes"),
+    "fill-mask": ("fill_mask", "FillMask"),
+    "nli": ("zero_shot", "Inference"),
+    "fine-tuned": ("fine_tuned", "FineTuned"),
+    "domain-adapted": ("fine_tuned", "DomainAdapted"),
     "tuned": ("product", "ProductFinetuned"),
-    "few-shot": ("few_shot", "make"),
+    "few-shot": ("few_shot", "FewShot"),
 }
 # The packages of the extra `train`.
 TORCH = ("torch", "transformers")
@@ -44,9 +43,9 @@ def chosen(text: str | None) -> list[str]:
 
 def build(name: str, context: MethodContext) -> Method:
     """The method of this name. Raises MissingExtra and ModelError."""
-    module, maker = METHODS[name]
+    module, kind = METHODS[name]
     try:
-        method: Method = getattr(importlib.import_module(f"{__name__}.{module}"), maker)(context)
+        method: Method = getattr(importlib.import_module(f"{__name__}.{module}"), kind)(context)
     except ModuleNotFoundError as error:
         raise MissingExtra(lacking("train") or f"{error.name} is not installed", "train") from error
     return method

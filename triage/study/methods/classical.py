@@ -52,10 +52,12 @@ def _vectorized(vectorizer: Any, texts: Sequence[str]) -> Any:
 
 
 class NaiveBayes(Method):
-    """Naive Bayes, with changed copies of the texts by those augmenters that are available."""
+    """The baseline."""
 
-    def __init__(self, augmenting: Sequence[Augmenter] = (), name: str = "naive Bayes") -> None:
-        self.name = name
+    name = "naive Bayes"
+
+    def __init__(self, context: MethodContext, augmenting: Sequence[Augmenter] = ()) -> None:
+        super().__init__(context)
         self._lacks = {one.name: why for one in augmenting if (why := one.unavailable())}
         self._used = [one for one in augmenting if one.name not in self._lacks]
         self.identity = f"multinomial counts 1 {[one.identity for one in self._used]}"
@@ -77,6 +79,16 @@ class NaiveBayes(Method):
         return FittedBayes(texts, targets[[i % len(targets) for i in range(len(texts))]])
 
 
+class AugmentedNaiveBayes(NaiveBayes):
+    """It also learns from copies by every augmenter that needs no model, and by those whose model was named."""
+
+    name = "naive Bayes, augmented"
+
+    def __init__(self, context: MethodContext) -> None:
+        simple = augmenters(synonyms_at(context.models.get("synonyms")))
+        super().__init__(context, [*simple, *by_models(context)])
+
+
 class FittedBayes(Fitted):
     """Word counts, and a model of each label."""
 
@@ -88,19 +100,7 @@ class FittedBayes(Fitted):
         self._models = OneAgainstRest(MultinomialNB, _vectorized(self._counts, texts), targets)
 
     def scores(self, queries: Texts) -> Array:
-        """See `Fitted`."""
         return self._models.scores(self._counts.transform(queries.texts))
-
-
-def make_naive_bayes(_context: MethodContext) -> NaiveBayes:
-    """The baseline."""
-    return NaiveBayes()
-
-
-def make_augmented(context: MethodContext) -> NaiveBayes:
-    """With every augmenter that needs no model, and those whose model was named."""
-    simple = augmenters(synonyms_at(context.models.get("synonyms")))
-    return NaiveBayes([*simple, *by_models(context)], "naive Bayes, augmented")
 
 
 class Tfidf(Method):
@@ -139,8 +139,3 @@ class FittedTfidf(Fitted):
     def scores(self, queries: Texts) -> Array:
         """Under the middle strength."""
         return self.choices(queries)[f"C = {STRENGTHS[1]:g}"]
-
-
-def make_tfidf(_context: MethodContext) -> Tfidf:
-    """The method."""
-    return Tfidf()

@@ -18,10 +18,10 @@ from transformers import AutoModelForCausalLM
 
 from triage.arrays import Array, Floats
 from triage.errors import ModelError
-from triage.finetune.tokenization import encodable, positions
-from triage.finetune.weights import Weights, named_weights
+from triage.finetune.tokenization import positions, token_ids
+from triage.finetune.weights import Weights, find_weights
 from triage.metrics import sigmoid
-from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts, spread
 from triage.text import readable
 
 MAX_TOKENS = 1024
@@ -42,12 +42,12 @@ class Example:
 class Prompted:
     """A causal language model that continues a prompt with one of L label words."""
 
-    def __init__(self, weights: Weights, words: Sequence[str], max_tokens: int = MAX_TOKENS) -> None:
+    def __init__(self, weights: Weights, words: Sequence[str]) -> None:
         """Raises ModelError."""
         self._model, self._tokenizer = weights.open(AutoModelForCausalLM)
         self._model.eval()
         self._words = [self._ids(f" {word}") for word in words]
-        limit = min(max_tokens, positions(self._model, self._tokenizer))
+        limit = min(MAX_TOKENS, positions(self._model, self._tokenizer))
         self._room = limit - max(map(len, self._words), default=0)
         start = self._tokenizer.bos_token_id
         # Only models that were trained with a first token get one.
@@ -92,50 +92,45 @@ class Prompted:
         return scores
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(encodable(text), add_special_tokens=False)["input_ids"]
-        return ids
+        return token_ids(self._tokenizer, text)
 
 
 class FewShot(Method):
-    """`causal` names the model: a folder or `org/name@COMMIT`."""
+    """SHOTS labelled issues before each query."""
 
     name = "few-shot prompt"
     needs = "train"
 
-    def __init__(self, causal: str | None = None, shots: int = SHOTS) -> None:
-        self._causal, self._shots = causal, shots
-
     @cached_property
     def weights(self) -> Weights:
         """The causal language model. Raises ModelError."""
-        if self._causal is None:
+        causal = self.context.models.get("causal")
+        if causal is None:
             raise ModelError(
                 "no causal language model was named",
                 likely="none is included",
                 next_step="name one: --model causal=FOLDER or causal=org/name@COMMIT",
             )
-        return named_weights(self._causal)
+        return find_weights(causal)
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
-        return f"{self.name} 1 {self.weights.digest()} {self._shots}"
+        return f"{self.name} 1 {self.weights.digest()} {SHOTS}"
 
     def fit(self, task: LabellingTask) -> FittedPrompt:
         """The model stays as it is: the labelled issues go into the prompt. Raises ModelError."""
         words = [readable(name) for name in task.names]
-        return FittedPrompt(Prompted(self.weights, words), words, task, self._shots)
+        return FittedPrompt(Prompted(self.weights, words), words, task)
 
 
 class FittedPrompt(Fitted):
     """A model and the labelled issues to show."""
 
-    def __init__(self, prompted: Prompted, words: Sequence[str], task: LabellingTask, shots: int) -> None:
-        self._prompted, self._words, self._shots = prompted, words, shots
+    def __init__(self, prompted: Prompted, words: Sequence[str], task: LabellingTask) -> None:
+        self._prompted, self._words = prompted, words
         self._labelled, self._targets, self._seed = task.labelled, task.targets, task.seed
         pool = task.unlabelled if len(task.unlabelled) else task.labelled
-        rows = np.linspace(0, max(0, len(pool) - 1), min(USUAL, len(pool))).round().astype(int)
-        scores = [self._row(pool.texts[row], pool.vectors[row]) for row in rows]
+        scores = [self._row(pool.texts[row], pool.vectors[row]) for row in spread(len(pool), USUAL)]
         self._usual = np.mean(scores, axis=0) if scores else np.zeros(len(words))
 
     def scores(self, queries: Texts) -> Array:
@@ -154,15 +149,10 @@ class FittedPrompt(Fitted):
         The labels of each are in random order, so that none always comes second.
         """
         order = np.argsort(-(self._labelled.vectors @ vector), kind="stable")
-        others = [row for row in order.tolist() if self._labelled.texts[row] != text][: self._shots]
+        others = [row for row in order.tolist() if self._labelled.texts[row] != text][:SHOTS]
         return [Example(self._labelled.texts[row], self._labels(row)) for row in reversed(others)]
 
     def _labels(self, row: int) -> list[str]:
         carried = np.flatnonzero(self._targets[row])
         drawn = np.random.default_rng([self._seed, row]).permutation(carried)
         return [self._words[label] for label in drawn.tolist()]
-
-
-def make(context: MethodContext) -> FewShot:
-    """The method, with the model that was named."""
-    return FewShot(context.models.get("causal"))

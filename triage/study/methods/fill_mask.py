@@ -8,22 +8,21 @@ adapted to the issues without labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from triage.arrays import Array
 from triage.errors import ConfigError
-from triage.finetune.tokenization import encodable, positions
-from triage.finetune.weights import Weights, named_weights
+from triage.finetune.tokenization import positions, token_ids
+from triage.finetune.weights import Weights, find_weights
 from triage.metrics import sigmoid
 from triage.study import masked_lm
 from triage.study.masked_lm import logits_at, open_masked
 from triage.study.methods.fine_tuned import adapted
-from triage.study.protocol import ADAPTED, Fitted, LabellingTask, Method, MethodContext, Texts
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts, spread
 from triage.text import readable
 
 MAX_TOKENS = 128
@@ -38,7 +37,6 @@ class FillMaskScorer:
         weights: Weights,
         words: Sequence[Sequence[str]],
         prompt: str,
-        max_tokens: int = MAX_TOKENS,
     ) -> None:
         """`words` [L] are ways to say each label, `prompt` has one `{}`.
 
@@ -46,7 +44,7 @@ class FillMaskScorer:
         """
         self._model, self._tokenizer, _ = open_masked(weights)
         self._model.eval()
-        self._limit = min(max_tokens, positions(self._model, self._tokenizer))
+        self._limit = min(MAX_TOKENS, positions(self._model, self._tokenizer))
         before, _, after = prompt.partition(GAP)
         self._before, self._after = self._ids(before.strip()), self._ids(after.strip())
         tokens = [[self._ids(f" {way}") for way in ways] for ways in words]
@@ -121,8 +119,7 @@ class FillMaskScorer:
         return ids, places[-masks:]
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(encodable(text), add_special_tokens=False)["input_ids"]
-        return ids
+        return token_ids(self._tokenizer, text)
 
 
 PROMPT = "this issue is about {}."
@@ -131,46 +128,31 @@ USUAL = 32
 
 
 class FillMask(Method):
-    """`words` are ways to say a label (default: its readable name); `masked` names the model, None: adapt `weights`."""
+    """By the masked language model that was named, or the encoder adapted to the issues."""
 
     name = "zero-shot, fill-mask"
     needs = "train"
     learns = False
 
-    def __init__(
-        self,
-        folder: Path,
-        masked: str | None = None,
-        weights: str | None = None,
-        words: Mapping[str, Sequence[str]] | None = None,
-        prompt: str = PROMPT,
-    ) -> None:
-        self._folder, self._weights = folder, weights
-        self._masked = None if masked == ADAPTED else masked
-        self._words, self._prompt = words or {}, prompt
-
     @cached_property
     def weights(self) -> Weights:
         """The masked language model, or the encoder to adapt. Raises ModelError."""
-        return named_weights(self._masked or self._weights)
+        return find_weights(self.context.masked or self.context.models.get("weights"))
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
-        trained = "as named" if self._masked else masked_lm.PLAN
-        return f"{self.name} 1 {self.weights.digest()} {trained} {self._prompt} {sorted(self._words.items())}"
+        trained = "as named" if self.context.masked else masked_lm.PLAN
+        return f"{self.name} 1 {self.weights.digest()} {trained} {PROMPT} []"
 
     def fit(self, task: LabellingTask) -> FittedGap:
         """Nothing is learnt from labels. Raises ConfigError, DataError, ModelError."""
-        words = [self._words.get(name) or (readable(name),) for name in task.names]
-        scorer = FillMaskScorer(self.prepare(task), words, self._prompt)
+        scorer = FillMaskScorer(self.prepare(task), [[readable(name)] for name in task.names], PROMPT)
         texts = task.unlabelled.texts
-        rows = np.linspace(0, max(0, len(texts) - 1), min(USUAL, len(texts))).round().astype(int)
-        return FittedGap(scorer, [texts[row] for row in rows])
+        return FittedGap(scorer, [texts[row] for row in spread(len(texts), USUAL)])
 
     def prepare(self, task: LabellingTask) -> Weights:
         """The masked language model: as named, or adapted once for the same texts without labels."""
-        return self.weights if self._masked else adapted(self.weights, task, self._folder)
+        return self.weights if self.context.masked else adapted(self.weights, task, self.context.home)
 
 
 class FittedGap(Fitted):
@@ -182,8 +164,3 @@ class FittedGap(Fitted):
     def scores(self, queries: Texts) -> Array:
         """See `Fitted`; 0.5 where a text makes a label's words neither likelier nor less likely."""
         return sigmoid(self._scorer.scores(queries.texts, self._neutral))
-
-
-def make(context: MethodContext) -> FillMask:
-    """The method, with the model that was named, or the adapted encoder."""
-    return FillMask(context.home, context.models.get("masked"), context.models.get("weights"))

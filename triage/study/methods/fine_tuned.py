@@ -30,10 +30,10 @@ from triage.finetune.training_loop import (
     TrainingStep,
     freeze_words,
 )
-from triage.finetune.weights import Weights, named_weights
+from triage.finetune.weights import Weights, find_weights
 from triage.progress import bar
 from triage.study import masked_lm
-from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts
 
 PLAN = TrainingSchedule(epochs=6, max_tokens=128, batch=16, rate=2e-4)
 # A few texts are repeated until this many steps are done. Source: Mosbach et al. (2021), who found that fine-tuning
@@ -103,27 +103,28 @@ def _head(dimension: int, targets: Mask) -> torch.nn.Linear:
 
 
 class FineTuned(Method):
-    """Encoder and head, trained; `seconds` bounds one training (None: no bound)."""
+    """Encoder and head, trained from the weights that were named, or the shipped encoder's."""
 
     name = "fine-tuned transformer"
     needs = "train"
 
-    def __init__(self, weights: str | None = None, seconds: float | None = None) -> None:
-        self._named, self._seconds = weights, seconds
+    @property
+    def seconds(self) -> float | None:
+        """What one training may take (None: no bound)."""
+        return self.context.seconds
 
     @cached_property
     def weights(self) -> Weights:
         """The weights that training starts from. Raises ModelError."""
-        return named_weights(self._named)
+        return find_weights(self.context.models.get("weights"))
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
-        return f"{self.name} 1 {self.weights.digest()} {PLAN} {self._seconds}"
+        return f"{self.name} 1 {self.weights.digest()} {PLAN} {self.seconds}"
 
     def fit(self, task: LabellingTask) -> TextClassifier:
         """Raises DataError and ModelError."""
-        plan = replace(PLAN, seed=task.seed, seconds=self._seconds)
+        plan = replace(PLAN, seed=task.seed, seconds=self.seconds)
         classifier = TextClassifier(*self.prepare(task).open(), plan)
         classifier.fit(task.labelled.texts, task.targets, step_bar("fine-tuning"))
         return classifier
@@ -146,28 +147,23 @@ def step_bar(title: str) -> OnStep:
     return listen
 
 
-def make_fine_tuned(context: MethodContext) -> FineTuned:
-    """The method, from the weights that were named, or the shipped encoder's."""
-    return FineTuned(context.models.get("weights"), context.seconds)
-
-
 class DomainAdapted(FineTuned):
-    """The same from adapted weights; each of the two trainings gets half of `seconds`."""
+    """The same from adapted weights."""
 
     name = "domain-adapted, fine-tuned"
 
-    def __init__(self, folder: Path, weights: str | None = None, seconds: float | None = None) -> None:
-        super().__init__(weights, seconds and seconds / 2)
-        self._folder = folder
+    @property
+    def seconds(self) -> float | None:
+        """Each of the two trainings gets half."""
+        return self.context.seconds and self.context.seconds / 2
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
-        return f"{self.name} 1 {self.weights.digest()} {masked_lm.PLAN} {PLAN} {self._seconds}"
+        return f"{self.name} 1 {self.weights.digest()} {masked_lm.PLAN} {PLAN} {self.seconds}"
 
     def prepare(self, task: LabellingTask) -> Weights:
         """The adapted weights, made once for the same texts without labels."""
-        return adapted(self.weights, task, self._folder, self._seconds)
+        return adapted(self.weights, task, self.context.home, self.seconds)
 
 
 def adapted(weights: Weights, task: LabellingTask, folder: Path, seconds: float | None = None) -> Weights:
@@ -182,8 +178,3 @@ def adapted(weights: Weights, task: LabellingTask, folder: Path, seconds: float 
         plan=replace(masked_lm.PLAN, seconds=seconds),
         progress=step_bar("learning the issues' language"),
     )
-
-
-def make_domain_adapted(context: MethodContext) -> DomainAdapted:
-    """The method, from the weights that were named, or the shipped encoder's."""
-    return DomainAdapted(context.home, context.models.get("weights"), context.seconds)

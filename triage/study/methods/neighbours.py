@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.decide.rules import K_MAX, kernel, tally
 from triage.engine.index import Index
-from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts
 
 DEFAULT_K = 10
 
@@ -35,8 +36,9 @@ class Neighbours(Method):
 
     name = "nearest neighbours"
 
-    def __init__(self, encoder: str) -> None:
-        self.identity = f"uniform vote 1 {encoder}"
+    @cached_property
+    def identity(self) -> str:
+        return f"uniform vote 1 {self.context.engines.encoder.digest}"
 
     def fit(self, task: LabellingTask) -> FittedNeighbours:
         """An index of the labelled issues."""
@@ -64,8 +66,3 @@ class FittedNeighbours(Fitted):
     def scores(self, queries: Texts) -> Array:
         """With DEFAULT_K neighbours, or all where there are fewer."""
         return self.choices(queries)[f"k = {min(DEFAULT_K, K_MAX, len(self._index))}"]
-
-
-def make(context: MethodContext) -> Neighbours:
-    """The method, with the encoder of the configuration."""
-    return Neighbours(context.engines.encoder.digest)

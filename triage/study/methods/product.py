@@ -25,7 +25,7 @@ from triage.engine.zero_shot import open_zero_shot
 from triage.issue import Issue
 from triage.learn.dataset import Dataset
 from triage.learn.retrain import RetrainContext, learn
-from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts
 
 if TYPE_CHECKING:
     from triage.finetune.weights import Weights
@@ -53,18 +53,17 @@ class Product(Method):
     name = "nearest neighbours, adapted"
     tuned = False
 
-    def __init__(self, context: MethodContext) -> None:
-        self._context = context
-        config, engines = context.config, context.engines
-        settings = json.dumps(
-            [asdict(part) for part in (config.vote, config.zero_shot, config.labels)], default=str
-        )
-        self._settings = f"{engines.encoder.digest} {engines.zero_shot.digest} {context.dated} {settings}"
+    @property
+    def settings(self) -> str:
+        """What a bundle depends on, apart from the issues."""
+        config, engines = self.context.config, self.context.engines
+        parts = [asdict(part) for part in (config.vote, config.zero_shot, config.labels)]
+        settings = json.dumps(parts, default=str)
+        return f"{engines.encoder.digest} {engines.zero_shot.digest} {self.context.dated} {settings}"
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
-        return f"product 1 {self._settings}"
+        return f"product 1 {self.settings}"
 
     def fit(self, task: LabellingTask) -> FittedProduct:
         """Learn the bundle that a retraining on these issues makes. Raises DataError without any label."""
@@ -75,21 +74,21 @@ class Product(Method):
                 title="",
                 body=text,
                 files=files,
-                created_at=START + timedelta(hours=row) if self._context.dated else None,
+                created_at=START + timedelta(hours=row) if self.context.dated else None,
                 labels=tuple(task.names[j] for j in np.flatnonzero(task.targets[row]).tolist()),
             )
             for row, (text, files) in enumerate(_with_files(task.labelled))
         ]
         data = Dataset(issues, task.names, task.targets, {})
         model = self._model(data, task.labelled.vectors)
-        policy = Policy.of(self._context.config)
+        policy = Policy.of(self.context.config)
         if policy.target is None:
             # Methods are compared by F1, and none is held to a precision.
             policy = replace(policy, target=BEST_F1)
         return FittedProduct(model, policy, task.names, len(issues), self.tuned)
 
     def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
-        config, engines = self._context.config, self._context.engines
+        config, engines = self.context.config, self.context.engines
         learnt = learn(data, vectors, config, engines, RetrainContext(START.isoformat()))
         return open_model(
             learnt.bundle, "study", engines.encoder, engines.zero_shot, config.labels.descriptions
@@ -126,7 +125,6 @@ class FittedProduct(Fitted):
         return np.array(rows, dtype=float).reshape(len(queries), len(self.names))
 
     def decided(self, queries: Texts) -> Mask:
-        """See `Fitted`."""
         rows = [[name in decision.labels for name in self.names] for decision in self.decisions(queries)]
         return np.array(rows, dtype=bool).reshape(len(queries), len(self.names))
 
@@ -142,38 +140,35 @@ class ProductFinetuned(Product):
     needs = "train"
     tuned = True
 
-    def __init__(self, context: MethodContext) -> None:
-        super().__init__(context)
-        self._named = context.models.get("weights")
-        self._seconds = context.seconds or SECONDS
+    @property
+    def seconds(self) -> float:
+        """What the two trainings of a fit may take."""
+        return self.context.seconds or SECONDS
 
     @cached_property
     def weights(self) -> Weights:
         """The weights that training starts from. Raises ModelError; ModuleNotFoundError without torch."""
-        from triage.finetune.weights import named_weights
+        from triage.finetune.weights import find_weights
 
-        return named_weights(self._named)
+        return find_weights(self.context.models.get("weights"))
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
-        return f"tuned {self._settings} {self.weights.digest()} {self._seconds}"
+        return f"tuned {self.settings} {self.weights.digest()} {self.seconds}"
 
     def _model(self, data: Dataset, vectors: Floats) -> ServingModel:
-        from triage.finetune.fine_tune import Budget, Labelled, Untuned, fine_tune, learn_tuned
+        from triage.finetune.fine_tune import Labelled, fine_tune, learn_tuned
+        from triage.finetune.training_loop import TrainingSchedule
 
-        config, engines = self._context.config, self._context.engines
+        config, engines = self.context.config, self.context.engines
+        plan = TrainingSchedule(seconds=self.seconds / 2)
         with tempfile.TemporaryDirectory() as scratch:
 
             def tune(data: Dataset, rows: Ints, name: str) -> Path:
-                texts, repos = zip(*((data.issues[i].text, data.issues[i].repo) for i in rows), strict=True)
-                issues = Labelled(texts, data.targets[rows], repos)
-                folder = Path(scratch) / name
-                fine_tune(issues, self.weights, folder, budget=Budget(self._seconds / 2))
-                return folder
+                fine_tune(Labelled.of(data, rows), self.weights, Path(scratch) / name, plan=plan)
+                return Path(scratch) / name
 
-            shipped = Untuned(vectors, engines)
-            learnt, _ = learn_tuned(data, shipped, config, RetrainContext(START.isoformat()), tune)
+            learnt, _ = learn_tuned(data, vectors, config, engines, RetrainContext(START.isoformat()), tune)
             # Opened before the folder is deleted.
             encoder = Encoder.load(Path(scratch) / "final", budget=config.encoder.max_tokens)
             zero_shot = open_zero_shot(config.zero_shot, encoder)

@@ -14,43 +14,52 @@ from pathlib import Path
 
 from triage.arrays import Array, Floats
 from triage.config import ZeroShotConfig
-from triage.engine.model_folder import (
-    HUB_ID,
-    MANIFEST_FILE,
-    REVISION,
-    pulled_folder,
-    read_manifest,
-)
+from triage.engine.model_folder import HUB_ID, MANIFEST_FILE, REVISION, pulled_folder, read_manifest
 from triage.engine.zero_shot import SimilarityZeroShot, ZeroShotModel, calibrated, open_zero_shot
 from triage.errors import ModelError
-from triage.study.protocol import Fitted, LabellingTask, Method, MethodContext, Texts
+from triage.study.protocol import Fitted, LabellingTask, Method, Texts
 from triage.text import LabelText
 
 # A mean over fewer issues is a worse estimate than the shipped vectors.
 ENOUGH = 50
 
 
-class Described(Method):
-    """By a model that needs an issue's vector only."""
+class Embedding(Method):
+    """By similarity, which needs an issue's vector only, with the encoder of the configuration."""
 
+    name = "zero-shot, embedding"
     learns = False
 
-    def __init__(self, name: str, labels: ZeroShotModel) -> None:
-        self.name, self._labels = name, labels
-        self.identity = f"described {labels.digest}"
+    @cached_property
+    def engine(self) -> ZeroShotModel:
+        """The model that scores labels. Raises ModelError."""
+        return SimilarityZeroShot.load(self.context.engines.encoder)
+
+    @cached_property
+    def identity(self) -> str:
+        return f"described {self.engine.digest}"
 
     def fit(self, task: LabellingTask) -> FittedZeroShot:
         """Nothing is learnt from labels. Raises ModelError where the usual similarity is not known."""
         prior = usual(task)
-        labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
-        fitted = FittedZeroShot(self._labels, labels, prior)
+        fitted = FittedZeroShot(self.engine, task, prior)
         if prior is None:
             try:
                 fitted.scores(Texts((), task.labelled.vectors[:0]))
             except ModelError:
                 # No vectors are shipped with this encoder: estimate from the labelled issues, without their labels.
-                return FittedZeroShot(self._labels, labels, task.labelled.vectors.mean(axis=0))
+                return FittedZeroShot(self.engine, task, task.labelled.vectors.mean(axis=0))
         return fitted
+
+
+class Concepts(Embedding):
+    """By concept and similarity."""
+
+    name = "zero-shot, concepts"
+
+    @cached_property
+    def engine(self) -> ZeroShotModel:
+        return open_zero_shot(ZeroShotConfig(), self.context.engines.encoder)
 
 
 def usual(task: LabellingTask) -> Floats | None:
@@ -59,51 +68,37 @@ def usual(task: LabellingTask) -> Floats | None:
 
 
 class FittedZeroShot(Fitted):
-    """A zero-shot model, its labels, and the mean vector of issues in general."""
+    """A zero-shot model, the labels of a task, and the mean vector of issues in general."""
 
-    def __init__(self, engine: ZeroShotModel, labels: list[LabelText], prior: Floats | None) -> None:
-        self._engine, self._labels, self._prior = engine, labels, prior
+    def __init__(self, engine: ZeroShotModel, task: LabellingTask, prior: Floats | None = None) -> None:
+        self._engine, self._prior = engine, prior
+        self._labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
 
     def scores(self, queries: Texts) -> Array:
-        """See `Fitted`."""
         raw = self._engine.raw(queries.texts, queries.vectors, self._labels, self._prior)
         return calibrated(raw, self._engine.slope, self._engine.intercept).astype(float)
 
 
-def make_embedding(context: MethodContext) -> Described:
-    """By similarity, with the encoder of the configuration."""
-    return Described("zero-shot, embedding", SimilarityZeroShot.load(context.engines.encoder))
-
-
-def make_concepts(context: MethodContext) -> Described:
-    """By concept and similarity, with the encoder of the configuration."""
-    return Described("zero-shot, concepts", open_zero_shot(ZeroShotConfig(), context.engines.encoder))
-
-
 class Inference(Method):
-    """By natural language inference."""
+    """By natural language inference, with the model that was named."""
 
     name = "zero-shot, NLI"
     learns = False
 
-    def __init__(self, named: str | None, context: MethodContext) -> None:
-        self._named, self._context = named, context
-
     @cached_property
     def engine(self) -> ZeroShotModel:
         """The opened judge. Raises ModelError, and UnavailableError where it cannot be downloaded."""
-        settings = replace(self._context.config.zero_shot, model=str(entailment_folder(self._named)))
-        return open_zero_shot(settings, self._context.engines.encoder)
+        folder = entailment_folder(self.context.models.get("nli"))
+        settings = replace(self.context.config.zero_shot, model=str(folder))
+        return open_zero_shot(settings, self.context.engines.encoder)
 
     @cached_property
     def identity(self) -> str:
-        """See `Method`."""
         return f"{self.name} 2 {self.engine.digest}"
 
     def fit(self, task: LabellingTask) -> FittedZeroShot:
         """Nothing is learnt. Raises as `engine` does."""
-        labels = [LabelText(name, task.descriptions.get(name, "")) for name in task.names]
-        return FittedZeroShot(self.engine, labels, None)
+        return FittedZeroShot(self.engine, task)
 
 
 def entailment_folder(named: str | None) -> Path:
@@ -133,8 +128,3 @@ def entailment_folder(named: str | None) -> Path:
         pull(model, revision)
     read_manifest(folder)
     return folder
-
-
-def make_nli(context: MethodContext) -> Inference:
-    """By natural language inference, with the model that was named."""
-    return Inference(context.models.get("nli"), context)
