@@ -241,7 +241,7 @@ def test_an_own_encoder_that_cannot_be_used_gives_way_to_the_bundle_before(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before = own_store.name
     wrongly(own_store.store, own_encoder(model, tokenizer))
-    assert main(["label", f"--file={NEW}", f"--store={own_store.folder}", f"--config={CONFIG}"]) == 0
+    assert main(["label", f"--from={NEW}", f"--store={own_store.folder}", f"--config={CONFIG}"]) == 0
     said = capsys.readouterr().err
     assert f"warning: the bundle's own encoder cannot be used ({words}" in said
     assert f"continuing with the previous bundle, {before}" in said

@@ -66,7 +66,7 @@ def test_the_table_of_a_file_holds_no_command_of_the_runner(step: Step, text: st
     path.write_text(
         json.dumps({"repo": FERRY, "number": 1, "title": text, "body": "", "labels": []}), "utf-8"
     )
-    assert step.label(f"--file={path}") == 0
+    assert step.label(f"--from={path}") == 0
     assert step.out.startswith(f"{FERRY}#1  ")
     assert not re.search(r"^\s*::|##\[|[\x00-\x09\x0b-\x1f]", step.out, re.MULTILINE)
 

@@ -156,7 +156,7 @@ def test_learning_does_not_depend_on_the_letter_case_of_labels(
         (fold(rule.name), rule.examples, rule.votes) for rule in before.rules.labels
     ]
     assert (
-        main(["label", f"--file={NEW}", f"--store={own_store.folder}", f"--config={CONFIG}", "--json"]) == 0
+        main(["label", f"--from={NEW}", f"--store={own_store.folder}", f"--config={CONFIG}", "--json"]) == 0
     )
     assert "BUG" in capsys.readouterr().out.upper()
 

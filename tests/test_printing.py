@@ -115,7 +115,7 @@ def test_an_issue_reaches_neither_the_runner_nor_the_terminal(
     row = {"repo": "\x1b]0;pwn\x07\x1b[31mo/##[x]", "number": 1, "title": "::add-mask::\u202et", "body": ""}
     file = tmp_path / "issues.jsonl"
     file.write_text(json.dumps(row | {"labels": []}) + "\n", "utf-8")
-    main(["label", f"--file={file}", f"--store={trained.folder}", *as_json])
+    main(["label", f"--from={file}", f"--store={trained.folder}", *as_json])
     out, err = capsys.readouterr()
     assert out + err
     assert harmful(out + err) == []

@@ -69,7 +69,7 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
     new = tmp_path / "new.jsonl"
     row = {"repo": "octo/toys", "number": 999, "title": "crash panic", "body": "", "labels": []}
     new.write_text(json.dumps(row), "utf-8")
-    assert main(["label", f"--file={new}", f"--store={store.folder}"]) == 0
+    assert main(["label", f"--from={new}", f"--store={store.folder}"]) == 0
     assert "bug" in capsys.readouterr().out
     assert main([*argv[:3], "--adapt=none", "--always"]) == 10
     assert "the active bundle has an encoder of its own: learn with --adapt encoder, as before" in (
@@ -87,7 +87,7 @@ def test_under_an_own_encoder_duplicates_are_looked_for_only_if_asked(
     old = json.loads((tmp_path / "issues.jsonl").read_text("utf-8").splitlines()[0])
     new, config = tmp_path / "new.jsonl", tmp_path / "triage.yml"
     new.write_text(json.dumps(old | {"number": 999, "labels": []}), "utf-8")
-    label = ["label", f"--file={new}", f"--store={tmp_path / 'store'}", "--json"]
+    label = ["label", f"--from={new}", f"--store={tmp_path / 'store'}", "--json"]
     capsys.readouterr()
     assert main(label) == 0
     assert json.loads(capsys.readouterr().out)["duplicates"] == []

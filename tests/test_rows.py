@@ -158,7 +158,7 @@ def test_rows_without_number_are_labelled_from_a_pipe(
     known = json.dumps({"title": first["title"], "body": first["body"], "number": first["number"]})
     text = f"{EXAMPLES[0]}{row}\r\n{known}\r\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode()))))
-    argv = ["label", "--file=-", "--json", f"--store={trained.folder}", f"--config={CONFIG}"]
+    argv = ["label", "--from=-", "--json", f"--store={trained.folder}", f"--config={CONFIG}"]
     assert main([*argv, f"--repo={first['repo']}"]) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["number"] for one in said] == [1, 7, 3, first["number"]]
