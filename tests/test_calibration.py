@@ -140,16 +140,38 @@ def test_only_labels_that_could_be_set_are_measured() -> None:
     assert {p.threshold for p in operating_points(none, chance)} == {None}
 
 
+def point(target: float, coverage: float, *, low: float = 0.0) -> OperatingPoint:
+    """A target at which a hundred labels were measured."""
+    return OperatingPoint(target, target, coverage, labels=100, low=low)
+
+
 def test_the_highest_target_that_still_labels_enough_issues_is_recommended() -> None:
     """Else the lowest one: it labels most."""
-
-    def point(target: float, coverage: float) -> OperatingPoint:
-        return OperatingPoint(target, target, coverage)
-
     curve = [point(0.6, 0.9), point(0.8, 0.5), point(0.9, 0.3), OperatingPoint(0.95, None)]
     assert recommended(curve) == 0.8
     assert recommended([point(0.7, 0.2), point(0.9, 0.1)]) == 0.7
     assert recommended([]) is None
+
+
+def test_a_lower_target_that_keeps_as_much_is_recommended() -> None:
+    """Labels are right more often than the least likely of them; but none less likely than UNMEASURED is added."""
+    curve = [
+        point(0.7, 0.9, low=0.96),
+        point(0.8, 0.8, low=0.94),
+        point(0.9, 0.6, low=0.95),
+        point(0.95, 0.5),
+    ]
+    assert recommended(curve) == 0.9
+    assert recommended([*curve[:1], replace(curve[1], low=0.95), *curve[2:]]) == 0.8
+    assert recommended([*curve[:3], replace(curve[3], coverage=0.3)]) == 0.8
+
+
+def test_a_low_target_needs_more_than_a_few_labels_to_be_recommended() -> None:
+    """A repository's first labels do not lower the target that holds until there is something to measure on."""
+    curve = [replace(point(0.6, 0.9), labels=29), OperatingPoint(0.8, None)]
+    assert recommended(curve) is None
+    assert recommended([replace(curve[0], labels=30), curve[1]]) == 0.6
+    assert recommended([replace(point(0.8, 0.9), labels=5)]) == 0.8
 
 
 def test_a_label_is_set_from_half_the_best_f1() -> None:
@@ -374,6 +396,14 @@ def test_a_label_without_a_licence_is_held_back_only_under_a_target() -> None:
     assert rules.threshold_of("BUG", 0.7) == NEVER
     assert rules.threshold_of("docs", 0.7) == 0.7
     assert rules.threshold_of("bug", 0.0) == FLOOR
+
+
+def test_a_label_that_is_judged_by_its_description_needs_its_target_alone() -> None:
+    """How often labels that the vote elects were right says nothing of it."""
+    rules = replace(RULES, labels=(LabelRule("bug", 50, 0.2, 1.0), LabelRule("web", 3, 0.01, None)))
+    assert [rules.threshold_of(name, 0.9) for name in ("bug", "Web", "new")] == [NEVER, 0.9, 0.9]
+    assert [rules.threshold_of(name, None) for name in ("bug", "web")] == [0.85, 0.8]
+    assert rules.threshold_of("web", 0.0) == FLOOR
 
 
 def test_the_calibration_takes_no_longer_than_the_newest_issues_need() -> None:

@@ -145,7 +145,7 @@ class VoteConfig:
     precision_target: float | None = share(
         None,
         "Set a label only if the probability that it is right is at least this. If not set, each retraining chooses "
-        "the highest target at which enough issues still get a label. 0 asks for the best F1 instead.",
+        "a high target at which enough issues still get a label. 0 asks for the best F1 instead.",
     )
 
 

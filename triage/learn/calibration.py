@@ -23,6 +23,7 @@ from triage.decide.rules import (
     EPSILON,
     FLOOR,
     NEVER,
+    UNMEASURED,
     Calibration,
     OperatingPoint,
     Rules,
@@ -58,8 +59,9 @@ LATELY, RECORD, BROKEN = 60, 5, 0.95
 # How many issues with a label make what people did count as much as the probabilities when its F1 is judged, and how
 # often all labels are gone through.
 SEEN_ENOUGH, ROUNDS = 160, 10
-# The targets to choose from, and the share of issues that must get a label for a target to be chosen.
-RECOMMENDABLE, WORTHWHILE = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4
+# The targets to choose from, the share of issues that must get a label for a target to be chosen, and the labels that
+# must have been measured for one below UNMEASURED to be.
+RECOMMENDABLE, WORTHWHILE, TRUSTED = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4, 30
 
 
 @dataclass(frozen=True)
@@ -314,14 +316,24 @@ def least_after(truth: Mask, probabilities: Array, rules: Rules, target: float |
     return round(cuts.below(int(regained[-1])), 6) if len(regained) else NEVER
 
 
-def recommended(points: Sequence[OperatingPoint]) -> float | None:
-    """The highest of RECOMMENDABLE at which WORTHWHILE of the issues get a label, else the lowest that can be reached.
+def worthwhile(points: Sequence[OperatingPoint]) -> OperatingPoint | None:
+    """The highest of RECOMMENDABLE at which WORTHWHILE of the issues get a label, else the lowest that is reached."""
+    reached = [point for point in points if point.threshold is not None and point.target in RECOMMENDABLE]
+    enough = [point for point in reached if point.coverage >= WORTHWHILE]
+    return enough[-1] if enough else next(iter(reached), None)
 
-    None where no target can.
+
+def recommended(points: Sequence[OperatingPoint]) -> float | None:
+    """The target for this repository; None where none can be reached, or too little tells of one below UNMEASURED.
+
+    Labels are right more often than the least likely of them. So it is the lowest target, UNMEASURED or more, at which
+    they were as often right, with confidence, as the `worthwhile` one asks.
     """
-    reached = {p.target: p.coverage for p in points if p.threshold is not None and p.target in RECOMMENDABLE}
-    worthwhile = [target for target, share in reached.items() if share >= WORTHWHILE]
-    return max(worthwhile) if worthwhile else min(reached, default=None)
+    best = worthwhile(points)
+    if best is None or (best.target < UNMEASURED and best.labels < TRUSTED):
+        return None
+    as_good = [point.target for point in points if point.target >= UNMEASURED and point.low >= best.target]
+    return min([best.target, *as_good])
 
 
 def calibrated(

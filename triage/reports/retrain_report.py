@@ -10,7 +10,7 @@ from operator import add
 from triage.bundle.bundle import Bundle
 from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint, Rules
 from triage.issue import Names
-from triage.learn.calibration import WORTHWHILE
+from triage.learn.calibration import WORTHWHILE, worthwhile
 from triage.learn.gate import GateResult
 from triage.learn.provenance import LiveAccuracy
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
@@ -150,9 +150,11 @@ def _aim(trained: TrainedBundle) -> tuple[float, str]:
         return given, "set in the configuration"
     if rules.recommended is None:
         return rules.aim(None), "until there are enough issues to measure on"
-    point = rules.point(rules.recommended)
-    if point and point.coverage < WORTHWHILE:
+    best = worthwhile(rules.points)
+    if best is None or best.coverage < WORTHWHILE:
         return rules.recommended, f"the lowest one; none labels {WORTHWHILE:.0%} of the issues"
+    if rules.recommended < best.target:
+        return rules.recommended, f"enough to have at least {best.target:.0%} of the labels right"
     return rules.recommended, f"the highest at which at least {WORTHWHILE:.0%} of the issues get a label"
 
 
