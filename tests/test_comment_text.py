@@ -25,14 +25,14 @@ def test_writing_the_same_again_changes_nothing(parts: dict[str, str]) -> None:
     """So that the comment is not edited without need."""
     text = merged("", parts)
     assert merged(text, parts) == text == merged(text, {})
-    assert text.startswith(f"<!-- {MARKER} -->\n") or not any(parts.values())
+    assert text.startswith(f"{MARKER}\n") or not any(parts.values())
 
 
 def test_the_comment_of_an_earlier_version_is_taken_for_the_reasons() -> None:
     """It had no marks but the first line."""
-    old = f"<!-- {MARKER} -->\n### #7 got <code>bug</code>\n\n<sub>Decided by a bundle.</sub>\n"
+    old = f"{MARKER}\n### #7 got <code>bug</code>\n\n<sub>Decided by a bundle.</sub>\n"
     assert merged(old, {"answer": "Yes."}) == (
-        f"<!-- {MARKER} -->\n<!-- triage: part reasons -->\n### #7 got <code>bug</code>\n\n"
+        f"{MARKER}\n<!-- triage: part reasons -->\n### #7 got <code>bug</code>\n\n"
         "<sub>Decided by a bundle.</sub>\n\n<!-- triage: part answer -->\nYes.\n"
     )
 

@@ -14,6 +14,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.tracking import tracker_of
 from triage.github.errors import RateLimited
 from triage.github.http import Purpose
+from triage.github.permissions import permissions_of
 from triage.github.rate_limit import Quota, RateLimiter
 from triage.progress import duration
 
@@ -128,7 +129,7 @@ def test_rest_has_points_of_its_own(github: FakeGitHub, demo: object) -> None:
     time = Time(github)
     pace = time.pace()
     github.calls.remaining = 3
-    tracker_of(github, limiter=pace).permissions()
+    permissions_of(tracker_of(github, limiter=pace))
     assert pace.allowance is not None
     assert (pace.allowance.remaining, time.waits) == (github.points.remaining, [])
 

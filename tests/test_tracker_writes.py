@@ -11,8 +11,11 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import ACTIONS_BOT
 from tests.fake_github.wire import Json, Reply
 from tests.tracking import HOSTILE, add_labels, remove_label, tracker_of
-from triage.github.client import IssueChange, Permissions
+from triage.comment import MARKER
+from triage.github.client import IssueChange
+from triage.github.comments import put_comment
 from triage.github.errors import IssueGone, LabelGone, Overloaded, Rejected
+from triage.github.permissions import Permissions, permissions_of
 
 
 def test_labels_are_added_by_id_beside_those_that_are_there(github: FakeGitHub, demo: Repository) -> None:
@@ -87,15 +90,15 @@ def test_there_is_one_comment_and_it_is_brought_up_to_date(
     """Others' comments stay, even one that quotes the marker, and a lost answer makes no second one."""
     issue = demo.add_issue("Crash")
     for n in range(101):
-        issue.comment(f"<!-- triage -->\nquoted {n}", "someone")
+        issue.comment(f"{MARKER}\nquoted {n}", "someone")
     others = [comment.body for comment in issue.comments]
     if fault:
         github.faults.add(fault, operation="mutation addComment")
     tracker = tracker_of(github)
-    tracker.put_comment(issue.node_id, "triage", lambda _: "<!-- triage -->\nfirst")
-    tracker.put_comment(issue.node_id, "triage", lambda _: "<!-- triage -->\nsecond")
-    tracker.put_comment(issue.node_id, "triage", lambda _: "<!-- triage -->\nsecond")
-    assert [comment.body for comment in issue.comments] == [*others, "<!-- triage -->\nsecond"]
+    put_comment(tracker, issue.node_id, lambda _: f"{MARKER}\nfirst")
+    put_comment(tracker, issue.node_id, lambda _: f"{MARKER}\nsecond")
+    put_comment(tracker, issue.node_id, lambda _: f"{MARKER}\nsecond")
+    assert [comment.body for comment in issue.comments] == [*others, f"{MARKER}\nsecond"]
     assert github.log.count("mutation updateIssueComment") == 1
 
 
@@ -107,7 +110,7 @@ def test_permissions_are_found_out_without_writing(github: FakeGitHub, demo: Rep
     github.world.add_token("read", ACTIONS_BOT, issues="read", contents="read", metadata="read")
     github.world.add_token("blind", ACTIONS_BOT, metadata="read")
     answers = {
-        token: tracker_of(github, token=token).permissions()
+        token: permissions_of(tracker_of(github, token=token))
         for token in ("label", "read", "blind", BOT_TOKEN)
     }
     assert answers == {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 # The first line of the comment, by which it is found again.
-MARKER = "triage: reasons"
+MARKER = "<!-- triage: reasons -->"
 # In the order in which they are shown: why the labels were set, what may be accepted, what the issue may repeat,
 # whom the labels concern, and the answer to the last command.
 PARTS = ("reasons", "suggestions", "duplicates", "owners", "answer")
@@ -33,12 +33,17 @@ ANSWERED = re.compile(
 )
 
 
+def is_own(text: str) -> bool:
+    """Whether it is the text of such a comment."""
+    return text.startswith(MARKER)
+
+
 def parts_of(text: str) -> dict[str, str]:
     """The parts of the comment with this text, by name; what stands before the first mark are its reasons.
 
     Windows line ends, which GitHub's editor writes, become those of Unix.
     """
-    text = text.replace("\r\n", "\n").removeprefix(f"<!-- {MARKER} -->").lstrip("\n")
+    text = text.replace("\r\n", "\n").removeprefix(MARKER).lstrip("\n")
     first, *rest = MARK.split(text)
     parts = dict(zip(rest[::2], map(str.strip, rest[1::2]), strict=True))
     return {name: part for name, part in ({"reasons": first.strip()} | parts).items() if part}
@@ -54,7 +59,7 @@ def merged(text: str, new: Mapping[str, Part]) -> str:
     if unknown := new.keys() - set(PARTS):
         raise KeyError(*unknown)
     shown = [f"<!-- triage: part {name} -->\n{parts[name].strip()}\n" for name in PARTS if parts.get(name)]
-    return "\n".join([f"<!-- {MARKER} -->", *shown]) if shown else ""
+    return "\n".join([MARKER, *shown]) if shown else ""
 
 
 @dataclass(frozen=True)

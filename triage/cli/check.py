@@ -302,7 +302,7 @@ def strangers(config: Config, known: Mapping[str, Label]) -> Findings:
 
 def _owners(tracker: Tracker, config: Config) -> Findings:
     """Whether the owners of labels can be assigned; of teams, whether they are of this repository's owner."""
-    from triage.github.involvement import can_be_assigned
+    from triage.github.permissions import can_be_assigned
 
     owned = Names({owner: label for label, listed in config.owners.items() for owner in listed})
     home = tracker.repository.name.partition("/")[0]
@@ -384,7 +384,9 @@ def _rules(tracker: Tracker, config: Config) -> Findings:
 
 
 def _token(tracker: Tracker, config: Config) -> Findings:
-    may, act = tracker.permissions(), config.act
+    from triage.github.permissions import permissions_of
+
+    may, act = permissions_of(tracker), config.act
     suggests = act.suggest is not None and act.suggest_in == "comment"
     comments = act.comment or act.comment_duplicates or act.commands or suggests
     for allowed, permission in (

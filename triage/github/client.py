@@ -17,7 +17,7 @@ from typing import TypeVar, Unpack, cast
 from urllib.parse import quote
 
 from triage.console import warning
-from triage.errors import AccessError, DataError, TriageError, UsageError
+from triage.errors import DataError, TriageError, UsageError
 from triage.github import graphql, issue_types
 from triage.github.errors import (
     IssueGone,
@@ -32,7 +32,6 @@ from triage.github.errors import (
 from triage.github.graphql import (
     BOT,
     Actor,
-    CommentVersion,
     IssueCounts,
     IssueFilter,
     Label,
@@ -45,6 +44,9 @@ from triage.github.graphql import (
 )
 from triage.github.http import (
     API_URL,
+    METADATA,
+    READ,
+    WRITE,
     Body,
     ConnectionSettings,
     Http,
@@ -74,16 +76,6 @@ CHANGING = {
     "AddComment": "write a comment",
 }
 log = logging.getLogger(__name__)
-METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
-
-
-@dataclass(frozen=True)
-class Permissions:
-    """What the token may do in the repository; None where GitHub does not say."""
-
-    read_issues: bool
-    write_labels: bool | None
-    read_contents: bool
 
 
 @dataclass(frozen=True)
@@ -122,10 +114,10 @@ class Connection(Http):
         )
         path, variables = "data.owner.repositories", {"login": owner}
         purpose = Purpose(doing, METADATA)
-        infos = self._nodes(RepositoryInfo, path, "Repositories", variables, purpose, missing)
+        infos = self.nodes(RepositoryInfo, path, "Repositories", variables, purpose, missing)
         return [replace(info, visibility=info.visibility.lower()) for info in infos]
 
-    def _nodes(
+    def nodes(
         self,
         shape: type[T],
         path: str,
@@ -238,7 +230,7 @@ class Tracker(Connection):
         Raises RateLimited and Unreachable.
         """
         variables = {
-            **self._names,
+            **self.owner_and_name,
             "config": f"HEAD:{opening.files[0]}",
             "other": f"HEAD:{opening.files[1]}",
             "stored": bool(opening.ref),
@@ -282,7 +274,7 @@ class Tracker(Connection):
     @cached_property
     def repository(self) -> Repository:
         """Requested once. Raises NotFound if it does not exist or the token cannot see it."""
-        return _repository(self.graphql("Repository", self._names, f"find {self.repo}", METADATA))
+        return _repository(self.graphql("Repository", self.owner_and_name, f"find {self.repo}", METADATA))
 
     def read_file(self, path: str) -> str | None:
         """A text file of the default branch, or None if there is none."""
@@ -304,8 +296,8 @@ class Tracker(Connection):
     def labels(self) -> Names[Label]:
         """Every label of the repository by its name, and the types and categories that are read; says if none."""
         path, purpose = "data.repository.labels", Purpose(f"list the labels in {self.repo}", READ)
-        names, first = self._names, self._opened.pop("labels", None)
-        nodes = self._nodes(Label, path, "Labels", names, purpose, answered=self._answered, first=first)
+        names, first = self.owner_and_name, self._opened.pop("labels", None)
+        nodes = self.nodes(Label, path, "Labels", names, purpose, answered=self._answered, first=first)
         labels = {label.name: label for label in nodes}
         types = self._types() if self.with_types else {}
         return Names({**labels, **types, **(self._categories() if self.with_categories else {})})
@@ -325,7 +317,7 @@ class Tracker(Connection):
         doing, nodes = f"list the categories of discussions in {self.repo}", tuple[Label, ...]()
         # A server without discussions does not know the field.
         with suppress(Rejected):
-            answer = self.graphql("Categories", self._names, doing, "`discussions: read`")
+            answer = self.graphql("Categories", self.owner_and_name, doing, "`discussions: read`")
             nodes = read_list(Label, answer, "data.repository.categories.nodes")
         if not nodes:
             self.with_categories = False
@@ -394,7 +386,7 @@ class Tracker(Connection):
             return [self._with_events(read(graphql.IssueNode, opened))]
         there = [number for number in numbers if number <= MOST_ISSUES]
         doing = f"read issue {there[0]}" if len(there) == 1 else "read issues"
-        variables = {**self._names, "edits": edits, "files": self.most_files > 0, "texts": answers}
+        variables = {**self.owner_and_name, "edits": edits, "files": self.most_files > 0, "texts": answers}
         operations = [Operation("Issue", {**variables, "number": number}) for number in there]
         nodes = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
         if self.with_discussions:
@@ -410,7 +402,7 @@ class Tracker(Connection):
         A server without discussions has none.
         """
         missing = [n for n, answer in zip(numbers, answers, strict=True) if isinstance(answer, NotFound)]
-        variables = {**self._names, "edits": edits}
+        variables = {**self.owner_and_name, "edits": edits}
         operations = [Operation("Discussion", {**variables, "number": number}) for number in missing]
         doing, needs = f"read discussions in {self.repo}", "`discussions: read`"
         try:
@@ -452,14 +444,14 @@ class Tracker(Connection):
 
     def answered(self, since: datetime) -> Iterator[graphql.AnsweredNode]:
         """The issues that changed since a moment, with the first comments on each."""
-        variables = {**self._names, "first": PAGE, "filter": {"since": since.isoformat()}}
+        variables = {**self.owner_and_name, "first": PAGE, "filter": {"since": since.isoformat()}}
         path, purpose = "data.repository.page", Purpose(f"read who answered issues in {self.repo}", READ)
-        return self._nodes(graphql.AnsweredNode, path, "AnsweredIssues", variables, purpose)
+        return self.nodes(graphql.AnsweredNode, path, "AnsweredIssues", variables, purpose)
 
     def numbers(self, kind: Kind = "issue") -> dict[int, str]:
         """The node ids of all items of a kind by number; without texts, so that it is cheap."""
         path, purpose = "data.repository.page", Purpose(f"list the issues' numbers in {self.repo}", READ)
-        nodes = self._nodes(graphql.NumberNode, path, graphql.NUMBERS[kind], self._names, purpose)
+        nodes = self.nodes(graphql.NumberNode, path, graphql.NUMBERS[kind], self.owner_and_name, purpose)
         return {node.number: node.id for node in nodes}
 
     def pages(self, wanted: IssueFilter, after: str | None = None, size: int = PAGE) -> Iterator[Page]:
@@ -542,20 +534,6 @@ class Tracker(Connection):
             return existing
         return Label(read(str, created, "node_id"), read(str, created, "name"), description, color)
 
-    def put_comment(
-        self, node_id: str, marker: str, text_of: Callable[[str], str], kind: Kind = "issue"
-    ) -> None:
-        """Write the token's one comment with this `marker` on an issue, or update it in place.
-
-        `text_of` makes the text from that of the comment as it is ("": there is none); an empty one deletes it. The
-        text begins with the marker as an HTML comment, so that `marker` must not contain `--` or `>`.
-        """
-        try:
-            self._put_comment(node_id, marker, text_of, kind)
-        except Overloaded:
-            # It may have been written: the second attempt looks for it first.
-            self._put_comment(node_id, marker, text_of, kind)
-
     def suggest_labels(self, number: int, suggestions: Sequence[LabelSuggestion]) -> tuple[str, ...]:
         """Suggest labels that the repository has; returns the names of those that the issue has now.
 
@@ -567,48 +545,15 @@ class Tracker(Connection):
         answer = self.rest("POST", path, doing, WRITE, body={"labels": listed})
         return read_list(str, answer, "*.name")
 
-    def comment_versions(self, node_id: str, marker: str) -> list[CommentVersion]:
-        """The newest versions of a comment, oldest first; none if it is not the token's own with this marker."""
-        answer = self.graphql("CommentVersions", {"id": node_id}, f"read a comment in {self.repo}", READ)
-        if part(answer, "data.node.own") is None:
-            return []
-        comment = read(graphql.OneCommentNode, answer, "data.node")
-        known = comment.own and comment.body.startswith(f"<!-- {marker} -->")
-        return graphql.versions_of(comment.versions) if known else []
-
-    def own_comment(self, node_id: str, marker: str) -> str:
-        """The text of the token's one comment with this marker on an issue; empty if there is none."""
-        own = self._own_comment(node_id, marker)
-        return own.body if own else ""
-
-    def react(self, node_id: str, reaction: str) -> None:
-        """React to a comment with one of GraphQL's reactions; a second time changes nothing."""
-        variables = {"subject": node_id, "reaction": reaction}
-        self.graphql("React", variables, f"react to a comment in {self.repo}", WRITE)
-
-    def may_triage(self, login: str) -> bool:
-        """Whether the account has at least the role triage here, by itself, a team or the organisation."""
-        path, doing = f"/collaborators/{quote(login, safe='')}/permission", "look up what an account may do"
-        try:
-            answer = self.rest("GET", path, doing, METADATA)
-        except NotFound:
-            return False
-        may = (part(answer, f"user.permissions.{name}") for name in ("triage", "push", "maintain", "admin"))
-        return True in may or part(answer, "permission") in ("write", "admin")
-
-    def permissions(self) -> Permissions:
-        """The token's permissions, tested without writing."""
-        read_issues, write_labels = self._issue_permissions()
-        return Permissions(read_issues, write_labels, self._may_read_contents())
-
     @property
-    def _names(self) -> dict[str, str]:
+    def owner_and_name(self) -> dict[str, str]:
+        """The repository as the variables of a query."""
         owner, _, name = self.repo.partition("/")
         return {"owner": owner, "name": name}
 
     def _ask(self, operation: str, doing: str, **variables: object) -> object:
         """The answer to a query about the repository."""
-        return self.graphql(operation, {**self._names, **variables}, f"{doing} in {self.repo}", READ)
+        return self.graphql(operation, {**self.owner_and_name, **variables}, f"{doing} in {self.repo}", READ)
 
     def _page(self, wanted: IssueFilter, after: str | None, size: int) -> object:
         states = {"open": ["OPEN"], "closed": ["CLOSED"], "all": None}[wanted.state]
@@ -664,50 +609,6 @@ class Tracker(Connection):
             return missing
         url = read(str, issue, "html_url")
         return IssueGone(f"cannot read issue {number} in {self.repo}", likely=f"it was transferred to {url}")
-
-    def _issue_permissions(self) -> tuple[bool, bool | None]:
-        """Whether issues can be read and labelled."""
-        try:
-            answer = self._ask("CanLabel", "list issues")
-        except Unreachable:
-            raise
-        except AccessError:
-            return False, False
-        # GitHub reports it only for an issue: without issues it is unknown.
-        newest = read_list(bool, answer, "data.repository.issues.nodes.*.allowed")
-        return True, newest[0] if newest else None
-
-    def _may_read_contents(self) -> bool:
-        branch = quote(self.repository.default_branch or "main")
-        try:
-            self.rest("GET", f"/git/ref/heads/{branch}", "read the default branch", "`contents: read`")
-        except (NotFound, Rejected):
-            # An empty repository.
-            return True
-        except Unreachable:
-            raise
-        except AccessError:
-            return False
-        return True
-
-    def _own_comment(self, node_id: str, marker: str) -> graphql.CommentNode | None:
-        path, purpose = "data.node.comments", Purpose(f"read comments in {self.repo}", READ)
-        comments = self._nodes(graphql.CommentNode, path, "Comments", {"id": node_id}, purpose)
-        return next((c for c in comments if c.own and c.body.startswith(f"<!-- {marker} -->")), None)
-
-    def _put_comment(self, node_id: str, marker: str, text_of: Callable[[str], str], kind: Kind) -> None:
-        own = self._own_comment(node_id, marker)
-        text = text_of(own.body if own else "")
-        where = "DiscussionComment" if kind == "discussion" else "Comment"
-        if own and not text:
-            operation, variables = f"Delete{where}", {"comment": own.id}
-        elif own is None and text:
-            operation, variables = f"Add{where}", {"issue": node_id, "body": text}
-        elif own and own.body != text:
-            operation, variables = f"Edit{where}", {"comment": own.id, "body": text}
-        else:
-            return
-        self.graphql(operation, variables, f"write a comment in {self.repo}", WRITE, repeatable=False)
 
 
 def _refusal(failure: TriageError, operation: Operation) -> TriageError | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from triage.comment import MARKER, answers_in
+from triage.comment import answers_in, is_own
 from triage.issue import (
     CATEGORY,
     MOST_ISSUES,
@@ -274,10 +274,23 @@ class NumberNode:
 
 
 @dataclass(frozen=True)
-class CommentNode:
-    id: str
-    body: str
-    own: bool
+class Account:
+    """The account behind something; GraphQL leaves out the end of an App's login, and has none that was deleted."""
+
+    login: str = GHOST
+    type: str = "User"
+
+    @property
+    def is_bot(self) -> bool:
+        return self.type == "Bot"
+
+    @property
+    def name(self) -> str:
+        """The login as REST, events and the website have it."""
+        return self.login.removesuffix(BOT) + BOT if self.is_bot else self.login
+
+
+DELETED = Account()
 
 
 @dataclass(frozen=True)
@@ -287,8 +300,7 @@ class EventNode:
     type: str
     created_at: datetime
     label: Label | None = None
-    actor: str = nested("actor.login", GHOST)
-    actor_type: str = nested("actor.type", "User")
+    actor: Account = DELETED
     title_before: str | None = None
 
 
@@ -298,8 +310,7 @@ class VersionNode:
 
     created_at: datetime
     body: str | None = None
-    editor: str = nested("editor.login", GHOST)
-    editor_type: str = nested("editor.type", "User")
+    editor: Account = DELETED
 
 
 @dataclass(frozen=True)
@@ -311,46 +322,16 @@ class Versions:
 
 
 @dataclass(frozen=True)
-class OneCommentNode:
-    """A comment with its versions; without `versions` it was never edited."""
-
-    own: bool
-    body: str
-    versions: Versions
-
-
-@dataclass(frozen=True)
-class CommentVersion:
-    """The text of a comment from `created_at` on, and the login of who wrote it."""
-
-    body: str
-    editor: str
-    created_at: datetime
-
-
-def versions_of(versions: Versions) -> list[CommentVersion]:
-    """The versions of a comment that are known, oldest first; none of them where one was deleted."""
-    if any(version.body is None for version in versions.nodes):
-        return []
-    return [
-        CommentVersion(version.body or "", _login(version.editor, version.editor_type), version.created_at)
-        for version in reversed(versions.nodes)
-    ]
-
-
-@dataclass(frozen=True)
 class ActNode:
     """What an account did; of a comment, also its text where that was asked for."""
 
     type: str
     association: str = ""
-    actor: str = nested("actor.login", GHOST)
-    actor_type: str = nested("actor.type", "User")
+    actor: Account = DELETED
     own: bool = False
     body: str = ""
     edited_at: datetime | None = None
-    editor: str = nested("editor.login", "")
-    editor_type: str = nested("editor.type", "User")
+    editor: Account | None = None
 
 
 @dataclass(frozen=True)
@@ -359,8 +340,7 @@ class AnswerNode:
 
     created_at: datetime
     association: str
-    author: str = nested("author.login", GHOST)
-    author_type: str = nested("author.type", "User")
+    author: Account = DELETED
 
 
 @dataclass(frozen=True)
@@ -370,7 +350,7 @@ class AnsweredNode:
     number: int = field(metadata=NUMBER)
     labels: tuple[Label, ...] = nested("labels.nodes")
     answers: tuple[AnswerNode, ...] = nested("comments.nodes")
-    author: str = nested("author.login", GHOST)
+    author: Account = DELETED
 
 
 @dataclass(frozen=True)
@@ -431,16 +411,14 @@ class IssueNode:
     updated_at: datetime
     repo: str = nested("repository.name")
     labels: tuple[Label, ...] = nested("labels.nodes")
-    author: str = nested("author.login", GHOST)
-    author_type: str = nested("author.type", "User")
+    author: Account = DELETED
     association: str = ""
     # A discussion has none.
     timeline: Timeline = Timeline(PageInfo(False), ())
     acts: tuple[ActNode, ...] | None = nested("acts.nodes", None)
     answers: tuple[ActNode, ...] = nested("answers.nodes", ())
     edited_at: datetime | None = None
-    editor: str = nested("editor.login", GHOST)
-    editor_type: str = nested("editor.type", "User")
+    editor: Account = DELETED
     versions: Versions | None = None
     comments: Commented | None = None
     files: ChangedFiles | None = None
@@ -464,8 +442,9 @@ def issue_of(
     if categories and node.category:
         labels = {name: label_id for name, label_id in labels.items() if not is_category(name)}
         labels[f"{CATEGORY}{node.category.name}"] = node.category.id
-    author = _login(node.author, node.author_type)
-    handled_by = handlers(map(_act, node.acts or ()), author, node.association)
+    author = node.author.name
+    acts = [Act(ACTS[act.type], act.actor.name, act.association) for act in node.acts or ()]
+    handled_by = handlers(acts, author, node.association)
     issue = Issue(
         repo=node.repo,
         number=node.number,
@@ -475,11 +454,7 @@ def issue_of(
         kind=TYPES[node.type],
         author=author,
         labels=tuple(labels),
-        events=_answered(
-            tuple([_event(event, event.label) for event in events if event.label]),
-            (*(node.acts or ()), *node.answers),
-            bots,
-        ),
+        events=_answered(_label_events(events), (*(node.acts or ()), *node.answers), bots),
         handled=None if node.acts is None else bool(handled_by),
         handled_by=handled_by,
         association=node.association,
@@ -505,17 +480,13 @@ def _commented(comments: Commented | None) -> bool | None:
     return any(comments.nodes) or (None if comments.total > len(comments.nodes) else False)
 
 
-def _act(node: ActNode) -> Act:
-    return Act(ACTS[node.type], _login(node.actor, node.actor_type), node.association)
-
-
-def _event(node: EventNode, label: Label) -> LabelEvent:
-    return LabelEvent(
-        label=label.name,
-        added=node.type == "LabeledEvent",
-        actor=_login(node.actor, node.actor_type),
-        actor_is_bot=node.actor_type == "Bot",
-        at=node.created_at,
+def _label_events(nodes: Iterable[EventNode]) -> tuple[LabelEvent, ...]:
+    return tuple(
+        [
+            LabelEvent(n.label.name, n.type == "LabeledEvent", n.actor.name, n.actor.is_bot, n.created_at)
+            for n in nodes
+            if n.label
+        ]
     )
 
 
@@ -529,9 +500,9 @@ def _answered(
     the token's owner, or an App among `bots`; the login of an App is nobody else's.
     """
     for act in acts:
-        author = _login(act.actor, act.actor_type)
-        edited_by_other = act.editor and _login(act.editor, act.editor_type) != author
-        if edited_by_other or not act.body.startswith(f"<!-- {MARKER} -->"):
+        author = act.actor.name
+        edited_by_other = act.editor and act.editor.name != author
+        if edited_by_other or not is_own(act.body):
             continue
         answers = {fold(answer.name): answer for answer in answers_in(act.body)}
         accepted = {name: answer.login for name, answer in answers.items() if answer.accepted}
@@ -549,7 +520,7 @@ def _answered(
 
 def _renames(events: Sequence[EventNode]) -> list[TextEdit]:
     return [
-        _edit(event.actor, event.actor_type, event.created_at, TextBeforeEdit(title=event.title_before))
+        _edit(event.actor, event.created_at, TextBeforeEdit(title=event.title_before))
         for event in events
         if event.title_before is not None
     ]
@@ -559,28 +530,20 @@ def _body_edits(node: IssueNode) -> list[TextEdit]:
     """The edits of the body, with the text before each where that was asked for; otherwise the last edit."""
     unknown = TextBeforeEdit(known=False)
     if node.versions is None:
-        return [_edit(node.editor, node.editor_type, node.edited_at, unknown)] if node.edited_at else []
+        return [_edit(node.editor, node.edited_at, unknown)] if node.edited_at else []
     versions = node.versions.nodes
     bodies = [version.body for version in versions[1:]]
     # Should GitHub send something else than whole bodies, none is relied on.
-    whole = bool(versions) and _words(versions[0].body) == _words(node.body)
+    whole = bool(versions) and (versions[0].body or "").split() == node.body.split()
     before = [TextBeforeEdit(body=body) if whole and body is not None else unknown for body in bodies]
     # The oldest is no edit where it is as old as the issue.
     if versions and versions[-1].created_at > node.created_at:
         before.append(unknown)
     return [
-        _edit(version.editor, version.editor_type, version.created_at, text)
+        _edit(version.editor, version.created_at, text)
         for version, text in zip(versions, before, strict=False)
     ]
 
 
-def _words(body: str | None) -> list[str]:
-    return (body or "").split()
-
-
-def _edit(actor: str, account: str, at: datetime, before: TextBeforeEdit) -> TextEdit:
-    return TextEdit(_login(actor, account), account == "Bot", at, before)
-
-
-def _login(login: str, account: str) -> str:
-    return login.removesuffix(BOT) + BOT if account == "Bot" else login
+def _edit(account: Account, at: datetime, before: TextBeforeEdit) -> TextEdit:
+    return TextEdit(account.name, account.is_bot, at, before)

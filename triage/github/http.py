@@ -59,6 +59,8 @@ PAGE_START = 10_000
 REDIRECTS = {301, 302, 307, 308}
 # GitHub asks for at least a minute after a secondary limit that gives no time.
 SECONDARY_WAIT = 60.0
+# Permissions of the token, as workflows spell them.
+METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
 NOT_DONE = "GitHub's answer does not say that the change was made"
 # What PyGithub sees of every answer.
 NOTHING = SimpleNamespace(status=HTTPStatus.OK, getheaders=tuple, read=str)

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from triage.errors import TriageError
-from triage.github.errors import NotFound
-from triage.github.graphql import BOT, GHOST, Operation
-from triage.github.http import read, read_list
+from triage.github.graphql import DELETED, GHOST, Account, Operation
+from triage.github.http import READ, WRITE, read, read_list
 from triage.issue import fold, folded
 from triage.schema import nested
 
 if TYPE_CHECKING:
     from triage.github.client import Tracker
 
-READ, WRITE, REVIEW = "`issues: read`", "`issues: write`", "`pull-requests: write`"
-METADATA = "`metadata: read`"
+REVIEW = "`pull-requests: write`"
 ADDED = {"AssignedEvent", "ReviewRequestedEvent"}
 
 
@@ -46,8 +43,7 @@ class Involved:
 @dataclass(frozen=True)
 class InvolvementNode:
     type: str
-    actor: str = nested("actor.login", GHOST)
-    actor_type: str = nested("actor.type", "User")
+    actor: Account = DELETED
     whom: str = nested("whom.login", GHOST)
 
 
@@ -76,14 +72,10 @@ def read_involved(tracker: Tracker, node_id: str, load_of: Sequence[str] = ()) -
             raise answer
     node, *loads = answers
     found = read(InvolvedNode, node)
-    events = (Involvement(n.whom, n.type in ADDED, _login(n)) for n in found.timeline)
+    events = (Involvement(n.whom, n.type in ADDED, n.actor.name) for n in found.timeline)
     load = (read(int, answer, "issues.total") for answer in loads)
     now = (*found.assignees, *(reviewer.login for reviewer in found.reviewers if reviewer.login))
     return Involved(now, tuple(events), dict(zip(load_of, load, strict=True)))
-
-
-def _login(node: InvolvementNode) -> str:
-    return node.actor.removesuffix(BOT) + BOT if node.actor_type == "Bot" else node.actor
 
 
 def assign(tracker: Tracker, number: int, logins: Sequence[str], *, off: bool = False) -> tuple[str, ...]:
@@ -108,13 +100,3 @@ def request_reviews(tracker: Tracker, number: int, whom: Sequence[str], *, off: 
     teams = [one.partition("/")[2] for one in whom if "/" in one]
     path, body = f"/pulls/{number}/requested_reviewers", {"reviewers": people, "team_reviewers": teams}
     tracker.rest(verb, path, doing, REVIEW, body=body)
-
-
-def can_be_assigned(tracker: Tracker, login: str) -> bool:
-    """Whether issues of the repository can be assigned to the account."""
-    path = f"/assignees/{quote(login, safe='')}"
-    try:
-        tracker.rest("GET", path, "look up who can be assigned", METADATA)
-    except NotFound:
-        return False
-    return True

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from triage.errors import AccessError, TriageError
 from triage.github.errors import IssueGone, LabelGone, NotFound, Rejected, Unreachable
-from triage.github.graphql import GHOST, Label
-from triage.github.http import read, read_list
+from triage.github.graphql import DELETED, Account, Label
+from triage.github.http import METADATA, READ, WRITE, read, read_list
 from triage.issue import TYPE, Issue, LabelEvent, Names, fold, is_type
 from triage.schema import nested, part
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PAGE = 100
 FAR_AHEAD = datetime.max.replace(tzinfo=UTC)
-METADATA, READ, WRITE = "`metadata: read`", "`issues: read`", "`issues: write`"
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,7 @@ class TypeEventNode:
     before: TypeNode | None = nested("prev_issue_type", None)
     after: TypeNode | None = nested("issue_type", None)
     number: int = nested("issue.number", 0)
-    actor: str = nested("actor.login", GHOST)
-    actor_type: str = nested("actor.type", "User")
+    actor: Account = DELETED
 
 
 def types_of(tracker: Tracker) -> dict[str, Label]:
@@ -149,8 +147,7 @@ def typed(
             if kind is None:
                 continue
             label = here.setdefault(str(kind.id), f"{TYPE}{kind.name}")
-            is_bot = node.actor_type == "Bot"
-            events.append(LabelEvent(label, added, node.actor, is_bot, node.created_at))
+            events.append(LabelEvent(label, added, node.actor.name, node.actor.is_bot, node.created_at))
             ids[label], current = str(kind.id), label if added else ""
     labels = [name for name in issue.labels if not is_type(name)]
     events.sort(key=lambda event: event.at)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from triage.comment import SUGGESTIONS, answers_in, boxes
 from triage.config import Config
 from triage.decide.policy import Policy, switched_off
+from triage.github.comments import react
+from triage.github.permissions import may_triage
 from triage.issue import fold, folded
 from triage.label.suggestions import withdrawn
 from triage.markdown import code, escape
@@ -68,7 +70,7 @@ def refusal(comment: EventComment, config: Config, tracker: Tracker) -> str:
     """
     if not config.act.commands:
         return SWITCHED_OFF
-    return "" if tracker.may_triage(comment.author) else NOT_ALLOWED
+    return "" if may_triage(tracker, comment.author) else NOT_ALLOWED
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class CommandHandler:
         outcome = label(self.dry_run or self.word != AGAIN)
         answer = self._answer(live, outcome)
         if not self.dry_run:
-            self.writer.tracker.react(self.comment.node_id, answer.reaction)
+            react(self.writer.tracker, self.comment.node_id, answer.reaction)
             if answer.text:
                 self.writer.comment(live, {"answer": answer.text})
         if self.word == AGAIN:

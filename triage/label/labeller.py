@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from triage import config as configuration
 from triage.actions import BoundedOutput, Runner
 from triage.bundle.open import open_serving, warn_if_untaught
-from triage.comment import MARKER, SUGGESTIONS, Part
+from triage.comment import SUGGESTIONS, Part, is_own
 from triage.config import Config
 from triage.console import at_once, log, log_json, notice, warning
 from triage.decide import Case, Decision, case_of, decide
@@ -117,7 +117,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     runner, event = Runner(os.environ), None if options.issues else options.event
     comment = event.comment if event else None
     command = command_in(comment) if comment else None
-    if event and comment and comment.edited and comment.body.startswith(f"<!-- {MARKER} -->"):
+    if event and comment and comment.edited and is_own(comment.body):
         return _settle(runner, options, event.number, comment, summary, show)
     if comment and command is None:
         return _left_alone(runner, options, show, NO_COMMAND)

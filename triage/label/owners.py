@@ -178,12 +178,12 @@ def answerers(
     answered: Counter[str] = Counter()
     for issue in issues:
         people = distinct(
-            answer.author
+            answer.author.login
             for answer in issue.answers
-            if answer.author_type == "User"
+            if answer.author.type == "User"
             and answer.association in TEAM
             and answer.created_at >= since
-            and fold(answer.author) != fold(issue.author)
+            and fold(answer.author.login) != fold(issue.author.login)
         )
         for label in (
             Names({label.name: None for label in issue.labels if is_owned(label.name)}) if people else ()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from triage.comment import (
     BOX,
-    MARKER,
     NONE,
     SUGGESTIONS,
     SuggestionAnswer,
@@ -23,13 +22,17 @@ from triage.comment import (
     suggestions_part,
 )
 from triage.decide.policy import Policy, switched_off
+from triage.github.client import IssueChange, LabelSuggestion
+from triage.github.comments import comment_versions
+from triage.github.permissions import may_triage
 from triage.issue import Issue, fold, folded
 from triage.markdown import code
 
 if TYPE_CHECKING:
     from triage.config import Config
     from triage.decide import Decision
-    from triage.github.graphql import CommentVersion, LiveIssue
+    from triage.github.comments import CommentVersion
+    from triage.github.graphql import LiveIssue
     from triage.label.writer import LabelWriter
 
 SWITCHED_OFF = "suggestions are switched off (act.suggest)"
@@ -120,8 +123,6 @@ def suggest_on_github(writer: LabelWriter, live: LiveIssue, decision: Decision) 
 
     A label that the server set instead is removed again: it misses its precision target.
     """
-    from triage.github.client import IssueChange, LabelSuggestion
-
     tracker = writer.tracker
     if tracker.enterprise_version():
         return NOT_THERE
@@ -161,11 +162,11 @@ class SuggestionHandler:
     def settle(self, comment_id: str, number: int) -> tuple[tuple[str, ...], str]:
         """(the labels that were set, a description of what happened to the ticks). Raises NotFound for the issue."""
         tracker, me = self.writer.tracker, folded([self.writer.me])
-        versions = tracker.comment_versions(comment_id, MARKER)
+        versions = comment_versions(tracker, comment_id)
         ticked = new_answers(versions, me)
         if not ticked:
             return (), NO_TICK
-        may = {login: tracker.may_triage(login) for login in {answer.login for answer in ticked}}
+        may = {login: may_triage(tracker, login) for login in {answer.login for answer in ticked}}
         answers = [answer for answer in ticked if may[answer.login]]
         live = tracker.issue(number)
         if reason := switched_off(live.issue, self.config):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from triage.comment import MARKER, Part, merged
+from triage.comment import Part, merged
 from triage.config import LabelsConfig
 from triage.decide.case import Attribution, removed
 from triage.errors import TriageError
 from triage.github.client import IssueChange
+from triage.github.comments import comment_on, put_comment
 from triage.github.errors import LabelGone, Overloaded
 from triage.issue import Names, fold, folded, is_category, is_type, native
 
@@ -108,11 +109,11 @@ class LabelWriter:
 
     def comment_on(self, live: LiveIssue) -> str:
         """The text of the bot's one comment on the issue; empty if there is none."""
-        return self.tracker.own_comment(live.node_id, MARKER)
+        return comment_on(self.tracker, live.node_id)
 
     def comment(self, live: LiveIssue, parts: Mapping[str, Part]) -> None:
         """Write parts of the bot's one comment on the issue, by name; the others stay as they are."""
-        self.tracker.put_comment(live.node_id, MARKER, lambda text: merged(text, parts), live.issue.kind)
+        put_comment(self.tracker, live.node_id, lambda text: merged(text, parts), live.issue.kind)
 
     def _written(self, edit: IssueEdit) -> tuple[str, ...]:
         (outcome,) = self.write([edit])
