@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -71,7 +71,7 @@ Batches = Callable[[str], Iterator[Batch]]
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides past issues. `available` are the repository's labels (None: unknown), `figures` the bundle's quality.
+    """Decides past issues. `available` are the repository's labels (None: unknown).
 
     With `remote`, the workers of a cluster gather the evidence.
     """
@@ -80,7 +80,6 @@ class Planner:
     config: Config
     available: frozenset[str] | None = None
     remote: RemoteModel | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def policy(self) -> Policy:
@@ -196,14 +195,12 @@ def _planner(
 ) -> Planner:
     model = open_serving(config, store, described=described, repo=repo)
     warn_if_untaught(model, store)
-    figures = model.bundle.manifest.figures if model.bundle else {}
     job = deciding(cluster, model)
     return Planner(
         model,
         followed(config, model.renamed, repo.labels if repo else ()),
         frozenset(repo.labels) if repo else None,
         RemoteModel(model.rules, model.name, job) if job else None,
-        figures,
     )
 
 
@@ -221,7 +218,7 @@ def _header(
         filters=_filters(options),
         shard="{}/{}".format(*options.shard) if options.shard else "",
         promises=promises(model.rules, planner.proposed),
-        figures=dict(planner.figures),
+        figures=dict(model.bundle.manifest.figures) if model.bundle else {},
         measured=point.labels if point else 0,
         right=point.right if point else 0,
     )
