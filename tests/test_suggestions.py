@@ -30,7 +30,7 @@ from triage.comment import (
 from triage.config import ActConfig, Config, LearnConfig
 from triage.decide.case import Attribution
 from triage.decide.policy import MOST_SUGGESTIONS, Policy
-from triage.github.graphql import CommentVersion
+from triage.github.comments import CommentVersion
 from triage.issue import Issue as NewIssue
 from triage.issue import Names
 from triage.label.suggestions import new_answers
