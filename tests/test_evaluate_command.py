@@ -14,7 +14,16 @@ from triage.cli import main
 from triage.learn.vectors import NAME
 from triage.study.plots import Plot
 
-CHEAP = ("--methods", "naive-bayes,embedding,neighbours", "--slices", "8,32", "--seeds", "2", "--least", "10")
+CHEAP = (
+    "--methods",
+    "naive-bayes,embedding,neighbours",
+    "--slices",
+    "8,32",
+    "--seeds",
+    "2",
+    "--min-examples",
+    "10",
+)
 HOSTILE = '<script>alert("title")</script> & $\\frac{1}{$ ::error::x'
 HOSTILE_LABEL = "<img src=x onerror=alert(1)> $^$ | `x`"
 
@@ -150,8 +159,8 @@ def test_hostile_titles_and_labels_do_nothing(tmp_path: Path) -> None:
         (("--methods", "magic"), 2, "'magic' is not a method"),
         (("--slices", "8,many"), 2, "are not slice sizes"),
         (("--model", "nli"), 2, "is not of the form NAME=WHERE"),
-        (("--budget", "soon"), 2, "is not a time limit"),
-        (("--least", "150"), 5, "labelled issues are left to study"),
+        (("--time-limit", "soon"), 2, "is not a time limit"),
+        (("--min-examples", "150"), 5, "labelled issues are left to study"),
     ],
 )
 def test_what_cannot_be_measured_is_said(

@@ -313,7 +313,7 @@ def test_an_enterprise_server_is_reached_by_its_own_addresses(step: Step) -> Non
 
 
 def test_a_file_of_issues_is_labelled_without_a_single_request(step: Step) -> None:
-    """`--file` needs no token and no network."""
+    """`--from` needs no token and no network."""
     step.environment.delenv("GITHUB_TOKEN")
     assert step.label(f"--from={NEW}") == 0
     assert step.out.count(f"{FERRY}#") == 12

@@ -125,7 +125,7 @@ def test_a_plan_is_applied_to_its_end_though_nobody_reads(desk: Desk) -> None:
 
 
 def test_decisions_for_a_file_end_when_nobody_reads_them(desk: Desk, trained: Trained) -> None:
-    """`triage label --file … | head`: they are all it does, and the exit code says that they were not all read."""
+    """`triage label --from … | head`: they are all it does, and the exit code says that they were not all read."""
     options = [f"--from={NEW}", f"--store={trained.folder}", f"--config={CONFIG}"]
     assert to_nobody(desk, "label", *options) == 13
 

@@ -57,7 +57,7 @@ def test_a_bundle_brings_its_own_encoder_and_labels_by_it(
 ) -> None:
     """It is told so, whole when verified, and kept by the gate against a retraining without one."""
     store = LocalStore(tmp_path / "store")
-    assert main([*argv, "--budget=30m"]) == 0
+    assert main([*argv, "--time-limit=30m"]) == 0
     name = store.role("active") or ""
     bundle, said = store.load(name), capsys.readouterr()
     assert bundle.manifest.recipe["own_encoder"] is True
@@ -83,7 +83,7 @@ def test_under_an_own_encoder_duplicates_are_looked_for_only_if_asked(
     argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The similarity that was measured is one of the shipped encoder, which the configuration names all the same."""
-    assert main([*argv, "--budget=30m"]) == 0
+    assert main([*argv, "--time-limit=30m"]) == 0
     old = json.loads((tmp_path / "issues.jsonl").read_text("utf-8").splitlines()[0])
     new, config = tmp_path / "new.jsonl", tmp_path / "triage.yml"
     new.write_text(json.dumps(old | {"number": 999, "labels": []}), "utf-8")
@@ -125,7 +125,7 @@ def test_what_is_missing_is_told_before_anything_is_read(
     if lacking:
         monkeypatch.setitem(sys.modules, lacking, None)
     (tmp_path / "issues.jsonl").write_text("no issues\n", "utf-8")
-    assert main([*argv, f"--budget={budget}"]) == code
+    assert main([*argv, f"--time-limit={budget}"]) == code
     assert capsys.readouterr().err.startswith(words)
     assert not (tmp_path / "store").exists()
 

@@ -52,7 +52,7 @@ def test_labelling_opens_no_connection_but_to_the_host_of_the_api(step: Step, tm
 def test_a_file_of_issues_is_labelled_without_any_connection(step: Step, tmp_path: Path) -> None:
     """The models are on this machine."""
     told, sample = tmp_path / "seen.json", Path(__file__).parents[1] / "examples" / "sample" / "new.jsonl"
-    argv = ["label", f"--file={sample}", f"--store={step.store}"]
+    argv = ["label", f"--from={sample}", f"--store={step.store}"]
     keep = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     subprocess.run(
         [sys.executable, "-c", WATCHED, str(told), *argv],

@@ -72,9 +72,12 @@ def test_the_report_says_how_a_label_on_every_issue_is_judged(
 
 
 def test_where_labelling_stopped_half_way_the_rest_gets_labels(tmp_path: Path) -> None:
-    """Every other issue was labelled, whatever it is about: the others get labels that are right."""
-    known = dict(list(truth().items())[::2])
-    found = planned(tmp_path, known)
+    """Every other issue was labelled, whatever it is about: the others get labels that are right. So in turn."""
+    found = dict[int, tuple[str, ...]]()
+    for turn in (0, 1):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        found |= planned(folder, dict(list(truth().items())[turn::2]))
     right = sum(name in truth()[number] for number, names in found.items() for name in names)
-    assert sum(map(bool, found.values())) >= len(found) / 4
+    assert sum(map(bool, found.values())) >= len(found) / 3
     assert right >= 0.8 * sum(map(len, found.values()))
