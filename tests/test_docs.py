@@ -190,6 +190,14 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
         assert f"{right} ({low} to {high})" in line[0]
         found = re.search(rf"\| ([\d.]+) of {issues} \|", line[0])
         assert found and round(100 * float(found[1])) == int(share)
+    shares, rights = ([float(one[place]) for one in defaults] for place in (1, 3))
+    summary = (
+        r"labelled (\d+) to (\d+) % of the newest issues of four repositories, and (\d+) to (\d+) % of these"
+    )
+    stated = re.search(summary, text)
+    assert stated
+    ends = (min(shares), max(shares), min(rights), max(rights))
+    assert [int(end) for end in stated.groups()] == [round(end) for end in ends]
     halves = re.findall(r"^\| (\S+), \S+ \| (.* %(?:\*\*)?) \|$", text, re.MULTILINE)
     halves = [(repo, cells.split(" | ")) for repo, cells in halves if cells.count(" | ") == 3]
     assert len(halves) == 4
