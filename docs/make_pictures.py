@@ -55,9 +55,9 @@ h2 { font-size: 1.4em; font-weight: 600; margin: 8px 0; } h2 span, .event { colo
 h3 { font-size: 1.25em; margin: 12px 0; } a { color: #0969da; text-decoration: none; } p { margin: 8px 0; }
 .label { border-radius: 2em; padding: 1px 10px; font-size: 13px; font-weight: 600; margin: 0 2px; }
 table { border-collapse: collapse; margin: 0 0 12px; } th, td { border: 1px solid #d1d9e0; padding: 4px 13px; }
-tr:nth-child(2n) { background: #f6f8fa; } td { white-space: nowrap; } summary { margin-bottom: 8px; }
+tr:nth-child(2n) { background: #f6f8fa; } summary { margin-bottom: 8px; }
 code { font: 85% ui-monospace, "DejaVu Sans Mono", monospace; background: #818b981f; border-radius: 6px;
-  padding: .2em .4em; white-space: break-spaces; } sub { color: #59636e; }
+  padding: .2em .4em; white-space: break-spaces; } th { text-align: left } sub { color: #59636e; }
 """
 
 

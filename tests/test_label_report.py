@@ -74,10 +74,11 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
         "\n"
         "|  | label | probability | reason |\n"
         "|:-:|---|---|---|\n"
-        "| ✓ | <code>bug</code> | <code>█████████  0.90</code> | 3&#46;0 of 2 votes |\n"
-        "| ✗ | <code>docs</code> | <code>████████   0.80</code> "
+        "| ✓ | <code>bug</code> | <code>█████████\u00a0\u00a00.90</code> | 3&#46;0 of 2 votes |\n"
+        "| ✗ | <code>docs</code> | <code>████████\u00a0\u00a0\u00a00.80</code> "
         "| held back&#58; only people set it &#40;labels&#46;deny&#41; |\n"
-        "|  | <code>runner&#45;up</code> | <code>███████    0.70</code> | 3&#46;0 of 2 votes&#44; 4&#46;0 needed |\n"
+        "|  | <code>runner&#45;up</code> | <code>███████\u00a0\u00a0\u00a0\u00a00.70</code> "
+        "| 3&#46;0 of 2 votes&#44; 4&#46;0 needed |\n"
         "\n"
         "<details><summary>The 2 most similar issues voted</summary>\n"
         "\n"
@@ -95,10 +96,10 @@ def test_the_summary_of_one_issue_has_labels_votes_neighbours_and_what_was_held_
 @pytest.mark.parametrize(
     ("enough", "reason"),
     [
-        (0.85, "5.0 of 2 votes; its probability is below 0.85, the least at which this label is set"),
+        (0.85, "5.0 of 2 votes; needs a probability of at least 0.85"),
         (
             0.8001,
-            "5.0 of 2 votes; its probability is below 0.80, the least at which this label is set, by less than 0.01",
+            "5.0 of 2 votes; needs a probability of at least 0.80, which it misses by less than 0.01",
         ),
     ],
 )

@@ -151,4 +151,7 @@ def test_advice_holds_what_there_is_and_no_more(learnt: TrainedBundle) -> None:
     assert set(usual.splitlines()) <= set(page.splitlines())
     assert "| <code>a&#124;b &#64;x</code> | 3 | 2 | 1 | 4 |\n" in page
     assert 'the bot would learn most from them: <a href="https://h/%227">#7</a>\n' in page
-    assert "| <code>████████   0.80</code> | <code>███████▌   0.75</code> | 9 |\n" in page
+    assert (
+        "| <code>████████\u00a0\u00a0\u00a00.80</code> | <code>███████▌\u00a0\u00a0\u00a00.75</code> | 9 |\n"
+        in page
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
-from triage.decide.policy import CARRIED, too_low
+from triage.decide.policy import CARRIED
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold
 from triage.label.labeller import LabelOutcome, possible_duplicates
@@ -20,6 +20,7 @@ VOTERS_SHOWN, SCORES_SHOWN = 5, 3
 BLOCKS = " ▏▎▍▌▋▊▉█"
 # Characters of a meter.
 METER = 10
+NO_BREAK = "\u00a0"
 
 Url = Callable[[str, int], str]
 
@@ -186,7 +187,7 @@ def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
     if not rows:
         yield from ("No labels are known yet.", "")
         return
-    cells = [(mark, name, f"<code>{_chance(decision, name)}</code>", reason) for mark, name, reason in rows]
+    cells = [(mark, name, in_code(_chance(decision, name)), reason) for mark, name, reason in rows]
     heads = ("", "label", "probability", "reason")
     yield from table(heads, cells, "^<<<", forms=(str, code, str, escape))
 
@@ -222,7 +223,9 @@ def _shortfall(decision: Decision, name: str) -> str:
         return f"{votes}; votes alone never set this label"
     score, enough = decision.scores.get(name, 0.0), decision.enough.get(name, 0.0)
     if count >= needed and score < enough:
-        return f"{votes}; {too_low(score, enough, ', the least at which this label is set')}"
+        # Shown in two digits, both may look the same.
+        closely = ", which it misses by less than 0.01" if f"{score:.2f}" == f"{enough:.2f}" else ""
+        return f"{votes}; needs a probability of at least {enough:.2f}{closely}"
     return f"{votes}, {needed:.1f} needed"
 
 
@@ -249,6 +252,11 @@ def meter(score: float) -> str:
     eighths = round(score * METER * 8)
     whole, part = divmod(eighths, 8)
     return f"{(BLOCKS[8] * whole + BLOCKS[part] * (part > 0)):<{METER}} {score:.2f}"
+
+
+def in_code(text: str) -> str:
+    """A `meter` for a cell of a table, which must not break it."""
+    return f"<code>{text.replace(' ', NO_BREAK)}</code>"
 
 
 def _chance(decision: Decision, name: str) -> str:

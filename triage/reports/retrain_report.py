@@ -17,7 +17,7 @@ from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
 from triage.reports.bundle_report import divided, how_set, is_settable, label_table
-from triage.reports.label_report import Url, meter
+from triage.reports.label_report import Url, in_code, meter
 
 
 def terminal(
@@ -181,8 +181,8 @@ def _targets(trained: TrainedBundle) -> Iterator[str]:
     rows = [
         (
             f"{point.target:.2f}{' ←' if point == trained.bundle.rules.point(aim) and aim > BEST_F1 else ''}",
-            f"<code>{meter(point.coverage)}</code>",
-            f"<code>{meter(point.right / point.labels)}</code>" if point.labels else "not reached",
+            in_code(meter(point.coverage)),
+            in_code(meter(point.right / point.labels)) if point.labels else "not reached",
             f"{point.right} of {point.labels}",
         )
         for point in points
@@ -255,7 +255,7 @@ def _labels(trained: TrainedBundle, active: Bundle | None) -> Iterator[str]:
             code(rule.name),
             f"{rule.examples} ({rule.examples - examples_before.get(rule.name, 0):+d})",
             escape(_how_set(trained, rule)),
-            f"<code>{meter(rule.precision)}</code>" if rule.precision is not None else "",
+            in_code(meter(rule.precision)) if rule.precision is not None else "",
         )
         for rule in sorted(trained.bundle.rules.labels, key=lambda rule: -rule.examples)
     ]
@@ -305,8 +305,7 @@ def _calibration(bins: Sequence[Bin]) -> Iterator[str]:
     if not bins:
         return
     rows = [
-        (*(f"<code>{meter(value)}</code>" for value in (one.promised, one.reached)), str(one.pairs))
-        for one in bins
+        (*(in_code(meter(value)) for value in (one.promised, one.reached)), str(one.pairs)) for one in bins
     ]
     lines = table(("promised", "measured", "pairs of issue and label"), rows)
     yield from details("Promised and measured precision, on the newest issues", lines)
