@@ -255,14 +255,9 @@ class Rules:
         return max([aim, *(NEVER if threshold is None else threshold for threshold in reached)])
 
     def threshold_of(self, name: str, target: float | None) -> float:
-        """The probability that this label needs under its target.
-
-        What was measured is about votes: a label that is judged by its description needs its target alone.
-        """
+        """The probability that this label needs under its target."""
         rule = self.by_name.get(name)
-        if rule is None or rule.name not in self.needed:
-            return max(self.aim(target), FLOOR)
-        least = rule.least if self.aim(target) > BEST_F1 else 0.0
+        least = rule.least if rule and self.aim(target) > BEST_F1 else 0.0
         return max(self.threshold(target), least)
 
     def aim(self, target: float | None) -> float:

@@ -61,7 +61,7 @@ LATELY, RECORD, BROKEN = 60, 5, 0.95
 SEEN_ENOUGH, ROUNDS = 160, 10
 # The targets to choose from, the share of issues that must get a label for a target to be chosen, and the labels that
 # must have been measured for one below UNMEASURED to be.
-RECOMMENDABLE, WORTHWHILE, TRUSTED = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4, 30
+RECOMMENDABLE, WORTHWHILE, TRUSTED = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4, 20
 
 
 @dataclass(frozen=True)
