@@ -40,7 +40,7 @@ class Run:
 
 def run(command: Command) -> Run:
     """Run it to its end; this process stays small, since a child's peak counts from its parent's size."""
-    # The round that is dropped leaves bytecode of every library, as installing does unless it is told not to.
+    # The first round, which is not counted, compiles every library to bytecode, as an installation does.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as out:
         start = time.perf_counter()

@@ -14,7 +14,7 @@ from tests.sample import Trained
 # Among them are the console, which prints everything, the reasons in the log, the bounded reading of configurations,
 # rows, plans and bundles, names compared without case, whether a maintainer dealt with an issue, whose words its
 # label events are, the signs of progress, and the way to GitHub (certificates, proxies, a deadline for each answer).
-BOUNDS = {"label": (43, 550, 345), "plan": (51, 580, 960), "apply": (28, 300, 285)}
+BOUNDS = {"label": (43, 545, 335), "plan": (51, 580, 960), "apply": (28, 300, 285)}
 # A retraining passes each of the sample's 161 issues on some fifty times.
 RETRAIN = (63, 820, 9_300)
 # Of a plan for two issues; each further issue is labelled by so many changes of file more.

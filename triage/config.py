@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from triage.errors import ConfigError
 from triage.issue import Kind, distinct, fold, folded
@@ -86,14 +87,8 @@ OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:/[A-Za-z0-9][A-Za-z0-9_
 REPOSITORIES = "write OWNER/NAME, OWNER/* for all repositories of an owner, or !OWNER/NAME to exclude one"
 
 
-def share(default: Any, doc: str) -> Any:
-    """A number from 0 to 1, such as a probability."""
-    return option(default, doc, low=0.0, high=1.0)
-
-
-def one_or_more(doc: str, **rules: Any) -> Any:
-    """A list, empty by default, for which a single text may stand."""
-    return option((), doc, single=True, **rules)
+# A number from 0 to 1, such as a probability; a list, empty by default, for which a single text may stand.
+share, one_or_more = partial(option, low=0.0, high=1.0), partial(option, (), single=True)
 
 
 @dataclass(frozen=True)
@@ -340,7 +335,7 @@ class ConditionConfig:
         choices=ASSOCIATIONS,
     )
     files: tuple[str, ...] = one_or_more(
-        "For pull requests only: globs, one of which must match a changed file: `docs/**`; `!docs/api/**` excludes."
+        "For pull requests only: a changed file must match one of these globs (`docs/**`); `!docs/api/**` excludes."
     )
     all_files: tuple[str, ...] = one_or_more(
         "For pull requests only: globs; each changed file must match one of them. `!docs/api/**` excludes."

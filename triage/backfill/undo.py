@@ -65,7 +65,7 @@ def undo(options: UndoOptions) -> int:
         options.dry_run,
         options.json,
         whole=True,
-        # GitHub's history tells what is there now, and an earlier run of the day knew less.
+        # The bot may have set more labels since an earlier run of the same day.
         again=not options.undone,
     )
     task = JournalTask("undo", repo, before.task.of, writer.me)

@@ -169,7 +169,7 @@ def _files(folder: Path) -> dict[str, Data]:
 
 
 def _content(path: Path) -> Data:
-    """What is large is mapped: it is not copied, and of a large index only what is searched is read."""
+    """The content of a file. Large files are mapped, which copies nothing, and reads only what an index searches."""
     size = path.stat().st_size
     if size < LARGE and (path.name not in MAPPED or not size):
         return read(path, MAX_BYTES)

@@ -257,26 +257,37 @@ class Action:
 
     module: str
     options: Callable[[Inputs], object]
-    listed: str
-
-    @property
-    def inputs(self) -> list[str]:
-        """The names of the inputs."""
-        return self.listed.split()
+    inputs: list[str]
 
 
 # The inputs are in the order of the action's file, `NAME/action.yml`; that of `label` is at the top of the repository.
 ACTIONS: Mapping[str, Action] = {
-    "label": Action("label", _label, "token config repository store issues since dry-run"),
-    "retrain": Action("retrain", _retrain, "token config repository store adapt cache folder"),
-    "publish": Action("bundle", _publish, "token config store folder"),
-    "promote": Action("bundle", _choose, "token config store"),
-    "rollback": Action("bundle", _choose, "token config store"),
+    "label": Action(
+        "label", _label, ["token", "config", "repository", "store", "issues", "since", "dry-run"]
+    ),
+    "retrain": Action(
+        "retrain", _retrain, ["token", "config", "repository", "store", "adapt", "cache", "folder"]
+    ),
+    "publish": Action("bundle", _publish, ["token", "config", "store", "folder"]),
+    "promote": Action("bundle", _choose, ["token", "config", "store"]),
+    "rollback": Action("bundle", _choose, ["token", "config", "store"]),
     "backfill": Action(
         "backfill",
         _backfill,
-        "token config repository store issues since folder apply shard merge dry-run",
+        [
+            "token",
+            "config",
+            "repository",
+            "store",
+            "issues",
+            "since",
+            "folder",
+            "apply",
+            "shard",
+            "merge",
+            "dry-run",
+        ],
     ),
-    "undo": Action("undo", _undo, "token folder dry-run"),
-    "check": Action("check", _check, "token config repository store"),
+    "undo": Action("undo", _undo, ["token", "folder", "dry-run"]),
+    "check": Action("check", _check, ["token", "config", "repository", "store"]),
 }

@@ -55,7 +55,7 @@ class Report:
     findings: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, found: Findings, failure: type[TriageError] = ConfigError) -> None:
-        """Print what is found until a check fails, which does not prevent others; what is wrong is a `failure`."""
+        """Print the findings of a check: a wrong one is a `failure`, and an error ends this check, not the others."""
         try:
             for mark, sentence in found:
                 self._add(mark, sentence, failure)

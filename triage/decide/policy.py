@@ -286,11 +286,10 @@ def _shortfall(probability: float, needed: float) -> str | None:
         return None
     if needed > 1:
         return "no probability reaches its precision target yet"
-    return too_low(probability, needed, ", which its precision target needs")
+    closely = ", by less than 0.01" if look_alike(probability, needed) else ""
+    return f"its probability is below {needed:.2f}, which its precision target needs{closely}"
 
 
-def too_low(probability: float, needed: float, what: str) -> str:
-    """That a probability is below what is needed; `what` says what for, after the number."""
-    # Shown in two digits, both may look the same.
-    closely = ", by less than 0.01" if f"{probability:.2f}" == f"{needed:.2f}" else ""
-    return f"its probability is below {needed:.2f}{what}{closely}"
+def look_alike(probability: float, needed: float) -> bool:
+    """Whether both are the same in the two digits that are shown."""
+    return f"{probability:.2f}" == f"{needed:.2f}"

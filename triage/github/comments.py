@@ -1,4 +1,4 @@
-"""The bot's one comment on an issue, as GitHub has it; `triage.comment` knows what stands in it."""
+"""Reads and writes the bot's one comment on an issue; `triage.comment` makes and parses its text."""
 
 from __future__ import annotations
 

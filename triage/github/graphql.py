@@ -454,7 +454,19 @@ def issue_of(
         kind=TYPES[node.type],
         author=author,
         labels=tuple(labels),
-        events=_answered(_label_events(events), (*(node.acts or ()), *node.answers), bots),
+        events=_answered(
+            tuple(
+                [
+                    LabelEvent(
+                        e.label.name, e.type == "LabeledEvent", e.actor.name, e.actor.is_bot, e.created_at
+                    )
+                    for e in events
+                    if e.label
+                ]
+            ),
+            (*(node.acts or ()), *node.answers),
+            bots,
+        ),
         handled=None if node.acts is None else bool(handled_by),
         handled_by=handled_by,
         association=node.association,
@@ -478,16 +490,6 @@ def _commented(comments: Commented | None) -> bool | None:
         return None
     # Of a longer list, what is beyond is not known.
     return any(comments.nodes) or (None if comments.total > len(comments.nodes) else False)
-
-
-def _label_events(nodes: Iterable[EventNode]) -> tuple[LabelEvent, ...]:
-    return tuple(
-        [
-            LabelEvent(n.label.name, n.type == "LabeledEvent", n.actor.name, n.actor.is_bot, n.created_at)
-            for n in nodes
-            if n.label
-        ]
-    )
 
 
 def _answered(

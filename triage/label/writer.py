@@ -126,23 +126,26 @@ class LabelWriter:
     ) -> tuple[dict[int, TriageError], set[int]]:
         """(the failures, the edits whose comment was sent with them) after adding these `names`."""
         failures, changes = dict[int, TriageError](), dict[int, IssueChange]()
+        answers, with_comment = dict[int, TriageError | None](), set[int]()
         for i, edit in edits.items():
             try:
                 changes[i] = self._change(edit, names[i])
+                if changes[i].comment:
+                    with_comment.add(i)
             except TriageError as error:
                 failures[i] = error
-        answers, with_comment = dict[int, TriageError | None](), {i for i in changes if changes[i].comment}
         try:
             answers = self._answers(changes)
         except Overloaded as overloaded:
             if not with_comment:
                 raise
             answers = dict.fromkeys(changes, overloaded)
-        again = [i for i, answer in answers.items() if with_comment and isinstance(answer, Overloaded)]
-        # What has a comment is sent once. It may have been written: it is looked for before it is written again.
-        answers |= self._answers({i: replace(changes[i], comment="") for i in again})
+        if with_comment and (again := [i for i, answer in answers.items() if isinstance(answer, Overloaded)]):
+            # What has a comment is sent once. It may have been written: it is looked for before it is written again.
+            answers |= self._answers({i: replace(changes[i], comment="") for i in again})
+            with_comment.difference_update(again)
         failures |= {i: failure for i, failure in answers.items() if failure}
-        return failures, with_comment.difference(again)
+        return failures, with_comment
 
     def _answers(self, changes: Mapping[int, IssueChange]) -> dict[int, TriageError | None]:
         return dict(zip(changes, self.tracker.change(list(changes.values())), strict=True))

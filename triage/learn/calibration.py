@@ -59,8 +59,8 @@ LATELY, RECORD, BROKEN = 60, 5, 0.95
 # How many issues with a label make what people did count as much as the probabilities when its F1 is judged, and how
 # often all labels are gone through.
 SEEN_ENOUGH, ROUNDS = 160, 10
-# The targets to choose from, the share of issues that must get a label for a target to be chosen, and the labels that
-# must have been measured for one below UNMEASURED to be.
+# The targets to choose from, the share of issues that must get a label, and the number of labels that must be measured
+# before a target below UNMEASURED is chosen.
 RECOMMENDABLE, WORTHWHILE, TRUSTED = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4, 20
 
 
@@ -324,7 +324,7 @@ def worthwhile(points: Sequence[OperatingPoint]) -> OperatingPoint | None:
 
 
 def recommended(points: Sequence[OperatingPoint]) -> float | None:
-    """The target for this repository; None where none can be reached, or too little tells of one below UNMEASURED.
+    """The target for this repository; None if none is reached, or if too few labels support one below UNMEASURED.
 
     Labels are right more often than the least likely of them. So it is the lowest target, UNMEASURED or more, at which
     they were as often right, with confidence, as the `worthwhile` one asks.

@@ -185,8 +185,8 @@ def _ridge(kernel: Array, labels: Array, expected: Array) -> tuple[Array, Array]
 def _inverse_factor(kernel: Array) -> Array:
     """The inverse of the kernel's Cholesky factor, in its place: no second matrix of this size is held.
 
-    By bordering, a block of rows after the other; what is zero is not multiplied. LAPACK does it in one call that lets
-    no other thread run, such as the one that shows progress.
+    By bordering, one block of rows after the other, without multiplying zeros. LAPACK does it in one call that lets no
+    other thread run, such as the one that shows progress.
     """
     for start in range(0, len(kernel), BLOCK):
         before, here = slice(start), slice(start, start + BLOCK)

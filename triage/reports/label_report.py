@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from triage.console import DRY_RUN
 from triage.decide import Decision, Neighbour, ranked
-from triage.decide.policy import CARRIED
+from triage.decide.policy import CARRIED, look_alike
 from triage.decide.rules import NEIGHBOURS
 from triage.issue import fold
 from triage.label.labeller import LabelOutcome, possible_duplicates
@@ -60,7 +60,7 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
 
 def _terminal_reasons(decision: Decision, *, dry_run: bool) -> list[str]:
     """What supports each label, or why it is held back; without any, what the most probable labels lack."""
-    rows, lines = _judged(decision, ("+", "=", "?", "-"), dry_run=dry_run), []
+    rows, lines = list(_judged(decision, ("+", "=", "?", "-"), dry_run=dry_run)), []
     if decision.unjudged:
         what = "only labels of fixed rules" if decision.ruled else "no label"
         lines = [f"  {what}, since {decision.unjudged}"]
@@ -180,7 +180,7 @@ def _carriers(decision: Decision, name: str) -> int:
 
 
 def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
-    rows = _judged(decision, ("✓", "✓", "?", "✗"), dry_run=dry_run)
+    rows = list(_judged(decision, ("✓", "✓", "?", "✗"), dry_run=dry_run))
     shown = {*decision.labels, *decision.held_back, *decision.suggested}
     rest = [name for name, _ in ranked(decision.scores) if name not in shown]
     rows += [("", name, _shortfall(decision, name)) for name in rest[: max(0, RUNNERS_UP - len(rows))]]
@@ -192,19 +192,22 @@ def _reasons(decision: Decision, *, dry_run: bool) -> Iterator[str]:
     yield from table(heads, cells, "^<<<", forms=(str, code, str, escape))
 
 
-def _judged(decision: Decision, marks: Sequence[str], *, dry_run: bool) -> list[tuple[str, str, str]]:
+def _judged(decision: Decision, marks: Sequence[str], *, dry_run: bool) -> Iterator[tuple[str, str, str]]:
     """(mark, label, reason) of the labels that are set, that are there, that are suggested, and that are held back.
 
     `marks` are for these four.
     """
     set_, there, offered, held = marks
     other = {*decision.carried, *decision.suggested}
-    return [
-        *((set_, name, _support(decision, name)) for name in decision.labels),
-        *((there, name, CARRIED) for name in decision.carried),
-        *((offered, name, _suggestion(decision, name, dry_run=dry_run)) for name in decision.suggested),
-        *((held, name, f"held back: {why}") for name, why in decision.held_back.items() if name not in other),
-    ]
+    for name in decision.labels:
+        yield set_, name, _support(decision, name)
+    for name in decision.carried:
+        yield there, name, CARRIED
+    for name in decision.suggested:
+        yield offered, name, _suggestion(decision, name, dry_run=dry_run)
+    for name, why in decision.held_back.items():
+        if name not in other:
+            yield held, name, f"held back: {why}"
 
 
 def _suggestion(decision: Decision, name: str, *, dry_run: bool) -> str:
@@ -223,8 +226,7 @@ def _shortfall(decision: Decision, name: str) -> str:
         return f"{votes}; votes alone never set this label"
     score, enough = decision.scores.get(name, 0.0), decision.enough.get(name, 0.0)
     if count >= needed and score < enough:
-        # Shown in two digits, both may look the same.
-        closely = ", which it misses by less than 0.01" if f"{score:.2f}" == f"{enough:.2f}" else ""
+        closely = ", which it misses by less than 0.01" if look_alike(score, enough) else ""
         return f"{votes}; needs a probability of at least {enough:.2f}{closely}"
     return f"{votes}, {needed:.1f} needed"
 
@@ -255,7 +257,7 @@ def meter(score: float) -> str:
 
 
 def in_code(text: str) -> str:
-    """A `meter` for a cell of a table, which must not break it."""
+    """A `meter` as code in which no line breaks, for a cell of a table."""
     return f"<code>{text.replace(' ', NO_BREAK)}</code>"
 
 

@@ -153,6 +153,6 @@ def why_not(look: Callable[[], object]) -> str:
 
 
 def spread(n: int, most: int) -> list[int]:
-    """At most so many of n rows, as far from one another as can be."""
+    """At most this many of n rows, spread as evenly as possible."""
     rows: list[int] = np.linspace(0, max(0, n - 1), min(most, n)).round().astype(int).tolist()
     return rows
