@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from pathlib import Path
 
@@ -329,13 +330,22 @@ def test_an_address_that_no_host_can_have_is_told_at_once(
     assert (type(error), waits) == (Unreachable, [])
 
 
-def test_a_handshake_that_takes_too_long_is_cut_off(github: FakeGitHub, bare: pytest.MonkeyPatch) -> None:
+# The ssl module of Python forgets to close a connection that is cut between TCP and TLS.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.parametrize("seconds", [0.1, 0.001])
+def test_a_handshake_that_takes_too_long_is_cut_off(
+    github: FakeGitHub, bare: pytest.MonkeyPatch, seconds: float
+) -> None:
     """The deadline begins with the connection."""
-    bare.setattr(transport, "DEADLINE", 0.1)
+    bare.setattr(transport, "DEADLINE", seconds)
     with dribbling(b"\x16\x03\x03\x40\x00") as gate:
         error, waits = failing(github, f"https://127.0.0.1:{gate.port}/api/v3")
-    assert error.what.endswith(f": no whole answer from 127.0.0.1:{gate.port} within 0.1 s")
-    assert (type(error), waits, gate.met) == (Overloaded, [0.5, 1.0, 2.0, 4.0], 5)
+    assert error.what.endswith(f": no whole answer from 127.0.0.1:{gate.port} within {seconds:g} s")
+    assert (type(error), waits) == (Overloaded, [0.5, 1.0, 2.0, 4.0])
+    assert gate.met == 5 or seconds < 0.1
+    # The error's frames hold such connections, and the filter ends with this test.
+    del error
+    gc.collect()
 
 
 def test_a_proxy_that_takes_too_long_is_cut_off(github: FakeGitHub, bare: pytest.MonkeyPatch) -> None:

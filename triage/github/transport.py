@@ -237,7 +237,11 @@ def _adapter(line: _Line) -> HTTPAdapter:
 
                 def connect(connection: Any) -> socket.socket:
                     opened: socket.socket = kind._new_conn(connection)
-                    line.follow(opened)
+                    try:
+                        line.follow(opened)
+                    except BaseException:
+                        opened.close()
+                        raise
                     return opened
 
                 def tunnel(connection: Any) -> None:
