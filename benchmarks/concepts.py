@@ -239,7 +239,7 @@ def table(parts: Sequence[Part]) -> None:
 
 
 def interval(values: Array) -> str:
-    """95 %."""
+    """95%."""
     low, high = np.quantile(values, [0.025, 0.975])
     return f"{low:+.3f} to {high:+.3f}"
 
@@ -318,7 +318,7 @@ def served_raw(part: Part) -> Array:
 
 
 def first_day(name: str, parts: Sequence[Part], raw: Sequence[Array], model: ZeroShotModel) -> None:
-    """Labels set before anything is learnt: a line with the 90 % interval over resamples of the repositories."""
+    """Labels set before anything is learnt: a line with the 90% interval over resamples of the repositories."""
     rules = Rules(zero_shot=untaught_rule(ZeroShotConfig(), model))
     hits, told, issues, labelled = [], [], 0, 0
     for part, scores in zip(parts, raw, strict=True):

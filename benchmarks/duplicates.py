@@ -206,7 +206,7 @@ def main() -> None:
     if given.judged:
         print(
             "\n"
-            + table_head("similarity", "issues", "duplicates", "precision (95 %)", "precision from here on")
+            + table_head("similarity", "issues", "duplicates", "precision (95%)", "precision from here on")
         )
         print(*precision(found, judged(given.judged)), sep="\n")
     originals = list(named(found, encoder, given.cache))

@@ -3,7 +3,7 @@
     python benchmarks/encoders.py FILE... --encoder FOLDER --encoder FOLDER [--cache DIR] [--aside] [--head]
 
 Data and windows are those of `quality.py`. The first encoder is what the others are compared with: the difference in
-micro-F1 and its 95 % interval over 1000 resamples of the judged issues, the same for both. Where each issue carries
+micro-F1 and its 95% interval over 1000 resamples of the judged issues, the same for both. Where each issue carries
 exactly one label and none has a date, macro-F1 within each repository follows (see `within.py`).
 
 With --aside, FILE holds issues of many repositories, of which only those kept aside
@@ -78,7 +78,7 @@ def gained(truth: Mask, ours: Mask, theirs: Mask) -> str:
 def within(data: Dataset, encoders: Mapping[str, Encoder], cache: Path | None, ways: Sequence[str]) -> None:
     """Print macro-F1 within each repository, exactly one label for each issue."""
     repos = sorted({issue.repo for issue in data.issues})
-    print(f"\n| way | encoder | {' | '.join(repos)} | mean | mean above the first (95 %) |")
+    print(f"\n| way | encoder | {' | '.join(repos)} | mean | mean above the first (95%) |")
     print(f"|---|---|{'---|' * (len(repos) + 2)}")
     first: dict[str, list[tuple[Mask, Mask]]] = {}
     for name, encoder in encoders.items():
@@ -155,7 +155,7 @@ def main() -> None:
     given = parser.parse_args()
     ways = WAYS[2:] if given.head else WAYS
     encoders = {folder.name: Encoder.load(folder) for folder in given.encoder}
-    print("| data | way | encoder | micro-F1 | macro-F1 | micro-F1 above the first (95 %) | issues |")
+    print("| data | way | encoder | micro-F1 | macro-F1 | micro-F1 above the first (95%) | issues |")
     print("|---|---|---|---|---|---|---|")
     for path in given.files:
         if given.aside:

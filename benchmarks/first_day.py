@@ -10,7 +10,7 @@ Every FILE holds issues of one repository that models are checked on, AREAS word
 `area/WORD`, none of which the issues carry.
 
 "before" is how labels were set without a comparison between them: each by the probability that the model gives it by
-itself, from one half on, at most five. Precision is over all labels set, with the 90 % interval of a
+itself, from one half on, at most five. Precision is over all labels set, with the 90% interval of a
 bootstrap over repositories.
 """
 

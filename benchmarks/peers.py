@@ -273,10 +273,10 @@ def main() -> None:
                 differences += measure(file, repository, Path(folder), given)
     if differences:
         print(
-            f"\nmicro-F1 of {title(RIVAL)} minus that of another method, and its 95 % interval over 1000 resamples"
+            f"\nmicro-F1 of {title(RIVAL)} minus that of another method, and its 95% interval over 1000 resamples"
         )
         print("of the judged issues, seed 0:\n")
-        print("| data | method | difference | 95 % interval |\n|---|---|---|---|")
+        print("| data | method | difference | 95% interval |\n|---|---|---|---|")
         print("\n".join(differences))
 
 

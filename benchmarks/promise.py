@@ -2,10 +2,10 @@
 
     python benchmarks/promise.py FILE... [--target 0.8,0.9,0.95] [--block 80] [--adapt head] [--cache DIR] [--plot PNG]
 
-Issues with a label of at least 20 uses in the whole FILE, as in `quality.py`. The newest 20 % come in blocks; before
+Issues with a label of at least 20 uses in the whole FILE, as in `quality.py`. The newest 20% come in blocks; before
 each block everything older is learnt by the program that `triage retrain` runs, and the block is then labelled at each
-precision target, as well as at the recommended one. *Kept* is the share of the labels set that were right, with the 95
-% interval of a bootstrap over issues. *Learnt once* are the same issues, labelled by the bundle of the first block.
+precision target, as well as at the recommended one. *Kept* is the share of the labels set that were right, with the 95%
+interval of a bootstrap over issues. *Learnt once* are the same issues, labelled by the bundle of the first block.
 *With hindsight* is the share of issues that the best single threshold on the same probabilities would have labelled at
 that precision, and *each label as likely* the share of this that is left if every label has to be right as often as the
 target, not only all labels on average, by probabilities fitted to the same issues. The second table is for the
@@ -100,7 +100,7 @@ def precision(truth: Mask, predicted: Mask) -> float:
 
 
 def interval(truth: Mask, predicted: Mask) -> tuple[float, float]:
-    """The 95 % interval of the precision, issues resampled."""
+    """The 95% interval of the precision, issues resampled."""
     drawn = bootstrap(len(truth))
     hits, count = (truth & predicted).sum(axis=1)[drawn].sum(axis=1), predicted.sum(axis=1)[drawn].sum(axis=1)
     some = count > 0
@@ -192,7 +192,7 @@ def pairs(each: Measured) -> list[Pairs]:
 def believed(measured: Sequence[Measured]) -> Iterator[str]:
     """The table of probabilities, where there are enough pairs."""
     yield "\nProbabilities, and how many of the pairs of issue and label were right:\n"
-    yield table_head("data", "promised", "right", "pairs", "within the 95 % interval of what was promised")
+    yield table_head("data", "promised", "right", "pairs", "within the 95% interval of what was promised")
     for each in measured:
         for one in pairs(each):
             if one.count >= FEW:
@@ -232,7 +232,7 @@ def draw(measured: Sequence[Measured], path: Path) -> None:
         )
     for axes, start in ((kept_axes, 0.7), (believing, 0.0)):
         axes.plot([start, 1], [start, 1], color="0.6", linestyle="--", label="as promised")
-    kept_axes.set(xlabel="precision promised", ylabel="precision kept (95 % interval)", title="The promise")
+    kept_axes.set(xlabel="precision promised", ylabel="precision kept (95% interval)", title="The promise")
     covering.set(xlabel="precision promised", ylabel="share", title="Issues that get a label", ylim=(0, 1))
     believing.set(
         xlabel="probability of a label", ylabel="share right", title="Probabilities", xlim=(0, 1), ylim=(0, 1)
@@ -269,7 +269,7 @@ def main() -> None:
         table_head(
             "data",
             "target",
-            "precision kept (95 %)",
+            "precision kept (95%)",
             "labels set",
             "issues that got one",
             "with hindsight",

@@ -3,7 +3,7 @@
     python benchmarks/quality.py FILE... [--adapt none,head] [--cache DIR] [--least 20]
 
 Of each FILE, issues with a label of at least 20 uses, once process labels and labels that only people set are
-dropped. Windows are the product's own: by time, the newest 20 % for the figures; stratified (seed 0) where
+dropped. Windows are the product's own: by time, the newest 20% for the figures; stratified (seed 0) where
 issues have no dates. Everything is tuned on the window before. Where each issue carries exactly one label and
 none has a date, macro-F1 within each repository follows, by stratified cross-validation.
 """
@@ -29,7 +29,7 @@ from triage.study.analysis import paired
 RIVAL = "TF-IDF logistic regression"
 SHOWN = ("micro_f1", "macro_f1", "precision", "coverage", "precision_at_50%_coverage")
 HEAD = (
-    "| data | method | micro-F1 | macro-F1 | precision | coverage | precision at 50 % coverage | issues | labels |\n"
+    "| data | method | micro-F1 | macro-F1 | precision | coverage | precision at 50% coverage | issues | labels |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -118,9 +118,9 @@ def main() -> None:
     given = parser.parse_args()
     print(HEAD)
     rest = [measure(file, given.least, given.adapt, given.cache) for file in given.files]
-    print(f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95 % interval over 1000 resamples of")
+    print(f"\nmicro-F1 of triage minus that of {RIVAL}, and its 95% interval over 1000 resamples of")
     print("the test issues, seed 0:\n")
-    print("| data | `--adapt` | difference | 95 % interval |\n|---|---|---|---|")
+    print("| data | `--adapt` | difference | 95% interval |\n|---|---|---|---|")
     print("\n".join(line for each in rest for line in each.differences))
     print("\nThe windows:\n\n| data | issues | split | neighbours only | tuned on | judged on |")
     print("|---|---|---|---|---|---|")

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py --texts FILE [--cache DIR] [--weights FOLDER --peer-python PATH]
 
-FILE holds labelled issues; micro- and macro-F1 are the product's, on the newest 20 % as in `quality.py`, by the vote of
+FILE holds labelled issues; micro- and macro-F1 are the product's, on the newest 20% as in `quality.py`, by the vote of
 plain vectors and with a head. Speed is that of the same issues of the file, in turn for each number of tokens
 and threads; with the peer of `serve.py`, which reads 256 tokens with all cores, in turn too. Writes a picture.
 """

@@ -180,7 +180,7 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
     """Both tables, from the rows of the default setting and of the surer half of the issues."""
     measured = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
     text = README.read_text("utf-8")
-    row = r"^\| (\S+), \S+ \| (\d+) % of (\d+) \| ([\d.]+) % \(([\d.]+) to ([\d.]+)\) \|$"
+    row = r"^\| (\S+), \S+ \| (\d+)% of (\d+) \| ([\d.]+)% \(([\d.]+) to ([\d.]+)\) \|$"
     defaults = re.findall(row, text, re.MULTILINE)
     assert len(defaults) == 4
     for repo, share, issues, *kept in defaults:
@@ -192,13 +192,13 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
         assert found and round(100 * float(found[1])) == int(share)
     shares, rights = ([float(one[place]) for one in defaults] for place in (1, 3))
     summary = (
-        r"labelled (\d+) to (\d+) % of the newest issues of four repositories, and (\d+) to (\d+) % of these"
+        r"labelled (\d+) to (\d+)% of the newest issues of four repositories, and (\d+) to (\d+)% of these"
     )
     stated = re.search(summary, text)
     assert stated
     ends = (min(shares), max(shares), min(rights), max(rights))
     assert [int(end) for end in stated.groups()] == [round(end) for end in ends]
-    halves = re.findall(r"^\| (\S+), \S+ \| (.* %(?:\*\*)?) \|$", text, re.MULTILINE)
+    halves = re.findall(r"^\| (\S+), \S+ \| (.*%(?:\*\*)?) \|$", text, re.MULTILINE)
     halves = [(repo, cells.split(" | ")) for repo, cells in halves if cells.count(" | ") == 3]
     assert len(halves) == 4
     methods = ("**triage, `--adapt head`**", "TF-IDF logistic regression", "plain k/m vote", "naive Bayes")
@@ -206,7 +206,7 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
         for method, cell in zip(methods, cells, strict=True):
             rest = r"(?: \| [\d.]+){4} \| ([\d.]+) \|"
             line = re.search(rf"^\| {repo}, [^|]* \| {re.escape(method)}{rest}", measured, re.MULTILINE)
-            assert line and f"{100 * float(line[1]):.1f} %" in cell
+            assert line and f"{100 * float(line[1]):.1f}%" in cell
 
 
 def test_the_badges_are_true() -> None:

@@ -370,7 +370,7 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
 
 
 def test_a_share_of_a_few_issues_promises_nothing() -> None:
-    """One right of one is no precision of 100 %, nor one wrong one of 0 %."""
+    """One right of one is no precision of 100%, nor one wrong one of 0%."""
     few = header(promises={"bug": Promise(1.0, 9), "docs": Promise(0.5, 10)})
     text = markdown(few, totals(few, [entry(1, "bug"), entry(2, "docs"), entry(3, "docs")]))
     assert "The precision of 1 labels was never measured, or measured on too few issues" in text

@@ -58,9 +58,9 @@ def test_a_rival_that_test_puts_ahead_is_named() -> None:
     )
     assert list(certainty(rivals, TITLES)) == [
         "Caution: it was chosen on validation, but on test it is significantly worse: -0.040 micro-F1 against method B "
-        "(95 % interval -0.060 to -0.020).",
+        "(95% interval -0.060 to -0.020).",
         "It is not significantly better than some others: +0.010 micro-F1 against zero-shot "
-        "(95 % interval -0.020 to +0.040).",
+        "(95% interval -0.020 to +0.040).",
     ]
 
 

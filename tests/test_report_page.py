@@ -114,7 +114,7 @@ def test_the_first_sentence_says_what_a_threshold_gives(visit: Visit) -> None:
     assert answer(shown) == "At 0.90: 60% of issues get a label, 75% right."
     low, high = wilson(3, 4)
     assert shown.locator("#interval").inner_text() == (
-        f"3 of 4 labels on 3 of 5 test issues are right: between {low:.0%} and {high:.0%} with 95 % confidence. "
+        f"3 of 4 labels on 3 of 5 test issues are right: between {low:.0%} and {high:.0%} with 95% confidence. "
         "That is too few to tell."
     )
     slide(shown, 0.3)

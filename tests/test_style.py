@@ -46,6 +46,15 @@ WORDS = {
 QUOTED = re.compile(r"organi[z]ation|Zero", re.IGNORECASE)
 
 
+# What people read of the program: its messages, its pages, what its benchmarks print.
+SHOWN = [
+    path
+    for kind in ("md", "py", "html", "js")
+    for part in ("triage", "benchmarks")
+    for path in ROOT.glob(f"{part}/**/*.{kind}")
+]
+
+
 def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -88,6 +97,12 @@ def test_a_page_is_in_plain_english(path: Path) -> None:
             ]
         found += [f"{word!r} twice: {text}" for word in re.findall(r"\b([A-Za-z]{2,}) \1\b", text)]
     assert found == []
+
+
+def test_a_percentage_is_written_one_way() -> None:
+    """Without a space before its sign, as Python prints it."""
+    pages = [*FOR_USERS, ROOT / "CHANGELOG.md", *SHOWN]
+    assert [found for path in pages for found in re.findall(r".*\d\s%.*", path.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=named)

@@ -113,7 +113,7 @@ class Cuts:
 
 
 def wilson(hits: float, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927); 0 to 1 of nothing."""
+    """The 95% interval of a share (Wilson, 1927); 0 to 1 of nothing."""
     if not of:
         return 0.0, 1.0
     z2, share = 1.96**2, hits / of

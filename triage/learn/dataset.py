@@ -249,7 +249,7 @@ def _age(issue: Issue) -> tuple[datetime, str, int]:
     return issue.created_at or LONG_AGO, issue.repo, issue.number
 
 
-# The first 40 % are only ever neighbours; the last 20 % are judged once, when everything is chosen.
+# The first 40% are only ever neighbours; the last 20% are judged once, when everything is chosen.
 TUNE_FROM, TEST_FROM = 0.4, 0.8
 # At most this many of the newest rows are judged, and twice as many tuned on; more would add little precision.
 MOST_JUDGED = 20_000

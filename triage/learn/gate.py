@@ -26,7 +26,7 @@ from triage.schema import SchemaError, build
 TOLERANCE: Mapping[str, float] = {"micro-F1": 0.01, "macro-F1": 0.02, "precision": 0.02}
 # How many more unlabelled issues, as a share, a candidate may label.
 ADDED_TOLERANCE = 0.1
-# A loss beyond the tolerance counts when this share of the samples shows one; the interval leaves out 5 % each side.
+# A loss beyond the tolerance counts when this share of the samples shows one; the interval leaves out 5% each side.
 SURE, TAIL = 0.8, 0.05
 
 

@@ -68,7 +68,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Expected:
-    """The share of the planned labels that should be right, as measured on so many labels, with its 95 % interval."""
+    """The share of the planned labels that should be right, as measured on so many labels, with its 95% interval."""
 
     share: float
     labels: int

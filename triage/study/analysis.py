@@ -69,7 +69,7 @@ CLOSE = 0.02
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Ours minus theirs in micro-F1, and its 95 % interval."""
+    """Ours minus theirs in micro-F1, and its 95% interval."""
 
     gain: float
     low: float

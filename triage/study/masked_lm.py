@@ -1,6 +1,6 @@
 """Masked language modelling: an encoder adapted to a domain by guessing words of its texts.
 
-Source: Devlin et al., BERT (2019) for the task (15 % of the tokens: 80 % of these masked, 10 % replaced, 10 % kept),
+Source: Devlin et al., BERT (2019) for the task (15% of the tokens: 80% of these masked, 10% replaced, 10% kept),
 Gururangan et al., Don't Stop Pretraining (2020) for adapting before fine-tuning. Words are guessed through the
 encoder's own embeddings, tied; where the weights come without a head, as a sentence encoder's do, it starts at random
 and from the words' shares in the texts. Adapted models are kept by content: the same texts are learnt once.

@@ -287,7 +287,7 @@ def sizes(material: StudyData) -> Plot:
     most = float(np.quantile(lengths, 0.98)) if len(lengths) else 1.0
     left.hist(np.minimum(lengths, most), bins=40, color=COLOURS[0])
     left.axvline(float(np.median(lengths)), color=COLOURS[1], label=f"median {np.median(lengths):.0f}")
-    left.set(xlabel="words in an issue (the longest 2 % in the last bar)", ylabel="issues")
+    left.set(xlabel="words in an issue (the longest 2% in the last bar)", ylabel="issues")
     left.legend(frameon=False)
     right.barh(names[::-1], material.data.targets.sum(axis=0)[common][::-1], color=COLOURS[2])
     right.tick_params(axis="y", labelsize=7)

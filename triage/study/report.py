@@ -128,7 +128,7 @@ def _methods(outcome: StudyOutcome, findings: Findings) -> Iterator[str]:
         "method",
         "micro-F1",
         "macro-F1",
-        "precision at 50 % coverage",
+        "precision at 50% coverage",
         "validation",
         "training",
         "scoring 100 issues",
@@ -387,7 +387,7 @@ def certainty(rivals: Sequence[Rival], titles: Mapping[str, str]) -> Iterator[st
 def difference(rival: Rival, titles: Mapping[str, str]) -> str:
     """By how much the recommended method is ahead of another."""
     d = rival.difference
-    return f"{d.gain:+.3f} micro-F1 against {titles[rival.run.method]} (95 % interval {d.low:+.3f} to {d.high:+.3f})"
+    return f"{d.gain:+.3f} micro-F1 against {titles[rival.run.method]} (95% interval {d.low:+.3f} to {d.high:+.3f})"
 
 
 def _enough(findings: Findings) -> Iterator[str]:

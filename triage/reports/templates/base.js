@@ -37,7 +37,7 @@ function paint(tag, hex) {
 const colorOf = (colors, name) => Object.hasOwn(colors, name) ? colors[name] : "";
 const tagOf = (name, colors = {}, className = "tag") => paint(element("span", name, className), colorOf(colors, name));
 
-// The 95 % interval of a share (Wilson, 1927), as `metrics.wilson` has it.
+// The 95% interval of a share (Wilson, 1927), as `metrics.wilson` has it.
 function wilson(hits, of) {
   if (!of) return [0, 1];
   const z2 = 1.96 ** 2, share = hits / of, centre = (share + z2 / (2 * of)) / (1 + z2 / of);

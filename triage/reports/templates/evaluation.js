@@ -41,12 +41,12 @@ function answer() {
   byId("right").textContent = now.set ? percent(now.right / now.set) : "none";
   byId("interval").textContent = now.set
     ? `${count(now.right)} of ${many(now.set, "label")} on ${count(now.issues)} of ${many(issues.length, "test issue")} `
-      + `are right: between ${percent(low)} and ${percent(high)} with 95 % confidence.`
+      + `are right: between ${percent(low)} and ${percent(high)} with 95% confidence.`
       + (now.set < FEW ? " That is too few to tell." : "")
     : "No label would be set.";
 }
 
-// SVG by hand: three lines on a grid from 0 to 100 % are less than any library.
+// SVG by hand: three lines on a grid from 0 to 100% are less than any library.
 function svg(name, attributes, text = "") {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
