@@ -135,27 +135,6 @@ def test_an_input_that_cannot_be_is_named(action: Step, name: str, given: dict[s
     assert action.writes == []
 
 
-@pytest.mark.parametrize(
-    ("command", "uses"),
-    [
-        ("label", "octo/fork@v7"),
-        ("retrain", "octo/fork/retrain@v7"),
-        ("destroy", "octo/fork@v7"),
-    ],
-)
-def test_the_former_input_command_is_refused_with_the_line_to_write(
-    action: Step, command: str, uses: str
-) -> None:
-    """One action did everything once; the image that labels cannot learn."""
-    action.environment.setenv("GITHUB_ACTION_REPOSITORY", "octo/fork")
-    action.environment.setenv("GITHUB_ACTION_REF", "v7")
-    action.happen(action.repository.issues[STORAGE])
-    inputs(action, command=command)
-    assert action.run("action") == 2
-    assert f"write `uses: {uses}` and remove `command`" in action.err
-    assert action.writes == []
-
-
 def test_a_backfill_is_undone_by_the_journal_in_its_folder(action: Step, tmp_path: Path) -> None:
     """What it set goes; what a person touched since stays."""
     usual = {"store": str(action.store), "folder": str(tmp_path / "triage")}

@@ -417,23 +417,42 @@ def test_a_release_pins_each_action_to_the_image_that_it_needs(tmp_path: Path) -
         assert pinned in expected
 
 
-def test_a_release_reads_the_version_and_refuses_one_that_is_tagged(tmp_path: Path) -> None:
-    """The tags are those of the checkout."""
+def test_a_release_reads_the_version_which_must_be_new_and_described(tmp_path: Path) -> None:
+    """A version that is tagged or has no dated section of changes is refused, and so are pages of no release."""
     shutil.copytree(ROOT / "triage", tmp_path / "triage", ignore=lambda _, names: {*names} - {"__init__.py"})
+    for name in ("README.md", "CHANGELOG.md", "SECURITY.md"):
+        (tmp_path / name).write_text("# A page\n", "utf-8")
+    (tmp_path / "docs").mkdir()
+    page, changes = tmp_path / "docs" / "page.md", tmp_path / "CHANGELOG.md"
+    page.write_text("# A page\n\nThe action is **not released yet**.\n", "utf-8")
     git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(tmp_path))
-    for command in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "x")):
-        subprocess.run([*git, *command], check=True)
 
-    def read_version() -> subprocess.CompletedProcess[str]:
-        command = ["bash", "-eo", "pipefail", "-c", script("Read the version, which must be new")]
-        env = {"GITHUB_OUTPUT": str(tmp_path / "output"), "PATH": "/usr/bin:/bin"}
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    def read_version() -> tuple[int, str]:
+        for command in (("add", "."), ("commit", "-q", "--allow-empty", "-m", "x")):
+            subprocess.run([*git, *command], check=True)
+        command = [
+            "bash",
+            "-eo",
+            "pipefail",
+            "-c",
+            script("Read the version, which must be new and described"),
+        ]
+        env = {"GITHUB_OUTPUT": str(tmp_path.parent / "output"), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
 
-    assert read_version().returncode == 0
-    assert (tmp_path / "output").read_text("utf-8") == f"version={__version__}\n"
+    subprocess.run([*git, "init", "-q"], check=True)
+    code, said = read_version()
+    assert (code, f"::error::CHANGELOG.md has no section '## {__version__}, YYYY-MM-DD'" in said) == (1, True)
+    changes.write_text(f"# Changes\n\n## {__version__}, 2027-01-31\n\nThe first version.\n", "utf-8")
+    code, said = read_version()
+    assert (code, said.splitlines()[0]) == (1, "docs/page.md:3:The action is **not released yet**.")
+    page.write_text("# A page\n", "utf-8")
+    assert read_version() == (0, "")
+    assert (tmp_path.parent / "output").read_text("utf-8") == f"version={__version__}\n"
     subprocess.run([*git, "tag", f"v{__version__}"], check=True)
-    assert read_version().returncode == 1
-    assert f"::error::v{__version__} is released already" in read_version().stdout
+    code, said = read_version()
+    assert (code, f"::error::v{__version__} is released already" in said) == (1, True)
 
 
 def test_a_release_joins_both_platforms_of_each_image_under_one_digest(tmp_path: Path) -> None:
@@ -474,7 +493,10 @@ def test_a_release_joins_both_platforms_of_each_image_under_one_digest(tmp_path:
 def test_a_release_is_a_commit_of_github_with_its_tags(
     github: FakeGitHub, tmp_path: Path, before: str
 ) -> None:
-    """On top of main, with the pinned files and nothing else changed; `v0` moves to it, or begins there."""
+    """On top of main, with the pinned files and nothing else changed; `v0` moves to it, or begins there.
+
+    Its text is the section of the changes. Once more, after a failure, the tag stays where it is.
+    """
     repository = github.world.add_repository("o/r")
     here = {path.relative_to(ROOT).as_posix(): path for path in (*FILES, ROOT / "README.md")}
     for name, path in here.items():
@@ -487,14 +509,25 @@ def test_a_release_is_a_commit_of_github_with_its_tags(
         git.refs[f"refs/tags/{before}"] = main
     pin(tmp_path)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "git").write_text(f"#!/bin/sh\necho {git.commits[main].tree}\n", "utf-8")
+    (tmp_path / "CHANGELOG.md").write_text(
+        "# Changes\n\n## 0.1.0, 2027-01-31\n\n- New.\n\n## 0.0.1, x\n\nOld.\n", "utf-8"
+    )
+    (tmp_path / "bin" / "git").write_text(
+        f"#!/bin/sh\ncase $1 in ls-remote) cat tag ;; *) echo {git.commits[main].tree} ;; esac\n", "utf-8"
+    )
+    (tmp_path / "tag").touch()
     (tmp_path / "bin" / "git").chmod(0o755)
     github.world.add_token("releasing", ACTIONS_BOT, contents="write")
     env = {"TOKEN": "releasing", "VERSION": "0.1.0", "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
     env |= {"GITHUB_API_URL": github.url, "GITHUB_REPOSITORY": "o/r", "GITHUB_SHA": main}
     command = ["bash", "-eo", "pipefail", "-c", script("Commit, tag and release")]
-    subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
-    sha = git.refs["refs/tags/v0.1.0"]
+    for _ in range(2):
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+        sha = git.refs["refs/tags/v0.1.0"]
+        (tmp_path / "tag").write_text(f"{sha}\trefs/tags/v0.1.0\n", "utf-8")
+    assert len([one for one in github.requests if one.path.endswith("/git/commits")]) == 1
+    releases = [one for one in github.requests if one.path.endswith("/releases")]
+    assert [one.body["body"] for one in releases] == ["\n- New."] * 2
     assert git.refs["refs/tags/v0"] == sha
     assert git.refs["refs/heads/main"] == main
     commit = git.commits[sha]

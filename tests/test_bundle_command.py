@@ -158,7 +158,7 @@ def test_every_file_of_every_bundle_is_verified(
     assert f"✓ {good}\n" in said.out
     assert f"✗ {bad}: " in said.out
     assert "vectors.npy was changed: expected sha256 " in said.out
-    assert said.err.startswith("error: 1 of 2 bundles are damaged\n")
+    assert said.err.startswith("error: 1 of 2 bundles cannot be used\n")
 
 
 def test_a_whole_store_verifies(home: tuple[str, Store]) -> None:

@@ -198,7 +198,10 @@ def test_a_bundle_of_another_encoder_is_wrong(
     path = tmp_path / "triage.yml"
     path.write_text("encoder: {max_tokens: 64}", "utf-8")
     assert main(["check", f"--store={own_store.folder}", f"--config={path}"]) == 7
-    assert f"✗ bundle {own_store.name} was learnt with another encoder" in capsys.readouterr().out
+    assert (
+        f"✗ bundle {own_store.name} was learnt with another version of issue-encoder"
+        in capsys.readouterr().out
+    )
 
 
 def test_an_old_bundle_is_doubtful(own_store: Trained, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,15 @@ def install(extra: str) -> str:
     return f'pip install -e ".[{extra}]" in a checkout of this repository'
 
 
+def made_by(version: object = None) -> str:
+    """The likely cause where another version wrote what this one cannot read; `version` is that one, if it is known."""
+    # Not at the top: the package is being imported.
+    from triage import __version__
+
+    is_named = isinstance(version, str) and version != __version__
+    return f"{f'triage {version:.20}' if is_named else 'another version of triage'} made it; this is {__version__}"
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A question that names the known word which is most like the given one, with a space after it, or nothing."""
     # Only a mistake needs it.

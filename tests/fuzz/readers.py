@@ -418,7 +418,7 @@ class _Git:
 
 
 def _stored(blobs: Mapping[str, bytes]) -> StoredFiles:
-    return StoredFiles(_Git(blobs), [(path, path) for path in blobs])  # type: ignore[arg-type]  # a stand-in
+    return StoredFiles(_Git(blobs), "store", [(path, path) for path in blobs])  # type: ignore[arg-type]  # a stand-in
 
 
 def _use_pack(pack: bytes) -> None:

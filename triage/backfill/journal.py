@@ -27,7 +27,7 @@ from typing import IO, Protocol, TypeVar
 
 from triage.actions import Runner
 from triage.console import DRY_RUN, log, log_json, status
-from triage.errors import AccessError, DataError, TriageError
+from triage.errors import AccessError, DataError, TriageError, made_by
 from triage.files import append, lock, read
 from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, Rejected
@@ -429,13 +429,23 @@ def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
     lines = data.splitlines()
     if not lines:
         raise DataError(f"{path}: is not a journal", likely="the path is wrong", next_step="check the path")
+    _refuse_other_versions(lines[0], path)
     task = _read(JournalTask, lines[0], f"{path}, line 1")
-    if task.format != FORMAT:
-        raise DataError(
-            f"{path}: a journal of format {task.format}", likely="another version", next_step=MOVE
-        )
     rest = enumerate(lines[1:], start=2)
     return task, [_read(JournalRecord, text, f"{path}, line {number}") for number, text in rest]
+
+
+def _refuse_other_versions(header: bytes, path: Path) -> None:
+    """Before anything else, since other versions have other keys."""
+    with suppress(SchemaError):
+        stated = decoded(header)
+        number = stated.get("format") if isinstance(stated, dict) and stated.get("kind") == KIND else None
+        if isinstance(number, int) and number != FORMAT:
+            raise DataError(
+                f"{path}: the journal's format is {number!r:.20}, and this version of triage reads {FORMAT}",
+                likely=made_by(),
+                next_step="use the version that made it; to undo without the journal, use `triage undo --since`",
+            )
 
 
 def _read(cls: type[T], text: bytes, where: str) -> T:

@@ -24,7 +24,7 @@ from typing import IO, TypeVar
 
 from triage.config import Config
 from triage.decide import Decision, Neighbour, Policy, Rules
-from triage.errors import DataError
+from triage.errors import DataError, made_by
 from triage.files import append, lock, replacing
 from triage.issue import MAX_NUMBER, Issue, Names, distinct, fold, folded
 from triage.options import MOST_SHARDS
@@ -222,9 +222,9 @@ def read_header(text: str, where: str) -> Header:
         raise DataError(f"{where}: not the first line of a plan", likely="another file", next_step=REMAKE)
     if data.get("format") != FORMAT:
         raise DataError(
-            f"{where}: the plan's format is {data.get('format')!r:.20}, this version of triage reads {FORMAT}",
-            likely="another version of triage made it",
-            next_step=REMAKE,
+            f"{where}: the plan's format is {data.get('format')!r:.20}, and this version of triage reads {FORMAT}",
+            likely=made_by(),
+            next_step=f"{REMAKE}, or apply it with the version that made it",
         )
     header = _built(Header, data, where)
     with _field("created_at", "a date in ISO 8601", header.created_at, where):

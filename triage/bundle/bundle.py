@@ -51,7 +51,7 @@ from triage.decide.rules import LabelRule, Rules
 from triage.engine.head import Head, Propensity
 from triage.engine.index import IvfCodes
 from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
-from triage.errors import BundleError, ModelError
+from triage.errors import BundleError, ModelError, made_by
 from triage.issue import MAX_NUMBER, Key, RepositoryIds, fold, present_names
 from triage.schema import SchemaError, build, decoded, parse_time
 from triage.text import TEXT_VERSION
@@ -68,6 +68,7 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 CREATED_AT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 # No count, similarity or parameter of the rules is near this.
 MAX_PARAMETER = 1e9
+RELEARN = "run `triage retrain`, or the workflow `triage-retrain`, with this version"
 # Unit vectors, in float32.
 ALMOST = 1e-3
 
@@ -335,9 +336,9 @@ def _refuse_other_versions(stated: object, where: str) -> None:
         if isinstance(version, int) and version not in readable:
             known = " and ".join(map(str, readable))
             raise BundleError(
-                f"{where}: its {what} is {version!r:.40}, this version of triage reads {known}",
-                likely="the bundle was learnt by another version of triage",
-                next_step="run `triage retrain` with this version",
+                f"{where}: its {what} is {version!r:.40}, and this version of triage reads {known}",
+                likely=made_by(given.get("triage_version")),
+                next_step=RELEARN,
             )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from triage import __version__
 from triage.arrays import AnyFloats, Array, Floats, Ints, Mask
-from triage.bundle.bundle import Bundle
+from triage.bundle.bundle import RELEARN, Bundle
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
@@ -20,7 +21,7 @@ from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity, count
 from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import ZeroShotModel
-from triage.errors import BundleError
+from triage.errors import BundleError, made_by
 from triage.issue import Issue, Key, Names, distinct, fold, matches
 from triage.progress import counted
 from triage.text import LabelText
@@ -269,10 +270,15 @@ def open_model(
     """The model of a bundle. Raises BundleError if the bundle was learnt with another encoder."""
     manifest = bundle.manifest
     if manifest.encoder_digest != encoder.digest:
+        same = manifest.encoder == encoder.name
+        other = f"version of {encoder.name}" if same else f"encoder, {manifest.encoder}, than {encoder.name}"
+        configured = manifest.triage_version == __version__
         raise BundleError(
-            f"bundle {name} was learnt with another encoder ({manifest.encoder}) than this ({encoder.name})",
-            likely="`encoder` in the configuration was changed, or this version of triage includes another model",
-            next_step="run `triage retrain`, or restore `encoder`",
+            f"bundle {name} was learnt with another {other}",
+            likely="`encoder` in the configuration was changed"
+            if configured
+            else f"{made_by(manifest.triage_version)}, which includes another model",
+            next_step="run `triage retrain`, or restore `encoder`" if configured else RELEARN,
         )
     if bundle.prior.shape != (encoder.dimension,):
         raise BundleError(f"bundle {name} was not learnt from vectors of {encoder.dimension} numbers")

@@ -117,7 +117,9 @@ def usable_bundle(store: Store, repo: RepositoryIds | None = None) -> tuple[str,
         if bundle.manifest.refused and name != active:
             continue
         if failure:
-            warning(f"{failure.what}; continuing with the previous bundle, {name}")
+            warning(
+                f"{failure.what}; continuing with the previous bundle, {name}. Next step: {failure.next_step}"
+            )
         return name, bundle
     assert failure is not None  # noqa: S101 - the active bundle was tried at least
     raise failure

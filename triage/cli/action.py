@@ -33,8 +33,6 @@ FOLDER = "triage"
 JOURNAL = "plan.journal.jsonl"
 # Inputs of `backfill` that choose what a plan is made of, or what to do instead of making one.
 OF_A_PLAN = ("issues", "since", "shard", "merge")
-# Where the action is, for its own messages, if the runner does not say so.
-REPOSITORY, REF = "triage-bot/triage", "v0"
 TRUE, FALSE = ("true", "yes", "1", "on"), ("", "false", "no", "0", "off")
 
 
@@ -110,8 +108,6 @@ def check_names(inputs: Inputs) -> None:
             continue
         what = f"the action `{inputs.command}` has no input `{name}`"
         others = [each for each, action in ACTIONS.items() if name in action.inputs]
-        if name == "command":
-            raise UsageError(what, next_step=_instead(inputs))
         if others:
             raise UsageError(
                 what,
@@ -121,15 +117,6 @@ def check_names(inputs: Inputs) -> None:
         if meant := did_you_mean(name, known):
             raise UsageError(what, next_step=f"{meant}correct `with:` in the workflow")
         warning(f"{what}, which is ignored")
-
-
-def _instead(inputs: Inputs) -> str:
-    """What to write in place of the former input `command`."""
-    command, environment = inputs.text("command"), inputs.environment
-    folder = "" if command == "label" or command not in ACTIONS else f"/{command}"
-    repository = environment.get("GITHUB_ACTION_REPOSITORY") or REPOSITORY
-    uses = f"{repository}{folder}@{environment.get('GITHUB_ACTION_REF') or REF}"
-    return f"each command has an action of its own: write `uses: {uses}` and remove `command`"
 
 
 def command_of(inputs: Inputs) -> tuple[str, object]:

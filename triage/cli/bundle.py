@@ -88,7 +88,13 @@ def _line(store: Store, name: str, role: str) -> BundleLine:
     try:
         return BundleLine(name, role, store.manifest(name))
     except BundleError as error:
-        return BundleLine(name, role, None, error.what)
+        return BundleLine(name, role, None, _problem(name, error))
+
+
+def _problem(name: str, error: BundleError) -> str:
+    """What is wrong with a bundle, without its name."""
+    where, _, problem = error.what.partition(": ")
+    return problem if name in where else error.what
 
 
 def _show(store: Store, options: BundleOptions) -> None:
@@ -125,11 +131,12 @@ def _verify(store: Store, _options: BundleOptions) -> None:
             log(f"✓ {name}")
         except BundleError as error:
             failures.append(error)
-            log(f"✗ {name}: {error.what}")
+            log(f"✗ {name}: {_problem(name, error)}")
     if failures:
         raise BundleError(
-            f"{len(failures)} of {len(store.names())} bundles are damaged",
-            next_step="run `triage retrain`; until then, the newest undamaged bundle is used",
+            f"{len(failures)} of {len(store.names())} bundles cannot be used",
+            likely=failures[0].likely,
+            next_step="if the active one is among them, run `triage retrain`; until then, an older one is used",
         )
 
 
@@ -153,7 +160,7 @@ def _rollback(store: Store, options: BundleOptions) -> None:
         try:
             bundle = _whole(store, name)
         except BundleError as error:
-            log(f"skipped {name}: {error.what}")
+            log(f"skipped {name}: {_problem(name, error)}")
             continue
         if bundle.manifest.refused:
             log(f"skipped {name}: the gate refused it")

@@ -31,6 +31,7 @@ from triage.arrays import HEAD, Data, shape_of, view
 from triage.bundle.bundle import (
     MANIFEST,
     MAX_BYTES,
+    RELEARN,
     Bundle,
     BundleManifest,
     from_files,
@@ -40,7 +41,7 @@ from triage.bundle.bundle import (
 )
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
-from triage.errors import BundleError, DataError, LostRace
+from triage.errors import BundleError, DataError, LostRace, made_by
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, UnusableAnswer
 from triage.github.git_objects import Commit, GitObjects, blob_hash
@@ -100,7 +101,7 @@ class GitStore:
             raise BundleError(f"{where}: {error.what}") from None
 
     def _loaded(self, name: str, repo: RepositoryIds | None, tip: Commit | Tip, where: str) -> Bundle:
-        stored = StoredFiles(self._git, self._listed(tip), _stated(tip) - set(MAPPED))
+        stored = StoredFiles(self._git, where, self._listed(tip), _stated(tip) - set(MAPPED))
         files: dict[str, Data] = {**stored.read(stored.names & {MANIFEST})}
         manifest = read_manifest(bytes(files.get(MANIFEST, b"")), where=where)
         named = stored.names & manifest.files.keys()
@@ -203,13 +204,14 @@ class GitStore:
         commit = self._git.get_commit(sha) if sha else None
         if commit is None or not self._trusts(commit):
             return None
+        where = f"{title} of {self._git.repo}"
         try:
-            stored = StoredFiles(self._git, self._git.get_tree(commit.tree), [title])
+            stored = StoredFiles(self._git, where, self._git.get_tree(commit.tree), [title])
             return stored.read([title])[title] if title in stored.names else None
         except UnusableAnswer:
             raise
         except (DataError, NotFound) as error:
-            raise BundleError(f"{title} of {self._git.repo}: {error.what}") from None
+            raise BundleError(f"{where}: {error.what}") from None
 
     def _upload(self, files: Mapping[str, bytes], stored: Collection[str] = ()) -> str:
         """The tree of the packed files; blobs already `stored` are not sent."""
@@ -364,11 +366,12 @@ def packed(files: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
 class StoredFiles:
     """The files in a tree, of whose blobs `listed` gives (path, hash).
 
-    The pack is fetched, and with it the large files among those `at_once`. Raises DataError for another layout.
+    The pack is fetched, and with it the large files among those `at_once`. Raises DataError for another
+    layout, BundleError, which names `where`, for that of another version.
     """
 
     def __init__(
-        self, git: GitObjects, listed: Iterable[tuple[str, str]], at_once: Collection[str] = ()
+        self, git: GitObjects, where: str, listed: Iterable[tuple[str, str]], at_once: Collection[str] = ()
     ) -> None:
         self._git, self._fetched = git, dict[str, bytes]()
         self._parts, loose = dict[str, list[str]](), dict[str, list[str]]()
@@ -384,7 +387,7 @@ class StoredFiles:
             self._parts = loose
             return
         self._fetch([pack, *(sha for name in at_once for sha in self._parts.get(name, ()))])
-        self._unpack(self._fetched.pop(pack))
+        self._unpack(self._fetched.pop(pack), where)
 
     @property
     def names(self) -> Set[str]:
@@ -406,9 +409,9 @@ class StoredFiles:
             raise DataError(f"the parts of {name} are not as long as it is")
         return data
 
-    def _unpack(self, pack: bytes) -> None:
+    def _unpack(self, pack: bytes, where: str) -> None:
         line, _, content = pack.partition(b"\n")
-        header = _header(line)
+        header = _header(line, where)
         starts = {name: min(HEAD, size) for name, size in header.large.items()}
         sizes = [*header.small.values(), *starts.values()]
         missing = header.large.keys() - self._parts.keys()
@@ -470,14 +473,16 @@ class StoredFiles:
         return filled
 
 
-def _header(line: bytes) -> PackHeader:
-    """Raises DataError for anything but the header of this format."""
+def _header(line: bytes, where: str) -> PackHeader:
+    """Raises BundleError for another format, DataError for what is no header."""
     try:
         stated = decoded(line)
         number = stated.get("format") if isinstance(stated, dict) else None
         if isinstance(number, int) and number != FORMAT:
-            raise DataError(
-                f"its files are packed in format {number}, and this version of triage reads {FORMAT}"
+            raise BundleError(
+                f"{where}: its files are packed in format {number!r:.20}, and this version of triage reads {FORMAT}",
+                likely=made_by(),
+                next_step=RELEARN,
             )
         return build(PackHeader, stated)
     except SchemaError as error:
