@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.cli import arguments, main, parser
+from triage.cli import COMMANDS, arguments, main, parser
 from triage.cli.action import Inputs, command_of
 from triage.errors import UsageError
 from triage.options import (
@@ -213,3 +214,11 @@ def test_every_option_has_one_meaning() -> None:
                 kinds.setdefault(action.option_strings[-1], {}).setdefault(kind, name)
     # Where issues come from: files alone for some commands, for others repositories too.
     assert {option for option, found in kinds.items() if len(found) > 1} == {"--from"}
+
+
+def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, as an error of usage."""
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert all(re.search(rf"^  +{name}\b", said.err, re.MULTILINE) for name in COMMANDS)

@@ -84,7 +84,7 @@ def test_a_broken_manifest_is_refused(files: Files, manifest: bytes, words: str)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 99}, "b: its format is 99, and this version of triage reads 1"),
+        ({"format": 99}, "b: its format is 99, and this version of triage reads 3 and 4"),
         ({"text_version": 0}, "b: its text version is 0, and this version of triage reads 1"),
         ({"issues": 3}, "b: 161 rows do not go with 161 vectors"),
         ({"extra": 1}, "b: manifest.json cannot be read (in 'extra': unknown key; known keys: created_at"),

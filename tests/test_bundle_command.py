@@ -49,10 +49,10 @@ def test_the_bundles_are_listed_newest_first_with_their_roles(
     store.set_role("staged", third)
     assert main(["bundle", "list", f"--store={spec}"]) == 0
     assert [line.split("  ") for line in re.sub(" {2,}", "  ", capsys.readouterr().out).splitlines()] == [
-        ["bundle", "made", "issues", "labels", "micro-F1", "target", "state"],
-        [third, "2026-01-03 00:00", "2", "?", "?", "?", "staged"],
-        [second, "2026-01-02 00:00", "2", "?", "?", "?", "active"],
-        [first, "2026-01-01 00:00", "2", "?", "?", "?"],
+        ["bundle", "made", "learnt from", "labels", "target", "labels set on", "right", "state"],
+        [third, "2026-01-03 00:00", "2 issues", "?", "?", "?", "?", "staged"],
+        [second, "2026-01-02 00:00", "2 issues", "?", "?", "?", "?", "active"],
+        [first, "2026-01-01 00:00", "2 issues", "?", "?", "?", "?"],
     ]
     assert main(["bundle", "list", f"--store={spec}", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -73,11 +73,12 @@ def test_a_list_has_what_was_measured_and_names_what_is_damaged(
     (tmp_path / "store" / "bundles" / damaged / "manifest.json").write_text("{")
     assert main(["bundle", "list", f"--store={tmp_path / 'store'}"]) == 0
     _, made, broken = re.sub(" {2,}", "  ", capsys.readouterr().out).splitlines()
-    manifest = bundle.manifest
-    f1 = f"{manifest.figures['micro_f1']:.3f}"
-    assert made.split("  ")[0::2] == [name, "161", f1]
-    assert made.split("  ")[3::2] == [str(manifest.labels), "0.9"]
-    assert broken.startswith(f"{damaged}  ?  ?  ?  ?  ?  active; ")
+    manifest, point = bundle.manifest, bundle.manifest.point
+    assert point
+    gives = [f"{point.coverage:.0%} of issues", f"{point.right} of {point.labels}"]
+    cells = made.split("  ")
+    assert (cells[0], cells[2:]) == (name, ["161 issues", str(manifest.labels), "0.9", *gives])
+    assert broken.startswith(f"{damaged}  ?  ?  ?  ?  ?  ?  active; ")
     assert "manifest.json cannot be read" in broken
 
 
@@ -88,8 +89,15 @@ def test_a_bundle_is_shown_for_people_to_read(
     assert main(["bundle", "show", f"--store={trained.folder}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"bundle {trained.store.role('active')} is active"
-    assert any(line.startswith("  learnt from  161 issues of lanternfish-io/ferry") for line in lines)
-    assert any(line.startswith("  held-out     ") and "micro_f1" in line for line in lines)
+    assert any(line.startswith("  learnt from    161 issues of lanternfish-io/ferry") for line in lines)
+    point = bundle.manifest.point
+    assert point
+    gives = f"{point.coverage:.0%} of issues labelled, {point.right} of {point.labels} labels right"
+    assert f"  target         {point.target:g}, when it was learnt: {gives}" in lines
+    assert any(
+        re.match(r"  newest issues  learnt from the older issues alone, \d+% of the newest \d+ got", line)
+        for line in lines
+    )
     table = [line.split() for line in lines[lines.index("") + 1 :]]
     assert table[0][:2] == ["label", "examples"]
     examples = {rule.name: rule.examples for rule in bundle.rules.labels}

@@ -353,7 +353,7 @@ def test_learning_goes_on_after_wrong_content_and_an_unreadable_cache(
     ]
     code = main(argv)
     said = capsys.readouterr()
-    assert "embeddings: cannot be read (Is a directory); every text is embedded again" in said.err
+    assert "embeddings: cannot be read (Is a directory); every text is encoded again" in said.err
     assert code == 7
     assert "embeddings: cannot be written (Is a directory)" in said.err
     (own_store.folder / "embeddings").rmdir()

@@ -156,7 +156,8 @@ def test_an_issue_that_is_off_stays_off(step: Step, issue: Issue) -> None:
         assert step.label(f"--issue={STORAGE}") == 0
         assert issue.label_names == ["no-triage"]
     assert (
-        step.out == f"{FERRY}#{STORAGE}: triage is switched off here by the label no-triage (act.off_label)\n"
+        step.out
+        == f"{FERRY}#{STORAGE}: left alone: triage is switched off here by the label no-triage (act.off_label)\n"
     )
     command = say(step, issue, "/triage again")
     assert step.label() == 0
@@ -228,7 +229,7 @@ def test_commands_are_off_by_default(step: Step, issue: Issue) -> None:
     command = say(step, issue, "/triage again")
     assert step.label() == 0
     assert (issue.label_names, command.reactions, step.writes) == ([], [], [])
-    assert step.out == f"{FERRY}#{STORAGE}: commands are switched off (act.commands)\n"
+    assert step.out == f"{FERRY}#{STORAGE}: left alone: commands are switched off (act.commands)\n"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,7 @@ def test_a_comment_is_a_command_only_by_its_first_line(step: Step, issue: Issue,
     say(step, issue, body)
     assert step.label() == 0
     assert (issue.label_names, step.github.log) == ([], [])
-    assert step.out == f"{FERRY}#{STORAGE}: its comment is not a command\n"
+    assert step.out == f"{FERRY}#{STORAGE}: left alone: its comment is not a command\n"
 
 
 @pytest.mark.parametrize("action", ["edited", "deleted"])

@@ -17,7 +17,7 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.storing import ACTIVE, git_store, tiny
 from triage.arrays import Floats
-from triage.bundle.bundle import FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
+from triage.bundle.bundle import FORMAT, FORMAT_COMPRESSED, MANIFEST, Bundle, Rows, to_files
 from triage.bundle.ivf_files import CODES, LazyRows
 from triage.bundle.local_store import LocalStore
 from triage.bundle.model import Neighbourhood
@@ -537,7 +537,7 @@ def test_a_small_bundle_says_nothing_of_all_this() -> None:
     """The files of a bundle whose vectors are compared one by one are what they were before there was another kind."""
     files = to_files(tiny(4))
     manifest, rules = json.loads(files[MANIFEST]), json.loads(files["rules.json"])["rules"]
-    assert (manifest["format"], "index" in manifest, "shared" in rules) == (1, False, False)
+    assert (manifest["format"], "index" in manifest, "shared" in rules) == (FORMAT, False, False)
     assert [name for name in files if name.startswith("index-")] == []
     shared = replace(tiny(4), rules=Rules(shared=("kind/*",)))
     assert json.loads(to_files(shared)["rules.json"])["rules"]["shared"] == ["kind/*"]

@@ -156,7 +156,7 @@ def test_some_authors_are_left_alone(step: Step, config: str, author: str, reaso
     step.happen(issue)
     assert step.label() == 0
     assert (issue.label_names, step.outputs["labels"]) == ([], {})
-    assert step.out == f"{FERRY}#{issue.number}: {reason}\n"
+    assert step.out == f"{FERRY}#{issue.number}: left alone: {reason}\n"
 
 
 def test_issues_of_bots_are_labelled_where_the_configuration_asks(step: Step) -> None:
@@ -177,7 +177,7 @@ def test_pull_requests_are_labelled_only_where_the_configuration_asks(step: Step
     assert step.label() == 0
     assert (pull.label_names, step.out) == (
         [],
-        f"{FERRY}#{pull.number}: it is a pull request (act.pull_requests)\n",
+        f"{FERRY}#{pull.number}: left alone: it is a pull request (act.pull_requests)\n",
     )
     step.configure("act: {pull_requests: true}")
     step.github.world.add_token("puller", ACTIONS_BOT, issues="write", contents="read", pull_requests="write")
@@ -191,7 +191,7 @@ def test_an_edit_that_changes_little_changes_no_label(step: Step) -> None:
     issue = step.repository.issues[STORAGE]
     step.happen(issue, "edited", title=issue.title.replace("after", "aftr"))
     assert step.label() == 0
-    assert (issue.label_names, step.out) == ([], f"{FERRY}#938: its text changed only a little\n")
+    assert (issue.label_names, step.out) == ([], f"{FERRY}#938: left alone: its text changed only a little\n")
 
 
 def test_an_issue_that_became_another_is_looked_at_again_and_keeps_its_labels(step: Step) -> None:
@@ -225,7 +225,7 @@ def test_an_edited_issue_whose_labels_a_person_touched_is_theirs(step: Step, tou
     step.happen(issue, "edited", body="Something else altogether.")
     assert step.label() == 0
     assert issue.label_names == there
-    assert step.out == f"{FERRY}#938: a person has set or removed labels on it\n"
+    assert step.out == f"{FERRY}#938: left alone: a person has set or removed labels on it\n"
 
 
 def test_the_abstain_label_marks_what_got_no_label_and_goes_when_one_comes(step: Step) -> None:
@@ -364,7 +364,10 @@ def test_an_event_about_labels_alone_decides_nothing(step: Step) -> None:
     issue.add_labels(["question"], "some-app[bot]")
     step.happen(issue, "labeled")
     assert step.label() == 0
-    assert (issue.label_names, step.out) == (["question"], f"{FERRY}#938: only its labels have changed\n")
+    assert (issue.label_names, step.out) == (
+        ["question"],
+        f"{FERRY}#938: left alone: only its labels have changed\n",
+    )
 
 
 def test_the_abstain_label_goes_when_a_person_labels(step: Step) -> None:
@@ -380,7 +383,10 @@ def test_the_abstain_label_goes_when_a_person_labels(step: Step) -> None:
     assert issue.label_names == ["needs-triage", "question"]
     assert step.label() == 0
     assert issue.label_names == ["question"]
-    assert step.out == f"{FERRY}#938: a person has set or removed labels on it; needs-triage was removed\n"
+    assert (
+        step.out
+        == f"{FERRY}#938: left alone: a person has set or removed labels on it; needs-triage was removed\n"
+    )
     assert issue.label_events[-1] == ("unlabeled", "needs-triage", ACTIONS_BOT)
     assert step.label() == 0
     assert issue.label_names == ["question"]
@@ -421,7 +427,7 @@ def test_an_edit_is_compared_with_the_text_that_was_judged_last(step: Step) -> N
     assert set(issue.label_names) == {*first, *STORAGE_LABELS}
     edited(step, issue, f"{other.body} Thanks!")
     assert step.label() == 0
-    assert step.out == f"{FERRY}#{QUESTION}: its text changed only a little\n"
+    assert step.out == f"{FERRY}#{QUESTION}: left alone: its text changed only a little\n"
 
 
 @pytest.mark.parametrize("changes", [{"body": {"from": None}}, {"body": {}}, {}, None])
@@ -437,7 +443,7 @@ def test_an_edit_whose_text_before_is_not_told_is_looked_up(step: Step, changes:
     }
     step.event(payload)
     assert step.label() == 0
-    assert step.out == f"{FERRY}#{QUESTION}: its text changed only a little\n"
+    assert step.out == f"{FERRY}#{QUESTION}: left alone: its text changed only a little\n"
     issue.edit(other.body)
     assert step.label() == 0
     assert list(step.outputs["scores"]) == [str(QUESTION)]

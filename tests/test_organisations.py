@@ -157,8 +157,8 @@ def test_what_it_costs_is_said_before_and_holds(
     read_repositories(NAMES, tmp_path, Config())
     # Seven pages of three points, and the labels of six repositories; finding and counting came before.
     said = (
-        r"reading 6 repositories: 135 issues on about 7 pages, 27 points; 4,987 of 5,000 points are left until "
-        r"\d\d:\d\d UTC, 500 an hour are kept for labelling; no wait is needed\n"
+        r"reading 6 repositories: 135 issues in about 7 requests, for 27 points of the rate limit; 4,987 of 5,000 "
+        r"are left until \d\d:\d\d UTC, 500 an hour are kept for labelling; no wait is needed\n"
     )
     # On a slow machine the progress follows.
     assert re.match(said, capsys.readouterr().err)
@@ -167,7 +167,7 @@ def test_what_it_costs_is_said_before_and_holds(
     org[5].add_issue("New")
     before = github.points.spent
     read_repositories(NAMES, tmp_path, Config())
-    assert ": 7 issues on about 6 pages, 24 points; " in capsys.readouterr().err
+    assert ": 7 issues in about 6 requests, for 24 points of the rate limit; " in capsys.readouterr().err
     assert github.points.spent - before == 1 + 2 * 6 + 24
 
 
@@ -179,7 +179,7 @@ def test_a_run_that_needs_more_than_there_is_says_how_long_it_takes(
     with pytest.raises(RateLimited):
         read_repositories(NAMES, tmp_path, Config(learn=LearnConfig(max_rate_limit_wait=60)))
     said = capsys.readouterr().err
-    assert "27 points; 18 of 100 points are left until " in said
+    assert "for 27 points of the rate limit; 18 of 100 are left until " in said
     # On a slow machine a minute or two of the hour are gone by then.
     hour = r"(5[0-9]|60) minutes"
     assert re.search(rf", 10 an hour are kept for labelling; waiting for more takes about {hour}\n", said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -43,7 +44,8 @@ def test_from_issues_to_a_bundle_to_labels(past: Step) -> None:
     assert past.out.startswith("bundle ")
     assert " is active\n" in past.out
     assert re.search(
-        r"On the newest issues, held out until now: micro-F1 0\.\d{3}, .* precision ", past.summary
+        r"\. Learnt from the older issues alone, \d+% of the newest \d+ got a label, and \d+% of these labels ",
+        html.unescape(past.summary),
     )
     # Dated by GitHub's clock, months from this machine's, when reading began.
     assert timedelta(0) <= parse_time(bundle.manifest.created_at) - AFTERWARDS < timedelta(minutes=1)
@@ -114,7 +116,9 @@ def test_the_summary_tells_how_the_bot_did_and_what_to_label_next(past: Step) ->
     assert len(numbers) == 8
     assert all(not past.repository.issues[number].labels for number in numbers)
     assert f'<a href="{past.github.server_url}/{FERRY}/issues/{min(numbers)}">' in advised
-    assert re.search(r"\d+&#37; of the newest \d+ issues have no close neighbour", past.summary)
+    assert re.search(
+        r"\d+&#37; of the newest \d+ issues resemble no learnt issue and get no label", past.summary
+    )
     assert "| promised | measured | pairs of issue and label |" in past.summary
 
 
@@ -125,12 +129,15 @@ def test_too_few_new_labels_end_green_at_once(past: Step) -> None:
     relabel(past.repository, 4)
     past.github.requests.clear()
     assert past.run(*RETRAIN) == 0
-    assert past.out == f"nothing to do: 4 labelled issues are new since {name}; learn.min_new is 5\n"
+    assert past.out == (
+        f"nothing to do: 4 labelled issues are new since bundle {name}, and fewer than 5 (learn.min_new) change "
+        "little; --always learns all the same\n"
+    )
     assert (past.writes, past.summary) == ([], "")
     relabel(past.repository, 1)
     assert past.run(*RETRAIN) == 0
     assert " is active\n" in past.out
-    assert "  embedded       0 texts, " in past.out
+    assert "  encoded        0 texts, " in past.out
 
 
 def test_few_new_labels_are_enough_where_the_bundle_cannot_label(past: Step) -> None:

@@ -97,6 +97,16 @@ def test_one_line_says_what_the_bundle_does(learnt: TrainedBundle) -> None:
     assert markdown(now, active=bare).splitlines()[2] == (
         f"{line} (until now: 2 of 2 labels; how many of them are right could not be measured yet)."
     )
+    other = replace(learnt.bundle, rules=replace(rules, points=points, recommended=0.8))
+    free = replace(now, recipe=replace(learnt.recipe, config=Config()))
+    free = replace(free, bundle=replace(free.bundle, rules=replace(free.bundle.rules, recommended=0.7)))
+    assert (
+        markdown(free, active=other)
+        .splitlines()[2]
+        .endswith(
+            "on 30% of issues, more than 9 in 10 right, with a precision target of 0.8 instead of 0.7)."
+        )
+    )
     sure = replace(now, recipe=replace(learnt.recipe, config=Config(vote=VoteConfig(precision_target=0.8))))
     assert markdown(sure).splitlines()[2].endswith("on 30% of issues, more than 9 in 10 right**.")
 
@@ -117,8 +127,13 @@ def test_the_newest_issues_are_told_also_of_the_first_bundle(learnt: TrainedBund
     """There is nothing to compare with yet, and maintainers want to know all the same."""
     text = markdown(learnt)
     figures = learnt.recipe.result.figures
-    assert f"held out until now: micro-F1 {figures['micro_f1']:.3f}, " in text
-    assert f"precision {figures['precision']:.3f} on the " in text
+    words = f"earnt from the older issues alone, {figures['coverage']:.0%} of the newest {figures['issues']:.0f} got "
+    right = f"{figures['precision']:.0%} of these labels were right; counting missed labels too, "
+    assert f". L{words}a label, and {right}" in text
+    assert f"  newest issues  l{words}" in "\n".join(terminal(learnt))
+    nothing = replace(learnt.bundle.manifest, figures={**figures, "coverage": 0.0})
+    idle = replace(learnt, bundle=replace(learnt.bundle, manifest=nothing))
+    assert ". Learnt from the older issues alone, none of the newest 33 got a label.</sub>" in markdown(idle)
 
 
 def test_a_fine_tuned_encoder_is_told(learnt: TrainedBundle) -> None:
@@ -127,7 +142,7 @@ def test_a_fine_tuned_encoder_is_told(learnt: TrainedBundle) -> None:
         manifest = replace(learnt.bundle.manifest, adaptation=how)
         tuned = replace(learnt, bundle=replace(learnt.bundle, manifest=manifest, encoder={"model.onnx": b""}))
         assert f"  adaptation     {words}" in terminal(tuned)
-        assert f"adaptation {words}. On" in markdown(tuned)
+        assert re.search(rf"adaptation {words}\. Learnt from the older issues alone, ", markdown(tuned))
 
 
 def test_a_label_that_may_not_be_set_is_not_blamed_for_its_precision(learnt: TrainedBundle) -> None:
@@ -144,7 +159,7 @@ def test_advice_holds_what_there_is_and_no_more(learnt: TrainedBundle) -> None:
     assert terminal(learnt, advice) == [
         *terminal(learnt),
         "  live           3 labels set since the active bundle was made, 2 kept, 1 removed by people; 4 missed",
-        "  drift          25% of the newest 8 issues have no close neighbour (usually below 1%)",
+        "  drift          25% of the newest 8 issues resemble no learnt issue and get no label (usually below 1%)",
         "  label next     o/r#7",
     ]
     usual, page = markdown(learnt), markdown(learnt, advice, (Bin(0.8, 0.75, 9),))

@@ -317,7 +317,7 @@ def preview(
         )
     if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
         voted = len(model.rules.voted)
-        yield f"{len(short)} of {voted} labels were set on none of these issues; more labelled issues change that."
+        yield f"{len(short)} of {voted} labels reached it on none of these issues; with more labelled issues, they may."
 
 
 def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:
@@ -342,7 +342,7 @@ def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingMode
         engines.encoder,
         store.get(NAME),
         lambda _: None,
-        lambda total: bar("embedding", total),
+        lambda total: bar("encoding", total),
     )
     now = format_time(tracker.now()) or ""
     vectors, left = embedded.vectors[: len(data)], embedded.vectors[len(data) :]

@@ -47,7 +47,7 @@ from triage.bundle.ivf_files import (
     index_files,
     index_from,
 )
-from triage.decide.rules import LabelRule, Rules
+from triage.decide.rules import LabelRule, OperatingPoint, Rules
 from triage.engine.head import Head, Propensity
 from triage.engine.index import IvfCodes
 from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
@@ -56,8 +56,8 @@ from triage.issue import MAX_NUMBER, Key, RepositoryIds, fold, present_names
 from triage.schema import SchemaError, build, decoded, parse_time
 from triage.text import TEXT_VERSION
 
-FORMAT = 1
-FORMAT_COMPRESSED = 2
+FORMAT = 3
+FORMAT_COMPRESSED = 4
 MANIFEST, RULES = "manifest.json", "rules.json"
 ENCODER = "encoder-"
 PROPENSITY = "propensity.npy"
@@ -95,7 +95,7 @@ class BundleManifest:
     `figures` were measured on the newest window, which nothing was tuned on. The gate compares `recipe`. `bots` are
     logins under which the bot has labelled. `after` is the bundle that was active when this one was learnt, `refused`
     are the objections of the gate. `labels` counts the labels learnt (0: not recorded), `target` is the precision
-    target that was then in force.
+    target that was then in force, and `point` what it gives.
     """
 
     created_at: str
@@ -118,6 +118,7 @@ class BundleManifest:
     refused: tuple[str, ...] = ()
     labels: int = 0
     target: float | None = None
+    point: OperatingPoint | None = None
     index: Compression | None = None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from triage import __version__
 from triage.console import CommandParser, alert, guard, open_door, to_the_end
-from triage.errors import DataError, ReportError, TriageError
+from triage.errors import DataError, ReportError, TriageError, UsageError
 from triage.progress import stage
 
 # Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
@@ -71,6 +71,9 @@ def main_inner(argv: Sequence[str] | None = None) -> int:
     # It may come after the command too, where people look for it.
     argv.sort(key=lambda word: word not in QUIET)
     only = next((word for word in argv if word not in QUIET), "")
+    if not only:
+        parser(only).print_help(sys.stderr)
+        return UsageError.exit_code
     args = parser(only).parse_args(argv, argparse.Namespace(argv=argv))
     open_door(quiet=args.quiet, json=getattr(args, "json", False))
     try:

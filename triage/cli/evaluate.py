@@ -133,7 +133,7 @@ def run(options: EvaluateOptions) -> int:
             skip_bad=options.skip_bad,
             cache=options.cache or options.out / WORK / "collected",
         )
-        with stage("embedding"):
+        with stage("encoding"):
             study, engines = design(options, loaded, Attribution.of(loaded.config, loaded.bots))
         return _report(options, study, measure(options, study, engines, loaded))
 
@@ -182,7 +182,7 @@ def _data(
     def vectors(issues: Sequence[Issue]) -> Floats:
         known = file.read_bytes() if file.is_file() else None
         return embed(
-            issues, engines.encoder, known, partial(write, file), lambda total: bar("embedding", total)
+            issues, engines.encoder, known, partial(write, file), lambda total: bar("encoding", total)
         ).vectors
 
     limits = data.DataLimits(options.least, options.issues, options.unlabelled)

@@ -127,7 +127,8 @@ def _run(options: RetrainOptions, tune: Tune | None) -> int:
         is_same = is_current(previous.bundle, loaded.config, data) and fits(previous.bundle, loaded.config)
         if new < least and is_same:
             log(
-                f"nothing to do: {new} labelled issues are new since {previous.name}; learn.min_new is {least}"
+                f"nothing to do: {new} labelled issues are new since bundle {previous.name}, and fewer than {least} "
+                "(learn.min_new) change little; --always learns all the same"
             )
             if options.json:
                 log_json(
@@ -140,7 +141,7 @@ def _run(options: RetrainOptions, tune: Tune | None) -> int:
 def _tuner(options: RetrainOptions) -> Tune | None:
     """The function that fine-tunes the encoder if the options ask for it.
 
-    Raises MissingExtra for any package that the run needs, before hours of reading and embedding are spent.
+    Raises MissingExtra for any package that the run needs, before hours of reading and encoding are spent.
     """
     check_engine(options.engine)
     need("learn", "sklearn", *["matplotlib"] * bool(options.plots), to="learning")
@@ -178,13 +179,13 @@ def _learn(
     data = data.with_unlabelled(max(UNLABELLED, len(data)))
     with stage("reading kept vectors"):
         kept = embedded_before(against)
-    with workers(options.engine) as cluster, stage("embedding"):
+    with workers(options.engine) as cluster, stage("encoding"):
         embedded = embed(
             [*data.issues, *data.unlabelled, *seen],
             engines.encoder,
             kept,
             lambda vectors: store.put(NAME, vectors),
-            lambda total: bar("embedding", total),
+            lambda total: bar("encoding", total),
             encode=encoding(cluster, engines.encoder),
             piece=cluster.round if cluster else 0,
         )

@@ -118,6 +118,7 @@ def assemble(
         issues=len(data),
         labels=len(data.names),
         target=rules.aim(recipe.policy.target),
+        point=rules.point(recipe.policy.target),
         sources=tuple(sorted({issue.repo for issue in data.issues})),
         split=recipe.split.describe(data)
         if recipe.enough

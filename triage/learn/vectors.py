@@ -61,7 +61,7 @@ def embedded_before(store: Store) -> bytes | None:
     try:
         return store.get(NAME)
     except BundleError as error:
-        warning(f"{error.what}; every text is embedded again")
+        warning(f"{error.what}; every text is encoded again")
         return None
 
 

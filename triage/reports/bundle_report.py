@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from triage.bundle.bundle import Bundle, BundleManifest
-from triage.decide.rules import BEST_F1, LabelRule, Rules
+from triage.decide.rules import BEST_F1, LabelRule, OperatingPoint, Rules
 from triage.markdown import columns
-from triage.reports.label_report import meter
 
-HEADS = ("bundle", "made", "issues", "labels", "micro-F1", "target", "state")
+HEADS = ("bundle", "made", "learnt from", "labels", "target", "labels set on", "right", "state")
 UNKNOWN = "?"
 UNOPPOSED = "hardly any learnt issue is without it"
 UNREACHED = ", which no newer issue reached"
@@ -36,6 +35,7 @@ class BundleLine:
             "labels": manifest.labels or None if manifest else None,
             "micro_f1": manifest.figures.get("micro_f1") if manifest else None,
             "precision_target": manifest.target if manifest else None,
+            "point": asdict(manifest.point) if manifest and manifest.point else None,
             "problem": self.problem or None,
         }
 
@@ -48,15 +48,16 @@ def listing(lines: Sequence[BundleLine]) -> list[str]:
 def _cells(line: BundleLine) -> tuple[str, ...]:
     manifest, state = line.manifest, "; ".join(filter(None, [line.role, line.problem]))
     if manifest is None:
-        return (line.name, *[UNKNOWN] * 5, state)
-    f1 = manifest.figures.get("micro_f1")
+        return (line.name, *[UNKNOWN] * 6, state)
+    point = manifest.point
     return (
         line.name,
         manifest.created_at[:16].replace("T", " "),
-        str(manifest.issues),
+        f"{manifest.issues} issues",
         str(manifest.labels or UNKNOWN),
-        UNKNOWN if f1 is None else f"{f1:.3f}",
         _target(manifest),
+        f"{point.coverage:.0%} of issues" if point else UNKNOWN,
+        f"{point.right} of {point.labels}" if point else UNKNOWN,
         state,
     )
 
@@ -79,10 +80,10 @@ def shown(name: str, role: str, bundle: Bundle) -> list[str]:
         "zero-shot": manifest.zero_shot or UNKNOWN,
         "vote": f"{rules.k} neighbours, {rules.weighting} weights; labels with at least {rules.min_examples} examples",
         "shared": ", ".join(rules.shared) or "no label between repositories",
-        "target": f"{_target(manifest)}, when it was learnt",
+        "target": f"{_target(manifest)}, when it was learnt"
+        + (f": {gives(manifest.point)}" if manifest.point else ""),
         "split": divided(manifest.split),
-        "held-out": ", ".join(f"{key} {value:g}" for key, value in manifest.figures.items())
-        or "not measured",
+        "newest issues": on_the_newest(manifest.figures) or "not measured",
     }
     width = max(map(len, facts))
     return [
@@ -90,6 +91,27 @@ def shown(name: str, role: str, bundle: Bundle) -> list[str]:
         *(f"  {title:<{width}}  {text}" for title, text in facts.items()),
         *label_table(rules, lambda rule: how_set(rules, rule, manifest.target)),
     ]
+
+
+def gives(point: OperatingPoint) -> str:
+    """What a precision target would have achieved, in words."""
+    if point.threshold is None:
+        return "not reached"
+    return f"{point.coverage:.0%} of issues labelled, {point.right} of {point.labels} labels right"
+
+
+def on_the_newest(figures: Mapping[str, float]) -> str:
+    """The figures on the newest issues, in words; empty where there are none."""
+    if not figures:
+        return ""
+    issues = f"the newest {figures['issues']:.0f} got a label"
+    if not figures["coverage"]:
+        return f"learnt from the older issues alone, none of {issues}"
+    return (
+        f"learnt from the older issues alone, {figures['coverage']:.0%} of {issues}, and {figures['precision']:.0%} "
+        f"of these labels were right; counting missed labels too, micro-F1 is {figures['micro_f1']:.3f} and macro-F1 "
+        f"{figures['macro_f1']:.3f}"
+    )
 
 
 def divided(split: Mapping[str, str]) -> str:
@@ -106,13 +128,13 @@ def divided(split: Mapping[str, str]) -> str:
 
 def label_table(rules: Rules, how: Callable[[LabelRule], str]) -> list[str]:
     """The labels for a terminal, those with most examples first; `how` says how one is set."""
-    heads = ("label", "examples", "set", "precision on newer issues")
+    heads = ("label", "examples", "set", "right on newer issues")
     rows = (
         (
             rule.name,
             str(rule.examples),
             how(rule),
-            "" if rule.precision is None else f"{meter(rule.precision)} of {rule.predicted}",
+            "" if rule.precision is None else f"{rule.precision:.0%} of {rule.predicted}",
         )
         for rule in sorted(rules.labels, key=lambda rule: (-rule.examples, rule.name))
     )

@@ -47,7 +47,14 @@ def outcome_lines(outcome: LabelOutcome, *, dry_run: bool) -> str:
     if outcome.answer:
         lines = [one_line(outcome.answer)]
     elif outcome.note and not outcome.added:
-        lines = [f"would be left alone: {outcome.note}" if dry_run else outcome.note]
+        left = (
+            ""
+            if outcome.decision or outcome.missing
+            else "would be left alone: "
+            if dry_run
+            else "left alone: "
+        )
+        lines = [f"{left}{outcome.note}"]
     else:
         lines = ["; ".join(filter(None, [f"would get {got}" if dry_run else got, outcome.note]))]
         if outcome.decision:

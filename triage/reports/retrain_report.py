@@ -16,14 +16,14 @@ from triage.learn.provenance import LiveAccuracy
 from triage.learn.retrain import Drift, RetrainAdvice, TrainedBundle
 from triage.markdown import code, details, escape, issue_link, table
 from triage.metrics import Bin
-from triage.reports.bundle_report import divided, how_set, is_settable, label_table
+from triage.reports.bundle_report import divided, gives, how_set, is_settable, label_table, on_the_newest
 from triage.reports.label_report import Url, in_code, meter
 
 
 def terminal(
     name: str, trained: TrainedBundle, gate: GateResult, advice: RetrainAdvice, computed: int
 ) -> list[str]:
-    """Lines for a terminal; `computed` texts were embedded, the others came from the cache."""
+    """Lines for a terminal; `computed` texts were encoded, the others came from the cache."""
     manifest, rules, data = trained.bundle.manifest, trained.bundle.rules, trained.recipe.data
     left = len(data.unlabelled)
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
@@ -31,19 +31,17 @@ def terminal(
     sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
     return [
         f"bundle {name} is {'active' if gate.passed else 'staged: it did not pass the gate'}",
+        f"  result         sets {_reach(trained, rules)}",
         f"  learnt from    {manifest.issues} issues of {sources}",
         f"  left out       {left_out or 'none'}",
         *([f"  unlabelled     {left} issues show what people leave without a label"] if left else []),
-        f"  embedded       {computed} texts, {len(data) + left - computed} from the cache",
+        f"  encoded        {computed} texts, {len(data) + left - computed} from the cache",
         f"  labels         {len(rules.voted)} judged by votes, {len(rules.rare)} by name and description",
         f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
         *(f"  target         {line}" for line in _target_lines(trained)),
         f"  split          {divided(manifest.split)}",
-        *(
-            f"  held-out       the newest issues, learnt without them: {line}"
-            for line in _held_out(manifest.figures)
-        ),
+        *([f"  newest issues  {newest}"] if (newest := on_the_newest(manifest.figures)) else []),
         *(f"  gate           {line}" for line in _gate(gate)),
         *(f"  not learnt     {label}: {reason}" for label, reason in data.process.items()),
         *_terminal_advice(advice),
@@ -67,7 +65,7 @@ def to_dict(
         "bundle": name,
         "state": "active" if gate.passed else "staged",
         "manifest": asdict(manifest),
-        "embedded": computed,
+        "encoded": computed,
         "left_out": dict(recipe.data.dropped),
         "not_learnt": dict(recipe.data.process),
         "adaptations": dict(trained.tried),
@@ -95,7 +93,7 @@ def markdown(
     """The job summary; holds label names and numbers only. `url` gives the page of an issue."""
     manifest = trained.bundle.manifest
     verdict = "is active" if gate.passed else "is staged; the active bundle stays active"
-    before = active.manifest.issues if active else 0
+    before, newest = active.manifest.issues if active else 0, on_the_newest(manifest.figures)
     lines = [
         f"### Bundle <code>{name}</code> {verdict}",
         "",
@@ -112,9 +110,7 @@ def markdown(
         *_calibration(bins),
         f"<sub>Learnt from {manifest.issues} labelled issues ({manifest.issues - before:+d}), "
         f"adaptation {_adaptation(trained.bundle)}."
-        + "".join(
-            f" On the newest issues, held out until now: {line}." for line in _held_out(manifest.figures)
-        )
+        + (f" {newest[:1].upper()}{newest[1:]}." if newest else "")
         + "</sub>",
     ]
     return "\n".join(lines) + "\n"
@@ -122,8 +118,15 @@ def markdown(
 
 def _in_short(trained: TrainedBundle, active: Bundle | None) -> str:
     """What the bundle does, and what the active one did, in one line."""
-    now = _reach(trained, trained.bundle.rules)
-    then = f" (until now: {_reach(trained, active.rules)})" if active else ""
+    rules = trained.bundle.rules
+    now, then = _reach(trained, rules), ""
+    if active:
+        target = trained.recipe.policy.target
+        aims = active.rules.aim(target), rules.aim(target)
+        other = (
+            ", with a precision target of {:g} instead of {:g}".format(*aims) if aims[0] != aims[1] else ""
+        )
+        then = f" (until now: {_reach(trained, active.rules)}{other})"
     return f"**It sets {now}**{then}."
 
 
@@ -163,13 +166,7 @@ def _target_lines(trained: TrainedBundle) -> Iterator[str]:
     aim, why = _aim(trained)
     yield f"{aim:g}, {why}" if aim > BEST_F1 else f"none: thresholds for the best F1, {why}"
     for point in trained.bundle.rules.points:
-        yield f"at {point.target:.2f}: {_gives(point)}"
-
-
-def _gives(point: OperatingPoint) -> str:
-    if point.threshold is None:
-        return "not reached"
-    return f"{point.coverage:.0%} of issues labelled, {point.right} of {point.labels} labels right"
+        yield f"at {point.target:.2f}: {gives(point)}"
 
 
 def _targets(trained: TrainedBundle) -> Iterator[str]:
@@ -198,15 +195,6 @@ def _targets(trained: TrainedBundle) -> Iterator[str]:
 def _adaptation(bundle: Bundle) -> str:
     how = bundle.manifest.adaptation
     return how if not bundle.encoder else "encoder" if how == "none" else f"encoder and {how}"
-
-
-def _held_out(figures: dict[str, float]) -> Iterator[str]:
-    if figures:
-        yield (
-            f"micro-F1 {figures['micro_f1']:.3f}, macro-F1 {figures['macro_f1']:.3f}, precision "
-            f"{figures['precision']:.3f} on the {figures['coverage']:.0%} of {figures['issues']:.0f} issues that got a "
-            "label"
-        )
 
 
 def _gate(gate: GateResult) -> Iterator[str]:
@@ -290,7 +278,8 @@ def _answers(live: LiveAccuracy) -> str:
 
 
 def _drift(drift: Drift) -> str:
-    return f"{drift.share:.0%} of the newest {drift.issues} issues have no close neighbour (usually below 1%)"
+    newest = f"{drift.share:.0%} of the newest {drift.issues} issues"
+    return f"{newest} resemble no learnt issue and get no label (usually below 1%)"
 
 
 def _next_steps(advice: RetrainAdvice, url: Url) -> Iterator[str]:

@@ -230,10 +230,10 @@ def describe(estimates: Sequence[ReadEstimate], what: str, allowance: Quota | No
     issues = sum(estimate.issues for estimate in estimates)
     pages = sum(estimate.pages for estimate in estimates)
     points = sum(estimate.points for estimate in estimates)
-    start = f"reading {what}: {issues:,} issues on about {pages:,} pages, {points:,} points"
+    start = f"reading {what}: {issues:,} issues in about {pages:,} requests, for {points:,} points of the rate limit"
     if allowance is None:
         return f"{start}; this GitHub sets no limit"
-    left = f"{allowance.remaining:,} of {allowance.limit:,} points are left until {allowance.reset:%H:%M} UTC"
+    left = f"{allowance.remaining:,} of {allowance.limit:,} are left until {allowance.reset:%H:%M} UTC"
     waits = allowance.waiting(points).total_seconds()
     tail = f"waiting for more takes about {duration(waits)}" if waits else "no wait is needed"
     return f"{start}; {left}, {allowance.reserve:,} an hour are kept for labelling; {tail}"
