@@ -352,15 +352,15 @@ def test_the_report_promises_what_was_measured_and_names_what_was_not() -> None:
     assert text.startswith("### A backfill would label 2 of 6 issues of octo&#47;demo\n\nNothing was written")
     assert (
         "Of 3 labels, 85% (77% to 91%) should be right, by the lowest of the estimates.\n"
-        "The precision of 1 labels was never measured" in text
+        "The precision of 1 label was never measured" in text
     )
     assert (
         "| <code>bug</code> | 2 | 90% right of 40 | 1 | 0 |\n| <code>docs</code> | 1 | never measured | 0 | 1 |"
         in text
     )
     assert "the bundle reached a precision of 85%, with a label for 50% of 200 issues." in text
-    assert "Left alone:\n\n- 1: a bot opened it\n" in text
-    assert "Could not be judged:\n\n- 1: its text says nothing\n" in text
+    assert "Left alone:\n\n- 1 issue: a bot opened it\n" in text
+    assert "Could not be judged:\n\n- 1 issue: its text says nothing\n" in text
     assert "- 1 label: only people set it" in text
     assert "Issue" not in text
 
@@ -369,7 +369,7 @@ def test_a_share_of_a_few_issues_promises_nothing() -> None:
     """One right of one is no precision of 100%, nor one wrong one of 0%."""
     few = header(promises={"bug": Promise(1.0, 9), "docs": Promise(0.5, 10)})
     text = markdown(few, totals(few, [entry(1, "bug"), entry(2, "docs"), entry(3, "docs")]))
-    assert "The precision of 1 labels was never measured, or measured on too few issues" in text
+    assert "The precision of 1 label was never measured, or measured on too few issues" in text
     assert "| <code>bug</code> | 1 | 100% right of 9, too few to tell | 0 | 0 |" in text
 
 

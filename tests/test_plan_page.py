@@ -125,7 +125,7 @@ def test_no_word_of_a_stranger_becomes_an_element(words: str) -> None:
     hostile = Entry(
         1, words, (words,), {words: 0.5}, ("x" + words,), ("x" + words,), {words: words}, neighbours=near
     )
-    tame = Entry(1, "a", ("a",), {"a": 0.5}, ("xa",), ("xa",))
+    tame = Entry(1, "a", ("a",), {"a": 0.5}, ("xa",), ("xa",), {"a": "a"})
     plain = header(promises={"a": Promise(0.5, 9)}, filters={"label": "a"}, bundle="a")
     text = written([hostile], of)
     names = [tag for tag, _ in Elements(text).tags]
@@ -206,6 +206,31 @@ def test_where_nothing_matches_the_page_says_so(visit: Visit) -> None:
     shown.locator("#reset").click()
     assert numbers(shown) == [6, 3, 2, 1]
     assert shown.locator("#nothing").is_hidden()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_plan_without_labels_says_why(visit: Visit, width: int) -> None:
+    """The reasons are open, what is about planned labels is hidden, and disputed labels are shown."""
+    reasons = [Entry(1, held_back={"bug": "it is not allowed"}), Entry(2, note="a bot opened it"), ENTRIES[3]]
+    shown = visit(written(reasons), width=width)
+    for hidden in ("#controls", "#bars", "#right"):
+        assert shown.locator(hidden).is_hidden()
+    assert shown.locator("details").inner_text().split("\n") == [
+        "Why no label would be set",
+        "Left alone",
+        "1 issue: a bot opened it",
+        "Held back",
+        "1 label: it is not allowed",
+    ]
+    assert numbers(shown) == [4]
+    shown.locator("input[name=find]").fill("nowhere")
+    assert shown.locator("#nothing").inner_text() == "No issue matches. Show all of these"
+    assert (findings(shown), overflow(shown)) == ([], 0)
+    shown.locator("#reset").click()
+    assert numbers(shown) == [4]
+    bare = visit(written(reasons[:2]), width=width)
+    assert bare.locator("table").is_hidden()
+    assert (findings(bare), overflow(bare)) == ([], 0)
 
 
 def test_a_long_table_is_shown_in_pieces(visit: Visit) -> None:
@@ -350,12 +375,19 @@ def test_the_page_fits_and_is_accessible(visit: Visit, width: int, scheme: str) 
         replace(ENTRIES[0], neighbours=near, existing=("web",), missed=("web",), title="word" * 40),
         *ENTRIES[1:],
         entry(8, "long " * 9),
+        entry(9, held_back={"w" * 60: "it is not allowed"}),
     ]
     shown = visit(written(entries, header(colors=colors)), width=width, scheme=scheme)
     shown.get_by_role("button", name="why issue 1?").click()
     shown.get_by_role("checkbox", name="docs 0.80").uncheck()
+    shown.locator("summary").click()
     assert findings(shown) == []
     assert overflow(shown) == 0
     assert shown.locator("#rows tr").first.evaluate("(row) => getComputedStyle(row).display") == (
         "block" if width <= 600 else "table-row"
     )
+    shown.locator("#untick").click()
+    shown.locator("input[name=find]").fill("nowhere")
+    assert shown.locator("#nothing").is_visible()
+    assert findings(shown) == []
+    assert overflow(shown) == 0

@@ -233,3 +233,7 @@ def test_the_page_fits_and_is_accessible(visit: Visit, width: int, scheme: str) 
     shown.locator("summary").click()
     assert findings(shown) == []
     assert overflow(shown) == 0
+    shown.locator("input[name=find]").fill("nowhere")
+    assert shown.locator("#nothing").is_visible()
+    assert findings(shown) == []
+    assert overflow(shown) == 0

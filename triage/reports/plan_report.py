@@ -10,6 +10,7 @@ from triage.backfill.plan import Entry, Header, Promise, to_dict
 from triage.markdown import code, escape, table
 from triage.metrics import wilson
 from triage.reports import render
+from triage.schema import parse_time
 
 MEASURED = (
     "Precision says how often a label was right on issues newer than the learnt ones. It was measured on issues that "
@@ -137,16 +138,32 @@ def markdown(header: Header, counted: Totals) -> str:
     ]
     if header.figures:
         lines += [_held_out(header), ""]
-    held = {reason: f"{n} label{'s' * (n > 1)}" for reason, n in counted.held.items()}
-    parts: dict[str, Mapping[str, object]] = {
-        "Left alone": counted.left,
-        "Could not be judged": counted.unjudged,
-        "Held back": held,
-    }
-    for title, counts in parts.items():
-        if counts:
-            lines += [f"{title}:", "", *(f"- {n}: {escape(reason)}" for reason, n in counts.items()), ""]
+    for title, counts in _reasons(counted).items():
+        lines += [f"{title}:", "", *(f"- {n}: {escape(reason)}" for reason, n in counts.items()), ""]
     return "\n".join(lines)
+
+
+def _reasons(counted: Totals) -> dict[str, Mapping[str, str]]:
+    """Why issues get no label, or not all: how many for each reason."""
+    parts = {
+        "Left alone": (counted.left, "issue"),
+        "Could not be judged": (counted.unjudged, "issue"),
+        "Held back": (counted.held, "label"),
+    }
+    return {
+        title: {reason: _many(n, thing) for reason, n in counts.items()}
+        for title, (counts, thing) in parts.items()
+        if counts
+    }
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def _made(header: Header) -> str:
+    """When the plan was made, as people write it."""
+    return f"{parse_time(header.created_at):%Y-%m-%d %H:%M} UTC"
 
 
 def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: str) -> Iterator[str]:
@@ -157,6 +174,8 @@ def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: 
         header=header,
         counted=counted,
         hoped=hoped,
+        made=_made(header),
+        reasons=_reasons(counted),
         filters=_filters(header),
         caption=f"{MEASURED} {_held_out(header) if header.figures else ''}".strip(),
         labels=sorted((one.name for one in counted.lines if one.planned or one.missed), key=str.casefold),
@@ -196,15 +215,15 @@ def _filters(header: Header) -> str:
 
 def _basis(header: Header, counted: Totals) -> Iterator[str]:
     hoped = expected(header, counted)
-    made = f"Made {escape(header.created_at)} with bundle {escape(header.bundle)}"
+    made = f"Made {escape(_made(header))} with bundle {escape(header.bundle)}"
     only = f"; only {escape(_filters(header))}" if header.filters else ""
     yield f"Nothing was written to GitHub. {made}{only}."
     if hoped:
         yield f"Of {counted.planned} labels, {hoped.describe()} should be right, by the lowest of the estimates."
     if counted.unmeasured:
         yield (
-            f"The precision of {counted.unmeasured} labels was never measured, or measured on too few issues: check "
-            "these first."
+            f"The precision of {_many(counted.unmeasured, 'label')} was never measured, or measured on too few issues: "
+            "check these first."
         )
     if counted.disputed:
         yield f"{counted.disputed} issues have a label that triage would not have set."

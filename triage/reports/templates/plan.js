@@ -241,7 +241,7 @@ byId("save").addEventListener("click", save);
 byId("tick").addEventListener("click", () => setAll(true));
 byId("untick").addEventListener("click", () => setAll(false));
 byId("reset").addEventListener("click", () => {
-  [controls.label.value, controls.show.value, controls.find.value] = ["", "planned", ""];
+  byId("filters").reset();
   controls.least.value = controls.least.min;
   writeAddress();
 });
