@@ -149,17 +149,29 @@ def test_a_version_of_the_site_is_published_beside_those_before(tmp_path: Path) 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_page_can_be_read_by_everybody(browser: Browser, site: Path, scheme: str, width: int) -> None:
-    """Pages with all that the theme makes: axe-core finds nothing, no script fails, and nothing sticks out."""
+    """Every page, some also where a reader searches: axe-core finds nothing, no script fails, and nothing sticks out.
+
+    Each page is seen on one of the four screens, and those with all that the theme makes on each.
+    """
     handler = partial(QuietHandler, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
         page, failures = context.new_page(), list[str]()
         page.on("pageerror", lambda error: failures.append(str(error)))
-        for name in ("", "how-to/rules/", "reference/config/", "reference/python/", "glossary/"):
+        pages = sorted(path.parent.relative_to(site).as_posix() for path in site.rglob("index.html"))
+        assert len(pages) > 40
+        screen = 2 * (width > 390) + (scheme == "dark")
+        names = ["", "how-to/rules", "reference/config", "reference/python", "glossary", *pages[screen::4]]
+        for name in names:
             page.goto(f"http://127.0.0.1:{server.server_port}/{name}")
             failures += [f"/{name}: {finding}" for finding in findings(page)]
             failures += [f"/{name}: {overflow(page)} pixels too wide"] if overflow(page) else []
+        page.keyboard.press("/")
+        page.keyboard.type("precision")
+        page.locator(".md-search-result__item").first.wait_for()
+        page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
+        failures += [f"search: {finding}" for finding in findings(page)]
         context.close()
         server.shutdown()
     assert failures == []

@@ -172,7 +172,7 @@ def _tell(demo: Demo) -> None:
         "A repository",
         f"{REPO} is a sample project on a fake GitHub ({demo.github.server_url}). Its maintainers have labelled "
         f"{len(issues) - len(left)} issues by hand. The bot learns from them, and keeps what it learnt in the "
-        "repository itself, in a git ref beside the branches.",
+        "repository itself, in a git ref next to the branches.",
     )
     demo.run("retrain", f"--from={REPO}", f"--store={STORE}", lines=4)
     demo.show_summary(2)
