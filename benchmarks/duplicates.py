@@ -27,11 +27,11 @@ import numpy as np
 from shared import add_data_options, embedded, table_head
 
 from triage.arrays import Array, Ints
-from triage.content import says_nothing
 from triage.engine.encoder import Encoder
 from triage.issue import Issue, Key
 from triage.metrics import wilson
 from triage.sources.issue_file import read_issues
+from triage.text import says_nothing
 
 THRESHOLDS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98)
 # Issues that could be a duplicate of something: of fewer, the nearest says little.

@@ -31,14 +31,13 @@ from sklearn.metrics import log_loss
 from triage.arrays import Array, Mask
 from triage.bundle.model import EVEN, INTERCEPT, NOTHING, SHARPNESS, SLOPE, untaught_rule
 from triage.config import ZeroShotConfig
-from triage.content import language, says_nothing
 from triage.decide import Evidence, Policy, Recorded, Rules, case_of, decide
 from triage.decide.rules import COMMONER, ZeroShotRule, contrast
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import LabelText, ZeroShotModel, calibrated, open_zero_shot
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
-from triage.text import names_kind
+from triage.text import language, names_kind, says_nothing
 from triage.training.corpus import grouped, label_names
 
 SEED, SAMPLE, LEAST_USES, FEWEST = 20, 40, 2, 10

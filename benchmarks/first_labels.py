@@ -25,14 +25,13 @@ from shared import held_out_groups
 from triage.arrays import Array, Mask
 from triage.bundle.model import untaught_rule
 from triage.config import ZeroShotConfig
-from triage.content import language, says_nothing
 from triage.decide import Rules, rules
 from triage.decide.rules import LabelRule, ZeroShotRule, elect_by_description, zero_shot_scores
 from triage.engine.encoder import Encoder
 from triage.engine.zero_shot import ZeroShotModel, open_zero_shot
 from triage.issue import Issue
 from triage.sources.issue_file import iter_issues
-from triage.text import LabelText
+from triage.text import LabelText, language, says_nothing
 from triage.training.corpus import label_names
 
 SEED, JUDGED, FEWEST, LEAST_USES = 20, 25, 60, 2

@@ -15,11 +15,11 @@ from triage.backfill.plan import entry_of
 from triage.bundle.model import ServingModel
 from triage.bundle.open import open_serving
 from triage.config import Config, EncoderConfig, LabelsConfig, ZeroShotConfig
-from triage.content import NOTHING, language, says_nothing
 from triage.decide import Decision, Evidence, Neighbour, Policy, Recorded, Rules, case_of, decide
 from triage.decide.rules import UNFAMILIAR, LabelRule, ZeroShotRule, elect
 from triage.issue import Issue
 from triage.reports.label_report import terminal
+from triage.text import NOTHING, language, says_nothing
 
 TEMPLATE = """**Describe the bug**
 A clear and concise description of what the bug is.

@@ -16,7 +16,6 @@ from triage.bundle.local_store import LocalStore
 from triage.bundle.model import ServingModel
 from triage.bundle.open import open_serving
 from triage.config import Config
-from triage.content import NOTHING
 from triage.decide import Case, Decision, Evidence, Neighbour, Policy, Recorded, Rules, case_of, decide
 from triage.decide.rules import (
     LabelRule,
@@ -28,6 +27,7 @@ from triage.decide.rules import (
     vote_scores,
 )
 from triage.issue import Issue, Names, fold
+from triage.text import NOTHING
 
 pytestmark = pytest.mark.real_models
 

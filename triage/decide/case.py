@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Literal
 
 from triage.config import Config, RuleConfig
-from triage.content import NOTHING, language, says_nothing
 from triage.decide.fixed_rules import NO_RULING, FixedRules
 from triage.decide.policy import switched_off, unsorted
 from triage.issue import (
@@ -32,7 +31,7 @@ from triage.issue import (
     matching,
     native,
 )
-from triage.text import render
+from triage.text import NOTHING, language, render, says_nothing
 
 # An edit that changes a smaller share of the words only corrects typing mistakes.
 MATERIAL = 0.1

@@ -170,7 +170,7 @@ class Rules:
 
     `votes` is the m of labels without one of their own. The vote elects nothing if all neighbours are further than
     `closest` (see `Evidence`). Labels that match none of the patterns `shared` count only for issues of their own
-    repository. `languages` are those besides English in which issues are judged (see `triage.content.language`; "*":
+    repository. `languages` are those besides English in which issues are judged (see `triage.text.language`; "*":
     all). `scored` are the labels of the head, in its order; the head reads this many of the changed `files` of a pull
     request. `points` say what each precision target would give; `recommended` is one of these targets (None: too few
     issues to tell).

@@ -19,7 +19,6 @@ import numpy as np
 
 from triage.arrays import Ints, Mask
 from triage.config import Config
-from triage.content import language
 from triage.decide.case import NO_ACTOR, Attribution
 from triage.engine.head import FeatureCounts, count
 from triage.errors import DataError
@@ -31,6 +30,7 @@ from triage.learn.provenance import (
     provenance_of,
     with_present_names,
 )
+from triage.text import language
 
 if TYPE_CHECKING:
     from triage.bundle.bundle import Bundle
@@ -106,7 +106,7 @@ class Dataset:
 
     @cached_property
     def languages(self) -> list[str]:
-        """The language of each issue, see `triage.content.language`."""
+        """The language of each issue, see `triage.text.language`."""
         return [language(issue.text) for issue in self.issues]
 
     def labels(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
