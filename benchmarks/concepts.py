@@ -31,21 +31,19 @@ from triage.arrays import Array, Floats, Mask
 from triage.bundle.model import untaught_rule
 from triage.config import ZeroShotConfig
 from triage.decide.rules import LEAST_SHARE, UNMEASURED, Rules, elect_by_description, zero_shot_scores
-from triage.engine.concepts import (
-    KIND_CONCEPTS,
-    ConceptHead,
-    concept_of,
-)
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import BUILTIN
 from triage.engine.zero_shot import (
     CONCEPT,
     KIND,
+    KIND_CONCEPTS,
     OTHER,
+    ConceptHead,
     ConceptZeroShot,
     LabelWeights,
     SimilarityZeroShot,
     ZeroShotModel,
+    concept_of,
 )
 from triage.issue import Issue
 from triage.learn.tune import best_cut

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from triage import console, progress
+from triage import console
 
 
 class Clock:
@@ -36,6 +36,4 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(autouse=True)
 def _no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No work takes long enough to tell its progress, however slow the machine is."""
-    still = SimpleNamespace(monotonic=lambda: 0.0)
-    for module in (progress, console):
-        monkeypatch.setattr(module, "time", still)
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: 0.0))

@@ -12,7 +12,7 @@ from tests.test_tune import window as tuning_window
 from triage.config import Config
 from triage.decide import Evidence, Policy
 from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
-from triage.engine.head import Propensity
+from triage.engine.head import Propensity, sigmoid
 from triage.errors import BundleError
 from triage.issue import Issue
 from triage.learn.calibration import (
@@ -34,7 +34,7 @@ from triage.learn.calibration import (
     walk,
 )
 from triage.learn.dataset import Reviewed, split
-from triage.metrics import f1_per_label, macro_f1, micro_f1, sigmoid
+from triage.metrics import f1_per_label, macro_f1, micro_f1
 
 
 def drawn(issues: int, labels: int = 4, seed: int = 0, *, skill: float = 2.0) -> tuple[Judged, np.ndarray]:

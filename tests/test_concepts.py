@@ -16,14 +16,19 @@ from triage.arrays import Floats
 from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
 from triage.engine import model_folder as models
-from triage.engine.concepts import (
-    CONCEPTS,
-    KIND_CONCEPTS,
-    ConceptHead,
-    concept_of,
-)
 from triage.engine.encoder import Encoder
-from triage.engine.zero_shot import CONCEPT, KIND, OTHER, ConceptZeroShot, SimilarityZeroShot, open_zero_shot
+from triage.engine.zero_shot import (
+    CONCEPT,
+    CONCEPTS,
+    KIND,
+    KIND_CONCEPTS,
+    OTHER,
+    ConceptHead,
+    ConceptZeroShot,
+    SimilarityZeroShot,
+    concept_of,
+    open_zero_shot,
+)
 from triage.errors import DataError, ModelError
 from triage.issue import Issue
 from triage.learn.head import columns

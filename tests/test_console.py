@@ -140,6 +140,6 @@ def test_standard_output_holds_nothing_but_json_where_it_is_asked_for(
 def test_a_command_is_quiet_wherever_that_is_said(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the command or after it, and for this run alone."""
     told: list[bool] = []
-    monkeypatch.setattr("triage.engine.model_folder.folders", lambda: told.append(console.is_quiet()) or [])
+    monkeypatch.setattr("triage.engine.model_folder.folders", lambda: told.append(console._door.quiet) or [])
     assert main(argv) == 0
-    assert (told, console.is_quiet()) == ([True], False)
+    assert (told, console._door.quiet) == ([True], False)

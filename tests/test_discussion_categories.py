@@ -13,7 +13,7 @@ from tests.fake_github.wire import Reply
 from tests.live import FERRY, STORAGE, Step
 from triage.config import Config, from_dict
 from triage.decide import Policy, case_of
-from triage.engine.concepts import concept_of
+from triage.engine.zero_shot import concept_of
 from triage.issue import CATEGORY
 from triage.issue import Issue as NewIssue
 from triage.text import LabelText

@@ -21,10 +21,10 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.wire import Request
 from tests.test_collect import DAY, asked, query_of
 from triage.config import Config, LearnConfig
+from triage.console import Shared
 from triage.errors import UsageError
 from triage.github.client import Connection
 from triage.github.errors import NotFound, PartlyRead, RateLimited
-from triage.progress import Shared
 from triage.sources.load import (
     RepositoriesRead,
     SelectedRepositories,
@@ -302,7 +302,7 @@ def test_an_interruption_is_not_held_up_by_a_rest(
 def test_one_bar_counts_over_all_and_ends_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However its parts take turns, and where more turns up than was counted."""
     told: list[int] = []
-    monkeypatch.setattr("triage.progress.bar", lambda *_: told.append)
+    monkeypatch.setattr("triage.console.bar", lambda *_: told.append)
     joint = Shared("reading", 10)
     one, other = joint.part(5), joint.part(5)
     for part, done in ((one, 2), (other, 3), (one, 5), (other, 5), (other, 7)):

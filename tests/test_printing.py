@@ -23,9 +23,8 @@ PACKAGE = Path(__file__).parents[1] / "triage"
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "console.py")
 # Other uses of the streams than writing to them.
 USES = {
-    "cli/__init__.py": {"sys.stdout"},
+    "cli/__init__.py": {"sys.stdout", "sys.stderr"},
     "engine/ray_backend.py": {"sys.stderr"},
-    "progress.py": {"sys.stderr.isatty"},
 }
 CONFIGS = {
     "key": '"x\\n::add-mask::pwn": 1\n',

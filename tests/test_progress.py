@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.learning import Material
-from triage import console, progress
+from triage import console
 from triage.config import Config
 from triage.console import log, open_door
 from triage.issue import Issue
@@ -21,7 +21,7 @@ from triage.issue import Issue
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time now, to be set."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -29,7 +29,7 @@ def test_a_bar_says_a_line_every_four_seconds_and_at_the_end(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the speed, and what is left."""
-    tell = progress.bar("embedding", 100)
+    tell = console.bar("embedding", 100)
     for second in range(1, 11):
         clock[0] = 100.0 + second
         tell(10 * second)
@@ -41,8 +41,8 @@ def test_a_bar_says_a_line_every_four_seconds_and_at_the_end(
 
 
 def test_what_is_done_at_once_says_nothing(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    """A single issue needs no report of its progress."""
-    tell = progress.bar("labelling", 1)
+    """A single issue needs no report of its console."""
+    tell = console.bar("labelling", 1)
     clock[0] += 0.5
     tell(1)
     assert capsys.readouterr().err == ""
@@ -52,7 +52,7 @@ def test_what_an_earlier_run_did_is_no_speed_of_this_one(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run that goes on at 40,000 says how fast it is itself, and what that leaves."""
-    tell = progress.bar("planning", 57_000, start=40_000)
+    tell = console.bar("planning", 57_000, start=40_000)
     for second in range(1, 11):
         clock[0] = 100.0 + second
         tell(40_000 + 48 * second)
@@ -65,10 +65,9 @@ def test_what_an_earlier_run_did_is_no_speed_of_this_one(
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real time, in which a stage is silent for a hundredth of a second before it speaks."""
-    for module in (progress, console):
-        monkeypatch.setattr(module, "time", time)
-    monkeypatch.setattr(progress, "MOST_SILENT", 0.01)
-    monkeypatch.setattr(progress, "SOON", 0.01)
+    monkeypatch.setattr(console, "time", time)
+    monkeypatch.setattr(console, "MOST_SILENT", 0.01)
+    monkeypatch.setattr(console, "SOON", 0.01)
 
 
 def wait_for(capsys: pytest.CaptureFixture[str], words: str) -> str:
@@ -84,8 +83,8 @@ def wait_for(capsys: pytest.CaptureFixture[str], words: str) -> str:
 
 def test_work_that_cannot_be_counted_says_what_it_is(short: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Of stages within each other the innermost; when it is over, the outer one again."""
-    with progress.stage("learning"):
-        with progress.stage("tuning"):
+    with console.stage("learning"):
+        with console.stage("tuning"):
             said = wait_for(capsys, "tuning: 0 s so far\n")
         assert "learning" not in said
         wait_for(capsys, "learning: 0 s so far\n")
@@ -115,17 +114,17 @@ def said_at(
     lines: list[tuple[float, str]] = []
 
     def write(text: str, _: object) -> None:
-        console.shown()
+        console._door.at = clock[0]
         lines.append((clock[0] - 100, text))
 
     monkeypatch.setattr(console, "_write", write)
     mark = object()
-    console.shown()
-    progress._stages.append(mark)
+    console._door.at = clock[0]
+    console._stages.append(mark)
     try:
-        progress._give_signs("learning", mark, Ended(clock, 100 + seconds, happens))
+        console._give_signs("learning", mark, Ended(clock, 100 + seconds, happens))
     finally:
-        progress._stages.remove(mark)
+        console._stages.remove(mark)
     return lines
 
 
@@ -152,7 +151,7 @@ def test_no_five_seconds_are_silent_however_slowly_a_bar_moves(
     clock: list[float], monkeypatch: pytest.MonkeyPatch, pause: float
 ) -> None:
     """Where the bar moves too seldom, the stage speaks between its lines; where it moves often, the bar alone does."""
-    tell = progress.bar("embedding", 1_000)
+    tell = console.bar("embedding", 1_000)
 
     def move(now: float) -> None:
         if (now - 100) % pause == 0:
@@ -178,8 +177,8 @@ def test_nothing_is_said_about_progress_when_asked_to_be_quiet(
     """Neither by a stage nor by a bar."""
     open_door(quiet=True)
     try:
-        tell = progress.bar("embedding", 2)
-        with progress.stage("embedding"):
+        tell = console.bar("embedding", 2)
+        with console.stage("embedding"):
             time.sleep(0.1)
             tell(2)
     finally:
@@ -190,12 +189,12 @@ def test_nothing_is_said_about_progress_when_asked_to_be_quiet(
 def test_items_are_counted_as_they_come() -> None:
     """Before each is used."""
     told: list[int] = []
-    assert [(item, told[-1]) for item in progress.counted("abc", told.append)] == [
+    assert [(item, told[-1]) for item in console.counted("abc", told.append)] == [
         ("a", 1),
         ("b", 2),
         ("c", 3),
     ]
-    assert list(progress.counted("ab", None)) == ["a", "b"]
+    assert list(console.counted("ab", None)) == ["a", "b"]
 
 
 def test_every_long_part_of_learning_is_counted(

@@ -12,11 +12,11 @@ import pytest
 from tests.fake_github.faults import Hook, primary_limit, secondary_limit
 from tests.fake_github.server import FakeGitHub
 from tests.tracking import tracker_of
+from triage.console import duration
 from triage.github.errors import RateLimited
 from triage.github.http import Purpose
 from triage.github.permissions import permissions_of
 from triage.github.rate_limit import Quota, RateLimiter
-from triage.progress import duration
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 READING = Purpose("read")

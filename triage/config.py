@@ -12,7 +12,7 @@ from typing import ClassVar
 from triage.errors import ConfigError
 from triage.issue import Kind, distinct, fold, folded
 from triage.patterns import NAME, NOT, PatternError, adds_by_pattern, fault, glob, regex
-from triage.schema import SchemaError, build, option
+from triage.schema import SchemaError, build, decoded_yaml, option, read_yaml
 
 # Labels that state a person's decision rather than what the issue is about: no text can tell them.
 PEOPLE_ONLY = (
@@ -360,6 +360,11 @@ class RuleConfig:
         "Labels that an issue gets only if this rule, or another rule that requires them, applies."
     )
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether it needs the changed files of a pull request."""
+        return bool(self.when.files or self.when.all_files)
+
 
 @dataclass(frozen=True)
 class ExtendsConfig:
@@ -570,9 +575,7 @@ def _merged(base: object, own: object, append: Collection[str], path: str = "") 
 
 def _from_document(text: str, where: str, *, is_base: bool = False) -> tuple[object, Config]:
     """(decoded data, Config) of one file; `is_base`: another one extends it."""
-    from triage.yaml_text import decode
-
-    document = decode(text, where)
+    document = decoded_yaml(text, where)
     try:
         config = _built(document.data)
         if is_base and config.extends.config:
@@ -626,10 +629,8 @@ def elsewhere(name: str) -> tuple[str, str] | None:
 
 
 def _read(path: Path) -> str:
-    from triage import yaml_text
-
     try:
-        return yaml_text.read(path)
+        return read_yaml(path)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: there is no such file",

@@ -10,15 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triage.arrays import AnyFloats, Array, Ints, Mask
+from triage.arrays import Array, Ints, Mask
 
 # Resamples of a bootstrap, and bins of a calibration diagram.
 DRAWS, BINS = 1000, 10
-
-
-def sigmoid(odds: AnyFloats) -> Array:
-    """1 / (1 + exp(-odds)) of any shape, without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * odds)), dtype=np.float64)
 
 
 def f1(hits: npt.ArrayLike, predicted: npt.ArrayLike, true: npt.ArrayLike) -> Array:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
 from triage.actions import Runner
-from triage.console import DRY_RUN, log, log_json, status
+from triage.console import DRY_RUN, bar, log, log_json, stage, status
 from triage.errors import AccessError, DataError, TriageError, made_by
 from triage.files import append, lock, read
 from triage.github.client import TOGETHER
@@ -34,7 +34,6 @@ from triage.github.errors import IssueGone, Rejected
 from triage.issue import MAX_NUMBER, is_category
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, table
-from triage.progress import bar, stage
 from triage.schema import SchemaError, build, convert, decoded, option
 
 KIND, FORMAT = "triage-journal", 3

@@ -41,7 +41,7 @@ from triage.bundle.open import (
 )
 from triage.concurrency import prefetch
 from triage.config import Config
-from triage.console import warning
+from triage.console import bar, stage, warning
 from triage.decide import Evidence, Policy, Rules, case_of, decide
 from triage.decide.case import Attribution
 from triage.decide.policy import followed
@@ -51,7 +51,6 @@ from triage.github.open import AN_HOUR, open_repository, open_store
 from triage.issue import Issue, Names, RepositoryIds, format_time
 from triage.options import PlanOptions, ranges
 from triage.patterns import NAME
-from triage.progress import bar, stage
 from triage.sources.issue_file import is_file, lasting, no_source, shown
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from triage.backfill.journal import (
     read_journal,
     run_job,
 )
+from triage.console import stage
 from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
 from triage.github.errors import NotFound
@@ -27,7 +28,6 @@ from triage.github.open import AN_HOUR, open_tracker
 from triage.issue import KINDS, fold, folded, format_time, is_category, is_type
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.options import UndoOptions
-from triage.progress import stage
 from triage.schema import parse_time
 
 NOT_SET = "the backfill did not set it"

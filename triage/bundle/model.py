@@ -15,6 +15,7 @@ from triage.bundle.bundle import RELEARN, Bundle
 from triage.bundle.ivf_files import LazyKeys
 from triage.config import Config
 from triage.config import ZeroShotConfig as Settings
+from triage.console import counted
 from triage.decide import Evidence, Neighbour, Policy, Recorded
 from triage.decide.rules import K_MAX, Rules, ZeroShotRule, gather
 from triage.engine.encoder import Encoder
@@ -23,7 +24,6 @@ from triage.engine.index import Index, IvfCodes, IvfIndex
 from triage.engine.zero_shot import ZeroShotModel
 from triage.errors import BundleError, made_by
 from triage.issue import Issue, Key, Names, distinct, fold, matches
-from triage.progress import counted
 from triage.text import LabelText
 
 EVERY = ("*",)

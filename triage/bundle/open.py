@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.store import Store, role_name
 from triage.config import Config
-from triage.console import warning
+from triage.console import stage, warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
 from triage.issue import Issue, Names, RepositoryIds, folded, format_time
-from triage.progress import stage
 from triage.schema import parse_time
 
 if TYPE_CHECKING:

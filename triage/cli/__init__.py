@@ -10,9 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from triage import __version__
-from triage.console import CommandParser, alert, guard, open_door, to_the_end
+from triage.console import CommandParser, alert, guard, open_door, stage, to_the_end
 from triage.errors import DataError, ReportError, TriageError, UsageError
-from triage.progress import stage
 
 # Command → (module of triage.cli, one line of help). A module has three functions: `configure` adds its options to a
 # parser, `parse` turns the parsed arguments into frozen options, `run` carries them out. Engines are imported by `run`.

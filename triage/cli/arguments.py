@@ -19,7 +19,6 @@ from triage.issue import MOST_ISSUES
 from triage.options import CONFIG_PATH, LOCAL, MOST_SHARDS, OTHER_CONFIG_PATH, PER_MINUTE, ConfigSource, When
 from triage.patterns import NAME
 from triage.schema import parse_time
-from triage.sources.issue_file import is_file
 
 if TYPE_CHECKING:
     from triage.bundle.store import StoreName
@@ -104,7 +103,7 @@ def repository(text: str) -> str:
 
 def source(text: str) -> str:
     """A file as it is, or else as `repository`."""
-    return text if is_file(text) or Path(text).exists() else repository(text)
+    return text if text == "-" or Path(text).exists() else repository(text)
 
 
 def when(text: str) -> When:

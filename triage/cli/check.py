@@ -13,7 +13,7 @@ from triage.cli import arguments
 from triage.config import Config, RuleConfig, elsewhere
 from triage.console import log, log_json
 from triage.decide.case import Attribution
-from triage.decide.fixed_rules import FixedRules, applies, concerns, reads_files
+from triage.decide.fixed_rules import FixedRules, applies, concerns
 from triage.decide.policy import DUPLICATE, Policy, unsorted
 from triage.errors import AccessError, ConfigError, TriageError, UsageError
 from triage.github.open import config_of, open_repository, open_store, visibility_of
@@ -201,7 +201,7 @@ def _rules_without_effect(config: Config, policy: Policy) -> Findings:
         for name in given.set:
             if reason := policy.may_set(name, ruled=True):
                 yield DOUBTFUL, f"the rule {rule!r} sets `{name}`, which is never set: {reason}"
-        if reads_files([given]) and not config.act.pull_requests:
+        if given.reads_files and not config.act.pull_requests:
             yield (
                 DOUBTFUL,
                 f"the rule {rule!r} is about changed files, and pull requests are not labelled (act.pull_requests)",

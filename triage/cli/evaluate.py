@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.open import open_engines
 from triage.cli import arguments
-from triage.console import log, warning
+from triage.console import bar, log, stage, warning
 from triage.errors import DataError, MissingExtra
 from triage.options import EvaluateOptions
-from triage.progress import bar, stage
 from triage.sources.load import LoadedIssues, configured, load_issues, parse_sources, repositories
 
 if TYPE_CHECKING:

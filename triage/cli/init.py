@@ -18,16 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from triage.cli import arguments
 from triage.config import Config, from_text, load
-from triage.console import log
+from triage.console import log, stage
 from triage.decide import Policy
-from triage.decide.fixed_rules import reads_files
 from triage.errors import TriageError, UsageError
 from triage.files import write
 from triage.github.open import TOKEN, open_tracker
 from triage.issue import distinct, fold
 from triage.markdown import one_line
 from triage.options import CONFIG_PATH, InitOptions
-from triage.progress import stage
 
 if TYPE_CHECKING:
     from triage.backfill.planner import FirstLook
@@ -113,7 +111,7 @@ def run(options: InitOptions) -> int:
     files |= {f".github/workflows/{name}": (workflows() / name).read_text("utf-8") for name in WORKFLOWS}
     for path, content in files.items():
         log(_write(options.folder / path, content, force=options.force))
-    by_files = reads_files(config.rules) and not config.act.pull_requests
+    by_files = any(rule.reads_files for rule in config.rules) and not config.act.pull_requests
     log(_next_steps(options.repo, labels, by_files=by_files))
     if look:
         log(f"\n{look.words}")

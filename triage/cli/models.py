@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.open import need
 from triage.cli import arguments
-from triage.console import log, log_json, status
+from triage.console import bar, log, log_json, stage, status
 from triage.engine import model_folder as models
 from triage.errors import ConfigError, MissingExtra, UsageError
 from triage.files import write
 from triage.issue import Issue
 from triage.options import ExportOptions, TrainOptions
-from triage.progress import bar, stage
-from triage.yaml_text import decode
+from triage.schema import decoded_yaml
 
 if TYPE_CHECKING:
     from triage.finetune.training_loop import TrainingStep
@@ -289,7 +288,7 @@ def pin(path: Path, section: str, model: str, pins: models.Pins) -> None:
 
 
 def _parsed(text: str, path: Path) -> dict[str, object]:
-    data = decode(text, str(path)).data
+    data = decoded_yaml(text, str(path)).data
     if data is None:
         return {}
     if not isinstance(data, dict):

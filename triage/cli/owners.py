@@ -45,10 +45,10 @@ def parse(args: argparse.Namespace) -> OwnersOptions:
 
 def run(options: OwnersOptions) -> int:
     """Print the table; raises TriageError."""
+    from triage.console import stage
     from triage.decide.policy import Policy
     from triage.github.open import AN_HOUR, open_repository
     from triage.label.owners import answerers
-    from triage.progress import stage
 
     tracker, config = open_repository(options.repo, options.config, patience=AN_HOUR)
     if not options.suggest:

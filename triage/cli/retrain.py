@@ -19,12 +19,11 @@ from triage.bundle.open import (
     workers,
 )
 from triage.cli import arguments
-from triage.console import log, log_json, notice, reporting
+from triage.console import bar, log, log_json, notice, reporting, stage
 from triage.decide.case import Attribution
 from triage.errors import GateError
 from triage.github.open import open_store, server_url, visibility_of
 from triage.options import ADAPTATIONS, RetrainOptions
-from triage.progress import bar, stage
 from triage.schema import parse_time
 from triage.sources.load import LoadedIssues, configured, load_issues, parse_sources, repositories
 

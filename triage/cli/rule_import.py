@@ -14,11 +14,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from triage import yaml_text
 from triage.config import ConditionConfig, RuleConfig
 from triage.errors import DataError, TriageError
 from triage.patterns import NOT, PatternError, glob, regex
-from triage.yaml_text import decode
+from triage.schema import decoded_yaml, read_yaml
 
 GLOBS, REGEXES, FORMS = "actions/labeler", "github/issue-labeler", "advanced-issue-labeler"
 FORM_FOLDER = "ISSUE_TEMPLATE"
@@ -80,7 +79,7 @@ def _are_regexes(patterns: Sequence[str]) -> bool:
 
 def _read(path: Path) -> object:
     try:
-        return decode(yaml_text.read(path), str(path)).data
+        return decoded_yaml(read_yaml(path), str(path)).data
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",

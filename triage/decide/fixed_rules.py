@@ -65,14 +65,9 @@ class FixedRules:
         return Ruling(set_by, Names(barred))
 
 
-def reads_files(rules: Sequence[RuleConfig]) -> bool:
-    """Whether any rule needs the changed files of a pull request."""
-    return any(rule.when.files or rule.when.all_files for rule in rules)
-
-
 def concerns(rule: RuleConfig, issue: Issue) -> bool:
     """Whether a rule applies to this kind of item: a rule about changed files applies to pull requests only."""
-    return issue.kind == "pull request" or not reads_files([rule])
+    return issue.kind == "pull request" or not rule.reads_files
 
 
 def applies(when: ConditionConfig, issue: Issue) -> bool:

@@ -29,7 +29,6 @@ import numpy as np
 from triage.arrays import AnyArray, AnyFloats, Array, Floats, Halves, Ints, Ints32
 from triage.errors import BundleError
 from triage.issue import FILES_LEARNT
-from triage.metrics import sigmoid
 
 # Part of every head's settings: raise it with any change to what `count` returns.
 LEXICAL_VERSION = 1
@@ -297,3 +296,8 @@ class Propensity:
         # Row by row, since a product of matrices rounds differently with another number of rows.
         odds = np.array([float(vector @ weights) for vector in vectors]) + float(intercept)
         return np.asarray(np.minimum(1.0, sigmoid(odds) / float(mean)))
+
+
+def sigmoid(odds: AnyFloats) -> Array:
+    """1 / (1 + exp(-odds)) of any shape, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * odds)), dtype=np.float64)

@@ -26,7 +26,7 @@ BUILTIN_ENCODER = "issue-encoder"
 KINDS = ("encoder", "zero-shot")
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
 CARD_FILE = "MODEL_CARD.md"
-# The concept head of an encoder (`triage.engine.concepts`): its vectors do not depend on it.
+# The concept head of an encoder (`triage.engine.zero_shot`): its vectors do not depend on it.
 CONCEPTS_FILE = "concepts.npy"
 # Of one file of a model.
 MAX_BYTES = 2 * 2**30

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from triage import config as configuration
 from triage.config import ActConfig, Config, elsewhere
-from triage.decide.fixed_rules import reads_files
 from triage.errors import AccessError, ConfigError
 from triage.github.client import ALL_FILES, Connection, Opening, Tracker
 from triage.github.errors import NotFound
@@ -81,7 +80,8 @@ def open_repository(
     tracker.with_categories = config.act.discussions and bool(config.act.categories)
     tracker.bots = config.learn.bots
     tracker.max_wait = max(patience, config.act.max_rate_limit_wait)
-    tracker.most_files = ALL_FILES if config.act.pull_requests and reads_files(config.rules) else 0
+    files_count = config.act.pull_requests and any(rule.reads_files for rule in config.rules)
+    tracker.most_files = ALL_FILES if files_count else 0
     return tracker, config
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from triage.console import duration
 from triage.github.errors import RateLimited
-from triage.progress import duration
 
 if TYPE_CHECKING:
     from triage.github.http import Purpose, Response

@@ -16,7 +16,7 @@ from triage.actions import BoundedOutput, Runner
 from triage.bundle.open import open_serving, warn_if_untaught
 from triage.comment import SUGGESTIONS, Part, is_own
 from triage.config import Config
-from triage.console import at_once, log, log_json, notice, warning
+from triage.console import at_once, bar, log, log_json, notice, stage, warning
 from triage.decide import Case, Decision, case_of, decide
 from triage.decide.case import Attribution, is_judged, reason_of_people, with_rules
 from triage.decide.policy import followed
@@ -40,7 +40,6 @@ from triage.label.suggestions import (
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, issue_link
 from triage.options import Event, EventComment, LabelOptions
-from triage.progress import bar, stage
 
 if TYPE_CHECKING:
     from triage.bundle.model import ServingModel

@@ -32,11 +32,11 @@ from triage.decide.rules import (
     tally,
     vote_scores,
 )
-from triage.engine.head import Propensity
+from triage.engine.head import Propensity, sigmoid
 from triage.issue import Names, fold, folded
 from triage.learn.dataset import Reviewed
 from triage.learn.tune import Window, last
-from triage.metrics import Cuts, coverage, sigmoid
+from triage.metrics import Cuts, coverage
 
 # An issue counts half as much as one that is this many labelled issues newer; below LIGHTEST it does not count.
 HALF_LIFE, LIGHTEST = 240.0, 0.01

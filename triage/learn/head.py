@@ -7,7 +7,7 @@ are far more confident than those of new issues. Ridge regression gives leave-on
 n - 1 issues each, while a new issue is scored from n. A logistic curve for each label (Platt, 1999) turns scores into
 probabilities.
 
-A label for a kind of issue, such as bug, starts from the weights of this concept (`triage.engine.concepts`) instead of
+A label for a kind of issue, such as bug, starts from the weights of this concept (`triage.engine.zero_shot`) instead of
 from nothing: the penalty is on the difference to them. They become part of the head's weights and cost nothing more.
 """
 
@@ -20,8 +20,7 @@ from scipy.sparse import csr_matrix
 
 from triage.arrays import Array, Floats, Indices, Mask
 from triage.engine.encoder import in_threads
-from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, FeatureCounts, Head, KeptFeatures
-from triage.metrics import sigmoid
+from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, FeatureCounts, Head, KeptFeatures, sigmoid
 
 # How vectors can be adapted without another encoder, and what a user may choose: auto takes the better one.
 ADAPTATIONS = ("none", "head")

@@ -13,12 +13,12 @@ import numpy as np
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_rule
 from triage.config import Config
+from triage.console import counted
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
 from triage.decide.rules import AGAINST, LabelRule, Rules, rarity
-from triage.engine.concepts import ConceptHead
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
-from triage.engine.zero_shot import ZeroShotModel
+from triage.engine.zero_shot import ConceptHead, ZeroShotModel
 from triage.issue import FILES_LEARNT, Issue, Names, fold, matches, native
 from triage.learn.calibration import NEWEST, calibrated, elected, judged, propensity, recent_shares
 from triage.learn.dataset import Dataset, Fold, Reviewed, Split
@@ -33,7 +33,6 @@ from triage.learn.tune import (
     tune_zero_shot,
 )
 from triage.metrics import summary
-from triage.progress import counted
 from triage.text import LabelText
 
 # Issues in another language than the encoder knows, from which the vote in that language can be learnt.

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from triage.console import duration
 from triage.errors import DataError
 from triage.files import lock, read, write
 from triage.github.client import PAGE, Tracker
@@ -35,7 +36,6 @@ from triage.github.graphql import ANSWERS_POINTS, PAGE_POINTS, IssueFilter, Labe
 from triage.github.issue_types import with_types
 from triage.github.rate_limit import Quota
 from triage.issue import FILES_LEARNT, KINDS, Issue, Kind, Names, RepositoryIds, format_time
-from triage.progress import duration
 from triage.rows import from_row, to_row
 from triage.schema import SchemaError, build, convert, decoded, option, parse_time
 

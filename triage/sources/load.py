@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from triage import config as configuration
 from triage.concurrency import map_concurrently
 from triage.config import Config
-from triage.console import status, warning
+from triage.console import Shared, status, warning
 from triage.errors import TriageError, UsageError
 from triage.github.client import Connection, Tracker
 from triage.github.errors import NotFound, PartlyRead, RateLimited
@@ -25,7 +25,6 @@ from triage.github.rate_limit import Quota, RateLimiter
 from triage.issue import Issue, Names, RepositoryIds, with_one_spelling
 from triage.options import ConfigSource
 from triage.patterns import NOT, adds_by_pattern, chosen, fault, is_pattern, owners
-from triage.progress import Shared
 from triage.sources.collect import Collected, ReadEstimate, collect, describe, estimate_of
 from triage.sources.issue_file import is_file, no_source, read_issues
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from triage.arrays import Ints, Mask
+from triage.console import duration, stage
 from triage.errors import TriageError
-from triage.progress import duration, stage
 from triage.study.data import Parts, StudyData, slices
 from triage.study.protocol import LabellingTask, Method, Texts
 from triage.study.run import Answers, LabelledTexts, Results, StudyRun, measure

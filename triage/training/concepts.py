@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from triage.arrays import Array, Floats, Ints, Mask
-from triage.engine.concepts import CONCEPTS, KIND_CONCEPTS, ConceptHead, concept_of
 from triage.engine.encoder import Encoder
 from triage.engine.model_folder import CONCEPTS_FILE
+from triage.engine.zero_shot import CONCEPTS, KIND_CONCEPTS, ConceptHead, concept_of
 from triage.errors import DataError
 from triage.files import write
 from triage.issue import Issue
@@ -289,7 +289,7 @@ def described(found: Examples, kind_penalty: float, penalty: float) -> str:
         "## Concept head\n\n"
         f"`{CONCEPTS_FILE}` holds a linear classifier of {len(found.names)} concepts, for each its weights and its "
         "intercept as float32. Labels of all repositories that mean the same are one concept "
-        "(`triage/engine/concepts.py` has the table). Logistic regression on the vectors of "
+        "(`triage/engine/zero_shot.py` has the table). Logistic regression on the vectors of "
         f"{len(found.issues)} public issues of {len(repositories)} repositories at {TOKENS} tokens, at most {MOST} of "
         f"a repository and concept, seed {SEED}; penalties {kind_penalty} (kinds) and {penalty} (others), chosen on "
         "training repositories that were left out. Never on the repositories that results are checked on, nor on one "

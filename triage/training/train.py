@@ -19,8 +19,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.arrays import Indices
-from triage.engine.concepts import CONCEPTS, KIND_CONCEPTS, concept_of
 from triage.engine.model_folder import BUILTIN_ENCODER, ModelManifest
+from triage.engine.zero_shot import CONCEPTS, KIND_CONCEPTS, concept_of
 from triage.errors import DataError
 from triage.finetune.export import export
 from triage.finetune.fine_tune import contrast

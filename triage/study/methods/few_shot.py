@@ -17,10 +17,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from triage.arrays import Array, Floats
+from triage.engine.head import sigmoid
 from triage.errors import ModelError
 from triage.finetune.tokenization import positions, token_ids
 from triage.finetune.weights import Weights, find_weights
-from triage.metrics import sigmoid
 from triage.study.protocol import Fitted, LabellingTask, Method, Texts, spread
 from triage.text import readable
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from triage.arrays import Array
+from triage.engine.head import sigmoid
 from triage.errors import ConfigError
 from triage.finetune.tokenization import positions, token_ids
 from triage.finetune.weights import Weights, find_weights
-from triage.metrics import sigmoid
 from triage.study import masked_lm
 from triage.study.masked_lm import logits_at, open_masked
 from triage.study.methods.fine_tuned import adapted

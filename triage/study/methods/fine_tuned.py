@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from triage.arrays import Array, Indices, Mask
+from triage.console import bar
 from triage.finetune.tokenization import TokenizedTexts, summed
 from triage.finetune.training_loop import (
     Batches,
@@ -31,7 +32,6 @@ from triage.finetune.training_loop import (
     freeze_words,
 )
 from triage.finetune.weights import Weights, find_weights
-from triage.progress import bar
 from triage.study import masked_lm
 from triage.study.protocol import Fitted, LabellingTask, Method, Texts
 
