@@ -101,8 +101,8 @@ def gives(point: OperatingPoint) -> str:
 
 
 def on_the_newest(figures: Mapping[str, float]) -> str:
-    """The figures on the newest issues, in words; empty where there are none."""
-    if not figures:
+    """The figures on the newest issues, in words; empty where they are not all there."""
+    if not {"issues", "coverage", "precision", "micro_f1", "macro_f1"} <= figures.keys():
         return ""
     issues = f"the newest {figures['issues']:.0f} got a label"
     if not figures["coverage"]:
