@@ -16,13 +16,13 @@ from tests.fake_github.repository import Repository
 from tests.fake_github.server import FakeGitHub
 from tests.sample import CONFIG, LEARNT_FROM, NEW, Trained
 from tests.storing import ACTIVE, activate, git_store, tiny
-from triage.arrays import npy
 from triage.bundle.bundle import MANIFEST, name_of, to_files
 from triage.bundle.local_store import LocalStore
 from triage.bundle.open import previous_bundle, usable_bundle
 from triage.cli import main
 from triage.engine.model_folder import packed, shipped
 from triage.errors import BundleError
+from triage.files import npy
 from triage.github import git_objects
 
 Files = dict[str, bytes]

@@ -55,15 +55,6 @@ def test_a_pack_is_no_larger_than_a_part(monkeypatch: pytest.MonkeyPatch) -> Non
     assert paths == ["pack", "c.0000", "d.0000"]
 
 
-def test_a_bundle_in_the_layout_before_is_read(github: FakeGitHub, demo: Repository) -> None:
-    """One blob a file, or a folder of blobs for a large one."""
-    name = activate(git_store(github), tiny(1))
-    files = to_files(tiny(1))
-    vectors = files.pop("vectors.npy")
-    stored_as(demo, {**files, "vectors.npy/0000": vectors[:9], "vectors.npy/0001": vectors[9:]})
-    assert to_files(git_store(github).load(name)) == to_files(tiny(1))
-
-
 def test_a_large_file_is_read_from_its_parts_as_they_were_cut(
     github: FakeGitHub, demo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +94,7 @@ def _with(path: str, data: bytes) -> Callable[[Files], None]:
         (_of_format(3), "its files are packed in format 3, and this version of triage reads 2"),
         (_without("vectors.npy.0000"), "its pack does not fit the files that it names"),
         (_with("vectors.npy.0000", b"short"), "the parts of vectors.npy are not as long as it is"),
+        (_without("pack"), "it has no file 'pack'"),
         (_with("pack", b"{}\n"), "its files cannot be unpacked (in 'small': missing)"),
         (_with("pack", b"no JSON"), "its files cannot be unpacked ("),
     ],

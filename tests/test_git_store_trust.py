@@ -54,10 +54,7 @@ def renamed(demo: Repository) -> None:
     ("damage", "words"),
     [
         (cut_short, "bundle {} of octo/demo: vectors.npy is missing"),
-        (
-            foreign,
-            "bundle {} of octo/demo: manifest.json cannot be read (Expecting value: line 1 column 1 (char 0))",
-        ),
+        (foreign, "bundle {} of octo/demo: it has no file 'pack'"),
         (renamed, "bundle {} of octo/demo: its manifest is that of another bundle"),
     ],
 )

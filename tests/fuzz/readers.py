@@ -29,7 +29,7 @@ from tests.fuzz.mutations import mutated
 from tests.sample import CONFIG, LEARNT_FROM
 from triage import config as configuration
 from triage.actions import read_event
-from triage.arrays import Data, Floats, npy, view
+from triage.arrays import Data, Floats
 from triage.backfill.journal import JournalRecord, JournalTask, journal, read_journal
 from triage.backfill.plan import Plan, drafting, merge, open_plan
 from triage.bundle import ivf_files
@@ -57,6 +57,7 @@ from triage.engine.head import FORMAT, Head, Propensity
 from triage.engine.index import hash_of
 from triage.engine.ivf_build import compress
 from triage.errors import BundleError, DataError
+from triage.files import npy, view
 from triage.github.git_store import StoredFiles, packed
 from triage.issue import Issue, RepositoryIds
 from triage.learn import vectors as embeddings

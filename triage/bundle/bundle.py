@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from triage.arrays import AnyArray, Data, Floats, npy, views
+from triage.arrays import AnyArray, Data, Floats
 from triage.bundle.ivf_files import (
     MAPPED,
     LazyKeys,
@@ -52,6 +52,7 @@ from triage.engine.head import Head, Propensity
 from triage.engine.index import IvfCodes
 from triage.engine.model_folder import MANIFEST_FILE, SHA256, ModelManifest, mapping_of
 from triage.errors import BundleError, ModelError, made_by
+from triage.files import npy, views
 from triage.issue import MAX_NUMBER, Key, RepositoryIds, fold, present_names
 from triage.schema import SchemaError, build, decoded, parse_time
 from triage.text import TEXT_VERSION

@@ -17,10 +17,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from triage.arrays import AnyArray, Bytes, Data, Ints, Ints32, npy, view
+from triage.arrays import AnyArray, Bytes, Data, Ints, Ints32
 from triage.engine.index import IvfCodes
 from triage.engine.ivf_build import refuse_below_floor
 from triage.errors import BundleError
+from triage.files import npy, view
 from triage.issue import Key, RepositoryIds
 from triage.schema import convert, decoded
 

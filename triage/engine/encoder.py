@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triage.arrays import AnyArray, Floats, Ints, view
+from triage.arrays import AnyArray, Floats, Ints
 from triage.engine.model_folder import (
     BUILTIN,
     BUILTIN_ENCODER,
@@ -37,7 +37,7 @@ from triage.engine.model_folder import (
     verify,
 )
 from triage.errors import BundleError, ModelError
-from triage.files import read
+from triage.files import read, view
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

@@ -10,8 +10,7 @@ each blob is a request:
     pack          a line of JSON that names the files; the small ones, one after the other; the start of each large one
     NAME.0000 …   a large file, in parts of at most PART bytes
 
-A large file that stays the same from one bundle to the next keeps its blobs. The layout before (its number would be 1)
-had a blob for each file, or a folder of blobs; it is still read.
+A large file that stays the same from one bundle to the next keeps its blobs.
 
 A bundle becomes active by a fast-forward: this compare-and-swap keeps concurrent retrainings from overwriting each
 other. Clones do not fetch these refs, and watchers are not notified. If the host refuses such refs, branches of the
@@ -27,7 +26,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from mmap import mmap
 
-from triage.arrays import HEAD, Data, shape_of, view
+from triage.arrays import Data
 from triage.bundle.bundle import (
     MANIFEST,
     MAX_BYTES,
@@ -42,6 +41,7 @@ from triage.bundle.bundle import (
 from triage.bundle.ivf_files import CENTROIDS, CODES, LABELS, MAPPED, OFFSETS, OWNERS, ROWS, RepositorySlice
 from triage.bundle.store import KEPT, NAME, ROLES, StoreName
 from triage.errors import BundleError, DataError, LostRace, made_by
+from triage.files import HEAD, shape_of, view
 from triage.github.client import Tracker
 from triage.github.errors import NotFound, RefRefused, UnusableAnswer
 from triage.github.git_objects import Commit, GitObjects, blob_hash
@@ -374,7 +374,7 @@ class StoredFiles:
         self, git: GitObjects, where: str, listed: Iterable[tuple[str, str]], at_once: Collection[str] = ()
     ) -> None:
         self._git, self._fetched = git, dict[str, bytes]()
-        self._parts, loose = dict[str, list[str]](), dict[str, list[str]]()
+        self._parts = dict[str, list[str]]()
         self._small, self._heads, self._sizes = dict[str, bytes](), dict[str, bytes](), dict[str, int]()
         self._part = PART
         pack = ""
@@ -382,10 +382,8 @@ class StoredFiles:
             match = PART_NAME.fullmatch(path)
             pack = sha if path == PACK else pack
             self._parts.setdefault(match[1] if match else path, []).append(sha)
-            loose.setdefault(path.partition("/")[0], []).append(sha)
         if not pack:
-            self._parts = loose
-            return
+            raise DataError(f"it has no file {PACK!r}")
         self._fetch([pack, *(sha for name in at_once for sha in self._parts.get(name, ()))])
         self._unpack(self._fetched.pop(pack), where)
 

@@ -15,11 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
-from triage.arrays import Floats, view
+from triage.arrays import Floats
 from triage.bundle.store import Store
 from triage.console import warning
 from triage.engine.encoder import Encoder
 from triage.errors import BundleError
+from triage.files import view
 from triage.issue import Issue
 from triage.text import TEXT_VERSION
 
