@@ -96,7 +96,7 @@ def retrained(issues: Sequence[Issue], folder: Path) -> Run:
         ended, process.returncode = time.perf_counter(), os.waitstatus_to_exitcode(status)
     if process.returncode not in {0, GateError.exit_code}:
         raise RuntimeError("".join(lines))
-    encoded = json.loads(said.read_text("utf-8"))["embedded"]
+    encoded = json.loads(said.read_text("utf-8"))["encoded"]
     return Run(
         len(issues), encoded, ended - started, used.ru_utime + used.ru_stime, max(silence, ended - last)
     )

@@ -37,7 +37,7 @@ def test_a_new_discussion_is_labelled(step: Step, discussion: Issue) -> None:
     assert discussion.label_names == STORAGE_LABELS
     assert step.label() == 0
     assert step.out == (
-        f"{FERRY}#{NUMBER}: it has labels, and GitHub keeps no history of a discussion's labels\n"
+        f"{FERRY}#{NUMBER}: left alone: it has labels, and GitHub keeps no history of a discussion's labels\n"
     )
     assert step.writes == ["mutation addLabelsToLabelable"]
 
@@ -49,7 +49,7 @@ def test_discussions_are_left_alone_by_default(step: Step, discussion: Issue) ->
     assert step.label() == 0
     assert (discussion.label_names, step.out) == (
         [],
-        f"{FERRY}#{NUMBER}: it is a discussion (act.discussions)\n",
+        f"{FERRY}#{NUMBER}: left alone: it is a discussion (act.discussions)\n",
     )
 
 

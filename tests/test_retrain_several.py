@@ -47,7 +47,7 @@ def test_an_organisation_becomes_one_bundle(past: Step, quay: Repository, tmp_pa
     assert bundle.manifest.sources == (FERRY, QUAY)
     assert bundle.rules.shared == ("area: *", "bug", "question")
     assert {repo for repo, _ in bundle.rows.keys} == {FERRY, QUAY}
-    assert f"reading 2 repositories: {len(past.repository.issues) + 60} issues on about" in past.err
+    assert f"reading 2 repositories: {len(past.repository.issues) + 60} issues in about" in past.err
     # The twins of the nearest issues in the other repository say `defect`, which means nothing here.
     issue = past.repository.issues[STORAGE]
     past.happen(issue)
