@@ -206,8 +206,10 @@ class GitStore:
             return None
         where = f"{title} of {self._git.repo}"
         try:
-            stored = StoredFiles(self._git, where, self._git.get_tree(commit.tree), [title])
-            return stored.read([title])[title] if title in stored.names else None
+            tree = self._git.get_tree(commit.tree)
+            if PACK not in (path for path, _ in tree):
+                return None  # Something else lies under the ref.
+            return StoredFiles(self._git, where, tree, [title]).read([title])[title]
         except UnusableAnswer:
             raise
         except (DataError, NotFound) as error:
