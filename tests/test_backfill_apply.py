@@ -445,6 +445,7 @@ def test_a_journal_of_another_plan_is_refused(desk: Desk) -> None:
     desk.plan(entry(2, "bug"))
     assert desk.apply() == 5
     assert f"{desk.journal}: this journal is for another plan" in desk.err
+    assert "; keep it, since `triage undo` reads it" in desk.err
     assert desk.demo.issues[2].label_events == []
 
 

@@ -39,7 +39,10 @@ def test_a_repository_with_nothing_in_it_is_fine_and_told_what_is_missing(step: 
     """The first day."""
     step.repository.put_file("README.md", "# ferry")
     assert step.run("check", f"--repo={FERRY}") == 0
-    assert "✓ the configuration is valid (no .github/triage.yml, so the default one)" in step.out
+    assert (
+        "✓ the configuration is valid (no .github/triage.yml on the default branch, so the default one)"
+        in step.out
+    )
     assert "! there is no bundle yet: run `triage retrain`" in step.out
 
 

@@ -39,6 +39,17 @@ def test_with_nothing_to_label_with_a_command_fails(step: Step) -> None:
     )
 
 
+def test_without_a_store_a_command_says_so(step: Step) -> None:
+    """It is not said that nothing was learnt."""
+    assert step.run("label", f"--repo={FERRY}", "--issue=938") == 3
+    assert step.err == (
+        "error: no store of bundles was named, and no label is described\n"
+        "  likely cause: the store was left out\n"
+        "  next step: name the store that `triage retrain` wrote to (`--store`): a folder, or github:OWNER/NAME, "
+        "where the workflows keep their bundles\n"
+    )
+
+
 def test_a_damaged_bundle_gives_way_to_the_one_before(step: Step, own_store: Trained) -> None:
     """The warning is an annotation of the run."""
     good = own_store.store.load(own_store.name)

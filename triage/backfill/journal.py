@@ -416,7 +416,11 @@ def _continued(whole: bytes, task: JournalTask, path: Path) -> list[JournalRecor
     earlier, records = _parsed(whole, path)
     if earlier != task:
         what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
-        raise DataError(f"{path}: this journal is for {what}", likely="it is an older one", next_step=MOVE)
+        raise DataError(
+            f"{path}: this journal is for {what}",
+            likely="it records what was changed before",
+            next_step=f"{MOVE}; keep it, since `triage undo` reads it",
+        )
     return records
 
 

@@ -272,19 +272,21 @@ def first_look(tracker: Tracker, config: Config, home: StoreName) -> FirstLook:
     labels = replace(config.labels, descriptions=described)
     config = replace(config, labels=labels)
     store = open_store(home, config, tracker)
-    basis = f"by the bundle in {home}"
+    basis, step = f"by the bundle in {home}", "To plan it for all issues"
     try:
         if store.role("active"):
             model = open_serving(config, store, repo=tracker.ids(here))
             config = followed(config, model.renamed, here)
         else:
             model, basis = _learnt(tracker, config, store)
+            if model.neighbourhood is not None:
+                step = "To plan it for all issues once `triage-retrain` has run"
     except NothingToLabelWith:
         return FirstLook(
             "A backfill has nothing to work with: no issue has a label to learn from, and no label has a description."
         )
     later = f"triage backfill --from {tracker.repo} --store {home} --unlabelled"
-    words = "\n".join([*preview(tracker, model, config, basis), f"To plan it for all issues: {later}"])
+    words = "\n".join([*preview(tracker, model, config, basis), f"{step}: {later}"])
     rules = model.rules
     return FirstLook(words, None if rules.recommended is None else rules.point(rules.recommended))
 
@@ -316,7 +318,10 @@ def preview(
         )
     if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
         voted = len(model.rules.voted)
-        yield f"{len(short)} of {voted} labels reached it on none of these issues; with more labelled issues, they may."
+        yield (
+            f"At this target, {len(short)} of {voted} labels would never have been set; more labelled issues may "
+            "change that."
+        )
 
 
 def _learnt(tracker: Tracker, config: Config, store: Store) -> tuple[ServingModel, str]:

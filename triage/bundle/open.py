@@ -172,7 +172,14 @@ def open_serving(
     descriptions = Names({name: known[name] for name in policy.settable(known)})
     if usable is None:
         if not descriptions and not config.rules:
-            if store and store.name.is_missing:
+            if store is None:
+                raise NothingToLabelWith(
+                    "no store of bundles was named, and no label is described",
+                    likely="the store was left out",
+                    next_step="name the store that `triage retrain` wrote to (`--store`): a folder, or "
+                    "github:OWNER/NAME, where the workflows keep their bundles",
+                )
+            if store.name.is_missing:
                 raise NothingToLabelWith(
                     f"{store.name} is not a store, and no label is described",
                     likely="the path is mistyped, or nothing was learnt into it yet",

@@ -130,7 +130,7 @@ def _source(options: CheckOptions, tracker: Tracker | None) -> str:
         return "the default one"
     path, text = config_of(tracker, options.config.path)
     if text is None:
-        return f"no {path}, so the default one"
+        return f"no {path} on the default branch, so the default one"
     if not options.config.path and path == CONFIG_PATH and tracker.read_file(OTHER_CONFIG_PATH) is not None:
         raise ConfigError(
             f"{tracker.repo} has both {CONFIG_PATH} and {OTHER_CONFIG_PATH}, and reads only the first",
