@@ -387,6 +387,21 @@ def test_a_plan_from_descriptions_alone_says_so(desk: Desk, tmp_path: Path) -> N
     )
 
 
+def test_without_a_store_a_plan_says_what_it_is_from(desk: Desk, tmp_path: Path) -> None:
+    """The option is easily forgotten, and most labels are missing then."""
+    desk.issues(1)
+    assert desk.run("backfill", f"--from={DEMO}", f"--out={tmp_path}") == 0
+    assert desk.err == "no store was named (--store): labels are judged by their descriptions alone\n"
+
+
+def test_where_no_issue_is_chosen_the_options_are_named(desk: Desk, trained: Trained, tmp_path: Path) -> None:
+    """A misspelt label finds nothing."""
+    desk.issues(1)
+    options = [f"--store={trained.folder}", f"--out={tmp_path}", "--label=bgu", "--unlabelled"]
+    assert desk.run("backfill", f"--from={DEMO}", *options) == 0
+    assert desk.out.endswith("there is nothing to apply: no issue was chosen by label bgu, unlabelled\n")
+
+
 def test_a_plan_for_issues_that_do_not_exist_is_refused(desk: Desk, trained: Trained) -> None:
     """It would be empty; where some exist, it is for these."""
     desk.issues(2)

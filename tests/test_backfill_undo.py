@@ -177,6 +177,20 @@ def test_a_journal_of_an_undo_is_no_journal_of_a_backfill(desk: Desk) -> None:
     assert desk.err.startswith(f"error: {path}: not the journal of a backfill\n")
 
 
+def test_a_plan_is_no_journal(desk: Desk) -> None:
+    """It stands next to it, and is easily given instead; a journal that cannot be read is not needed to undo."""
+    desk.issues(1)
+    plan = desk.plan(entry(1, "bug"))
+    assert desk.run("undo", plan) == 5
+    assert desk.err == (
+        f"error: {plan}: not a journal\n  likely cause: the path is wrong\n"
+        "  next step: check the path: the journal of `plan.jsonl` is `plan.journal.jsonl`\n"
+    )
+    desk.journal.write_text("{\n", "utf-8")
+    assert desk.run("undo", desk.journal) == 5
+    assert "next step: to undo without the journal, use `triage undo --since`" in desk.err
+
+
 def test_what_the_bot_set_since_a_moment_is_taken_back(desk: Desk) -> None:
     """Not what it set before, what people set, and what anybody has touched since."""
     old, new, touched, pull = *desk.issues(3), desk.demo.add_issue("A change", pull=True)
@@ -225,13 +239,22 @@ def test_a_second_undo_of_a_day_knows_what_came_after_the_first(desk: Desk) -> N
         assert "1 of 1 issues undone, 0 left alone" in desk.out
     assert desk.run(*words) == 0
     assert "0 of 0 issues undone" in desk.out
+    assert f"no issue has a label that {ACTIONS_BOT} has set since" in desk.err
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--since=7 days",), (f"--repo={DEMO}",), ("journal.jsonl", "--since=7 days")]
+    ("words", "said"),
+    [
+        ((), "give the journal"),
+        (("--since=7 days",), "add --repo OWNER/NAME"),
+        ((f"--repo={DEMO}",), "give the journal"),
+        (("journal.jsonl", "--since=7 days"), "give the journal"),
+    ],
 )
-def test_either_a_journal_or_a_moment_says_what_to_undo(desk: Desk, words: tuple[str, ...]) -> None:
+def test_either_a_journal_or_a_moment_says_what_to_undo(
+    desk: Desk, words: tuple[str, ...], said: str
+) -> None:
     """Nothing, half of it, or both end before GitHub is asked."""
     assert desk.run("undo", *words) == 2
     assert desk.github.requests == []
-    assert "next step: give the journal" in desk.err
+    assert f"next step: {said}" in desk.err

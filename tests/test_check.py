@@ -105,6 +105,13 @@ def test_what_does_no_harm_is_doubtful(
     assert f"{said}\n" in capsys.readouterr().out
 
 
+def test_a_store_in_a_repository_that_does_not_exist_is_wrong(step: Step) -> None:
+    """It is not said that there is no bundle yet."""
+    assert step.run("check", f"--repo={FERRY}", "--store=github:lanternfish-io/fery") == 8
+    assert "✗ cannot find lanternfish-io/fery: " in step.out
+    assert "there is no bundle yet" not in step.out
+
+
 def test_labels_that_the_repository_does_not_have_are_wrong(step: Step) -> None:
     """By what they are named for; `Bug` is the repository's `bug`."""
     step.configure(

@@ -159,6 +159,7 @@ def test_hostile_titles_and_labels_do_nothing(tmp_path: Path) -> None:
         (("--methods", "magic"), 2, "'magic' is not a method"),
         (("--slices", "8,many"), 2, "are not slice sizes"),
         (("--model", "nli"), 2, "is not of the form NAME=WHERE"),
+        (("--model", "nil=there"), 2, "did you mean 'nli'? choose from nli, masked, "),
         (("--time-limit", "soon"), 2, "is not a time limit"),
         (("--min-examples", "150"), 5, "labelled issues are left to study"),
     ],

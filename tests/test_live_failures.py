@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.fake_github.faults import Hook, Partial, error, graphql_limit
@@ -48,6 +50,22 @@ def test_without_a_store_a_command_says_so(step: Step) -> None:
         "  next step: name the store that `triage retrain` wrote to (`--store`): a folder, or github:OWNER/NAME, "
         "where the workflows keep their bundles\n"
     )
+
+
+def test_a_store_without_a_bundle_is_told_to_whoever_asked(step: Step, tmp_path: Path) -> None:
+    """A path that was mistyped, a file, and no store at all; an event has nobody to tell it to."""
+    step.repository.labels["bug"].description = "Something is broken"
+    words = "labels are judged by their descriptions alone"
+    assert (
+        step.run("label", f"--repo={FERRY}", "--issue=938", f"--store={tmp_path / 'typo'}", "--dry-run") == 0
+    )
+    assert f"::warning::{tmp_path / 'typo'} is no store: {words}. Next step: `triage retrain`\n" in step.out
+    assert step.run("label", f"--repo={FERRY}", "--issue=938", "--dry-run") == 0
+    assert f"no store was named (--store): {words}\n" in step.err
+    file = tmp_path / "file"
+    file.write_text("", "utf-8")
+    assert step.run("label", f"--repo={FERRY}", "--issue=938", f"--store={file}") == 2
+    assert f"error: {file} is a file, not a store\n" in step.err
 
 
 def test_a_damaged_bundle_gives_way_to_the_one_before(step: Step, own_store: Trained) -> None:

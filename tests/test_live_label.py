@@ -224,6 +224,8 @@ def test_the_sweep_labels_what_the_events_missed(step: Step) -> None:
     assert [x.label_names for x in (old, closed, labelled, touched)] == [[], [], ["question"], []]
     assert by_form.label_names == ["question", *STORAGE_LABELS]
     assert set(step.outputs["labels"]) == {str(missed.number), str(by_form.number)}
+    assert step.label("--since=2 hours") == 0
+    assert step.err == "nothing to label: no open issue created since then waits for a label\n"
 
 
 def test_the_sweep_takes_what_was_edited_since_the_bot_labelled_it(step: Step) -> None:

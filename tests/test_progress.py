@@ -146,6 +146,13 @@ def test_a_silent_stage_speaks_before_five_seconds_are_over(
     assert longest_silence(lines) < 5
 
 
+def test_no_sign_is_the_same_again(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes alone would be, twelve times over."""
+    said = [text for _, text in said_at(clock, monkeypatch, lambda _: None, seconds=200)]
+    assert said[-1] == "learning: 3:18 minutes so far"
+    assert len(set(said)) == len(said)
+
+
 @pytest.mark.parametrize("pause", [0.25, 1.0, 3.0, 7.0, 11.0])
 def test_no_five_seconds_are_silent_however_slowly_a_bar_moves(
     clock: list[float], monkeypatch: pytest.MonkeyPatch, pause: float

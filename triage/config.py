@@ -639,5 +639,7 @@ def _read(path: Path) -> str:
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{path}: cannot be read ({error})", likely="the path is wrong", next_step="check --config"
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})",
+            likely="the path is wrong",
+            next_step="check --config",
         ) from None

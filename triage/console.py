@@ -313,7 +313,12 @@ def _give_signs(title: str, mark: object, ended: threading.Event) -> None:
     started = time.monotonic()
     while not ended.wait(max(SOON, MOST_SILENT - (time.monotonic() - _door.at))):
         if time.monotonic() - _door.at >= MOST_SILENT and _stages[-1:] == [mark]:
-            _between_bars(f"{title}: {duration(time.monotonic() - started)} so far")
+            # To the second: a line that is the same again reads as if nothing moved.
+            _between_bars(f"{title}: {_clock(time.monotonic() - started)} so far")
+
+
+def _clock(seconds: float) -> str:
+    return duration(seconds) if seconds < 90 else f"{seconds // 60:.0f}:{seconds % 60:02.0f} minutes"
 
 
 def _between_bars(text: str) -> None:

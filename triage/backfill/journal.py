@@ -38,6 +38,7 @@ from triage.schema import SchemaError, build, convert, decoded, option
 
 KIND, FORMAT = "triage-journal", 3
 STEPS = ("intent", "done", "skipped", "failed")
+WITHOUT = "to undo without the journal, use `triage undo --since`"
 MOVE = "move it away or give another --journal; labels that GitHub has already are not set twice"
 # Of more issues than GitHub has in a repository.
 MAX_JOURNAL = 2**29
@@ -391,7 +392,7 @@ def read_journal(path: Path) -> Journal:
             likely="the path is wrong",
             next_step="give the journal that `triage backfill --apply` wrote next to the plan",
         ) from None
-    task, records = _parsed(_whole(data), path)
+    task, records = _parsed(_whole(data), path, WITHOUT)
     return Journal(task, records)
 
 
@@ -413,7 +414,7 @@ def _taken_up(file: IO[bytes], task: JournalTask, path: Path) -> list[JournalRec
 
 
 def _continued(whole: bytes, task: JournalTask, path: Path) -> list[JournalRecord]:
-    earlier, records = _parsed(whole, path)
+    earlier, records = _parsed(whole, path, MOVE)
     if earlier != task:
         what = "another plan" if dataclasses.replace(earlier, of=task.of) == task else "another task"
         raise DataError(
@@ -428,41 +429,52 @@ def _whole(data: bytes) -> bytes:
     return data[: data.rfind(b"\n") + 1]
 
 
-def _parsed(data: bytes, path: Path) -> tuple[JournalTask, list[JournalRecord]]:
+def _parsed(data: bytes, path: Path, otherwise: str) -> tuple[JournalTask, list[JournalRecord]]:
+    """The task and the records; `otherwise` is the next step where a line cannot be read."""
     lines = data.splitlines()
     if not lines:
-        raise DataError(f"{path}: is not a journal", likely="the path is wrong", next_step="check the path")
-    _refuse_other_versions(lines[0], path)
-    task = _read(JournalTask, lines[0], f"{path}, line 1")
+        raise _no_journal(path)
+    _refuse_others(lines[0], path)
+    task = _read(JournalTask, lines[0], f"{path}, line 1", otherwise)
     rest = enumerate(lines[1:], start=2)
-    return task, [_read(JournalRecord, text, f"{path}, line {number}") for number, text in rest]
+    return task, [_read(JournalRecord, text, f"{path}, line {number}", otherwise) for number, text in rest]
 
 
-def _refuse_other_versions(header: bytes, path: Path) -> None:
-    """Before anything else, since other versions have other keys."""
+def _refuse_others(header: bytes, path: Path) -> None:
+    """Other files and other versions, before anything else, since they have other keys."""
     with suppress(SchemaError):
         stated = decoded(header)
-        number = stated.get("format") if isinstance(stated, dict) and stated.get("kind") == KIND else None
+        if not isinstance(stated, dict) or stated.get("kind", KIND) != KIND:
+            raise _no_journal(path)
+        number = stated.get("format")
         if isinstance(number, int) and number != FORMAT:
             raise DataError(
                 f"{path}: the journal's format is {number!r:.20}, and this version of triage reads {FORMAT}",
                 likely=made_by(),
-                next_step="use the version that made it; to undo without the journal, use `triage undo --since`",
+                next_step=f"use the version that made it; {WITHOUT}",
             )
 
 
-def _read(cls: type[T], text: bytes, where: str) -> T:
+def _no_journal(path: Path) -> DataError:
+    return DataError(
+        f"{path}: not a journal",
+        likely="the path is wrong",
+        next_step="check the path: the journal of `plan.jsonl` is `plan.journal.jsonl`",
+    )
+
+
+def _read(cls: type[T], text: bytes, where: str, otherwise: str) -> T:
     try:
         data = decoded(text)
     except SchemaError as error:
-        raise DataError(f"{where}: not valid JSON ({error})", next_step=MOVE) from None
+        raise DataError(f"{where}: not valid JSON ({error})", next_step=otherwise) from None
     try:
         value = build(cls, data)
         if isinstance(value, JournalRecord) and value.seen:
             convert(datetime, value.seen, "seen")
         return value
     except SchemaError as error:
-        raise DataError(f"{where}: {error}", next_step=MOVE) from None
+        raise DataError(f"{where}: {error}", next_step=otherwise) from None
 
 
 def _line(value: JournalTask | JournalRecord) -> str:

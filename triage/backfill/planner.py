@@ -319,8 +319,8 @@ def preview(
     if short := [rule for rule in model.rules.voted if rule.precision is None and model.rules.points]:
         voted = len(model.rules.voted)
         yield (
-            f"At this target, {len(short)} of {voted} labels would never have been set; more labelled issues may "
-            "change that."
+            f"At this target, {len(short)} of {voted} labels would have been set on none of these, so that their "
+            "precision was never measured; more labelled issues may change that."
         )
 
 

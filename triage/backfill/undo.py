@@ -19,7 +19,7 @@ from triage.backfill.journal import (
     read_journal,
     run_job,
 )
-from triage.console import stage
+from triage.console import stage, status
 from triage.errors import DataError, UsageError
 from triage.github.client import Tracker
 from triage.github.errors import NotFound
@@ -105,6 +105,8 @@ def _since(tracker: Tracker, viewer: Actor, options: UndoOptions) -> tuple[Journ
                 records += [_record(live, me, at) for live in page.items]
     found = sorted((record for record in records if record.labels), key=lambda record: record.number)
     day = f"{at:%Y-%m-%d}"
+    if not found:
+        status(f"no issue has a label that {me} has set since {day}; --by names another account")
     task = JournalTask("backfill", tracker.repository.name, f"set by {me} since {day}", me)
     return Journal(task, found), Path(f"undo-since-{day}.jsonl")
 

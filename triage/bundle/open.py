@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from triage.bundle.store import Store, role_name
 from triage.config import Config
-from triage.console import stage, warning
+from triage.console import stage, status, warning
 from triage.errors import BundleError, MissingExtra, ModelError, NothingToLabelWith
 from triage.issue import Issue, Names, RepositoryIds, folded, format_time
 from triage.schema import parse_time
@@ -202,9 +202,13 @@ def open_serving(
     return replace(model, renamed=renamed, never=folded(learnt) - folded(policy.settable(learnt)))
 
 
-def warn_if_untaught(model: ServingModel, store: Store | None) -> None:
-    """Warn where a store was named and has nothing to vote with."""
-    if store and model.neighbourhood is None:
+def warn_if_untaught(model: ServingModel, store: Store | None, *, unattended: bool = False) -> None:
+    """Warn a person whose store has nothing to vote with; where none was named, only say so."""
+    if unattended or model.neighbourhood:
+        return
+    if store is None:
+        status("no store was named (--store): labels are judged by their descriptions alone")
+    else:
         what = "is no store" if store.name.is_missing else "holds no active bundle"
         warning(
             f"{store.name} {what}: labels are judged by their descriptions alone. Next step: `triage retrain`"

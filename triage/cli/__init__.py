@@ -73,14 +73,17 @@ def main_inner(argv: Sequence[str] | None = None) -> int:
     if not only:
         parser(only).print_help(sys.stderr)
         return UsageError.exit_code
-    args = parser(only).parse_args(argv, argparse.Namespace(argv=argv))
-    open_door(quiet=args.quiet, json=getattr(args, "json", False))
     try:
+        args = parser(only).parse_args(argv, argparse.Namespace(argv=argv))
+        open_door(quiet=args.quiet, json=getattr(args, "json", False))
         command = importlib.import_module(f"triage.cli.{COMMANDS[args.command][0]}")
         options = command.parse(args)
         with stage(f"triage {args.command}"):
             code: int = command.run(options)
         return code
+    except UsageError as error:
+        error.next_step = error.next_step.replace("COMMAND", only)
+        raise
     except BrokenPipeError:
         raise
     except OSError as error:

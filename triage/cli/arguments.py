@@ -194,6 +194,8 @@ def store(text: str) -> StoreName:
         raise UsageError(
             f"{repo!r:.80} is not of the form OWNER/NAME", next_step="write github:OWNER/NAME, or a folder"
         )
+    if not repo and Path(text).is_file():
+        raise UsageError(f"{text} is a file, not a store", next_step="write a folder, or github:OWNER/NAME")
     return StoreName(repo=repo) if repo else StoreName.parse(text)
 
 

@@ -122,7 +122,7 @@ def _report(plan: Plan, *, as_json: bool) -> int:
     """Write the report and the page next to the plan, and print where they are."""
     from triage.actions import Runner
     from triage.github.open import server_url
-    from triage.reports.plan_report import markdown, page, totals
+    from triage.reports.plan_report import filters, markdown, page, totals
 
     counts = totals(plan.header, plan.entries())
     report, html = plan.path.with_suffix(".md"), plan.path.with_suffix(".html")
@@ -147,6 +147,9 @@ def _report(plan: Plan, *, as_json: bool) -> int:
     log(f"  plan    {plan.path}\n  report  {report}\n  page    {html}")
     if counts.planned:
         log(f"nothing was written to GitHub; to set these labels: triage backfill --apply {plan.path}")
+    elif not counts.issues:
+        by = filters(plan.header)
+        log(f"there is nothing to apply: no issue was chosen{f' by {by}' if by else ''}")
     else:
         log(f"there is nothing to apply; the reasons are in {report}")
     return 0

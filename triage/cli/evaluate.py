@@ -101,14 +101,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(args: argparse.Namespace) -> EvaluateOptions:
-    """The options of a command line. Raises UsageError for an unknown method."""
-    from triage.study.methods import chosen
+    """The options of a command line. Raises UsageError for an unknown method or use of a model."""
+    from triage.study.methods import chosen, models
 
     return arguments.build(
         EvaluateOptions,
         args,
         methods=tuple(chosen(args.methods)),
-        models=dict(args.model),
+        models=models(args.model),
         command=shlex.join(["triage", *args.argv]),
     )
 

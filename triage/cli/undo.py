@@ -40,7 +40,9 @@ def parse(args: argparse.Namespace) -> UndoOptions:
             "a journal and --since, --repo or --by exclude each other",
             next_step="give the journal alone, or --since and --repo without it",
         )
-    if not args.undone and not (args.since and args.repo):
+    if args.since and not args.repo:
+        raise UsageError("--since needs a repository", next_step="add --repo OWNER/NAME")
+    if not args.undone and not args.since:
         raise UsageError(
             "there is nothing to undo",
             next_step="give the journal that `triage backfill --apply` wrote, or --since and --repo",

@@ -217,7 +217,10 @@ class Tracker(Connection):
 
     def __init__(self, repo: str, token: str, **settings: Unpack[ConnectionSettings]) -> None:
         if not NAME.fullmatch(repo):
-            raise UsageError(f"{repo!r} is not of the form OWNER/NAME")
+            raise UsageError(
+                f"{repo!r} is not of the form OWNER/NAME",
+                next_step="write the owner and the name, as in octo/demo",
+            )
         super().__init__(token, **settings)
         self.repo, self._opened = repo, {}
         self.types_told: dict[int, str] = {}

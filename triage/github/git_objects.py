@@ -76,6 +76,8 @@ class GitObjects:
 
     def read_ref(self, ref: str) -> str | None:
         """The commit that a ref points to, or None if there is no such ref."""
+        # Outside `try`, since a missing repository is an error.
+        _ = self._tracker.repository
         try:
             answer = self._tracker.rest("GET", _path(ref, "ref"), f"read {ref}", READ)
         except NotFound:

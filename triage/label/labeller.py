@@ -16,7 +16,7 @@ from triage.actions import BoundedOutput, Runner
 from triage.bundle.open import open_serving, warn_if_untaught
 from triage.comment import SUGGESTIONS, Part, is_own
 from triage.config import Config
-from triage.console import at_once, bar, log, log_json, notice, stage, warning
+from triage.console import at_once, bar, log, log_json, notice, stage, status, warning
 from triage.decide import Case, Decision, case_of, decide
 from triage.decide.case import Attribution, is_judged, reason_of_people, with_rules
 from triage.decide.policy import followed
@@ -130,6 +130,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         model = open_serving(config, store, described=described, repo=tracker.ids(available))
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
+    warn_if_untaught(model, store, unattended=options.unattended)
     config = followed(config, model.renamed, available)
     tracker.most_files = max(tracker.most_files, model.rules.files)
     described_model = f"{_name(model, tracker.repository.name)}, {_aim(model.rules, config)}"
@@ -169,9 +170,15 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         _publish(runner, outcomes, dry_run=options.dry_run)
         if outcomes:
             runner.summary(markdown(outcomes))
+    _check_found(options, outcomes)
+    return 0
+
+
+def _check_found(options: LabelOptions, outcomes: Sequence[LabelOutcome]) -> None:
+    if options.since and not outcomes:
+        status("nothing to label: no open issue created since then waits for a label")
     if options.issues and all(outcome.missing for outcome in outcomes):
         raise no_such_issues(options.repo, options.issues)
-    return 0
 
 
 def _opened(options: LabelOptions, event: Event | None) -> tuple[Tracker, Config]:

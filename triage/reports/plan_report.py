@@ -176,7 +176,7 @@ def page(header: Header, counted: Totals, entries: Iterable[Entry], server_url: 
         hoped=hoped,
         made=_made(header),
         reasons=_reasons(counted),
-        filters=_filters(header),
+        filters=filters(header),
         caption=f"{MEASURED} {_held_out(header) if header.figures else ''}".strip(),
         labels=sorted((one.name for one in counted.lines if one.planned or one.missed), key=str.casefold),
         server=server_url.rstrip("/"),
@@ -208,7 +208,7 @@ def _held_out(header: Header) -> str:
     )
 
 
-def _filters(header: Header) -> str:
+def filters(header: Header) -> str:
     """The options that chose the issues; empty for all issues."""
     return ", ".join(name if value == "True" else f"{name} {value}" for name, value in header.filters.items())
 
@@ -216,7 +216,7 @@ def _filters(header: Header) -> str:
 def _basis(header: Header, counted: Totals) -> Iterator[str]:
     hoped = expected(header, counted)
     made = f"Made {escape(_made(header))} with bundle {escape(header.bundle)}"
-    only = f"; only {escape(_filters(header))}" if header.filters else ""
+    only = f"; only {escape(filters(header))}" if header.filters else ""
     yield f"Nothing was written to GitHub. {made}{only}."
     if hoped:
         yield f"Of {counted.planned} labels, {hoped.describe()} should be right, by the lowest of the estimates."

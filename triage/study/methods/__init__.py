@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 
 from triage.errors import MissingExtra, TriageError, UsageError, did_you_mean, install
@@ -25,6 +25,8 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "tuned": ("product", "ProductFinetuned"),
     "few-shot": ("few_shot", "FewShot"),
 }
+# What `--model NAME=WHERE` may name (docs/how-to/compare-methods.md).
+MODELS = ("nli", "masked", "causal", "there", "back", "weights", "synonyms")
 # The packages of the extra `train`.
 TORCH = ("torch", "transformers")
 
@@ -32,13 +34,24 @@ TORCH = ("torch", "transformers")
 def chosen(text: str | None) -> list[str]:
     """The names in "a,b", or all. Raises UsageError for one that is unknown."""
     names = list(METHODS) if text is None else text.replace(",", " ").split()
-    for name in names:
-        if name not in METHODS:
-            meant = did_you_mean(name, METHODS)
-            raise UsageError(
-                f"{name!r:.40} is not a method", next_step=f"{meant}choose from {', '.join(METHODS)}"
-            )
+    _check(names, METHODS, "a method")
     return [name for name in METHODS if name in names]
+
+
+def models(named: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Where models are, by what they are used for. Raises UsageError for a use that is unknown."""
+    found = dict(named)
+    _check(found, MODELS, "the name of a model that a method uses")
+    return found
+
+
+def _check(names: Iterable[str], known: Collection[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            meant = did_you_mean(name, known)
+            raise UsageError(
+                f"{name!r:.40} is not {what}", next_step=f"{meant}choose from {', '.join(known)}"
+            )
 
 
 def build(name: str, context: MethodContext) -> Method:
