@@ -133,6 +133,22 @@ def test_a_wheel_carries_the_shipped_models() -> None:
     assert build["targets"]["wheel"]["force-include"]["model_cache"] == "triage/_model_cache"
 
 
+def test_every_model_of_a_name_is_verified(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle's own encoder is often called as the shipped one, which is not passed over for it."""
+    shutil.copytree(folder, folder.parent / "copy too")
+    monkeypatch.setenv("TRIAGE_MODEL_CACHE", str(folder.parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parents[1]))
+    assert run("verify") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"issue-encoder: unchanged ({folder.parent / name})" for name in ("copy", "copy too")
+    ]
+    (folder / "tokenizer.json").write_text("{}", "utf-8")
+    with pytest.raises(ModelError):
+        run("verify", "issue-encoder")
+
+
 def test_an_installed_package_finds_its_models(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the package holds a folder of models, as in a wheel, that one is used."""
     package = folder.parents[1] / "site" / "triage"

@@ -434,7 +434,7 @@ def drafting(path: Path, header: Header) -> Iterator[Draft]:
             yield Draft(path, header, file)
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be written ({error})",
+            f"{path}: cannot be written ({error.strerror or error})",
             likely="the disk is full, or the folder may not be written to",
             next_step="make room or choose another --out, and run the same command again",
         ) from None

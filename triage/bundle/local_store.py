@@ -71,7 +71,7 @@ class LocalStore:
         try:
             files = _files(folder)
         except OSError as error:
-            raise BundleError(f"{folder}: cannot be read ({error})") from None
+            raise BundleError(f"{folder}: cannot be read ({error.strerror or error})") from None
         bundle = from_files(files, where=str(folder))
         if name_of(bytes(files[MANIFEST]), bundle.manifest.created_at) != name:
             raise BundleError(f"{folder}: {MANIFEST} was changed: its hash is not the one in the name")
@@ -82,7 +82,7 @@ class LocalStore:
         try:
             return read_manifest(read(folder / MANIFEST, MAX_JSON), where=str(folder))
         except OSError as error:
-            raise BundleError(f"{folder}: cannot be read ({error})") from None
+            raise BundleError(f"{folder}: cannot be read ({error.strerror or error})") from None
 
     def save(self, bundle: Bundle) -> str:
         files = to_files(bundle)

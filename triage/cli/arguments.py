@@ -309,10 +309,13 @@ def add_sources(parser: Parser) -> None:
     add(parser, "--skip-bad")
 
 
-def add_writing(parser: Parser, would: str) -> None:
+def add_writing(parser: Parser, would: str, more: str = "") -> None:
     """`--journal`, `--per-minute` and `--dry-run`, for commands that change many issues."""
     parser.add_argument(
-        "--journal", type=Path, metavar="FILE", help="journal to write (default: next to the input file)"
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help=f"journal to write (default: next to the input file{more})",
     )
     parser.add_argument(
         "--per-minute",

@@ -229,7 +229,7 @@ def held(folder: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be written ({error})",
+            f"{folder}: cannot be written ({error.strerror or error})",
             likely="the disk is full, or the folder may not be written to",
             next_step="make room, or choose another folder with --out",
         ) from None

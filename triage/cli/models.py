@@ -163,14 +163,15 @@ def _list(*, as_json: bool) -> int:
 
 
 def _verify(name: str | None) -> int:
-    present = {models.read_manifest(folder).name: folder for folder in models.folders()}
-    chosen = {title: folder for title, folder in present.items() if name in (None, title)}
+    # Several may have the same name: each encoder that was fine-tuned for a bundle.
+    present = [(models.read_manifest(folder).name, folder) for folder in models.folders()]
+    chosen = [(title, folder) for title, folder in present if name in (None, title)]
     if not chosen:
         raise UsageError(
-            f"no model {name!r} here; known: {', '.join(present) or 'none'}",
+            f"no model {name!r} here; known: {', '.join(sorted({title for title, _ in present})) or 'none'}",
             next_step="see `triage models list`",
         )
-    for title, folder in chosen.items():
+    for title, folder in chosen:
         models.verify(folder)
         log(f"{title}: unchanged ({folder})")
     return 0

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --since: the account that set the labels, such as `github-actions[bot]` (default: the token's, if "
         "it is a bot's)",
     )
-    arguments.add_writing(parser, "removed")
+    arguments.add_writing(parser, "removed", "; with --since, undo-since-DATE.jsonl")
     arguments.add(parser, "--json", "the result")
 
 

@@ -355,7 +355,7 @@ def opened(folder: Path, repository: str) -> Iterator[Cache]:
             yield Cache(folder, peek(folder, repository))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{folder}: cannot be used ({error})",
+            f"{folder}: cannot be used ({getattr(error, 'strerror', None) or error})",
             likely="the disk is full, the folder may not be written to, or it was damaged",
             next_step=f"make room or choose another folder; if it is damaged, {START_OVER}",
         ) from None

@@ -142,7 +142,7 @@ def select(
     if len(kept) < FEWEST:
         raise DataError(
             f"{len(kept)} labelled issues are left to study, of {len(data)}; it takes {FEWEST}",
-            likely=f"few labels have {limits.least} uses and may be set by the configuration",
+            likely=f"few of the labels that may be set have {limits.least} uses or more",
             next_step="pass a smaller --min-examples, or collect more labelled issues",
         )
     used = np.flatnonzero(targets[kept].any(axis=0))

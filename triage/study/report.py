@@ -67,7 +67,7 @@ def write(
             file.writelines(_page(study, outcome, findings, figures, command, tested))
     except OSError as error:
         raise DataError(
-            f"{folder}: the report cannot be written ({error})",
+            f"{folder}: the report cannot be written ({error.strerror or error})",
             likely="the disk is full, or the folder is not writable",
             next_step="make room, or choose another folder with --out; finished runs are kept",
         ) from None
