@@ -82,6 +82,23 @@ def test_the_comment_names_them_only_if_asked(step: Step, again: Issue) -> None:
     assert [c.body for c in again.comments] == [text]
 
 
+def test_the_comment_follows_what_the_issue_says_now(step: Step, again: Issue) -> None:
+    """Edited into something else, it repeats nothing: the note goes, and with it a comment that says nothing else."""
+    step.configure("act: {comment_duplicates: true}\nlabels: {deny: ['*']}")
+    assert step.label() == 0
+    [comment] = again.comments
+    assert f">#{OLD.number}</a>" in comment.body
+    title, body = again.title, again.body
+    again.title, again.body = "Can the ferry carry penguins?", "I wonder whether it is allowed to."
+    step.happen(again, "edited", title=title, body=body)
+    assert step.label() == 0
+    assert again.comments == []
+    step.happen(again, "reopened")
+    before = len(step.github.requests)
+    assert step.label() == 0
+    assert not [r for r in step.github.requests[before:] if r.operation == "query node" or r.writes]
+
+
 def test_only_issues_of_the_same_repository_count_nearest_first() -> None:
     """Others may be private; and more than a few say that the issues are alike, not the same."""
     policy = Policy(duplicate=0.8)

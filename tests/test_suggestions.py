@@ -20,10 +20,12 @@ from tests.test_commands import say
 from triage.comment import (
     NONE,
     SUGGESTIONS,
+    Offer,
     SuggestionAnswer,
     answers_in,
     boxes,
     merged,
+    offers_in,
     parts_of,
     suggestions_part,
 )
@@ -203,6 +205,109 @@ def test_what_was_refused_is_neither_set_nor_offered_again(step: Step, offered: 
     assert step.label() == 0
     assert (offered.issue.label_names, offered.body) == ([], text)
     assert f"held back: {MAINTAINER} refused it" in step.out
+
+
+LOW = "vote: {precision_target: 0.0}"
+
+
+@pytest.mark.parametrize("on", ["act: {suggest: 0.2}\n", ""])
+@pytest.mark.parametrize("how", ["reopened", "sweep", "backfill", "backfill of one"])
+def test_a_refusal_follows_its_label_to_a_new_name(
+    step: Step, offered: Comment, on: str, how: str, tmp_path: Path
+) -> None:
+    """Also once suggestions are switched off; another label that took the old name was not refused."""
+    tick(step, offered, NONE)
+    assert step.label() == 0
+    step.repository.rename_label("area: storage", "area: attic")
+    step.repository.rename_label("bug", "defect")
+    step.repository.add_label("bug")
+    step.configure(f"{on}{LOW}\nrules: [{{when: {{title: '.'}}, set: [bug, defect, 'area: attic']}}]")
+    if how.startswith("backfill"):
+        made = ["backfill", f"--from={FERRY}", f"--store={step.store}", f"--out={tmp_path}"]
+        made += [f"--issue={STORAGE}"] if how == "backfill of one" else []
+        assert step.run(*made) == 0
+        entries = (json.loads(line) for line in (tmp_path / "plan.jsonl").read_text("utf-8").splitlines())
+        entry = next(entry for entry in entries if entry.get("number") == STORAGE)
+        assert {"defect", "area: attic"}.isdisjoint(entry.get("labels", ()))
+        return
+    step.happen(offered.issue, how)
+    before = len(step.github.requests)
+    assert step.label(*(["--since=9000 days"] if how == "sweep" else [])) == 0
+    # The comments come with the issues.
+    assert [r.operation for r in step.github.requests[before:]].count("query node") == 0
+    assert offered.issue.label_names == ["bug"]
+    assert f"held back: {MAINTAINER} refused it" in step.out
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_backfill_knows_refusals_once_suggestions_are_off(
+    step: Step, offered: Comment, tmp_path: Path, late: bool
+) -> None:
+    """When the plan is made, and when it is applied."""
+    if not late:
+        tick(step, offered, NONE)
+        assert step.label() == 0
+    step.configure(LOW)
+    made = ["backfill", f"--from={FERRY}", f"--store={step.store}", f"--out={tmp_path}"]
+    assert step.run(*made) == 0
+    if late:
+        step.configure(ON)
+        tick(step, offered, NONE)
+        assert step.label() == 0
+        step.configure(LOW)
+    assert step.run("backfill", f"--apply={tmp_path / 'plan.jsonl'}", "--per-minute=60000") == 0
+    assert offered.issue.label_names == []
+
+
+def test_a_tick_sets_the_label_that_was_offered_whatever_it_is_called_now(
+    step: Step, offered: Comment
+) -> None:
+    """Not another one that took its name."""
+    step.repository.rename_label("bug", "defect")
+    step.repository.add_label("bug")
+    tick(step, offered, BUG)
+    assert step.label() == 0
+    assert offered.issue.label_names == ["defect"]
+    assert f"{MAINTAINER} accepted defect" in step.out
+
+
+def test_what_was_accepted_stays_the_maintainers_after_a_rename(
+    step: Step, offered: Comment, tmp_path: Path
+) -> None:
+    """For learning, `undo` and `/triage undo`."""
+    offered.tick(BUG, MAINTAINER)
+    tick(step, offered, NONE)
+    assert step.label() == 0
+    step.repository.rename_label("bug", "defect")
+    step.repository.rename_label("area: storage", "area: attic")
+
+    def learnt() -> list[tuple[str, bool, str]]:
+        [collected] = read_repositories([FERRY], tmp_path, Config(act=ActConfig(suggest=0.5))).collected
+        found = next(i for i in collected.issues if i.number == STORAGE)
+        return [(e.label, e.added, e.actor) for e in found.events or ()]
+
+    assert learnt() == [("defect", True, MAINTAINER), ("area: attic", False, MAINTAINER)]
+    step.repository.rename_label("area: attic", "area: cellar")
+    assert learnt() == [("defect", True, MAINTAINER), ("area: cellar", False, MAINTAINER)]
+    step.environment.chdir(step.folder)
+    step.run("undo", "--since=7 days", f"--repo={FERRY}", f"--by={ACTIONS_BOT}", "--per-minute=60000")
+    assert offered.issue.label_names == ["defect"]
+    step.configure("act: {commands: true}")
+    say(step, offered.issue, "/triage undo")
+    assert step.label() == 0
+    assert offered.issue.label_names == ["defect"]
+
+
+def test_what_is_no_longer_likely_after_an_edit_is_no_longer_offered(step: Step, offered: Comment) -> None:
+    """A comment with nothing left to say goes; what was answered stays."""
+    issue = offered.issue
+    step.configure("act: {suggest: 0.2}\nvote: {precision_target: 1.0}\nlabels: {deny: [bug]}")
+    step.happen(issue, "reopened")
+    assert step.label() == 0
+    assert list(boxes(offered.body)) == [code("area: storage"), NONE]
+    step.configure("act: {suggest: 0.2}\nvote: {precision_target: 1.0}\nlabels: {deny: ['*']}")
+    assert step.label() == 0
+    assert issue.comments == []
 
 
 def test_no_fixed_rule_sets_what_was_refused(step: Step) -> None:
@@ -562,7 +667,7 @@ def versions(*texts: tuple[str, str]) -> list[CommentVersion]:
 @given(LINES, st.text())
 def test_only_what_was_offered_can_be_answered(offers: list[str], hostile: str) -> None:
     """Whatever text an edit leaves."""
-    text = merged("", {SUGGESTIONS: suggestions_part(offers, [])})
+    text = merged("", {SUGGESTIONS: suggestions_part([*map(Offer, offers)], [])})
     found = new_answers(versions((ACTIONS_BOT, text), (MAINTAINER, text + hostile)), {ACTIONS_BOT})
     assert {answer.what for answer in found} <= {*offers}
     assert new_answers(versions((MAINTAINER, text.replace("[ ]", "[x]"))), {ACTIONS_BOT}) == []
@@ -575,14 +680,36 @@ def test_every_offer_reads_back(offers: list[str]) -> None:
         SuggestionAnswer(code("x"), accepted=False, login="a[bot]"),
         SuggestionAnswer(code("y"), accepted=True, login="b-c"),
     ]
-    text = merged("", {SUGGESTIONS: suggestions_part(offers, answers)})
+    text = merged("", {SUGGESTIONS: suggestions_part([*map(Offer, offers)], answers)})
     assert boxes(text) == dict.fromkeys([*offers, NONE], False)
     assert answers_in(text) == answers
 
 
+def test_a_tick_counts_that_the_bot_kept_while_it_wrote_another_part() -> None:
+    """For whom it was set; but what somebody else wrote, the bot did not offer, though it kept that too."""
+    text = merged("", {SUGGESTIONS: suggestions_part([Offer(BUG, label_id="LA_1")], [])})
+    ticked = text.replace("[ ] <code>bug", f"[x] {code('docs')}\n- [x] <code>bug")
+    kept = merged(ticked, {"reasons": "It says so."})
+    history = versions((ACTIONS_BOT, text), ("a", ticked), (ACTIONS_BOT, kept), ("b", kept))
+    for count in (2, 3, 4):
+        [answer] = new_answers(history[:count], {ACTIONS_BOT})
+        assert (answer.what, answer.login, answer.label_id) == (BUG, "a", "LA_1")
+    assert new_answers([*history, *versions((ACTIONS_BOT, text))], {ACTIONS_BOT}) == []
+
+
+@given(st.text("abcXYZ019-_+/=", min_size=1))
+def test_an_id_of_a_label_reads_back_and_ends_no_comment(label_id: str) -> None:
+    """Whatever GitHub makes ids of."""
+    answer = SuggestionAnswer(BUG, accepted=False, login="a", label_id=label_id)
+    text = merged("", {SUGGESTIONS: suggestions_part([Offer(BUG, ", 0.5", label_id=label_id)], [answer])})
+    assert [offer.label_id for offer in offers_in(text)] == [label_id, ""]
+    assert [found.label_id for found in answers_in(text)] == [label_id]
+    assert all(line.count("--") in (0, 2) for line in text.splitlines())
+
+
 def test_a_tick_that_was_taken_back_is_none() -> None:
     """And one that was set again is that of who set it last."""
-    text = merged("", {SUGGESTIONS: suggestions_part([BUG], [])})
+    text = merged("", {SUGGESTIONS: suggestions_part([Offer(BUG)], [])})
     ticked = text.replace("[ ] <code>", "[x] <code>")
     taken_back = versions((ACTIONS_BOT, text), ("a", ticked), ("b", text))
     assert new_answers(taken_back, {ACTIONS_BOT}) == []

@@ -125,7 +125,7 @@ FIELDS: dict[str, dict[str, Plain]] = {
         "subject": lambda event: event.issue,
     },
     "IssueComment": _COMMENT,
-    "DiscussionComment": _COMMENT,
+    "DiscussionComment": _COMMENT | {"discussion": lambda comment: comment.issue},
 }
 
 

@@ -89,8 +89,8 @@ class Applier:
     def look(self, items: Sequence[Entry]) -> list[JournalRecord | PendingChange]:
         """What to change on the issues of these entries, which are read now."""
         typed = {entry.number for entry in items if any(map(is_type, entry.labels))}
-        numbers, answers = [entry.number for entry in items], self.config.act.suggest is not None
-        lives = self.writer.tracker.issues(numbers, edits=True, answers=answers, typed=typed)
+        numbers = [entry.number for entry in items]
+        lives = self.writer.tracker.issues(numbers, edits=True, answers=True, typed=typed)
         return [self._look(entry, live) for entry, live in zip(items, lives, strict=True)]
 
     def _look(self, planned: Entry, live: LiveIssue | NotFound) -> JournalRecord | PendingChange:

@@ -174,8 +174,8 @@ def _from_github(options: PlanOptions, cluster: Cluster | None) -> tuple[Planner
     selection = replace(selection, labels=tuple(map(labels.spelt, selection.labels)))
 
     def batches(place: str) -> Iterator[Batch]:
-        may_set, kinds, answers = planner.policy.may_set, config.act.kinds, config.act.suggest is not None
-        return prefetch(of_repository(tracker, selection, may_set, place, kinds, answers=answers))
+        may_set = planner.policy.may_set
+        return prefetch(of_repository(tracker, selection, may_set, place, config.act.kinds))
 
     ids = tracker.ids(labels.among(planner.proposed))
     header = _header(options, planner, config, tracker.repository.name, now)

@@ -172,15 +172,10 @@ def of_repository(
     may_set: MaySet,
     place: str,
     kinds: Collection[Kind],
-    *,
-    answers: bool = False,
 ) -> Iterator[Batch]:
-    """The chosen items from `place` on ("": from the beginning), one kind after the other, newest first.
-
-    `answers` as in `IssueFilter`.
-    """
+    """The chosen items from `place` on ("": from the beginning), one kind after the other, newest first."""
     if wanted.numbers is not None:
-        yield from _numbered(tracker, wanted, may_set, place, answers=answers)
+        yield from _numbered(tracker, wanted, may_set, place)
         return
     first, taken, cursor = _read(place)
     for kind in (later for later in KINDS[KINDS.index(first) :] if later in kinds):
@@ -190,7 +185,8 @@ def of_repository(
             state=wanted.state,
             labels=wanted.labels,
             kind=kind,
-            answers=answers,
+            # What was refused stays so, also where suggestions are switched off by now.
+            answers=True,
         )
         for page in _pages(tracker, query, cursor if kind == first and cursor else None):
             room = None if wanted.limit is None else wanted.limit - taken
@@ -217,9 +213,7 @@ def _read(place: str) -> tuple[Kind, int, str]:
     return next(kind for kind in KINDS if PLACES[kind] == name), int(taken), cursor
 
 
-def _numbered(
-    tracker: Tracker, wanted: Selection, may_set: MaySet, place: str, *, answers: bool
-) -> Iterator[Batch]:
+def _numbered(tracker: Tracker, wanted: Selection, may_set: MaySet, place: str) -> Iterator[Batch]:
     """Issues by their numbers, newest first; those that do not exist are left out. Raises NotFound where none does."""
     taken, below = (int(part) for part in (place or "0 0").split())
     found = bool(place)
@@ -227,7 +221,7 @@ def _numbered(
     rest = iter([number for number in numbers if not below or number < below])
     while chunk := list(islice(rest, NUMBERS)):
         room = None if wanted.limit is None else wanted.limit - taken
-        lives = tracker.issues(chunk, answers=answers)
+        lives = tracker.issues(chunk, answers=True)
         existing = [live for live in lives if not isinstance(live, NotFound)]
         found = found or bool(existing)
         fits = [live for live in existing if wanted.state in ("all", live.state)]

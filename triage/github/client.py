@@ -11,14 +11,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import TypeVar, Unpack, cast
 from urllib.parse import quote
 
+from triage.comment import merged, parts_of
 from triage.console import warning
 from triage.errors import DataError, TriageError, UsageError
 from triage.github import graphql, issue_types
+from triage.github.comments import unite
 from triage.github.errors import (
     IssueGone,
     LabelGone,
@@ -225,6 +227,8 @@ class Tracker(Connection):
         self.repo, self._opened = repo, {}
         self.types_told: dict[int, str] = {}
         self._type_names: dict[str, str] = {}
+        # Of the labels as they were read last.
+        self._label_ids: dict[str, str] = {}
 
     def open(self, opening: Opening) -> None:
         """Read what a run begins with in one request: each part is then taken from it once.
@@ -302,6 +306,7 @@ class Tracker(Connection):
         names, first = self.owner_and_name, self._opened.pop("labels", None)
         nodes = self.nodes(Label, path, "Labels", names, purpose, answered=self._answered, first=first)
         labels = {label.name: label for label in nodes}
+        self._label_ids = {name: label.id for name, label in labels.items()}
         types = self._types() if self.with_types else {}
         return Names({**labels, **types, **(self._categories() if self.with_categories else {})})
 
@@ -386,15 +391,15 @@ class Tracker(Connection):
 
     def _issues(self, numbers: Sequence[int], *, edits: bool, answers: bool) -> list[LiveIssue | NotFound]:
         if len(numbers) == 1 and (opened := self._opened.pop((numbers[0], edits), None)) is not None:
-            return [self._with_events(read(graphql.IssueNode, opened))]
+            return [self._with_events(read(graphql.IssueNode, opened), answers=answers)]
         there = [number for number in numbers if number <= MOST_ISSUES]
         doing = f"read issue {there[0]}" if len(there) == 1 else "read issues"
-        variables = {**self.owner_and_name, "edits": edits, "files": self.most_files > 0, "texts": answers}
+        variables = {**self.owner_and_name, "edits": edits, "files": self.most_files > 0}
         operations = [Operation("Issue", {**variables, "number": number}) for number in there]
         nodes = self.graphql_together(operations, f"{doing} in {self.repo}", READ) if there else []
         if self.with_discussions:
             nodes = self._or_discussions(there, nodes, edits=edits)
-        found = {n: self._live(n, node) for n, node in zip(there, nodes, strict=True)}
+        found = {n: self._live(n, node, answers) for n, node in zip(there, nodes, strict=True)}
         return [found[number] if number in found else self._beyond(number) for number in numbers]
 
     def _or_discussions(
@@ -415,14 +420,14 @@ class Tracker(Connection):
         found = {n: a for n, a in zip(missing, asked, strict=True) if not isinstance(a, NotFound | Rejected)}
         return [found.get(n, answer) for n, answer in zip(numbers, answers, strict=True)]
 
-    def _live(self, number: int, answer: object) -> LiveIssue | NotFound:
+    def _live(self, number: int, answer: object, answers: bool) -> LiveIssue | NotFound:
         """The issue of an answer. Raises any failure but that there is no such issue."""
         if isinstance(answer, NotFound):
             return self._reason(number, answer)
         if isinstance(answer, TriageError):
             raise answer
         place = "discussion" if part(answer, "discussion") else "issueOrPullRequest"
-        return self._with_events(read(graphql.IssueNode, answer, place))
+        return self._with_events(read(graphql.IssueNode, answer, place), answers=answers)
 
     def _beyond(self, number: int) -> NotFound:
         return NotFound(
@@ -479,7 +484,9 @@ class Tracker(Connection):
             oldest = min((node.created_at for node in nodes), default=None)
             more = info.more and not (wanted.since and oldest and oldest < wanted.since)
             after = _next(info, after) if more else info.cursor or after
-            items = tuple(map(self._with_events, wanted.within_dates(nodes)))
+            items = tuple(
+                self._with_events(node, answers=wanted.answers) for node in wanted.within_dates(nodes)
+            )
             if history:
                 history.read([live.issue for live in items], wanted.updated_since)
                 items = tuple(
@@ -524,6 +531,12 @@ class Tracker(Connection):
         for (i, operation), outcome in zip(steps, outcomes, strict=True):
             if isinstance(outcome, TriageError):
                 failures[i] = failures[i] or _refusal(outcome, operation)
+            elif operation.name == "AddComment":
+                parts = parts_of(changes[i].comment)
+                try:
+                    unite(self, outcome, partial(merged, new=parts))
+                except TriageError as error:
+                    failures[i] = failures[i] or error
         return failures
 
     def create_label(self, name: str, color: str, description: str) -> Label:
@@ -564,17 +577,17 @@ class Tracker(Connection):
         if wanted.kind == "pull request":
             merged = ["CLOSED", "MERGED"] if wanted.state == "closed" else states
             terms: dict[str, object] = {"states": merged, "labels": labels, "files": self.most_files > 0}
-            terms["texts"] = wanted.answers
+            terms["texts"] = wanted.answers or wanted.comments
         elif wanted.kind == "discussion":
             # GitHub cannot list them by label or change.
             terms = {"states": states}
         else:
             bounds = {"states": states, "labels": labels, "since": since.isoformat() if since else None}
             terms = {"filter": {name: value for name, value in bounds.items() if value is not None}}
-            terms["texts"] = wanted.answers
+            terms["texts"] = wanted.answers or wanted.comments
         return self._ask(graphql.PAGES[wanted.kind], "list issues", first=size, after=after, **terms)
 
-    def _with_events(self, node: graphql.IssueNode) -> LiveIssue:
+    def _with_events(self, node: graphql.IssueNode, *, answers: bool = False) -> LiveIssue:
         events, timeline = list(node.timeline.nodes), node.timeline
         after: str | None = None
         while timeline.info.more:
@@ -585,7 +598,13 @@ class Tracker(Connection):
             timeline = read(graphql.Timeline, answer, "data.node.timeline")
             events += timeline.nodes
         return graphql.issue_of(
-            node, events, self._files(node), categories=self.with_categories, bots=self.bots
+            node,
+            events,
+            self._files(node),
+            categories=self.with_categories,
+            answers=answers,
+            bots=self.bots,
+            label_ids=self._label_ids,
         )
 
     def _files(self, node: graphql.IssueNode) -> list[graphql.FileNode] | None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from triage.comment import answers_in, is_own
+from triage.comment import answers_in, is_own, under_present_names
 from triage.issue import (
     CATEGORY,
     MOST_ISSUES,
@@ -45,6 +45,8 @@ PAGE_POINTS: Mapping[Kind, int] = {"issue": 3, "pull request": 3, "discussion": 
 ANSWERS_POINTS: Mapping[Kind, int] = {"issue": 0, "pull request": 1, "discussion": 0}
 TYPES: Mapping[str, Kind] = {"Issue": "issue", "PullRequest": "pull request", "Discussion": "discussion"}
 
+# In a list, GitHub is asked for so many.
+MOST_ACTS = 30
 # The types of the nodes in `acts`.
 ACTS: Mapping[str, ActKind] = {
     "IssueComment": "commented",
@@ -100,7 +102,7 @@ class LiveIssue:
     Of a discussion GitHub tells no events.
 
     `label_ids` maps the names of its labels, and of those in its events, to ids, by the names of when it was read.
-    `commented`: whether the token's owner wrote a comment on it; None where that was not asked for.
+    `comment` is the text of the bot's comment on it, empty where there is none; None where that is not known.
     """
 
     issue: Issue
@@ -109,7 +111,7 @@ class LiveIssue:
     locked: bool
     updated_at: datetime
     label_ids: Mapping[str, str] = field(default_factory=lambda: Names({}), compare=False, repr=False)
-    commented: bool | None = field(default=None, compare=False)
+    comment: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ class IssueFilter:
     """The items to list: all of one `kind`, opened from `since` up to but not including `until`, changed since
     `updated_since`, with at least one of the `labels` by name.
 
-    With `answers`, the label events tell what people answered to suggestions, which takes the texts of comments.
+    With `answers`, the label events tell what people answered to suggestions; with `comments`, the bot's comment is
+    read. Both take the texts of comments.
     """
 
     since: datetime | None = None
@@ -147,6 +150,7 @@ class IssueFilter:
     labels: tuple[str, ...] = ()
     kind: Kind = "issue"
     answers: bool = False
+    comments: bool = False
 
     def within_dates(self, nodes: Iterable[IssueNode]) -> list[IssueNode]:
         """The issues within the bounds in time."""
@@ -323,13 +327,13 @@ class Versions:
 
 @dataclass(frozen=True)
 class ActNode:
-    """What an account did; of a comment, also its text where that was asked for."""
+    """What an account did; of a comment, also its text where that was asked for (None: it was not)."""
 
     type: str
     association: str = ""
     actor: Account = DELETED
     own: bool = False
-    body: str = ""
+    body: str | None = None
     edited_at: datetime | None = None
     editor: Account | None = None
 
@@ -357,14 +361,6 @@ class AnsweredNode:
 class Timeline:
     info: PageInfo
     nodes: tuple[EventNode, ...]
-
-
-@dataclass(frozen=True)
-class Commented:
-    """Which comments the token's owner wrote: of `total` ones, the first hundred."""
-
-    total: int
-    nodes: tuple[bool, ...] = nested("nodes.*.own")
 
 
 @dataclass(frozen=True)
@@ -416,11 +412,11 @@ class IssueNode:
     # A discussion has none.
     timeline: Timeline = Timeline(PageInfo(False), ())
     acts: tuple[ActNode, ...] | None = nested("acts.nodes", None)
-    answers: tuple[ActNode, ...] = nested("answers.nodes", ())
+    answers: tuple[ActNode, ...] | None = nested("answers.nodes", None)
+    answers_total: int = nested("answers.total", 0)
     edited_at: datetime | None = None
     editor: Account = DELETED
     versions: Versions | None = None
-    comments: Commented | None = None
     files: ChangedFiles | None = None
     category: Label | None = None
 
@@ -431,12 +427,15 @@ def issue_of(
     files: Sequence[FileNode] | None = None,
     *,
     categories: bool = False,
+    answers: bool = False,
     bots: Sequence[str] = (),
+    label_ids: Mapping[str, str] | None = None,
 ) -> LiveIssue:
     """An issue with all of its events, and the files that it changes where they were read.
 
-    With `categories`, that of a discussion is a label, and others that look like one are left out. `bots` are patterns
-    of other logins under which this bot comments.
+    With `categories`, that of a discussion is a label, and others that look like one are left out. `answers` as in
+    `IssueFilter`: `bots` are patterns of other logins under which this bot comments, and `label_ids` are those of the
+    repository's labels, by name.
     """
     labels = {label.name: label.id for label in node.labels}
     if categories and node.category:
@@ -445,6 +444,22 @@ def issue_of(
     author = node.author.name
     acts = [Act(ACTS[act.type], act.actor.name, act.association) for act in node.acts or ()]
     handled_by = handlers(acts, author, node.association)
+    # If two labels had the same name one after the other, the issue carries the later one.
+    by_event = {event.label.name: event.label.id for event in events if event.label}
+    ids = {**(label_ids or {}), **by_event, **labels}
+    history = _answered(
+        tuple(
+            [
+                LabelEvent(e.label.name, e.type == "LabeledEvent", e.actor.name, e.actor.is_bot, e.created_at)
+                for e in events
+                if e.label
+            ]
+        ),
+        (*(node.acts or ()), *(node.answers or ())) if answers else (),
+        bots,
+        ids,
+    )
+    named = [*by_event, *(event.label for event in history)]
     issue = Issue(
         repo=node.repo,
         number=node.number,
@@ -454,19 +469,7 @@ def issue_of(
         kind=TYPES[node.type],
         author=author,
         labels=tuple(labels),
-        events=_answered(
-            tuple(
-                [
-                    LabelEvent(
-                        e.label.name, e.type == "LabeledEvent", e.actor.name, e.actor.is_bot, e.created_at
-                    )
-                    for e in events
-                    if e.label
-                ]
-            ),
-            (*(node.acts or ()), *node.answers),
-            bots,
-        ),
+        events=history,
         handled=None if node.acts is None else bool(handled_by),
         handled_by=handled_by,
         association=node.association,
@@ -479,21 +482,30 @@ def issue_of(
         state="closed" if node.closed else "open",
         locked=node.locked,
         updated_at=node.updated_at,
-        # If two labels had the same name one after the other, the issue carries the later one.
-        label_ids=Names({**{e.label.name: e.label.id for e in events if e.label}, **labels}),
-        commented=_commented(node.comments),
+        label_ids=Names({name: ids[name] for name in (*named, *labels) if name in ids}),
+        comment=_comment(node),
     )
 
 
-def _commented(comments: Commented | None) -> bool | None:
-    if comments is None:
+def _comment(node: IssueNode) -> str | None:
+    """The text of the bot's comment, as in `LiveIssue`."""
+    if node.answers is not None:
+        acts, all_known = node.answers, node.answers_total <= len(node.answers)
+    elif node.acts is not None:
+        acts, all_known = node.acts, len(node.acts) < MOST_ACTS
+    else:
         return None
-    # Of a longer list, what is beyond is not known.
-    return any(comments.nodes) or (None if comments.total > len(comments.nodes) else False)
+    bodies = [(act.own, act.body) for act in acts if act.type == "IssueComment"]
+    found = [body for own, body in bodies if own and body is not None and is_own(body)]
+    all_known = all_known and None not in [body for _, body in bodies]
+    return found[0] if found else "" if all_known else None
 
 
 def _answered(
-    events: tuple[LabelEvent, ...], acts: Iterable[ActNode], bots: Sequence[str]
+    events: tuple[LabelEvent, ...],
+    acts: Iterable[ActNode],
+    bots: Sequence[str],
+    label_ids: Mapping[str, str],
 ) -> tuple[LabelEvent, ...]:
     """The events with what people answered to suggestions: who accepted a label set it, who refused it took it off.
 
@@ -504,9 +516,10 @@ def _answered(
     for act in acts:
         author = act.actor.name
         edited_by_other = act.editor and act.editor.name != author
-        if edited_by_other or not is_own(act.body):
+        if edited_by_other or not act.body or not is_own(act.body):
             continue
-        answers = {fold(answer.name): answer for answer in answers_in(act.body)}
+        said = under_present_names(answers_in(act.body), label_ids)
+        answers = {fold(answer.name): answer for answer in said}
         accepted = {name: answer.login for name, answer in answers.items() if answer.accepted}
         events = tuple(
             replace(event, actor=accepted[name], actor_is_bot=False, accepted=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from triage.comment import SUGGESTIONS, answers_in, boxes
+from triage.comment import SUGGESTIONS, answers_in, boxes, under_present_names
 from triage.config import Config
 from triage.decide.policy import Policy, switched_off
 from triage.github.comments import react
@@ -127,7 +127,8 @@ class CommandHandler:
         """Remove what the bot set, but for labels that anybody touched or accepted; withdraw suggestions."""
         # What was accepted stays accepted, also where suggestions are switched off by now.
         told = self.writer.comment_on(live)
-        accepted = {fold(answer.what) for answer in answers_in(told) if answer.accepted}
+        answers = under_present_names(answers_in(told), self.writer.ids)
+        accepted = {fold(answer.what) for answer in answers if answer.accepted}
         policy, who = Policy.of(self.config), self.writer.who
         ruled = folded(name for rule in self.config.rules for name in rule.set)
         mark = fold(self.config.labels.abstain or "")

@@ -26,7 +26,7 @@ from triage.github.client import TOGETHER
 from triage.github.errors import IssueGone, NotFound, no_such_issues
 from triage.github.graphql import IssueFilter
 from triage.github.open import open_repository, open_store, server_url
-from triage.issue import KINDS, Names, TextBeforeEdit, distinct, fold
+from triage.issue import KINDS, Names, TextBeforeEdit, fold
 from triage.label.commands import NO_COMMAND, CommandHandler, command_in, refusal
 from triage.label.owners import OwnerDesk
 from triage.label.suggestions import (
@@ -124,10 +124,11 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
     if event and (reason := _refused(event, config, tracker)):
         return _left_alone(runner, options, show, reason)
     available = tracker.labels()
+    here = tracker.ids(available)
     described = {name: label.description for name, label in available.items()}
     store = open_store(options.store, config, tracker) if options.store else None
     try:
-        model = open_serving(config, store, described=described, repo=tracker.ids(available))
+        model = open_serving(config, store, described=described, repo=here)
     except NothingToLabelWith as nothing:
         return _without_a_model(runner, nothing, unattended=options.unattended)
     warn_if_untaught(model, store, unattended=options.unattended)
@@ -153,7 +154,7 @@ def label_live(options: LabelOptions, summary: Summary, show: Callable[..., str]
         dry_run=options.dry_run,
         event=None if comment else event,
         unasked=not options.issues and not comment,
-        comment=partial(_comment_parts, config=config, markdown=markdown, url=url),
+        comment=partial(_comment_parts, config=config, ids=here.labels, markdown=markdown, url=url),
         owners=owners,
         command=CommandHandler(command, comment, writer, config, explained, owners, options.dry_run)
         if comment and command is not None
@@ -197,6 +198,7 @@ def _opened(options: LabelOptions, event: Event | None) -> tuple[Tracker, Config
 def _comment_parts(
     outcome: LabelOutcome,
     config: Config,
+    ids: Mapping[str, str],
     markdown: Callable[[Sequence[LabelOutcome]], str],
     url: Callable[[str, int], str],
 ) -> dict[str, Part]:
@@ -206,11 +208,11 @@ def _comment_parts(
         # What the issue may repeat is told in its own part, and only if asked.
         reasons = replace(outcome, decision=decision and replace(decision, duplicates=()))
         parts["reasons"] = markdown([reasons])
-    if config.act.comment_duplicates and decision and decision.duplicates:
+    # What is no longer so after an edit goes.
+    if config.act.comment_duplicates and decision:
         parts["duplicates"] = possible_duplicates(decision, url)
-    in_comment = config.act.suggest is not None and config.act.suggest_in == "comment"
-    if in_comment and decision and (decision.suggested or parts):
-        parts[SUGGESTIONS] = offering(decision)
+    if config.act.suggest is not None and config.act.suggest_in == "comment" and decision:
+        parts[SUGGESTIONS] = offering(decision, ids)
     return parts
 
 
@@ -327,13 +329,11 @@ class Labeller:
             case = replace(
                 case, left_alone=case.left_alone or "a discussion is labelled only when it is opened"
             )
-        asked = self.config.act.suggest is not None and live.issue.kind != "discussion"
-        if not asked or live.commented is False or case.left_alone:
+        if live.comment == "" or live.issue.kind == "discussion" or case.left_alone:
             return case
+        # What was refused stays so, also where suggestions are switched off by now.
         told = self.writer.comment_on(live)
-        # A fixed rule may set a label that is not learnt.
-        names = distinct((*self.model.labels, *self.writer.available))
-        return replace(case, barred=Names({**case.barred, **refused(told, names)}))
+        return replace(case, barred=Names({**case.barred, **refused(told, self.writer.ids)}))
 
     def _before(self, live: LiveIssue) -> TextBeforeEdit | None:
         """The text that an issue is compared with; None: it is decided in any case."""
@@ -461,7 +461,7 @@ def _missed(
     """Open issues whose event may have been missed: not labelled yet, edited since, or marked although labelled."""
     # Of a discussion nobody can tell whether its labels were removed.
     for kind in (kind for kind in KINDS if kind in config.act.kinds - {"discussion"}):
-        for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind)):
+        for page in tracker.pages(IssueFilter(since=since, state="open", kind=kind, comments=True)):
             for issue, live in ((live.issue, live) for live in page.items):
                 mark = config.labels.abstain
                 marked = mark and len(issue.labels) > 1 and who.was_last_to_set(mark, issue)

@@ -7,25 +7,27 @@ account that made the first version with it. No other text is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from triage.comment import (
-    BOX,
     NONE,
     SUGGESTIONS,
+    Offer,
     SuggestionAnswer,
     answers_in,
     boxes,
+    offers_in,
     parts_of,
     suggestions_part,
+    under_present_names,
 )
 from triage.decide.policy import Policy, switched_off
 from triage.github.client import IssueChange, LabelSuggestion
 from triage.github.comments import comment_versions
 from triage.github.permissions import may_triage
-from triage.issue import Issue, fold, folded
+from triage.issue import Issue, Names, fold, folded
 from triage.markdown import code
 
 if TYPE_CHECKING:
@@ -45,15 +47,20 @@ MEDIUM, HIGH = 0.5, 0.8
 NO_TICK = "no suggestion in the comment was ticked"
 
 
-def refused(text: str, labels: Iterable[str]) -> dict[str, str]:
-    """The labels that people refused in the comment with this text, with the reason not to set them."""
-    who = {fold(answer.what): answer.login for answer in answers_in(text) if not answer.accepted}
-    pairs = ((name, fold(code(name))) for name in labels)
-    return {name: f"{who[what]} refused it" for name, what in pairs if what in who}
+def refused(text: str, ids: Mapping[str, str]) -> dict[str, str]:
+    """The labels that people refused in the comment with this text, with the reason not to set them.
+
+    `ids` are those of the repository's labels, by name.
+    """
+    answers = under_present_names(answers_in(text), ids)
+    return {answer.name: f"{answer.login} refused it" for answer in answers if not answer.accepted}
 
 
-def offering(decision: Decision) -> Callable[[str], str]:
-    """Makes the part of the comment from its previous text: labels with an answer are not offered again."""
+def offering(decision: Decision, ids: Mapping[str, str]) -> Callable[[str], str]:
+    """Makes the part of the comment from its previous text: labels with an answer are not offered again.
+
+    `ids` as in `refused`.
+    """
 
     def offer(text: str) -> str:
         if any(boxes(text).values()):
@@ -62,36 +69,42 @@ def offering(decision: Decision) -> Callable[[str], str]:
         answers = answers_in(text)
         told = folded(answer.what for answer in answers)
         names = [name for name in decision.suggested if fold(code(name)) not in told]
-        return suggestions_part(
-            [f"{code(name)}, probability {decision.scores[name]:.2f}" for name in names], answers
-        )
+        offers = [
+            Offer(code(name), f", probability {decision.scores[name]:.2f}", label_id=here.get(name, ""))
+            for name in names
+        ]
+        return suggestions_part(offers, answers)
 
+    here = Names(ids)
     return offer
 
 
 def new_answers(versions: Sequence[CommentVersion], me: Collection[str]) -> list[SuggestionAnswer]:
-    """The answers since the bot wrote the comment; `versions` are its texts, oldest first, `me` the bot's logins.
+    """The answers to what the bot offers; `versions` are the comment's texts, oldest first, `me` the bot's logins.
 
-    A tick counts if it is still there, for the account that set it. Nothing counts if the bot's text is not known.
+    A tick counts if it is still there, for the account that set it; the bot only keeps ticks, where it writes another
+    part of the comment. Nothing counts if the bot's text is not known.
     """
-    last = max((i for i, version in enumerate(versions) if fold(version.editor) in me), default=None)
-    if last is None:
-        return []
-    offered = [what for what, ticked in boxes(versions[last].body).items() if not ticked]
+    ids: dict[str, str] = {}
     by: dict[str, CommentVersion] = {}
-    for version in versions[last + 1 :]:
+    for version in versions:
         now = boxes(version.body)
-        by = {what: by.get(what, version) for what in offered if now.get(what)}
+        if fold(version.editor) in me:
+            # What it has ticked without having offered it, somebody else wrote.
+            ids = {o.what: o.label_id for o in offers_in(version.body) if not o.ticked or o.what in ids}
+            by = {what: tick for what, tick in by.items() if now.get(what)}
+        else:
+            by = {what: by.get(what, version) for what in ids if now.get(what)}
     none = by.pop(NONE, None)
-    answers = [
-        SuggestionAnswer(what, accepted=True, login=v.editor, at=v.created_at) for what, v in by.items()
-    ]
+    answers = [_answer(what, v, ids[what], accepted=True) for what, v in by.items()]
     if none is not None:
-        rest = [what for what in offered if what != NONE and what not in by]
-        answers += [
-            SuggestionAnswer(what, accepted=False, login=none.editor, at=none.created_at) for what in rest
-        ]
+        rest = [what for what in ids if what != NONE and what not in by]
+        answers += [_answer(what, none, ids[what], accepted=False) for what in rest]
     return answers
+
+
+def _answer(what: str, version: CommentVersion, label_id: str, *, accepted: bool) -> SuggestionAnswer:
+    return SuggestionAnswer(what, accepted, version.editor, version.created_at, label_id)
 
 
 def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Callable[[str], str]:
@@ -107,7 +120,7 @@ def settling(answers: Sequence[SuggestionAnswer], seen: Collection[str]) -> Call
             return part
         every = [*answers_in(text), *answers]
         told = {NONE, *(answer.what for answer in every)}
-        offers = [f"{m['what']}{m['rest']}" for m in BOX.finditer(part) if m["what"] not in told]
+        offers = [offer for offer in offers_in(text) if offer.what not in told]
         return suggestions_part(offers, every)
 
     return settle
@@ -163,15 +176,17 @@ class SuggestionHandler:
         """(the labels that were set, a description of what happened to the ticks). Raises NotFound for the issue."""
         tracker, me = self.writer.tracker, folded([self.writer.me])
         versions = comment_versions(tracker, comment_id)
+        ids = self.writer.ids
         ticked = new_answers(versions, me)
         if not ticked:
             return (), NO_TICK
         may = {login: may_triage(tracker, login) for login in {answer.login for answer in ticked}}
         answers = [answer for answer in ticked if may[answer.login]]
+        now = under_present_names(answers, ids)
         live = tracker.issue(number)
         if reason := switched_off(live.issue, self.config):
             return (), reason
-        names, notes = self._settable([answer for answer in answers if answer.accepted], live.issue)
+        names, notes = self._settable([answer for answer in now if answer.accepted], live.issue)
         added = names if self.dry_run else self.writer.add(live, names)
         if not self.dry_run:
             told = settling(answers, {NONE, *(answer.what for answer in ticked)})
@@ -179,7 +194,7 @@ class SuggestionHandler:
         would = "would be " if self.dry_run else ""
         words = [
             f"{', '.join(added)} {would or 'was '}set" if added else "",
-            *(self._in_words(answer) for answer in answers),
+            *(self._in_words(answer) for answer in now),
             *notes,
             *(f"{login} may not accept suggestions" for login, allowed in sorted(may.items()) if not allowed),
         ]

@@ -75,7 +75,9 @@ class LabelWriter:
                 parts = {"reasons": "", **parts}
             elif i in commented:
                 continue
-            if parts:
+            there = edit.live.comment
+            # Where it is not known whether there is one, none is looked for only to find nothing to take out of it.
+            if parts and (merged("", parts) if there is None else merged(there, parts) != there):
                 try:
                     self.comment(edit.live, parts)
                 except TriageError as error:
@@ -107,9 +109,14 @@ class LabelWriter:
             return ()
         return (name,) if fold(name) in folded(issue.labels) else ()
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of the repository's labels, by name."""
+        return {name: label.id for name, label in self.available.items()}
+
     def comment_on(self, live: LiveIssue) -> str:
-        """The text of the bot's one comment on the issue; empty if there is none."""
-        return comment_on(self.tracker, live.node_id)
+        """The text of the bot's one comment on the issue, if need be read now; empty if there is none."""
+        return comment_on(self.tracker, live.node_id) if live.comment is None else live.comment
 
     def comment(self, live: LiveIssue, parts: Mapping[str, Part]) -> None:
         """Write parts of the bot's one comment on the issue, by name; the others stay as they are."""
@@ -154,7 +161,7 @@ class LabelWriter:
         """The edit by ids, with its comment if there is none yet; creates labels that the repository lacks."""
         live = edit.live
         # Where there may be one, it is looked for.
-        parts = edit.comment(names) if edit.comment and live.commented is False else {}
+        parts = edit.comment(names) if edit.comment and live.comment == "" else {}
         new_type = next(filter(is_type, names), None)
         if new_type is None and any(map(is_type, edit.remove)):
             new_type = ""

@@ -99,6 +99,9 @@ def collect(
     """
     repository = tracker.repository
     tracker.most_files = FILES_LEARNT
+    if answers:
+        # What was answered is found under the present names of the labels.
+        tracker.labels()
     with opened(folder_of(work, tracker), repository.node_id) as cache:
         for kind in (kind for kind in KINDS if kind in kinds):
             _catch_up(tracker, cache, IssueFilter(kind=kind, answers=answers), progress)
