@@ -33,7 +33,7 @@ from triage.config import Config, ZeroShotConfig
 from triage.decide import Policy, case_of, decide
 from triage.figures import blank
 from triage.learn.dataset import TEST_FROM
-from triage.learn.head import CHOICES
+from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import Engines
 from triage.metrics import Cuts, bootstrap, coverage
 
@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument(
         "--block", type=int, default=80, metavar="N", help="issues between retrainings (default: 80)"
     )
-    parser.add_argument("--adapt", choices=CHOICES, default="head", help="(default: head)")
+    parser.add_argument("--adapt", choices=ADAPTATIONS, default="head", help="(default: head)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the tables")
     given = parser.parse_args()
     engines = Engines(*open_engines(CONFIG))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -30,7 +30,7 @@ from triage.decide import Policy, case_of, decide
 from triage.figures import blank
 from triage.learn.dataset import Dataset
 from triage.learn.gate import TAIL, compare
-from triage.learn.head import CHOICES
+from triage.learn.head import ADAPTATIONS
 from triage.learn.recipe import Engines, HeldOutResult
 from triage.learn.retrain import RetrainContext, learn
 
@@ -62,13 +62,14 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Replay:
-    """Dated issues with their vectors [n, d], and what learns from them."""
+    """Dated issues with their vectors [n, d], and what learns from them; `descriptions` are those of labels."""
 
     data: Dataset
     vectors: Floats
     engines: Engines
     adapt: str
     config: Config = field(default_factory=Config)
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def learnt(self, stop: int) -> ServingModel:
         """The bundle of the rows before `stop`, opened; it knows of no label that only later issues carry."""
@@ -78,7 +79,7 @@ class Replay:
         past = Dataset(data.issues[:stop], names, data.targets[:stop][:, known], {})
         context = RetrainContext(now="1970-01-01T00:00:00Z", kind="time", adapt=self.adapt)
         bundle = learn(past, self.vectors[:stop], self.config, self.engines, context).bundle
-        return open_model(bundle, "", self.engines.encoder, self.engines.zero_shot, {})
+        return open_model(bundle, "", self.engines.encoder, self.engines.zero_shot, self.descriptions)
 
     def result(self, model: ServingModel, period: Period) -> HeldOutResult:
         """What the model answers for the period, beside the truth."""
@@ -191,7 +192,7 @@ def main() -> None:
         "--every", type=int, default=1, metavar="N", help="retrain every N months (default: 1)"
     )
     length.add_argument("--issues", type=int, metavar="N", help="retrain every N issues instead")
-    parser.add_argument("--adapt", choices=CHOICES, default="head", help="(default: head)")
+    parser.add_argument("--adapt", choices=ADAPTATIONS, default="head", help="(default: head)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the figures over time")
     given = parser.parse_args()
     data = labelled(given.file, given.least)

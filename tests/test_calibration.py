@@ -11,7 +11,16 @@ from tests.learning import Material
 from tests.test_tune import window as tuning_window
 from triage.config import Config
 from triage.decide import Evidence, Policy
-from triage.decide.rules import FLOOR, NEVER, UNMEASURED, Calibration, LabelRule, OperatingPoint, Rules
+from triage.decide.rules import (
+    FLOOR,
+    NEVER,
+    UNMEASURED,
+    WITH_HEAD,
+    Calibration,
+    LabelRule,
+    OperatingPoint,
+    Rules,
+)
 from triage.engine.head import Propensity, sigmoid
 from triage.errors import BundleError
 from triage.issue import Issue
@@ -20,6 +29,7 @@ from triage.learn.calibration import (
     NEWEST,
     SEEN_ENOUGH,
     Judged,
+    Logistic,
     best_f1,
     calibrated,
     elected,
@@ -49,7 +59,7 @@ def drawn(issues: int, labels: int = 4, seed: int = 0, *, skill: float = 2.0) ->
 def test_the_probabilities_are_those_by_which_labels_were_set() -> None:
     """The curve that drew the labels is found again, whichever label it is."""
     past, chance = drawn(4_000)
-    logistic = fit(past, by_age=False)
+    logistic = fit(past, by_age=False, typical=Calibration())
     assert np.abs(logistic.probabilities(past.known) - chance).mean() < 0.02
     assert np.abs(logistic.offsets).max() < 0.2
 
@@ -59,12 +69,12 @@ def test_a_label_that_people_set_more_often_gets_an_offset_and_one_with_few_issu
     past, _ = drawn(3_000)
     truth = past.truth.copy()
     truth[:, 0] |= np.random.default_rng(1).random(len(truth)) < 0.5
-    assert fit(replace(past, truth=truth), by_age=False).offsets[0] > 0.5
+    assert fit(replace(past, truth=truth), by_age=False, typical=Calibration()).offsets[0] > 0.5
     few, _ = drawn(3_000, labels=40)
     many = few.truth.copy()
     many[:, 0] = False
     many[:3, 0] = True
-    alone = fit(replace(few, truth=many).part(slice(10)), by_age=False)
+    alone = fit(replace(few, truth=many).part(slice(10)), by_age=False, typical=Calibration())
     assert abs(alone.offsets[0]) < 0.5
 
 
@@ -74,7 +84,10 @@ def test_the_newest_issues_count_most() -> None:
     truth = past.truth.copy()
     truth[-500:, 0] = False
     changed = replace(past, truth=truth)
-    assert fit(changed, by_age=True).offsets[0] < fit(changed, by_age=False).offsets[0] - 0.3
+    assert (
+        fit(changed, by_age=True, typical=Calibration()).offsets[0]
+        < fit(changed, by_age=False, typical=Calibration()).offsets[0] - 0.3
+    )
 
 
 def test_evidence_that_never_varies_or_misleads_is_not_used() -> None:
@@ -82,28 +95,48 @@ def test_evidence_that_never_varies_or_misleads_is_not_used() -> None:
     past, _ = drawn(500)
     known = past.known.copy()
     known[..., 1] = 3.0
-    assert fit(replace(past, known=known), by_age=False).calibration.head == 0.0
+    assert fit(replace(past, known=known), by_age=False, typical=Calibration()).calibration.head == 0.0
     backwards = replace(past, known=-past.known)
-    assert fit(backwards, by_age=False).calibration == Calibration()
-    assert fit(replace(past, truth=np.zeros_like(past.truth)), by_age=False).calibration == Calibration()
+    assert fit(backwards, by_age=False, typical=Calibration()).calibration == Calibration()
+
+
+def test_few_issues_are_judged_as_in_other_repositories() -> None:
+    """A handful of labelled issues hardly moves the typical calibration; thousands replace it."""
+    past, chance = drawn(4_000)
+    typical = Logistic(WITH_HEAD, np.zeros(4)).probabilities(past.known)
+
+    def distances(issues: int) -> tuple[float, float]:
+        found = fit(past.part(slice(issues)), by_age=False, typical=WITH_HEAD).probabilities(past.known)
+        return float(np.abs(found - typical).mean()), float(np.abs(found - chance).mean())
+
+    assert distances(0)[0] == 0.0
+    assert distances(4)[0] < distances(4)[1] / 2
+    assert distances(4_000)[1] < distances(4_000)[0] / 2
+    # Nobody has set any label yet.
+    none = replace(past, truth=np.zeros_like(past.truth)).part(slice(20))
+    assert fit(none, by_age=False, typical=WITH_HEAD).probabilities(past.known).mean() < typical.mean()
 
 
 def test_each_block_is_judged_by_those_before_it() -> None:
     """Changing the labels of the last block changes no probability."""
     past, _ = drawn(600)
-    newer, before = walk(past, by_age=True)
+    before = walk(past, by_age=True, typical=Calibration())
     truth = past.truth.copy()
     truth[-40:] = ~truth[-40:]
-    assert np.array_equal(walk(replace(past, truth=truth), by_age=True)[1], before)
-    assert len(newer) == len(before) == 600 - 2 * 80
-    assert not len(walk(past.part(slice(3)), by_age=True)[0])
+    after = walk(replace(past, truth=truth), by_age=True, typical=Calibration())
+    assert np.array_equal(after, before)
+    assert len(before) == 600
+    first = Logistic(Calibration(), np.zeros(4)).probabilities(past.known[:80])
+    assert np.array_equal(before[:80], first)
+    assert walk(past.part(slice(0)), by_age=True, typical=Calibration()).shape == (0, 4)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_reaches_a_target_is_right_as_often(seed: int) -> None:
     """At each target the labels set are right at least as often, and fewer are set at a higher one."""
     past, _ = drawn(2_000, seed=seed)
-    points = [p for p in operating_points(*walk(past, by_age=True)) if p.threshold]
+    probabilities = walk(past, by_age=True, typical=Calibration())
+    points = [p for p in operating_points(past, probabilities) if p.threshold]
     assert len(points) >= 6
     for point in points:
         assert (point.threshold or 0) >= point.target
@@ -124,6 +157,20 @@ def test_a_threshold_rises_where_probabilities_promise_too_much() -> None:
     assert points[0.8].labels == points[0.8].right == n
 
 
+def test_a_few_labels_neither_reach_a_target_nor_miss_it() -> None:
+    """Probabilities are believed until enough labels that were as likely turned out wrong."""
+
+    def threshold(right: int, wrong: int) -> float | None:
+        truth = np.array([[True]] * right + [[False]] * wrong)
+        past = Judged(np.zeros((len(truth), 1, 4)), truth, np.ones_like(truth), np.ones(len(truth)))
+        points = operating_points(past, np.full(truth.shape, 0.9))
+        return next(point.threshold for point in points if point.target == 0.8)
+
+    assert threshold(2, 0) == threshold(4, 1) == threshold(90, 10) == 0.8
+    assert threshold(0, 3) is None
+    assert threshold(14, 6) is None
+
+
 def test_no_threshold_is_found_where_labels_are_drawn_by_lot() -> None:
     """Evidence that says nothing reaches no target, and nothing can be recommended."""
     truth = np.random.default_rng(0).random((400, 1)) < 0.4
@@ -137,7 +184,9 @@ def test_only_labels_that_could_be_set_are_measured() -> None:
     """What was not elected, or is denied, neither counts as right nor as wrong."""
     past, chance = drawn(500)
     none = replace(past, eligible=np.zeros_like(past.eligible))
-    assert {p.threshold for p in operating_points(none, chance)} == {None}
+    points = operating_points(none, chance)
+    assert {p.labels for p in points} == {0}
+    assert recommended(points) is None
 
 
 def point(target: float, coverage: float, *, low: float = 0.0) -> OperatingPoint:
@@ -157,13 +206,13 @@ def test_a_lower_target_that_keeps_as_much_is_recommended() -> None:
     """Labels are right more often than the least likely of them; but none less likely than UNMEASURED is added."""
     curve = [
         point(0.7, 0.9, low=0.96),
-        point(0.8, 0.8, low=0.94),
-        point(0.9, 0.6, low=0.95),
+        point(0.8, 0.8, low=0.89),
+        point(0.9, 0.6, low=0.91),
         point(0.95, 0.5),
     ]
     assert recommended(curve) == 0.9
-    assert recommended([*curve[:1], replace(curve[1], low=0.95), *curve[2:]]) == 0.8
-    assert recommended([*curve[:3], replace(curve[3], coverage=0.3)]) == 0.8
+    assert recommended([curve[0], replace(curve[1], low=0.9), *curve[2:]]) == 0.8
+    assert recommended([*curve[:2], replace(curve[2], coverage=0.3)]) == 0.8
 
 
 def test_a_low_target_needs_more_than_a_few_labels_to_be_recommended() -> None:
@@ -264,7 +313,7 @@ def test_without_an_order_in_time_no_issue_is_newer(material: Material, kind: st
 
 def test_the_rules_say_what_each_label_reached() -> None:
     """`precision` and `predicted` are those under the targets of the policy, the label's own included."""
-    past, _ = drawn(2_000)
+    past, _ = drawn(4_000)
     names = ["a", "b", "c", "d"]
     rules = Rules(labels=tuple(LabelRule(name, 50, 0.2, 1.0) for name in names))
     common = calibrated(rules, names, past, Policy(target=0.7), by_age=True)

@@ -103,6 +103,23 @@ def test_promise_sets_fewer_labels_where_more_is_promised(tmp_path: Path) -> Non
     assert plot.read_bytes().startswith(PNG)
 
 
+def test_growing_labels_more_with_more_labelled_issues(tmp_path: Path) -> None:
+    """From no labelled issue to many, under the name of a repository that no model was trained on."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(LEARNT_FROM.read_text("utf-8").replace("lanternfish-io/ferry", "dotnet/ferry"), "utf-8")
+    done = bench("growing.py", str(rows), "--fit")
+    assert done.returncode == 1
+    assert done.stderr.endswith("--fit needs repositories besides those that results are checked on\n")
+    everything, title, evaluated = done.stdout.split("\n\n")[1:]
+    assert title == "Those that results are checked on:"
+    assert everything == evaluated.rstrip()
+    found = cells(everything)
+    assert [row[0] for row in found] == ["0", "12", "25", "50", "75", "100"]
+    assert {row[1] for row in found} == {"1"}
+    assert float(found[-1][3]) > float(found[0][3])
+    assert float(found[-1][5]) > 0.5
+
+
 def test_backfill_plans_for_the_newest_third_at_each_target() -> None:
     """The hidden third is planned for at each target; more labels are set where nothing is promised."""
     done = bench("backfill.py", str(LEARNT_FROM))

@@ -23,7 +23,7 @@ from triage.reports import retrain_report
 def learnt(material: Material) -> TrainedBundle:
     """The sample under a target that only some labels reach."""
     study = material.study(Config(vote=VoteConfig(precision_target=0.7)))
-    return TrainedBundle(bundle_of(study), study, {})
+    return TrainedBundle(bundle_of(study), study)
 
 
 def terminal(trained: TrainedBundle, advice: RetrainAdvice | None = None) -> list[str]:
@@ -70,7 +70,7 @@ def test_each_target_is_shown_with_what_it_gives(learnt: TrainedBundle) -> None:
     free = replace(learnt, recipe=replace(learnt.recipe, config=Config()))
     best = learnt.bundle.rules.recommended
     assert (
-        f"  target         {best:g}, the highest at which at least 40% of the issues get a label"
+        f"  target         {best:g}, the highest at which at least 33% of the issues get a label"
         in terminal(free)
     )
     low = replace(
@@ -78,7 +78,7 @@ def test_each_target_is_shown_with_what_it_gives(learnt: TrainedBundle) -> None:
         points=tuple(replace(point, coverage=0.1) for point in learnt.bundle.rules.points),
     )
     shy = replace(free, bundle=replace(learnt.bundle, rules=low))
-    assert f"  target         {best:g}, the lowest one; none labels 40% of the issues" in terminal(shy)
+    assert f"  target         {best:g}, the lowest one; none labels 33% of the issues" in terminal(shy)
     f1 = replace(learnt, recipe=replace(learnt.recipe, config=Config(vote=VoteConfig(precision_target=0))))
     assert "Precision target: none, thresholds for the best F1 (set in the configuration)." in markdown(f1)
 

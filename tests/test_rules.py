@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from triage.decide import Evidence, Neighbour
 from triage.decide.rules import (
+    Calibration,
     LabelRule,
     Rules,
     ZeroShotRule,
@@ -80,8 +81,9 @@ def test_votes_of_fewer_neighbours_sum_to_their_number() -> None:
 
 def test_without_neighbours_nothing_is_elected_and_scores_are_the_priors() -> None:
     """An empty index elects nothing by vote and still scores every label, by how usual it is."""
-    scores = vote_scores(RULES, weigh(RULES))
-    assert voted(RULES) == []
+    rules = replace(RULES, calibration=Calibration(vote=1.0, recent=0.0, intercept=0.0))
+    scores = vote_scores(rules, weigh(rules))
+    assert voted(rules) == []
     assert scores == pytest.approx({"bug": 0.4 / 5, "docs": 0.2 / 5})
 
 

@@ -22,7 +22,7 @@ MOST_SHARDS = 10_000
 
 
 LOCAL = "local"
-ADAPTATIONS = ("none", "head", "encoder", "auto")
+ADAPTATIONS = ("none", "head", "encoder")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class RetrainOptions:
     against: StoreName | None = None
     config: ConfigSource = ConfigSource()
     repo: str = ""
-    adapt: str = "auto"
+    adapt: str = "head"
     budget: float = 1800.0
     weights: str | None = None
     split: str | None = None

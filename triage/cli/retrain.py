@@ -53,8 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--adapt",
         choices=ADAPTATIONS,
         default=RetrainOptions.adapt,
-        help="how vectors are adapted to the labels: auto trains a head if it helps (default), encoder fine-tunes the "
-        "encoder, which needs the extra `train`",
+        help="how vectors are adapted to the labels: by a head (default), not at all, or by fine-tuning the encoder, "
+        "which needs the extra `train`",
     )
     parser.add_argument(
         "--time-limit",

@@ -53,7 +53,7 @@ from triage.finetune.weights import Weights, find_weights
 from triage.issue import Issue
 from triage.learn.dataset import Dataset, Split, split
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.retrain import RetrainContext, TrainedBundle, assemble, best
+from triage.learn.retrain import RetrainContext, TrainedBundle, assemble
 from triage.options import ExportOptions, RetrainOptions
 
 # Of a time budget, kept for the export: it takes half a minute, and of a small budget at most a quarter.
@@ -255,15 +255,13 @@ def learn_tuned(
     first = windows.tune[0].known if windows.tune else np.arange(len(data))
     early = _opened(tune(data, first, "early"), config, engines)
     tuned = _vectors(early, data)
-    recipe, tried = best(
-        [Recipe(data, tuned, windows, config, early, how, unlabelled) for how in ("none", "head")]
-    )
+    recipe = Recipe(data, tuned, windows, config, early, "head", unlabelled)
     rival = Recipe(data, vectors, windows, config, engines, "head", unlabelled)
     folder = tune(data, np.arange(len(data)), "final")
     final = _opened(folder, config, engines)
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     bundle = assemble(recipe, context, vectors=_vectors(final, data), engines=final, encoder=files)
-    return TrainedBundle(bundle, recipe, tried), rival
+    return TrainedBundle(bundle, recipe), rival
 
 
 def later_half(windows: Split) -> Split:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, hstack
 
 from triage.arrays import Array, Floats, Ints, Mask
 from triage.decide import Evidence, Policy
@@ -24,6 +23,7 @@ from triage.decide.rules import (
     FLOOR,
     NEVER,
     UNMEASURED,
+    WITH_HEAD,
     Calibration,
     OperatingPoint,
     Rules,
@@ -42,8 +42,14 @@ from triage.metrics import Cuts, coverage
 HALF_LIFE, LIGHTEST = 240.0, 0.01
 # Older ones than these newest hardly count, and would take long.
 NEWEST = 2_400
-# Issues judged by one logistic, where there are enough; FEWEST blocks before the first that is judged.
-BLOCK, BLOCKS, FEWEST = 80, 6, 2
+# Issues judged by one logistic, and the fewest blocks. Where there are as many issues, those of the first EARLY blocks,
+# judged by what little was known before, are not measured.
+BLOCK, BLOCKS, EARLY = 80, 6, 2
+# How many labelled issues, older than all others, the calibration of other repositories counts as
+# (`benchmarks/growing.py`).
+TYPICAL_ISSUES = 120
+# How many labels the probabilities themselves count as when a target is measured.
+TYPICAL_LABELS = 10
 # The newest issues, and how many more with the share of all.
 RECENT, PULL = 200, 20
 # The prior deviation of a label's offset, in log-odds.
@@ -61,7 +67,7 @@ LATELY, RECORD, BROKEN = 60, 5, 0.95
 SEEN_ENOUGH, ROUNDS = 160, 10
 # The targets to choose from, the share of issues that must get a label, and the number of labels that must be measured
 # before a target below UNMEASURED is chosen.
-RECOMMENDABLE, WORTHWHILE, TRUSTED = (0.95, 0.9, 0.8, 0.7, 0.6), 0.4, 20
+RECOMMENDABLE, WORTHWHILE, TRUSTED = (0.9, 0.8, 0.7, 0.6), 1 / 3, 20
 
 
 @dataclass(frozen=True)
@@ -157,47 +163,59 @@ def recent_shares(targets: Mask) -> Array:
     return shares
 
 
-def fit(past: Judged, *, by_age: bool) -> Logistic:
-    """The logistic of these issues; `by_age`: the newest weigh most."""
-    from sklearn.linear_model import LogisticRegression
+def fit(past: Judged, *, by_age: bool, typical: Calibration) -> Logistic:
+    """The logistic of these issues; `by_age`: the newest weigh most.
+
+    Few issues say little, so what the `typical` calibration makes of the same issues counts as TYPICAL_ISSUES more,
+    which are older than all of these.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
 
     n, labels, columns = past.known.shape
-    plain = Logistic(Calibration(), np.zeros(labels))
-    weights = 0.5 ** (np.arange(n)[::-1] / HALF_LIFE) if by_age else np.ones(n)
+    plain = Logistic(typical, np.zeros(labels))
+    weights = 0.5 ** (np.arange(n, -1, -1) / HALF_LIFE) if by_age else np.ones(n + 1)
+    oldest, weights = weights[0], weights[1:]
     used = weights >= LIGHTEST
-    truth = past.truth[used].ravel()
-    if truth.all() or not truth.any():
+    if not used.any() or not labels:
         return plain
-    rows = past.known[used].reshape(-1, columns)
-    centre, spread = rows.mean(axis=0), rows.std(axis=0)
+    known, truth, weights = past.known[used], past.truth[used], weights[used, None]
+    centre, spread = known.mean(axis=(0, 1)), known.std(axis=(0, 1))
     # A column that never varies, such as the head's where there is no head, says nothing.
     scale = np.where(spread > 1e-6, spread, np.inf)
-    own = np.tile(np.arange(labels), int(used.sum()))
-    one_hot = coo_matrix((np.full(len(own), SPREAD), (np.arange(len(own)), own)), (len(own), labels))
-    table = hstack([csr_matrix((rows - centre) / scale), one_hot], format="csr")
-    model = LogisticRegression(C=1.0, max_iter=300, tol=1e-6)
-    model.fit(table, truth, sample_weight=np.repeat(weights[used], labels))
-    slopes = model.coef_[0, :columns] / scale
+    scaled = (known - centre) / scale
+    share = oldest * TYPICAL_ISSUES / len(known)
+    wanted = weights * truth + share * plain.probabilities(known)
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        slopes, intercept, offsets = np.split(parameters, [columns, columns + 1])
+        odds = scaled @ slopes + intercept + SPREAD * offsets
+        missed = (weights + share) * np.logaddexp(0, odds) - wanted * odds
+        error = (weights + share) * expit(odds) - wanted
+        by_label = error.sum(axis=0)
+        gradient = (np.tensordot(error, scaled, 2) + slopes, [error.sum()], SPREAD * by_label + offsets)
+        value = float(missed.sum() + (slopes @ slopes + offsets @ offsets) / 2)
+        return value, np.concatenate(gradient)
+
+    found = minimize(loss, np.zeros(columns + 1 + labels), jac=True, method="L-BFGS-B").x
+    slopes, offsets = found[:columns] / scale, SPREAD * found[columns + 1 :]
     # A falling curve, a sign of too little data, would rank labels with fewer votes first.
     if slopes[0] < 0 and slopes[1] <= 0:
         return plain
-    intercept = float(model.intercept_[0] - slopes @ centre)
     vote, head, recent, mass = map(float, slopes)
-    calibration = Calibration(vote, head, recent, mass, intercept)
-    return Logistic(calibration, model.coef_[0, columns:] * SPREAD)
+    return Logistic(Calibration(vote, head, recent, mass, float(found[columns] - slopes @ centre)), offsets)
 
 
-def walk(past: Judged, *, by_age: bool) -> tuple[Judged, Array]:
-    """The issues of all blocks except the first FEWEST, and their probabilities by the blocks before them."""
+def walk(past: Judged, *, by_age: bool, typical: Calibration) -> Array:
+    """[q, L]: the probabilities of each block of issues by the blocks before it; of the first, typical ones."""
     size = min(BLOCK, max(1, len(past) // BLOCKS))
-    starts = range(FEWEST * size, len(past), size) if len(past) >= BLOCKS else ()
     parts = [
-        fit(past.part(slice(start)), by_age=by_age).probabilities(past.known[start : start + size])
-        for start in starts
+        fit(past.part(slice(start)), by_age=by_age, typical=typical).probabilities(
+            past.known[start : start + size]
+        )
+        for start in range(0, len(past), size)
     ]
-    rest = past.part(slice(FEWEST * size, None)) if parts else past.part(slice(0))
-    probabilities = np.concatenate(parts) if parts else np.zeros(rest.truth.shape)
-    return rest, probabilities * rest.propensity[:, None]
+    return np.concatenate([np.zeros((0, past.truth.shape[1])), *parts]) * past.propensity[:, None]
 
 
 @dataclass(frozen=True)
@@ -262,32 +280,41 @@ def operating_points(
     """
     eligible = past.eligible
     cuts = Cuts.of(probabilities[eligible], past.truth[eligible])
-    low = surely(cuts.hits, cuts.predicted, CONFIDENCE)
-    points = (_point(target, past, probabilities, cuts, low, walked) for target in TARGETS)
-    return tuple(points)
+    return tuple(_point(target, past, probabilities, cuts, walked) for target in TARGETS)
 
 
 def _point(
-    target: float, past: Judged, probabilities: Array, cuts: Cuts, low: Array, walked: int | None
+    target: float, past: Judged, probabilities: Array, cuts: Cuts, walked: int | None
 ) -> OperatingPoint:
     at_target = int((cuts.values >= target).sum())
-    if at_target and low[at_target - 1] >= target:
+    low = credibly(cuts.hits[:at_target], cuts.predicted[:at_target], cuts.values[:at_target].cumsum())
+    if not at_target or low[-1] >= target:
         threshold = target
     else:
-        above = np.flatnonzero(cuts.distinct[:at_target] & (low[:at_target] >= target))
+        above = np.flatnonzero(cuts.distinct[:at_target] & (low >= target))
         if not len(above):
             return OperatingPoint(target, None)
         threshold = cuts.below(int(above[-1]))
     predicted = past.eligible & (probabilities >= threshold)
     labels, right = int(predicted.sum()), int((predicted & past.truth).sum())
+    promised = probabilities[predicted].sum()
     return OperatingPoint(
         target=target,
         threshold=round(threshold, 6),
         coverage=round(coverage(predicted[:walked]), 4),
         labels=labels,
         right=right,
-        low=round(float(surely(np.array([right]), np.array([labels]), CONFIDENCE)[0]), 4),
+        low=round(float(credibly(*map(np.array, ([right], [labels], [promised])))[0]), 4) if labels else 0.0,
     )
+
+
+def credibly(hits: Ints, of: Ints, promised: Array) -> Array:
+    """The lower bound of a share, with CONFIDENCE, if what was `promised` of these counts as TYPICAL_LABELS more."""
+    from scipy.stats import beta
+
+    expected = TYPICAL_LABELS * promised / of
+    lowest: Array = beta.ppf(1 - CONFIDENCE, hits + expected, of - hits + TYPICAL_LABELS - expected)
+    return lowest
 
 
 def surely(hits: Ints, of: Ints, chance: float) -> Array:
@@ -318,7 +345,7 @@ def least_after(truth: Mask, probabilities: Array, rules: Rules, target: float |
 
 def worthwhile(points: Sequence[OperatingPoint]) -> OperatingPoint | None:
     """The highest of RECOMMENDABLE at which WORTHWHILE of the issues get a label, else the lowest that is reached."""
-    reached = [point for point in points if point.threshold is not None and point.target in RECOMMENDABLE]
+    reached = [point for point in points if point.labels and point.target in RECOMMENDABLE]
     enough = [point for point in reached if point.coverage >= WORTHWHILE]
     return enough[-1] if enough else next(iter(reached), None)
 
@@ -350,8 +377,10 @@ def calibrated(
     The labels that the bot set are not learnt from. But which of them people kept and removed counts for the operating
     points, so that a promise that was not kept is made more carefully.
     """
-    logistic = fit(past, by_age=by_age)
-    newer, probabilities = walk(past, by_age=by_age)
+    typical = WITH_HEAD if rules.scored else Calibration()
+    logistic = fit(past, by_age=by_age, typical=typical)
+    early = EARLY * BLOCK if len(past) >= BLOCKS * BLOCK else 0
+    newer, probabilities = past.part(slice(early, None)), walk(past, by_age=by_age, typical=typical)[early:]
     walked = len(newer)
     # Without a head, one curve from votes to probabilities for all labels tells less of a rare one than its own m does.
     enough = best_f1(newer, probabilities) if rules.scored else np.zeros(len(names))

@@ -22,9 +22,8 @@ from triage.arrays import Array, Floats, Indices, Mask
 from triage.engine.encoder import in_threads
 from triage.engine.head import VECTOR_SHARE, VIEW_SHARES, FeatureCounts, Head, KeptFeatures, sigmoid
 
-# How vectors can be adapted without another encoder, and what a user may choose: auto takes the better one.
+# How vectors can be adapted without another encoder.
 ADAPTATIONS = ("none", "head")
-CHOICES = (*ADAPTATIONS, "auto")
 
 # With fewer examples a direction would be noise.
 MIN_EXAMPLES = 5

@@ -15,7 +15,7 @@ from triage.bundle.model import Neighbourhood, ServingModel, cosines, untaught_r
 from triage.config import Config
 from triage.console import counted
 from triage.decide import Decision, Evidence, Policy, Recorded, case_of, decide
-from triage.decide.rules import AGAINST, LabelRule, Rules, rarity
+from triage.decide.rules import AGAINST, WITH_HEAD, Calibration, LabelRule, Rules, rarity
 from triage.engine.encoder import Encoder
 from triage.engine.head import Head, Propensity
 from triage.engine.zero_shot import ConceptHead, ZeroShotModel
@@ -138,7 +138,12 @@ class Recipe:
         window = self.window if self.enough else self._empty_window()
         known = self.split.test.known
         tuned = tune(window, self.config.vote, self.examples(known), len(known), start)
-        tuned = replace(tuned, shared=self.config.learn.sharing, closest=self._least_close(window))
+        tuned = replace(
+            tuned,
+            calibration=Calibration() if self.adaptation == "none" else WITH_HEAD,
+            shared=self.config.learn.sharing,
+            closest=self._least_close(window),
+        )
         rules = self._known_of(tuned, known)
         if not window.names:
             return rules

@@ -27,16 +27,14 @@ from triage.learn.dataset import Dataset, split
 from triage.learn.gate import recipe_settings
 from triage.learn.provenance import LiveAccuracy, live_accuracy_since
 from triage.learn.recipe import Engines, Recipe
-from triage.learn.tune import sweep
 
 
 @dataclass(frozen=True)
 class TrainedBundle:
-    """A bundle ready to be saved, its recipe, and the tuning micro-F1 of each adaptation tried."""
+    """A bundle ready to be saved, and its recipe."""
 
     bundle: Bundle
     recipe: Recipe
-    tried: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class RetrainContext:
 
     now: str
     kind: str | None = None
-    adapt: str = "auto"
+    adapt: str = "head"
     bots: tuple[str, ...] = ()
     after: str = ""
     active: Bundle | None = None
@@ -69,21 +67,8 @@ def learn(
     """The bundle of embedded issues, `vectors` [n, d] in the order of `data`; see `Recipe` for the rest."""
     left = np.empty((0, 0), np.float32) if unlabelled_vectors is None else unlabelled_vectors
     windows = split(data, context.kind)
-    names = ("none", "head") if context.adapt == "auto" else (context.adapt,)
-    first = Recipe(data, vectors, windows, config, engines, names[0], unlabelled, left, encoded)
-    recipe, tried = best([first, *(first.rival(name, config) for name in names[1:])])
-    return TrainedBundle(assemble(recipe, context), recipe, tried)
-
-
-def best(recipes: Sequence[Recipe]) -> tuple[Recipe, dict[str, float]]:
-    """The recipe with the best micro-F1 on its tuning window, and that of each; an adaptation must pay off."""
-    if len(recipes) == 1 or not recipes[0].enough or not any(recipes[0].window.settable):
-        return recipes[0], {}
-    tried = {
-        recipe.adaptation: round(max(s.micro_f1 for s in sweep(recipe.window, recipe.config.vote)), 4)
-        for recipe in recipes
-    }
-    return max(recipes, key=lambda recipe: tried[recipe.adaptation]), tried
+    recipe = Recipe(data, vectors, windows, config, engines, context.adapt, unlabelled, left, encoded)
+    return TrainedBundle(assemble(recipe, context), recipe)
 
 
 def assemble(

@@ -27,7 +27,6 @@ def terminal(
     manifest, rules, data = trained.bundle.manifest, trained.bundle.rules, trained.recipe.data
     left = len(data.unlabelled)
     left_out = ", ".join(f"{count} {reason}" for reason, count in data.dropped.items())
-    tried = ", ".join(f"{how} {f1:.3f}" for how, f1 in trained.tried.items())
     sources = ", ".join(filter(None, manifest.sources)) or "no named repository"
     return [
         f"bundle {name} is {'active' if gate.passed else 'staged: it did not pass the gate'}",
@@ -37,7 +36,7 @@ def terminal(
         *([f"  unlabelled     {left} issues show what people leave without a label"] if left else []),
         f"  encoded        {computed} texts, {len(data) + left - computed} from the cache",
         f"  labels         {len(rules.voted)} judged by votes, {len(rules.rare)} by name and description",
-        f"  adaptation     {_adaptation(trained.bundle)}{f' (micro-F1 when tuning: {tried})' if tried else ''}",
+        f"  adaptation     {_adaptation(trained.bundle)}",
         f"  vote           {rules.k} neighbours, {rules.weighting} weights",
         *(f"  target         {line}" for line in _target_lines(trained)),
         f"  split          {divided(manifest.split)}",
@@ -68,7 +67,6 @@ def to_dict(
         "encoded": computed,
         "left_out": dict(recipe.data.dropped),
         "not_learnt": dict(recipe.data.process),
-        "adaptations": dict(trained.tried),
         "labels": labels,
         "gate": {
             "differences": [{**asdict(d), "passed": d.passed} for d in gate.differences],
