@@ -139,8 +139,9 @@ def save(page: Page, target: Path) -> None:
     box = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).getbbox()
     assert box is not None  # noqa: S101 - there is text on it
     bottom = min(picture.height, box[3] + 24)
-    # A page of text needs few colours.
-    picture.crop((0, 0, picture.width, bottom)).quantize(96).save(target, optimize=True)
+    # A page of text needs few colours, but also those of a small label as they are.
+    few = picture.crop((0, 0, picture.width, bottom)).quantize(96, Image.Quantize.MAXCOVERAGE)
+    few.save(target, optimize=True)
 
 
 def draw_summary(found: Labelled, target: Path) -> None:
