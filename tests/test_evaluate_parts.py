@@ -65,6 +65,17 @@ def test_undated_issues_cannot_be_split_by_time() -> None:
     assert divide(undated).kind == "stratified"
 
 
+def test_a_few_undated_issues_are_only_learnt_from() -> None:
+    """They come first; their number is told beside the span of the others."""
+    found = material(60)
+    issues = [*(replace(issue, created_at=None) for issue in found.data.issues[:24]), *found.data.issues[24:]]
+    found = replace(found, data=replace(found.data, issues=issues))
+    assert divide(found.data).kind == "time"
+    about = found.describe()
+    assert about["undated"] == 24
+    assert about["from"] == f"{issues[24].created_at:%Y-%m-%d}"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_each_slice_contains_the_one_before(seed: int) -> None:
     """At exactly the sizes asked for, in the order of time, drawn alike under equal seeds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ from triage.decide.case import Attribution
 from triage.errors import DataError
 from triage.issue import Issue, LabelEvent
 from triage.learn.dataset import FOLDS, Dataset, Split, _thinned, prepare, split, stratify
+from triage.reports.bundle_report import divided
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -26,7 +28,7 @@ def issue(number: int, *labels: str, day: int | None = 0, title: str = "") -> Is
     return Issue("o/r", number, title or f"title {number}", created_at=at, labels=labels or ("bug",))
 
 
-def dataset(days: list[int] | list[None]) -> Dataset:
+def dataset(days: Sequence[int | None]) -> Dataset:
     """Prepared issues, one for each day."""
     return prepare([issue(n, day=day) for n, day in enumerate(days, start=1)], Config())
 
@@ -65,8 +67,29 @@ def test_the_windows_by_time_are_described() -> None:
     }
 
 
+@given(st.lists(st.none() | st.integers(0, 40), min_size=1, max_size=60))
+def test_a_row_without_a_date_counts_as_the_oldest(days: list[int | None]) -> None:
+    """It is learnt from, and never judged or tuned on; only where too many lack dates, nothing is split by time."""
+    data = dataset(days)
+    windows = split(data, None)
+    if data.undated > 0.4 * len(data):
+        assert windows.kind == "stratified"
+    else:
+        assert windows.kind == "time"
+        assert None not in [data.issues[row].created_at for row in covered(windows)]
+
+
+def test_what_became_of_rows_without_a_date_is_said() -> None:
+    """Also in the report."""
+    described = split(dataset([*range(49), None]), "time").describe(dataset([*range(49), None]))
+    assert (described["undated"], described["tune_from"][:10]) == ("1", "2024-01-20")
+    assert divided(described).startswith(
+        "by time (1 without a date, taken as the oldest): 20 to learn from, "
+    )
+
+
 def test_rows_without_dates_are_split_by_labels() -> None:
-    """Where a date is missing the split is stratified, and says so; every row is judged on or tuned on once."""
+    """Where dates are missing the split is stratified, and says so; every row is judged on or tuned on once."""
     data = dataset([None] * 50)
     windows = split(data, None)
     assert windows.describe(data) == {
@@ -75,7 +98,9 @@ def test_rows_without_dates_are_split_by_labels() -> None:
         "train": "0",
         "tune": "40",
         "test": "10",
+        "undated": "50",
     }
+    assert divided(windows.describe(data)).startswith("stratified (50 without a date): ")
     assert sorted(covered(windows)) == list(range(50))
     for fold in windows.tune:
         assert set(fold.known.tolist()).isdisjoint([*fold.query.tolist(), *windows.test.query.tolist()])

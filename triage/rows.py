@@ -83,7 +83,9 @@ class IssueRow:
         "html_url",
     )
     created_at: datetime | None = _field(
-        None, "When it was opened. With dates, learning splits issues by time.", "createdAt"
+        None,
+        "When it was opened. With dates, learning splits issues by time; those without one count as the oldest.",
+        "createdAt",
     )
     is_pull_request: bool = _field(
         False,

@@ -236,7 +236,7 @@ SHARED: Mapping[str, Mapping[str, Any]] = {
     },
     "--split": {
         "choices": ("time", "stratified"),
-        "help": "how {} (default: by time if every row has a date)",
+        "help": "how {} (default: by time if at least 60%% of the rows have a date)",
     },
     "--json": {"action": "store_true", "help": "print {} as JSON, and nothing else"},
     "--skip-bad": {"action": "store_true", "help": "skip invalid rows with a warning instead of stopping"},

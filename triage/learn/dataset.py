@@ -1,8 +1,8 @@
 """Labelled issues ready to learn from: filtered, de-duplicated, in time order, as a matrix of labels, and split.
 
 Rows with dates are split by time, as in production: all rows for tuning and judging are newer than the rows they are
-compared with. Without dates, they are split by iterative stratification (Sechidis et al., 2011), which keeps each
-label's share, rare ones first.
+compared with. Rows without a date count as the oldest, and are only compared with. Where most lack dates, all are
+split by iterative stratification (Sechidis et al., 2011), which keeps each label's share, rare ones first.
 """
 
 from __future__ import annotations
@@ -79,8 +79,14 @@ class Dataset:
         return len(self.issues)
 
     @property
+    def undated(self) -> int:
+        """How many issues have no date."""
+        return sum(issue.created_at is None for issue in self.issues)
+
+    @property
     def dated(self) -> bool:
-        return all(issue.created_at is not None for issue in self.issues)
+        """Whether every issue has a date but for some of the oldest, on which nothing is tuned or judged."""
+        return self.undated <= len(self) * TUNE_FROM
 
     def with_unlabelled(self, most: int) -> Dataset:
         """With at most so many of the unlabelled issues, see `_thinned`."""
@@ -287,20 +293,21 @@ class Split:
         if self.kind == "time":
             facts["tune_from"] = str(data.issues[int(tuned[0])].created_at)
             facts["test_from"] = str(data.issues[int(self.test.query[0])].created_at)
+        if data.undated:
+            facts["undated"] = str(data.undated)
         return facts
 
 
 def split_kind(data: Dataset, kind: str | None) -> str:
-    """`kind`, "time" or "stratified"; None is time where every row has a date, else stratified.
+    """`kind`, "time" or "stratified"; None is time where the rows are `dated`, else stratified.
 
-    Raises DataError where rows without a date are to be split by time.
+    Raises DataError where others are to be split by time.
     """
     if kind is None:
         return "time" if data.dated else "stratified"
     if kind == "time" and not data.dated:
-        undated = sum(issue.created_at is None for issue in data.issues)
         raise DataError(
-            f"{undated} of {len(data)} issues have no `created_at`, so they cannot be split by time",
+            f"{data.undated} of {len(data)} issues have no `created_at`, so they cannot be split by time",
             likely="the file was written without dates",
             next_step="add the dates, or pass --split stratified",
         )

@@ -324,7 +324,7 @@ class Recipe:
         """
         if not len(rows) or len(self.unlabelled_vectors) != len(self.data.unlabelled):
             return None, np.ones(len(rows))
-        newest = self.data.issues[rows[-1]].created_at if self.data.dated else None
+        newest = self.data.issues[rows[-1]].created_at
         left = [
             i
             for i, issue in enumerate(self.data.unlabelled)

@@ -123,7 +123,16 @@ def divided(split: Mapping[str, str]) -> str:
     }
     purposes = {"train": "to learn from", "tune": "to tune on", "test": "to measure on"}
     parts = (f"{split.get(part, 0)} {what}{days.get(part, '')}" for part, what in purposes.items())
-    return f"{'by ' if split.get('kind') == 'time' else ''}{split.get('kind', '')}: {', '.join(parts)}"
+    kind = split.get("kind", "")
+    how = f"by {kind}" if kind == "time" else kind
+    if "undated" in split:
+        how += without_dates(kind, split["undated"])
+    return f"{how}: {', '.join(parts)}"
+
+
+def without_dates(kind: str, undated: str) -> str:
+    """What became of the issues that have no date, in brackets after how all were split."""
+    return f" ({undated} without a date{', taken as the oldest' if kind == 'time' else ''})"
 
 
 def label_table(rules: Rules, how: Callable[[LabelRule], str]) -> list[str]:

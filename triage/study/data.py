@@ -94,12 +94,14 @@ class StudyData:
     def describe(self) -> dict[str, object]:
         """Sizes, label counts, cardinality and the lengths of texts in words, for the report."""
         of_label, of_issue = self.data.targets.sum(axis=0), self.data.targets.sum(axis=1)
+        dates = [f"{issue.created_at:%Y-%m-%d}" for issue in self.data.issues if issue.created_at]
         return {
             "repositories": sorted({issue.repo for issue in self.data.issues}),
             "labelled": len(self.data),
             "unlabelled": len(self.unlabelled),
-            "from": f"{self.data.issues[0].created_at:%Y-%m-%d}" if self.data.dated else None,
-            "to": f"{self.data.issues[-1].created_at:%Y-%m-%d}" if self.data.dated else None,
+            "from": dates[0] if dates else None,
+            "to": dates[-1] if dates else None,
+            "undated": self.data.undated,
             "dropped": self.dropped,
             "labels": {name: int(n) for name, n in zip(self.data.names, of_label, strict=True)},
             "cardinality": round(float(of_issue.mean()), 4),

@@ -20,6 +20,7 @@ from triage.backfill.plan import title_of
 from triage.errors import DataError
 from triage.markdown import code, escape, table
 from triage.reports import render
+from triage.reports.bundle_report import without_dates
 from triage.study.analysis import CLOSE, Findings, Rival
 from triage.study.plots import plots
 from triage.study.run import StudyRun
@@ -111,6 +112,8 @@ def _split(study: Study) -> str:
     """How the data was split, in two sentences."""
     parts, about = study.parts, study.material.describe()
     how = "by time" if parts.kind == "time" else "by iterative stratification (seed 0)"
+    if about["undated"]:
+        how += without_dates(parts.kind, str(about["undated"]))
     return (
         f"{about['labelled']} labelled issues with {len(study.material.data.names)} labels "
         f"({about['cardinality']:.2f} per issue), split {how}: {len(parts.train)} for training, "
