@@ -1,8 +1,8 @@
 """Draws the pictures in docs/assets, from what the program makes of the sample.
 
 summary.png is an issue with its labels and the summary that says why, plan.png the page on which a backfill is
-reviewed, report.png the page of `triage evaluate`. Nothing in them is made up: the program runs on the fake GitHub of
-the tests.
+reviewed, report.png the page of `triage evaluate`, and pages.png the beginning of both. Nothing in them is
+made up: the program runs on the fake GitHub of the tests.
 pip install markdown-it-py pillow playwright; apt-get install chromium; python -m docs.make_pictures
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageOps
 from playwright.sync_api import Page, sync_playwright
 
 from tests.fake_github.graphql import GraphQL
@@ -139,9 +139,25 @@ def save(page: Page, target: Path) -> None:
     box = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).getbbox()
     assert box is not None  # noqa: S101 - there is text on it
     bottom = min(picture.height, box[3] + 24)
-    # A page of text needs few colours, but also those of a small label as they are.
-    few = picture.crop((0, 0, picture.width, bottom)).quantize(96, Image.Quantize.MAXCOVERAGE)
-    few.save(target, optimize=True)
+    write(picture.crop((0, 0, picture.width, bottom)), target)
+
+
+def write(picture: Image.Image, target: Path) -> None:
+    """With few colours, which a page of text needs; the means are moved to where small labels have their own."""
+    picture.quantize(255, kmeans=3).save(target, optimize=True)
+
+
+def draw_both(target: Path, *drawn: Path) -> None:
+    """The upper part of pages that were drawn, side by side with a line around each."""
+    pages = [Image.open(path).convert("RGB") for path in drawn]
+    size = (pages[0].width, pages[0].width)
+    both = Image.new("RGB", (len(pages) * (size[0] + 24) - 24, size[1]), "white")
+    for count, page in enumerate(pages):
+        both.paste(
+            ImageOps.expand(page.crop((0, 0, size[0] - 4, size[1] - 4)), 2, "#d1d9e0"),
+            (count * (size[0] + 24), 0),
+        )
+    write(both.resize((both.width // 2, both.height // 2), Image.Resampling.LANCZOS), target)
 
 
 def draw_summary(found: Labelled, target: Path) -> None:
@@ -174,3 +190,4 @@ if __name__ == "__main__":
         draw_plan(Path(scratch), ASSETS / "plan.png")
         draw_summary(labelled(github, Path(scratch)), ASSETS / "summary.png")
         draw_report(Path(scratch), ASSETS / "report.png")
+        draw_both(ASSETS / "pages.png", ASSETS / "plan.png", ASSETS / "report.png")
