@@ -222,3 +222,14 @@ def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[
     said = capsys.readouterr()
     assert said.out == ""
     assert all(re.search(rf"^  +{name}\b", said.err, re.MULTILINE) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("more", ["--issue=5", "--since=2 days", "--event=event.json"])
+def test_a_file_is_labelled_whole_or_not_at_all(more: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that chooses issues on GitHub is not passed over."""
+    assert main(["label", "--from=issues.jsonl", more]) == 2
+    name = more.partition("=")[0]
+    assert capsys.readouterr().err == (
+        f"error: {name} chooses issues on GitHub, and --from labels all rows of a file\n"
+        "  next step: leave one of them out\n"
+    )

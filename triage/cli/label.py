@@ -47,8 +47,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(args: argparse.Namespace) -> LabelOptions:
-    """The options of a command line. Raises UsageError where they name no issue."""
-    event = read_event(args.event) if args.event and not args.file else None
+    """The options of a command line. Raises UsageError where they name no issue, or a file and issues on GitHub."""
+    others = {"--event": args.event, "--issue": args.issues, "--since": args.since}
+    if args.file and (given := [name for name, value in others.items() if value]):
+        raise UsageError(
+            f"{given[0]} chooses issues on GitHub, and --from labels all rows of a file",
+            next_step="leave one of them out",
+        )
+    event = read_event(args.event) if args.event else None
     options = arguments.build(LabelOptions, args, event=event)
     return options if args.file else with_environment(options, os.environ)
 
