@@ -233,6 +233,25 @@ def test_what_is_wrong_is_named_with_its_path(text: str, wrong: str) -> None:
     assert refused.value.exit_code == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "step"),
+    [
+        ("vote: {precision_target: 90}", "write 0.9 for 90%"),
+        ("labels: {targets: {bug: 0.5, docs: 99.5}}", "write 0.995 for 99.5%"),
+        ("act: {suggest: 100}", "write 1 for 100%"),
+        ("zero_shot: {threshold: 30}", "write 0.3 for 30%"),
+        ("vote: {precision_target: 101}", None),
+        ("vote: {precision_target: -90}", None),
+        ("vote: {k: 51}", None),
+    ],
+)
+def test_a_percentage_in_place_of_a_share_is_told_as_a_share(given: str, step: str | None) -> None:
+    """Of every number from 0 to 1, and of no other."""
+    with pytest.raises(ConfigError) as refused:
+        from_text(given, where="triage.yml")
+    assert refused.value.next_step == (step or ConfigError.next_step)
+
+
 def test_an_error_tells_the_likely_cause_and_the_next_step() -> None:
     """The whole message of a refused configuration has three lines."""
     with pytest.raises(ConfigError) as refused:

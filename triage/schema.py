@@ -195,8 +195,9 @@ def _unknown(path: str, key: str, known: list[str]) -> SchemaError:
     return SchemaError(f"in '{path}': unknown key; {meant}known keys: {', '.join(known)}", path)
 
 
-def _wrong(path: str, expected: str, found: object) -> SchemaError:
-    return SchemaError(f"in '{path or '(top)'}': expected {expected}, found {_shown(found)}", path, expected)
+def _wrong(path: str, expected: str, found: object, next_step: str | None = None) -> SchemaError:
+    what = f"in '{path or '(top)'}': expected {expected}, found {_shown(found)}"
+    return SchemaError(what, path, expected, next_step)
 
 
 def _shown(found: object) -> str:
@@ -280,7 +281,9 @@ def _checked(value: object, rules: Mapping[str, Any], path: str) -> object:
         if low is not None and value < low:
             raise _wrong(path, f"at least {low:g}", value)
         if high is not None and value > high:
-            raise _wrong(path, f"at most {high:g}", value)
+            is_percentage = (low, high) == (0, 1) and value <= 100
+            step = f"write {value / 100:g} for {value:g}%" if is_percentage else None
+            raise _wrong(path, f"at most {high:g}", value, step)
     if choices and value is not None and value not in choices:
         raise _wrong(path, f"one of {', '.join(choices)}", value)
     return value
