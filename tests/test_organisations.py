@@ -28,6 +28,7 @@ from triage.github.errors import NotFound, PartlyRead, RateLimited
 from triage.sources.load import (
     RepositoriesRead,
     SelectedRepositories,
+    load_issues,
     parse_sources,
     read_repositories,
     repositories,
@@ -222,6 +223,18 @@ def test_one_that_cannot_be_read_keeps_nothing_from_the_others(
     rest = [name for name in NAMES if name != "org/b"]
     assert len(keys(read_repositories(rest, tmp_path, Config()))) == 133
     assert sum(asked_of(github, name) for name in NAMES if name not in ("org/b", "org/d")) == 4
+
+
+def test_what_was_kept_is_promised_only_where_something_is(
+    org: list[Repository], github: FakeGitHub, tmp_path: Path
+) -> None:
+    """In the folder that was given, and nowhere without one."""
+    del github.world.repositories["org/b"]
+    fix = "fix that, or exclude the repository from `learn.repositories` (`!OWNER/NAME`) or --from"
+    for cache, kept in ((None, ""), (tmp_path, f"; what was read of the others stays in {tmp_path}")):
+        with pytest.raises(PartlyRead) as refused:
+            load_issues([], NAMES, Config(), cache=cache)
+        assert refused.value.next_step == fix + kept
 
 
 def asked_of(github: FakeGitHub, name: str) -> int:

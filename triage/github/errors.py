@@ -21,6 +21,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triage.errors import AccessError, DataError, TriageError, UnavailableError
@@ -72,16 +73,16 @@ def no_such_issues(repo: str, numbers: Sequence[int]) -> NotFound:
 
 
 class PartlyRead(AccessError):
-    """`failures` by repository name, of `tried` repositories."""
+    """`failures` by repository name, of `tried` repositories; what was read of the others stays in `kept`, if given."""
 
-    def __init__(self, tried: int, failures: Mapping[str, TriageError]) -> None:
+    def __init__(self, tried: int, failures: Mapping[str, TriageError], kept: Path | None = None) -> None:
         first = next(iter(failures.values()))
         reasons = "".join(f"\n  {name}: {error.what}" for name, error in failures.items())
         super().__init__(
             f"{len(failures)} of {tried} repositories cannot be read, so nothing is learnt{reasons}",
             likely=first.likely,
-            next_step="fix that, or exclude the repository from `learn.repositories` (`!OWNER/NAME`) or --from; "
-            "what was read of the others stays in the folder of --cache",
+            next_step="fix that, or exclude the repository from `learn.repositories` (`!OWNER/NAME`) or --from"
+            + (f"; what was read of the others stays in {kept}" if kept else ""),
         )
         self.exit_code = first.exit_code
 

@@ -228,7 +228,7 @@ def load_issues(
     if not repos:
         return LoadedIssues(with_one_spelling(issues), config, datetime.now(UTC), tuple(bots))
     with tempfile.TemporaryDirectory() as scratch:
-        read = read_repositories(repos, cache or Path(scratch), config, bots)
+        read = read_repositories(repos, cache or Path(scratch), config, bots, kept=cache is not None)
     labels = [label for collected in read.collected for label in collected.labels.values()]
     described = {label.name: label.description for label in reversed(labels) if label.description}
     descriptions = Names({**described, **config.labels.descriptions})
@@ -255,12 +255,12 @@ class RepositoriesRead:
 
 
 def read_repositories(
-    names: Sequence[str], work: Path, config: Config, recorded: Sequence[str] = ()
+    names: Sequence[str], work: Path, config: Config, recorded: Sequence[str] = (), *, kept: bool = True
 ) -> RepositoriesRead:
     """Bring the folders in `work` up to date, and return their issues.
 
-    If one repository cannot be read, the others are still read into their folders, where a later run resumes; then
-    the failure is raised as by `all_or_raise`.
+    If one repository cannot be read, the others are still read into their folders, where a later run resumes if `work`
+    is `kept`; then the failure is raised as by `all_or_raise`.
     """
     limiter = RateLimiter(say=status)
     trackers = [open_tracker(name, config.learn.max_rate_limit_wait, limiter) for name in names]
@@ -291,16 +291,18 @@ def read_repositories(
             )
 
     outcomes = map_concurrently(pairs, read, limiter.width, limiter.close)
-    collected = all_or_raise([tracker.repo for tracker, _ in pairs], outcomes)
+    collected = all_or_raise([tracker.repo for tracker, _ in pairs], outcomes, work if kept else None)
     bar.finish()
     return RepositoriesRead(collected, at, tuple(sorted(bot.me)))
 
 
-def all_or_raise(names: Sequence[str], outcomes: Sequence[T | TriageError]) -> list[T]:
+def all_or_raise(
+    names: Sequence[str], outcomes: Sequence[T | TriageError], kept: Path | None = None
+) -> list[T]:
     """The results if there is no failure among them: nothing is learnt from only some of the repositories.
 
     Raises the failure itself where one repository was read or GitHub's limits are the only reason, else PartlyRead
-    with all reasons.
+    with all reasons and the folder that was `kept`.
     """
     failures = {n: out for n, out in zip(names, outcomes, strict=True) if isinstance(out, TriageError)}
     if not failures:
@@ -308,7 +310,7 @@ def all_or_raise(names: Sequence[str], outcomes: Sequence[T | TriageError]) -> l
     lasting = {name: error for name, error in failures.items() if not isinstance(error, RateLimited)}
     if len(names) == 1 or not lasting:
         raise next(iter(failures.values()))
-    raise PartlyRead(len(names), lasting)
+    raise PartlyRead(len(names), lasting, kept)
 
 
 def _without_duplicates(pairs: Iterable[Estimated]) -> list[Estimated]:
