@@ -11,6 +11,7 @@ import pytest
 
 from tests.backfilling import FAST, Desk, Victim, entry
 from tests.fake_github.faults import (
+    Answer,
     Cut,
     Drop,
     Hook,
@@ -205,6 +206,9 @@ def test_an_outage_that_lasts_ends_the_run_and_the_next_one_finishes(desk: Desk)
     assert desk.out == f"{first} of {len(issues)} issues labelled, 0 left alone\n"
     why = f"cannot add labels in {DEMO}: Bad day (status 400)"
     assert steps(desk.journal)[-2:] == [(first + n, "failed", [], why) for n in (1, 2)]
+    for _ in range(2):
+        assert f"to take it back: triage undo {desk.journal}\n" in desk.err
+        assert desk.apply() == 8
     desk.github.faults.clear()
     assert desk.apply() == 0
     assert [issue.label_events for issue in issues] == [set_once("bug")] * len(issues)
@@ -265,7 +269,7 @@ def test_a_request_changes_no_more_than_a_minutes_share(per_minute: float, toget
 def test_a_token_without_permission_is_told_at_the_first_write(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is set, and the message names the permission."""
+    """Nothing is set, nothing is offered to be taken back, and the message names the permission."""
     issues = desk.issues(2)
     desk.github.world.add_token("reader", "visitor", issues="read", contents="read")
     monkeypatch.setenv("GITHUB_TOKEN", "reader")
@@ -274,6 +278,26 @@ def test_a_token_without_permission_is_told_at_the_first_write(
     assert [issue.label_events for issue in issues] == [[], []]
     assert "the token lacks the permission `issues: write`" in desk.err
     assert [step for _, step, _, _ in steps(desk.journal)] == ["intent", "intent", "failed", "failed"]
+    assert "triage undo" not in desk.err
+
+
+@pytest.mark.parametrize(
+    ("fault", "offered"),
+    [
+        (outage(when="before"), True),
+        (outage(when="after"), True),
+        (error(403, "Resource not accessible by integration"), False),
+        (error(422, "Validation failed"), False),
+    ],
+)
+def test_what_may_have_been_done_can_be_taken_back(desk: Desk, fault: Answer, *, offered: bool) -> None:
+    """Not what GitHub refused; after an outage nobody knows."""
+    desk.issues(1)
+    desk.plan(entry(1, "bug"))
+    desk.impatient()
+    desk.github.faults.add(fault, operation=ADD, times=None)
+    assert desk.apply() in (8, 9)
+    assert ("to take it back: triage undo" in desk.err) is offered
 
 
 def test_a_full_disk_stops_before_what_it_cannot_note(desk: Desk) -> None:

@@ -259,6 +259,16 @@ def test_a_backfill_sets_types_and_takes_them_back(step: Step, issue: Issue) -> 
     assert issue.label_names == []
 
 
+def test_a_label_whose_type_was_refused_can_be_taken_back(step: Step, issue: Issue) -> None:
+    """The type comes after the labels: the issue failed, and has the labels nevertheless."""
+    plan(step, f"--issue={STORAGE}")
+    refused = error(403, "Resource not accessible by integration")
+    step.github.faults.add(refused, method="PATCH", path="/issues/")
+    assert step.run(*apply(step)) == 8
+    assert (issue.type_name, issue.label_names) == (None, LABELS)
+    assert f"triage undo {step.folder / 'plan' / 'plan.journal.jsonl'}" in step.err
+
+
 def test_undo_since_takes_types_back(step: Step, issue: Issue) -> None:
     """Those that the bot has set."""
     other = step.repository.issues[SYNC]

@@ -6,7 +6,7 @@
     {"number": 8, "step": "skipped", "why": "it was deleted"}   nothing to write, or not allowed
     {"number": 9, "step": "failed", "why": …}                   GitHub refused; the next run tries again
 
-After an intent without a later line, GitHub's label events show whether the write took place.
+After an intent without a later line, as after an outage, GitHub's label events show whether the write took place.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from triage.console import DRY_RUN, bar, log, log_json, stage, status
 from triage.errors import AccessError, DataError, TriageError, made_by
 from triage.files import append, lock, read
 from triage.github.client import TOGETHER
-from triage.github.errors import IssueGone, Rejected
-from triage.issue import MAX_NUMBER, is_category
+from triage.github.errors import IssueGone, Rejected, Unreachable
+from triage.issue import MAX_NUMBER, is_category, native
 from triage.label.writer import IssueEdit, LabelWriter
 from triage.markdown import escape, table
 from triage.schema import SchemaError, build, convert, decoded, option
@@ -99,6 +99,7 @@ class Journal:
         self.task, self._file = task, file
         self.last: dict[int, JournalRecord] = {}
         self.written: dict[int, dict[str, WrittenLabel]] = {}
+        self._changes = Counter[int]()
         for record in records:
             self._note(record)
 
@@ -117,8 +118,18 @@ class Journal:
         """Whether the issue is finished."""
         return number in self.last and self.last[number].step in {"done", "skipped"}
 
+    @property
+    def may_have_changes(self) -> bool:
+        """Whether an issue was changed, or may have been."""
+        # Labels, type and category are set one after another: where one is refused, another may be there.
+        return any(
+            changes > 0 or len(set(map(native, self.written.get(number, ())))) > 1
+            for number, changes in self._changes.items()
+        )
+
     def _note(self, record: JournalRecord) -> None:
         self.last[record.number] = record
+        self._changes[record.number] += {"skipped": 0, "failed": -1}.get(record.step, 1)
         if record.step in {"intent", "done"}:
             written = self.written.setdefault(record.number, {})
             # A label that was renamed between two runs is there under its first name.
@@ -251,7 +262,7 @@ def _taken(
         log(f"{DRY_RUN if job.dry_run else ''}{counted}")
         if job.json:
             log_json(_result(job, records), indent=2)
-        elif job.done == "labelled" and not job.dry_run:
+        elif job.done == "labelled" and journal.may_have_changes:
             status(f"what was done is in {job.path}; to take it back: triage undo {job.path}")
         Runner(os.environ).summary(_report(job, counted, records))
     return records
@@ -275,7 +286,7 @@ def _changed(
             failure = failure or error
         else:
             record, error = change, None
-        if not job.dry_run:
+        if not job.dry_run and (error is None or _is_refusal(error)):
             journal.add(record)
         if error is None:
             yield record
@@ -292,8 +303,16 @@ def _written(
     try:
         return writer.write([change.edit for change in pending])
     except TriageError as error:
-        journal.add(*(JournalRecord(change.intent.number, "failed", why=error.what) for change in pending))
+        if _is_refusal(error):
+            journal.add(
+                *(JournalRecord(change.intent.number, "failed", why=error.what) for change in pending)
+            )
         raise
+
+
+def _is_refusal(error: TriageError) -> bool:
+    """Whether GitHub refused, so that nothing was done; after an outage that is not known."""
+    return isinstance(error, AccessError) and not isinstance(error, Unreachable)
 
 
 def _record(
