@@ -28,8 +28,8 @@ from sklearn.linear_model import LogisticRegression
 from triage.arrays import Array, Mask
 from triage.bundle.model import ServingModel, untaught_rule
 from triage.config import Config
-from triage.decide import Decision, Policy, Rules, case_of, decide
-from triage.decide.rules import evidence_features
+from triage.decide import Decision, Evidence, Policy, Rules, case_of, decide
+from triage.decide.rules import features
 from triage.errors import DataError
 from triage.issue import Issue, matches
 from triage.learn.dataset import Dataset
@@ -49,7 +49,7 @@ FITTED = (25, 50, 75, 100, 150)
 class Judged:
     """The issues judged after `learnt` labelled ones: `truth` and `predicted` are [n, L] over all labels.
 
-    `known` [p, f] and `carried` [p] are the pairs of issue and voted label, see `evidence_features`.
+    `known` [p, f] and `carried` [p] are the pairs of issue and voted label, see `features`.
     """
 
     evaluated: bool
@@ -107,9 +107,21 @@ def pairs(rules: Rules, data: Dataset, start: int, decisions: Sequence[Decision]
     near = [(i, d.evidence) for i, d in enumerate(decisions, start) if d.evidence.neighbours]
     if not near or not rules.voted:
         return np.empty((0, 4)), np.empty(0, bool)
-    known = [evidence_features(rules, rules.voted, evidence) for _, evidence in near]
+    known = [judged_by(rules, evidence) for _, evidence in near]
     carried = [[rule.name in data.issues[i].labels for rule in rules.voted] for i, _ in near]
     return np.concatenate(known), np.concatenate([np.array(row, dtype=bool) for row in carried])
+
+
+def judged_by(rules: Rules, evidence: Evidence) -> Array:
+    """What the calibration multiplies, of each voted label [L, f]."""
+    return features(
+        votes=np.array([evidence.similarity_votes[rule.name] for rule in rules.voted]),
+        k=rules.k,
+        priors=np.array([rule.prior for rule in rules.voted]),
+        recent=np.array([rule.recent for rule in rules.voted]),
+        head=np.array([evidence.head.get(rule.name, np.nan) for rule in rules.voted]),
+        mass=sum(evidence.head.values()),
+    )
 
 
 def rows_of(judged: Sequence[Judged]) -> Iterator[str]:

@@ -355,19 +355,7 @@ def vote_scores(rules: Rules, evidence: Evidence) -> dict[str, float]:
     of = [rule for rule in rules.voted if rule.name in evidence.similarity_votes]
     if not of:
         return {}
-    c = rules.calibration
-    slopes = (c.vote, c.head, c.recent, c.mass)
-    known = evidence_features(rules, of, evidence).tolist()
-    odds = (sum(slope * x for slope, x in zip(slopes, row, strict=True)) for row in known)
-    return {
-        rule.name: sigmoid(x + c.intercept + rule.offset) * evidence.propensity
-        for rule, x in zip(of, odds, strict=True)
-    }
-
-
-def evidence_features(rules: Rules, of: Sequence[LabelRule], evidence: Evidence) -> Array:
-    """The `features` [L, 4] of these labels on one issue."""
-    return features(
+    known = features(
         votes=np.array([evidence.similarity_votes[rule.name] for rule in of]),
         k=rules.k,
         priors=np.array([rule.prior for rule in of]),
@@ -375,6 +363,13 @@ def evidence_features(rules: Rules, of: Sequence[LabelRule], evidence: Evidence)
         head=np.array([evidence.head.get(rule.name, np.nan) for rule in of]),
         mass=sum(evidence.head.values()),
     )
+    c = rules.calibration
+    slopes = (c.vote, c.head, c.recent, c.mass)
+    odds = (sum(slope * x for slope, x in zip(slopes, row, strict=True)) for row in known.tolist())
+    return {
+        rule.name: sigmoid(x + c.intercept + rule.offset) * evidence.propensity
+        for rule, x in zip(of, odds, strict=True)
+    }
 
 
 def features(
@@ -386,23 +381,19 @@ def features(
     """
     shape = np.broadcast_shapes(votes.shape, priors.shape)
     columns = (
-        log_odds(smoothed(votes, priors, k)),
-        log_odds(np.clip(np.where(np.isnan(head), priors, head), CLIP, 1 - CLIP)),
-        log_odds(np.clip(recent, CLIP, 1 - CLIP)),
+        log_odds((votes + priors) / (k + 1), 1e-6),
+        log_odds(np.where(np.isnan(head), priors, head), CLIP),
+        log_odds(recent, CLIP),
         np.log(np.maximum(np.asarray(mass, dtype=np.float64), CLIP))[..., None],
     )
     stacked: Array = np.stack([np.broadcast_to(column, shape) for column in columns], axis=-1)
     return stacked
 
 
-def smoothed(counted: Array, priors: Array, k: int) -> Array:
-    """The share of votes, with the prior as one more neighbour, clipped to (0, 1)."""
-    shares: Array = np.clip((counted + priors) / (k + 1), 1e-6, 1 - 1e-6)
-    return shares
-
-
-def log_odds(shares: Array) -> Array:
-    odds: Array = np.log(shares / (1 - shares))
+def log_odds(shares: Array, least: float) -> Array:
+    """Of any shape; shares nearer than `least` to 0 or 1 are taken for that."""
+    clipped = np.clip(shares, least, 1 - least)
+    odds: Array = np.log(clipped / (1 - clipped))
     return odds
 
 
@@ -507,18 +498,16 @@ def elect(rules: Rules, evidence: Evidence) -> tuple[dict[str, str], dict[str, f
     scores = vote_scores(rules, evidence)
     by_vote = likely_enough(rules, evidence, scores)
     described = zero_shot_scores(rules, evidence.zero_shot)
-    rare = {name: score for name, score in described.items() if name not in scores}
     rule, least = rules.zero_shot, STANDS_OUT if strange else 0.0
-    by_description = elect_by_description(rare, _raised(rule.rare, least), rule.top_k)
-    if not by_vote and rule.fallback is not None:
-        others = {name: score for name, score in described.items() if name in scores}
-        by_description += elect_by_description(others, _raised(rule.fallback, least), rule.top_k)
+    rare, others = dict[str, float](), dict[str, float]()
+    for name, score in described.items():
+        if score >= least - EPSILON:
+            (others if name in scores else rare)[name] = score
+    by_description = elect_by_description(rare, rule.rare, rule.top_k)
+    if not by_vote:
+        by_description += elect_by_description(others, rule.fallback, rule.top_k)
     sources = dict.fromkeys(by_vote, NEIGHBOURS) | dict.fromkeys(by_description, ZERO_SHOT)
-    return sources, scores | rare
-
-
-def _raised(threshold: float | None, least: float) -> float | None:
-    return None if threshold is None else max(threshold, least)
+    return sources, scores | {name: score for name, score in described.items() if name not in scores}
 
 
 def asks_zero_shot(rules: Rules, described: Sequence[str], elected: Collection[str]) -> list[str]:
