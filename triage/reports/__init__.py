@@ -14,6 +14,8 @@ from pathlib import Path
 TEMPLATES = Path(__file__).parent / "templates"
 # Pieces of a page that are written together.
 PIECES = 100
+# What others wrote and a page holds too, by the page; see vendor/README.md.
+LIBRARIES = {"evaluation": ("vendor/uPlot",)}
 
 
 def render(name: str, **values: object) -> Iterator[str]:
@@ -34,7 +36,8 @@ def render(name: str, **values: object) -> Iterator[str]:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.filters["digest"] = _digest
-    style, script = (Markup(_read(f"base.{kind}", f"{name}.{kind}")) for kind in ("css", "js"))  # noqa: S704
+    parts = ("base", *LIBRARIES.get(name, ()), name)
+    style, script = (Markup(_read(*(f"{part}.{kind}" for part in parts))) for kind in ("css", "js"))  # noqa: S704
     stream = environment.get_template(f"{name}.html").stream(style=style, script=script, **values)
     stream.enable_buffering(PIECES)
     yield from stream

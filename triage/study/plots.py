@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,14 +35,40 @@ BARS = 30
 
 
 @dataclass(frozen=True)
+class Line:
+    """One value for each place of a chart, None where nothing was measured; `low` and `high` are its band, if any."""
+
+    title: str
+    mean: Sequence[float | None]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over `at`, as the script of the page reads them; `mark` is the place to see first."""
+
+    x: str
+    y: str
+    at: Sequence[float]
+    lines: Sequence[Line]
+    log: bool = False
+    mark: float | None = None
+
+
+@dataclass(frozen=True)
 class Plot:
-    """A figure: the name of its files, a heading, a caption, and the numbers it shows as JSON."""
+    """A figure: the name of its files, a heading, a caption, and the numbers it shows as JSON.
+
+    The page draws `charts` in its place, where there are any, so that people can look closer.
+    """
 
     name: str
     title: str
     caption: str
     figure: Figure
     data: object
+    charts: Sequence[Chart] = ()
 
     def save(self, folder: Path) -> None:
         """Write NAME.png, NAME.svg and NAME.json."""
@@ -105,6 +131,7 @@ def plots(material: StudyData, findings: Findings, titles: dict[str, str]) -> It
                 f"{title}: F1 on validation by threshold, and by the number of labels set on each issue.",
                 _sweep(sweep.threshold, sweep.top_k, title),
                 data,
+                [_swept("threshold", sweep.threshold), _swept("labels set on each issue", sweep.top_k)],
             )
         yield heatmaps(findings)
         yield coverage(findings, titles)
@@ -143,7 +170,24 @@ def curves(findings: Findings, titles: dict[str, str]) -> Plot:
         "Zero-shot methods learn nothing from labels: their lines are horizontal.",
         figure,
         [asdict(curve) | {"title": titles[curve.method]} for curve in findings.curves],
+        [_curve_chart(findings, measure, every, titles) for measure in ("micro", "macro") if every],
     )
+
+
+def _curve_chart(findings: Findings, measure: str, sizes: Sequence[int], titles: dict[str, str]) -> Chart:
+    lines = []
+    for curve in findings.curves:
+        points = getattr(curve, measure)
+        found = [next((point for point in points if point.size == size), None) for size in sizes]
+        band = [[getattr(point, name, None) for point in found] for name in ("mean", "least", "greatest")]
+        values = band if curve.learns else [[points[0].mean] * len(sizes)]
+        lines.append(Line(titles[curve.method], *values))
+    return Chart("labelled issues", f"{measure}-F1", sizes, lines, log=True)
+
+
+def _swept(x: str, line: SweepLine) -> Chart:
+    lines = [Line("micro-F1", line.micro), Line("macro-F1", line.macro)]
+    return Chart(x, "F1 on validation", line.at, lines, mark=line.best()[0])
 
 
 def _sweep(threshold: SweepLine, top_k: SweepLine, title: str) -> Figure:
@@ -210,6 +254,9 @@ def coverage(findings: Findings, titles: dict[str, str]) -> Plot:
         xlabel="share of issues, highest scores first", ylabel="precision of the best label", xlim=(0, 1)
     )
     axes.set_ylim(0, 1.005)
+    # In the order of the learning curves: the page colours lines by their place.
+    every = [curve.method for curve in findings.curves]
+    lines = [Line(titles[name], findings.coverage.get(name, [None] * len(COVERAGES))) for name in every]
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return Plot(
         "precision-coverage",
@@ -217,6 +264,7 @@ def coverage(findings: Findings, titles: dict[str, str]) -> Plot:
         "Precision of each method's best label, on the share of test issues with the highest scores.",
         figure,
         {"coverage": COVERAGES, "precision": findings.coverage},
+        [Chart("share of issues, highest scores first", "precision of the best label", COVERAGES, lines)],
     )
 
 

@@ -201,7 +201,7 @@ def _page(
     study: Study,
     outcome: StudyOutcome,
     findings: Findings,
-    figures: Sequence[dict[str, str]],
+    figures: Sequence[dict[str, object]],
     command: str,
     tested: dict[str, object],
 ) -> Iterator[str]:
@@ -292,17 +292,18 @@ def _cost_row(outcome: StudyOutcome, run: StudyRun) -> Row:
     ]
 
 
-def _draw(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings) -> list[dict[str, str]]:
+def _draw(folder: Path, study: Study, outcome: StudyOutcome, findings: Findings) -> list[dict[str, object]]:
     """Save all figures, remove those of an earlier run, and return the new ones for the page."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         if old.suffix in {".png", ".svg", ".json"}:
             old.unlink()
-    figures = []
+    figures: list[dict[str, object]] = []
     for plot in plots(study.material, findings, outcome.titles):
         plot.save(folder)
         data = base64.b64encode((folder / f"{plot.name}.svg").read_bytes()).decode()
-        figures.append({"name": plot.name, "title": plot.title, "caption": plot.caption, "data": data})
+        words = {"name": plot.name, "title": plot.title, "caption": plot.caption}
+        figures.append({**words, "data": data, "charts": [asdict(chart) for chart in plot.charts]})
     return figures
 
 

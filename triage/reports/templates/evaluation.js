@@ -46,35 +46,106 @@ function answer() {
     : "No label would be set.";
 }
 
-// SVG by hand: three lines on a grid from 0 to 100% are less than any library.
-function svg(name, attributes, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
-}
-function drawChart() {
-  const width = byId("chart").clientWidth, height = 240, left = 44, right = 18, top = 8, bottom = 40;
-  const x = (at) => left + (width - left - right) * at / 100, y = (value) => top + (height - top - bottom) * (1 - value);
-  const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Share of right labels, and of issues with a label, by threshold" });
-  for (const value of [0, 0.25, 0.5, 0.75, 1]) {
-    drawn.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }));
-    drawn.append(svg("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, percent(value)));
+// Lines over `at` by uPlot, in bands where they have any, with a mark at one place. The legend switches lines, and has the
+// values at the cursor, or else at the mark or the end. A scheme may change: colours are read whenever it draws.
+const TINTS = 9, HEIGHT = 260, CRAMPED = 36, SHORT = 16, FONT = "12px system-ui, sans-serif";
+function chart(box, spec) {
+  const { at, lines, log } = spec, picture = element("div"), legend = element("div", "", "legend"), where = element("span");
+  const view = { plot: null, update }, show = spec.percent ? percent : (value) => value.toFixed(3);
+  const tint = (n) => lines[n].own ?? `--tint-${n % TINTS}`, columns = () => [at, ...lines.map(({ mean }) => mean)];
+  const most = spec.percent ? 1 : Math.max(...lines.flatMap(({ mean, high }) => [...mean, ...high])) || 1;
+  const ink = (name) => {
+    picture.style.color = `var(${name})`;
+    return getComputedStyle(picture).color;
+  };
+  const values = lines.map(({ title }, n) => {
+    const label = element("label"), input = element("input"), value = element("b");
+    [input.type, input.checked, input.style.accentColor] = ["checkbox", true, `var(${tint(n)})`];
+    input.addEventListener("change", () => view.plot.setSeries(n + 1, { show: input.checked }));
+    label.append(input, ` ${title} `, value);
+    legend.append(label);
+    return value;
+  });
+  function say() {
+    const i = view.plot?.cursor.idx ?? (spec.mark === null ? at.length - 1 : at.indexOf(spec.mark));
+    where.textContent = `${spec.x}: ${at[i]}`;
+    lines.forEach(({ mean, low, high }, n) => {
+      const band = low.length && low[i] !== null ? ` (${show(low[i])} to ${show(high[i])})` : "";
+      values[n].textContent = mean[i] === null ? "–" : show(mean[i]) + band;
+    });
   }
-  for (const at of [0, 25, 50, 75, 100]) drawn.append(svg("text", { x: x(at), y: height - 22, "text-anchor": "middle" }, (at / 100).toFixed(2)));
-  drawn.append(svg("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, `${method().scale} at which a label is set`));
-  const known = curve.map((step, at) => ({ ...step, at })).filter((step) => step.set);
-  const path = (points) => points.map(([px, py], i) => `${i ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
-  const bounds = known.map((step) => [x(step.at), ...wilson(step.right, step.set).map(y)]);
-  const band = [...bounds.map(([px, low]) => [px, low]), ...bounds.map(([px, , high]) => [px, high]).reverse()];
-  drawn.append(svg("path", { class: "band", d: band.length ? `${path(band)}Z` : "" }));
-  drawn.append(svg("path", { class: "coverage", d: path(curve.map((step, at) => [x(at), y(share(step.issues, issues.length))])) }));
-  drawn.append(svg("path", { class: "precision", d: path(known.map((step) => [x(step.at), y(step.right / step.set)])) }));
-  const at = Math.round(100 * Number(slider.value)), now = curve[at];
-  drawn.append(svg("line", { class: "marker", x1: x(at), x2: x(at), y1: top, y2: height - bottom }));
-  drawn.append(svg("circle", { class: "coverage", r: 4, cx: x(at), cy: y(share(now.issues, issues.length)) }));
-  if (now.set) drawn.append(svg("circle", { class: "precision", r: 5, cx: x(at), cy: y(now.right / now.set) }));
-  byId("chart").replaceChildren(drawn);
+  // Fills the band of a line, or else draws the mark.
+  function extra(plot, n) {
+    const { ctx, bbox } = plot, { low, high } = lines[n - 1] ?? { low: [] }, known = at.map((_, i) => i).filter((i) => low[i] !== null);
+    const to = (value, side) => ctx.lineTo(plot.valToPos(value, "x", true), plot.valToPos(side, "y", true));
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.beginPath();
+    if (low.length) {
+      for (const i of known) to(at[i], low[i]);
+      for (const i of known.toReversed()) to(at[i], high[i]);
+      [ctx.globalAlpha, ctx.fillStyle] = [0.16, ink(tint(n - 1))];
+      ctx.fill();
+    } else if (!n && spec.mark !== null) {
+      for (const side of [0, most]) to(spec.mark, side);
+      [ctx.lineWidth, ctx.strokeStyle] = [devicePixelRatio, ink("--ink")];
+      ctx.setLineDash([]);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+  const axis = (more) => ({
+    stroke: () => ink("--quiet"), grid: { stroke: () => ink("--line"), width: 1 }, ticks: { show: false }, gap: 6, font: FONT, labelFont: FONT, labelSize: 20,
+    values: (_, all) => all.map((value) => Number(value.toFixed(6))), ...more });
+  // The numbers below an axis are the measured places, without those that would touch.
+  const close = (plot, one, other) => plot.valToPos(other, "x") - plot.valToPos(one, "x") < CRAMPED;
+  const measured = at.length < SHORT && { filter: (_, all) => all, splits: (plot, i, min, max) => at.filter((value) => value >= min && value <= max)
+    .reduce((kept, value) => kept.length && close(plot, kept.at(-1), value) ? kept : [...kept, value], []) };
+  const options = (width) => ({
+    width, height: HEIGHT, legend: { show: false }, padding: [10, 18, 0, 0],
+    cursor: { y: false, points: { fill: (_, n) => ink(tint(n - 1)) }, drag: { x: true, y: !spec.percent, uni: 30 } },
+    scales: {
+      x: { time: false, distr: log ? 3 : 1, range: (_, min, max) => min < max ? [min, max] : [min / 2, min * 2] },
+      y: { range: () => [0, most] } },
+    axes: [
+      axis({ size: 26, label: () => log ? `${spec.x} (logarithmic)` : spec.x, ...measured }),
+      axis({ size: 44, label: ({ scales: { y } }) => y.min > 0 ? `${spec.y} (cut)` : spec.y, ...(spec.percent && { values: (_, all) => all.map(percent) }) })],
+    series: [{}, ...lines.map(({ dash }, n) => ({
+      stroke: () => ink(tint(n)), width: 2, dash: dash ?? (n < TINTS ? [] : [8, 4]), spanGaps: true,
+      points: { show: at.length < SHORT, fill: () => ink("--paper") } }))],
+    hooks: { drawSeries: [extra], draw: [(plot) => extra(plot, 0)], setCursor: [say] } });
+  function update() {
+    const tops = lines.map(({ title, mean }) => [title, Math.max(...mean), at[mean.indexOf(Math.max(...mean))]]);
+    picture.setAttribute("aria-label", `${spec.y} by ${spec.x}. ${tops.map(([title, top, place]) => `${title}: at most ${show(top)}, at ${place}`).join("; ")}.`);
+    view.plot?.setData(columns(), false);
+    view.plot?.redraw();
+    say();
+  }
+  picture.setAttribute("role", "img");
+  legend.prepend(where);
+  box.replaceChildren(picture, legend);
+  // Within a folded part it has no width until it is unfolded.
+  new ResizeObserver(() => {
+    const width = picture.clientWidth;
+    if (width && view.plot) view.plot.setSize({ width, height: HEIGHT });
+    else if (width) view.plot = new uPlot(options(width), columns(), picture);
+  }).observe(picture);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", update);
+  return view;
+}
+
+const shares = {
+  y: "share", at: Array.from({ length: 101 }, (_, at) => at / 100), percent: true,
+  lines: [{ title: "labels that are right, with the 95% interval", own: "--right" }, { title: "issues that get a label", own: "--quiet", dash: [5, 4], low: [] }] };
+const thresholds = chart(byId("chart"), shares);
+function drawChart() {
+  const [right, reached] = shares.lines, known = (value) => curve.map((step) => step.set ? value(step.right, step.set) : null);
+  [shares.x, shares.mark] = [`${method().scale} at which a label is set`, Number(slider.value)];
+  [right.mean, right.low, right.high] = [share, (...of) => wilson(...of)[0], (...of) => wilson(...of)[1]].map(known);
+  reached.mean = curve.map((step) => share(step.issues, issues.length));
+  thresholds.update();
 }
 
 function lines() {
@@ -257,5 +328,5 @@ byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("reset").addEventListener("click", reset);
 sortable(heads, { number: "down", score: "down" }, state, drawIssues);
 sortable(lineHeads, { name: "up", support: "down", set: "down", precision: "up", recall: "up" }, lineState, drawLines);
-new ResizeObserver(drawChart).observe(byId("chart"));
+for (const box of document.querySelectorAll("[data-chart]")) chart(box, JSON.parse(box.dataset.chart)).update();
 choose();
